@@ -1,0 +1,1 @@
+"""Fill an empty StreamSets Control Hub with reproducible, production-like background noise."""

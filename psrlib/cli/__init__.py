@@ -1,0 +1,57 @@
+"""The ``psr`` command: each subcommand is one library call."""
+
+import importlib
+import logging
+import sys
+
+import click
+
+from psrlib.errors import PsrError
+
+# subcommand -> module of this package that defines it; imported only when used, so `psr --help` is instant
+COMMANDS = {
+    "create-json": "seed",
+    "rewrite": "seed",
+    "fit": "model",
+    "hub": "hub",
+    "engines": "engines",
+    "populate": "state",
+    "start-jobs": "state",
+    "teardown": "state",
+    "verify": "verify",
+    "collect": "collect",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand's module when the subcommand is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the subcommand, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"psrlib.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", count=True, help="-v: what is done; -vv: every request.")
+@click.version_option(package_name="psr-db-populator")
+def psr(verbose: int) -> None:
+    """Fill an empty StreamSets Control Hub with reproducible background noise."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def main() -> None:
+    """Run ``psr``; an error of the kit becomes one sentence on stderr and its exit status."""
+    try:
+        psr()
+    except PsrError as error:
+        click.echo(f"psr: {error}", err=True)
+        sys.exit(error.exit_status)

@@ -1,0 +1,1 @@
+"""The REST client of a Control Hub 3.x."""

@@ -1,0 +1,1 @@
+"""Engines: the protocol, the mock fleet, configuration for real ones."""

@@ -1,0 +1,1 @@
+"""One file per Control Hub app, server side."""

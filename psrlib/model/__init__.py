@@ -1,0 +1,1 @@
+"""The noise model: marginals, dependence, archetypes, fitting, goodness of fit."""

@@ -1,0 +1,1 @@
+"""Seed documents: random streams, generator, schema, pipeline documents, variables."""

@@ -1,0 +1,1 @@
+"""Observe a hub, compare it with the seed document, apply the difference."""

@@ -1,0 +1,1 @@
+"""Production stats sets: schema, reading, checking, summary, anonymizing."""

@@ -1,0 +1,1 @@
+"""Exact, structural and statistical checks of a populated hub."""
