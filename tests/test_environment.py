@@ -1,0 +1,63 @@
+"""Dependencies are declared once: pyproject, environment.yml and the pins never disagree."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
+CONDA_NAMES = {
+    "psycopg[binary]": "psycopg",
+    "uvicorn[standard]": "uvicorn-standard",
+}  # spelled otherwise on conda-forge
+ASKED_FOR = {"jupyterlab", "pandas", "numpy", "scipy", "matplotlib", "papermill", "requests", "nbval"}
+
+
+def requirements() -> list[Requirement]:
+    """Return what the project declares, extras included."""
+    extras = PROJECT["optional-dependencies"]
+    lines = PROJECT["dependencies"] + [line for extra in extras.values() for line in extra]
+    return [Requirement(line) for line in lines if not line.startswith(PROJECT["name"])]
+
+
+def conda_spec(requirement: Requirement) -> str:
+    """Return a requirement as environment.yml spells it."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    name = requirement.name + extras
+    return CONDA_NAMES.get(name, name) + ",".join(sorted(map(str, requirement.specifier), reverse=True))
+
+
+def conda_lines() -> set[str]:
+    """Return the requirements of environment.yml, those that only pip has included."""
+    pip = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+    lines = [entry for entry in CONDA["dependencies"] if isinstance(entry, str)] + pip
+    return {line for line in lines if not line.startswith(("python", "pip", "-e"))} | {
+        line for line in lines if line.startswith("python-multipart")
+    }
+
+
+def test_conda_environment_equals_the_project() -> None:
+    """environment.yml lists exactly the project's dependencies with the same ranges."""
+    assert conda_lines() == {conda_spec(requirement) for requirement in requirements()}
+
+
+def test_conda_python_equals_the_project() -> None:
+    """The interpreter range is the same too."""
+    python = next(e for e in CONDA["dependencies"] if isinstance(e, str) and re.match(r"python[<>=]", e))
+    assert set(python.removeprefix("python").split(",")) == set(PROJECT["requires-python"].split(","))
+
+
+def test_every_dependency_is_pinned_inside_its_range() -> None:
+    """constraints.txt, the one place of pins, pins each direct dependency to a version its range allows."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    for requirement in requirements():
+        assert requirement.specifier.contains(pins[requirement.name.lower()], prereleases=True), requirement
+
+
+def test_the_packages_the_user_asked_for_are_there() -> None:
+    """The named packages are direct dependencies, not accidents."""
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} >= ASKED_FOR

@@ -1,0 +1,76 @@
+"""Notebooks are committed clean, and each parameter is declared, listed by papermill and read by a cell."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = [path for path in NOTEBOOKS if not path.name.startswith("out")]
+MAX_LINES = 8
+
+
+def tags(cell: Any) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def code_cells(path: Path) -> list[Any]:
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+def parameters(path: Path) -> list[str]:
+    cell = next(cell for cell in code_cells(path) if "parameters" in tags(cell))
+    return [node.target.id for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)]
+
+
+def test_the_five_notebooks_are_there() -> None:
+    """A glob that finds nothing would make every test below pass."""
+    assert {path.stem for path in NOTEBOOKS} >= {"study", "generate", "populate", "verify", "collect"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_empty(path: Path) -> None:
+    """Outputs, execution counts and widget state are never committed."""
+    assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(path))
+    assert "widgets" not in nbformat.read(path, 4).metadata
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_each_parameter_is_listed_and_read(path: Path) -> None:
+    """Papermill finds every parameter with its help text, and some later cell uses it."""
+    names = parameters(path)
+    listed = papermill.inspect_notebook(str(path))
+    assert list(listed) == names
+    assert all(
+        entry["help"] and entry["inferred_type_name"] in ("int", "str", "bool", "float")
+        for entry in listed.values()
+    )
+    others = "\n".join(cell.source for cell in code_cells(path) if "parameters" not in tags(cell))
+    read = {node.id for node in ast.walk(ast.parse(others)) if isinstance(node, ast.Name)}
+    assert set(names) <= read
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_ask_and_show(path: Path) -> None:
+    """Logic lives in psrlib: code cells are short and define nothing; each begins with a sentence above it."""
+    cells = nbformat.read(path, 4).cells
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if cell.cell_type != "code":
+            continue
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        if not {"parameters", "setup"} & set(tags(cell)):
+            assert len(lines) <= MAX_LINES, cell.source
+        assert not any(
+            isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(ast.parse(cell.source))
+        )
+        assert before.cell_type == "markdown" or {"parameters", "setup"} & set(tags(cell)), cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_unknown_parameters_stop_the_notebook(path: Path) -> None:
+    """The first thing that the setup cell does is to check what papermill passed."""
+    setup = code_cells(path)[1].source
+    assert "check_parameters(globals())" in setup.split("\n", 3)[:3]
