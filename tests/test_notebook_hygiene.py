@@ -1,6 +1,7 @@
 """Notebooks are committed clean, and each parameter is declared, listed by papermill and read by a cell."""
 
 import ast
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ def test_each_parameter_is_listed_and_read(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_ask_and_show(path: Path) -> None:
-    """Logic lives in psrlib: code cells are short and define nothing; each begins with a sentence above it."""
+    """Logic lives in psrlib: code cells are short, define nothing and follow a sentence."""
     cells = nbformat.read(path, 4).cells
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in itertools.pairwise(cells):
         if cell.cell_type != "code":
             continue
         lines = [line for line in cell.source.splitlines() if line.strip()]

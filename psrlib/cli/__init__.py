@@ -45,7 +45,8 @@ class LazyGroup(click.Group):
 def psr(verbose: int) -> None:
     """Fill an empty StreamSets Control Hub with reproducible background noise."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level, format=layout, stream=sys.stderr)
 
 
 def main() -> None:
