@@ -178,9 +178,14 @@ class Organization(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SeedDocument(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole document."""
+    """The whole document.
+
+    ``sha256`` is the digest of the canonical bytes of all that comes before it. It stands at the end, so that
+    a document can be written without being held in memory.
+    """
 
     format: Literal["psr-seed/1"]
     provenance: Provenance
     variables: dict[str, str]
     organizations: list[Organization]
+    sha256: str | None = None

@@ -1,0 +1,150 @@
+"""Checking a seed document: keys and names are unique, and every reference leads somewhere."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psrlib.errors import InputError
+from psrlib.seed.document import Organization, SeedDocument
+
+# kind -> what it is called in messages; also the order of checking
+KINDS = {
+    "groups": "group",
+    "users": "user",
+    "engines": "engine",
+    "connections": "connection",
+    "fragments": "fragment",
+    "pipelines": "pipeline",
+    "jobs": "job",
+    "scheduled_tasks": "scheduled task",
+    "subscriptions": "subscription",
+    "topologies": "topology",
+}
+# kind -> field -> kind that the field's keys are of
+REFERENCES = {
+    "users": {"groups": "groups"},
+    "connections": {"owner": "users"},
+    "fragments": {"owner": "users"},
+    "pipelines": {"owner": "users", "fragment": "fragments", "connection": "connections"},
+    "jobs": {"owner": "users", "pipeline": "pipelines", "template": "jobs"},
+    "scheduled_tasks": {"owner": "users", "job": "jobs"},
+    "subscriptions": {"owner": "users", "job": "jobs"},
+    "topologies": {"owner": "users", "jobs": "jobs"},
+}
+AT_LEAST = {
+    "pipelines": {"stages": 2, "branches": 1, "commits": 1},
+    "jobs": {"instances": 1},
+    "fragments": {"stages": 1},
+}
+
+
+def check_references(document: SeedDocument, file: str) -> None:
+    """Check a document.
+
+    Parameters
+    ----------
+    document : SeedDocument
+    file : str
+        Name that messages start with.
+
+    Raises
+    ------
+    InputError
+        Naming file, organization, entity and field of the first mistake.
+    """
+    _unique(document.organizations, "id", f"{file}: organization")
+    declared = document.provenance.num_orgs
+    if declared != len(document.organizations):
+        raise InputError(
+            f'{file}: field "provenance.num_orgs" says {declared}, the document has'
+            f" {len(document.organizations)} organizations; create it again with psr create-json"
+        )
+    for organization in document.organizations:
+        _check_organization(organization, f'{file}: organization "{organization.id}"')
+
+
+def _check_organization(organization: Organization, place: str) -> None:
+    if not organization.users:
+        raise InputError(f'{place}: field "users" is empty; an organization needs its administrator')
+    known: dict[str, set[str]] = {}
+    for kind, word in KINDS.items():
+        entities = getattr(organization, kind)
+        known[kind] = _unique(entities, "key", f"{place}: {word}")
+        if kind != "engines":
+            _unique(entities, "id" if kind in ("users", "groups") else "name", f"{place}: {word}")
+    for kind, fields in REFERENCES.items():
+        entities = getattr(organization, kind)
+        for field, target in fields.items():
+            _check_field(entities, field, known[target], target, f"{place}: {KINDS[kind]}")
+    for kind, limits in AT_LEAST.items():
+        for entity in getattr(organization, kind):
+            for field, least in limits.items():
+                if getattr(entity, field) < least:
+                    raise InputError(
+                        f'{place}: {KINDS[kind]} "{entity.key}", field "{field}": expected at least {least}, got'
+                        f" {getattr(entity, field)}"
+                    )
+    _check_meaning(organization, place)
+
+
+def _check_field(entities: Sequence[Any], field: str, known: set[str], target: str, place: str) -> None:
+    for entity in entities:
+        value = getattr(entity, field)
+        if type(value) is str:
+            if value in known:
+                continue
+            missing: Iterable[str] = (value,)
+        elif value is None or known.issuperset(value):
+            continue
+        else:
+            missing = [key for key in value if key not in known]
+        raise InputError(
+            f'{place} "{entity.key}", field "{field}", names {KINDS[target]} "{next(iter(missing))}", which the'
+            " organization lacks; create the document again with psr create-json"
+        )
+
+
+def _check_meaning(organization: Organization, place: str) -> None:
+    """Check what types and references cannot say."""
+    for pipeline in organization.pipelines:
+        room = pipeline.stages - 1 - pipeline.event_lane
+        if pipeline.branches > room:
+            raise InputError(
+                f'{place}: pipeline "{pipeline.key}", field "branches": expected at most {room} for'
+                f" {pipeline.stages} stages{' with an event lane' if pipeline.event_lane else ''}, got"
+                f" {pipeline.branches}"
+            )
+        if pipeline.fragment is not None and pipeline.branches >= room:
+            raise InputError(
+                f'{place}: pipeline "{pipeline.key}", field "fragment": its {pipeline.stages} stages leave no'
+                " processor for a fragment to stand in for"
+            )
+    jobs = {job.key: job for job in organization.jobs}
+    for job in organization.jobs:
+        if job.template is not None and not jobs[job.template].is_template:
+            raise InputError(
+                f'{place}: job "{job.key}", field "template": "{job.template}" is a job, not a job template'
+            )
+        if job.is_template and job.status == "ACTIVE":
+            raise InputError(f'{place}: job "{job.key}", field "status": a job template can\'t be ACTIVE')
+        if job.status == "ACTIVE" and not organization.engines:
+            raise InputError(
+                f'{place}: job "{job.key}", field "status": expected INACTIVE in an organization without'
+                " engines, got ACTIVE"
+            )
+    for task in organization.scheduled_tasks:
+        if jobs[task.job].is_template:
+            raise InputError(
+                f'{place}: scheduled task "{task.key}", field "job": "{task.job}" is a job template'
+            )
+
+
+def _unique(entities: Sequence[Any], field: str, place: str) -> set[str]:
+    values = {getattr(entity, field) for entity in entities}
+    if len(values) != len(entities):
+        seen: set[str] = set()
+        for entity in entities:
+            value = getattr(entity, field)
+            if value in seen:
+                raise InputError(f'{place} "{value}" stands twice (field "{field}"); each must be unique')
+            seen.add(value)
+    return values

@@ -1,0 +1,95 @@
+"""Random streams: raw bits from Philox, one stream per (random seed, organization, purpose).
+
+The random seed and the purpose make the key, the organization is one word of the 256-bit counter. So the
+words of an organization depend neither on the number of organizations nor on how many words another
+purpose takes (design.md, section 5). Raw bits are the same in every numpy version, processor and operating
+system tried (measurements.md, section 2).
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+WordArray = NDArray[np.uint64]
+IntArray = NDArray[np.int64]
+
+ORGANIZATION_WORD = 3  # of the four counter words; word 0 counts up by itself
+
+
+class Streams:
+    """The random streams of one random seed.
+
+    Parameters
+    ----------
+    random_seed : int
+        Root of every stream; any integer.
+
+    Examples
+    --------
+    >>> streams = Streams(7)
+    >>> all(streams.words("jobs", 3, 5) == streams.words("jobs", 3, 9)[:5])
+    True
+    """
+
+    def __init__(self, random_seed: int) -> None:
+        self.random_seed = random_seed
+        self._generators: dict[str, tuple[np.random.Philox, dict[str, object], WordArray]] = {}
+
+    def words(self, purpose: str, organization: int, n: int) -> WordArray:
+        """Return the first words of a stream.
+
+        Parameters
+        ----------
+        purpose : str
+            What the bits are for, such as ``jobs``.
+        organization : int
+            Position of the organization in the document, from 0.
+        n : int
+            How many 64-bit words.
+
+        Returns
+        -------
+        array of uint64, shape (n,)
+        """
+        if purpose not in self._generators:
+            self._generators[purpose] = self._generator(purpose)
+        philox, state, counter = self._generators[purpose]
+        counter[ORGANIZATION_WORD] = organization
+        philox.state = state
+        words: WordArray = philox.random_raw(n)
+        return words
+
+    def table(self, purpose: str, organizations: range, width: int) -> WordArray:
+        """Return ``width`` words for each organization, shape (len(organizations), width)."""
+        rows = [self.words(purpose, organization, width) for organization in organizations]
+        return np.concatenate(rows).reshape(len(organizations), width)
+
+    def rows(self, purpose: str, organizations: range, counts: IntArray, width: int) -> WordArray:
+        """Return ``width`` words for each entity of each organization, shape (counts.sum(), width)."""
+        parts = [
+            self.words(purpose, organization, count * width)
+            for organization, count in zip(organizations, counts.tolist(), strict=True)
+            if count
+        ]
+        return np.concatenate(parts).reshape(-1, width) if parts else np.empty((0, width), dtype=np.uint64)
+
+    def _generator(self, purpose: str) -> tuple[np.random.Philox, dict[str, object], WordArray]:
+        name = f"psr-seed/{self.random_seed}/{purpose}".encode()
+        key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
+        philox = np.random.Philox(key=key)
+        state: dict[str, object] = philox.state  # a copy: counter 0, nothing buffered
+        counter: WordArray = state["state"]["counter"]  # type: ignore[index]
+        return philox, state, counter
+
+
+def uniform(words: WordArray, n: int | IntArray) -> IntArray:
+    """Return integers of 0 to ``n - 1`` (0 where ``n`` is 0) from the upper halves of the words, exactly.
+
+    Examples
+    --------
+    >>> uniform(np.array([0, 2**63, 2**64 - 1], dtype=np.uint64), 10).tolist()
+    [0, 5, 9]
+    """
+    size = np.asarray(n, dtype=np.uint64)
+    return (((words >> np.uint64(32)) * size) >> np.uint64(32)).astype(np.int64)
