@@ -1,1 +1,24 @@
-"""Observe a hub, compare it with the seed document, apply the difference."""
+"""Observe a hub, compare it with a seed document, bring it there: populate, start jobs, teardown."""
+
+from psrlib.state.diff import Difference, Item, diff
+from psrlib.state.observe import observe
+from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
+from psrlib.state.populate import PopulateReport, populate
+from psrlib.state.running import start_jobs, wait_until_active
+from psrlib.state.tokens import setup_engines
+
+__all__ = [
+    "Difference",
+    "Item",
+    "ObservedEngine",
+    "ObservedJob",
+    "ObservedOrganization",
+    "ObservedState",
+    "PopulateReport",
+    "diff",
+    "observe",
+    "populate",
+    "setup_engines",
+    "start_jobs",
+    "wait_until_active",
+]

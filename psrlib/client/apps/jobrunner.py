@@ -1,0 +1,133 @@
+"""App ``jobrunner``: jobs, their control and status, engines (control-hub-rest, sections 5 and 6)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from psrlib.client.wire import ALL, App, Json, acl_body, rows
+
+BASE = "/jobrunner/rest/v1"
+STATS_REFRESH_MS = 60_000  # vendor's default (5.3)
+FORCE_STOP_MS = 120_000
+
+
+def new_job(
+    name: str,
+    pipeline: Json,
+    *,
+    labels: Sequence[str],
+    instances: int,
+    tags: Sequence[str],
+    parameters: dict[str, str],
+    is_template: bool = False,
+    template_id: str | None = None,
+) -> Json:
+    """Return a NewJob body (5.3) for a published pipeline commit as the pipeline store answers it."""
+    return {
+        "name": name,
+        "description": "",
+        "pipelineName": pipeline["name"],
+        "pipelineId": pipeline["pipelineId"],
+        "pipelineCommitId": pipeline["commitId"],
+        "pipelineCommitLabel": f"v{pipeline['version']}",
+        "rulesId": rules_id(pipeline),
+        "labels": list(labels),
+        "numInstances": instances,
+        "statsRefreshInterval": STATS_REFRESH_MS,
+        "migrateOffsets": True,
+        "edge": False,
+        "executorType": "COLLECTOR",
+        "forceStopTimeout": FORCE_STOP_MS,
+        "runtimeParameters": orjson.dumps(parameters).decode() if parameters or is_template else None,
+        "jobTemplate": is_template,
+        "rawJobTags": list(tags),
+        **({"templateJobId": template_id} if template_id else {}),
+    }
+
+
+def rules_id(pipeline: Json) -> str | None:
+    """Return the id of a commit's rules, None when the answer holds none (list rows may not)."""
+    return (pipeline.get("currentRules") or {}).get("id") or pipeline.get("rulesId")
+
+
+class JobRunner(App):
+    """Jobs and engines of the session's organization."""
+
+    def jobs(self) -> list[Json]:
+        """Return all jobs and job templates with their current status, without deleted ones."""
+        query = {**ALL, "organization": self._organization}
+        found = rows(self._session.call("GET", f"{BASE}/jobs", kind="jobs", query=query), "jobs")
+        return [row for row in found if not row.get("jobDeleted")]
+
+    def create_job(self, job: Json) -> Json:
+        """Create one job or job template."""
+        found: Json = self._session.call("PUT", f"{BASE}/jobs", kind="jobs", body=job)
+        return found
+
+    def create_jobs(self, jobs: Sequence[Json]) -> list[Json]:
+        """Create many jobs in one call; weakly attested, a hub may answer 404, 405 or 501 (5.1)."""
+        return rows(
+            self._session.call("PUT", f"{BASE}/jobs/createJobs", kind="jobs", body=list(jobs)), "created jobs"
+        )
+
+    def update_job(self, job: Json) -> Json:
+        """Replace a job's record (full JSON as listed)."""
+        found: Json = self._session.call(
+            "POST", f"{BASE}/job/{job['id']}", kind="jobs", body=job, repeatable=True
+        )
+        return found
+
+    def delete_jobs(self, ids: Sequence[str]) -> None:
+        """Delete jobs."""
+        self._session.call("POST", f"{BASE}/jobs/deleteJobs", kind="jobs", body=list(ids), repeatable=True)
+
+    def start_jobs(self, ids: Sequence[str]) -> Any:
+        """Start jobs; the answer's content is not relied on (unknown, section 13)."""
+        return self._session.call("POST", f"{BASE}/jobs/startJobs", kind="job starts", body=list(ids))
+
+    def stop_jobs(self, ids: Sequence[str], force: bool = False) -> None:
+        """Stop jobs."""
+        path = f"{BASE}/jobs/{'forceStopJobs' if force else 'stopJobs'}"
+        self._session.call("POST", path, kind="job stops", body=list(ids), repeatable=True)
+
+    def acknowledge_errors(self, ids: Sequence[str]) -> None:
+        """Clear INACTIVE_ERROR, which forbids every other action."""
+        path = f"{BASE}/jobs/acknowledgeErrors"
+        self._session.call("POST", path, kind="job starts", body=list(ids), repeatable=True)
+
+    def statuses(self, ids: Sequence[str]) -> dict[str, Json | None]:
+        """Return the current job status per job id."""
+        found = self._session.call(
+            "POST", f"{BASE}/jobs/status", kind="job status", body=list(ids), repeatable=True
+        )
+        if isinstance(found, dict):
+            return found
+        return {row["jobId"]: row for row in rows(found, "job status")}
+
+    def engines(self) -> list[Json]:
+        """Return all engines of the organization."""
+        query = {**ALL, "organization": self._organization}
+        return rows(self._session.call("GET", f"{BASE}/sdcs", kind="engines", query=query), "engines")
+
+    def engine_loads(self, executor_type: str = "COLLECTOR") -> list[Json]:
+        """Return the engines of a type with their load figures."""
+        query = {**ALL, "executorType": executor_type}
+        return rows(
+            self._session.call("GET", f"{BASE}/metrics/executors", kind="engines", query=query),
+            "engine loads",
+        )
+
+    def delete_engine(self, engine_id: str) -> None:
+        """Remove an engine from the list."""
+        self._session.call("DELETE", f"{BASE}/sdc/{engine_id}", kind="engines")
+
+    def acl(self, job_id: str) -> Json:
+        """Return a job's ACL."""
+        found: Json = self._session.call("GET", f"{BASE}/job/{job_id}/acl", kind="owners")
+        return found
+
+    def set_owner(self, job_id: str, owner: str) -> None:
+        """Make a user the owner of a job."""
+        body = acl_body(job_id, "JOB", self._organization, owner)
+        self._session.call("POST", f"{BASE}/job/{job_id}/acl", kind="owners", body=body, repeatable=True)

@@ -1,0 +1,89 @@
+"""App ``notification``: subscriptions (control-hub-rest, 7.2)."""
+
+from typing import Any
+
+import orjson
+
+from psrlib.client.wire import ALL, App, Json, acl_body, rows
+
+BASE = "/notification/rest/v1/eventsub"
+WEBHOOK_TIMEOUT_MS = 30_000
+
+
+def new_subscription(
+    name: str, event: str, job_id: str | None, action: str, target: str, enabled: bool
+) -> Json:
+    """Return an EventSubscription body: on an event of a job, post to a webhook or send an e-mail."""
+    return {
+        "name": name,
+        "description": "",
+        "enabled": enabled,
+        "deleted": False,
+        "events": [{"eventType": event, "filter": f"${{{{JOB_ID=='{job_id}'}}}}" if job_id else None}],
+        "externalActions": [external_action(action, target)],
+    }
+
+
+def external_action(action: str, target: str) -> Json:
+    """Return the one element of ``externalActions``."""
+    if action == "EMAIL":
+        config: Json = {"recipients": [target], "subject": "{{JOB_NAME}}", "body": "{{JOB_ID}}"}
+        return {"eventType": "EMAIL", "config": orjson.dumps(config).decode()}
+    config = {
+        "uri": target,
+        "method": "POST",
+        "contentType": "application/json",
+        "payload": '{"jobId": "{{JOB_ID}}", "jobName": "{{JOB_NAME}}"}',
+        "authType": "none",
+        "timeout": WEBHOOK_TIMEOUT_MS,
+        "headers": {},
+    }
+    return {"eventType": "WEBHOOKV1", "config": orjson.dumps(config).decode()}
+
+
+def event_ids(texts: Json) -> dict[str, str]:
+    """Return event id -> label from the hub's English texts, nested or with dotted keys; {} without any."""
+    found: Any = texts.get("notifications.subscriptions.events")
+    if found is None:
+        found = texts
+        for part in ("notifications", "subscriptions", "events"):
+            found = found.get(part) if isinstance(found, dict) else None
+    if isinstance(found, dict):
+        return {str(id): str(label) for id, label in found.items()}
+    prefix = "notifications.subscriptions.events."
+    return {key.removeprefix(prefix): str(label) for key, label in texts.items() if key.startswith(prefix)}
+
+
+class Notification(App):
+    """Subscriptions of the session's organization."""
+
+    def subscriptions(self) -> list[Json]:
+        """Return all subscriptions that are not deleted."""
+        query = {**ALL, "organization": self._organization}
+        found = rows(self._session.call("GET", BASE, kind="subscriptions", query=query), "subscriptions")
+        return [row for row in found if not row.get("deleted")]
+
+    def create_subscription(self, subscription: Json) -> Json:
+        """Create a subscription."""
+        path = f"{BASE}/createEventSub"
+        return self._session.call("PUT", path, kind="subscriptions", body=subscription) or {}
+
+    def update_subscription(self, subscription: Json) -> None:
+        """Replace a subscription's record."""
+        path = f"{BASE}/updateEventSub"
+        self._session.call("POST", path, kind="subscriptions", body=subscription, repeatable=True)
+
+    def delete_subscription(self, subscription_id: str) -> None:
+        """Delete a subscription; the body is the bare id, unquoted (7.2)."""
+        path = f"{BASE}/deleteEventSub"
+        self._session.call("POST", path, kind="subscriptions", body=subscription_id.encode(), repeatable=True)
+
+    def acl(self, subscription_id: str) -> Json:
+        """Return a subscription's ACL."""
+        found: Json = self._session.call("GET", f"{BASE}/{subscription_id}/acl", kind="owners")
+        return found
+
+    def set_owner(self, subscription_id: str, owner: str) -> None:
+        """Make a user the owner of a subscription."""
+        body = acl_body(subscription_id, "EVENT_SUBSCRIPTION", self._organization, owner)
+        self._session.call("POST", f"{BASE}/{subscription_id}/acl", kind="owners", body=body, repeatable=True)

@@ -1,0 +1,112 @@
+"""App ``pipelinestore``: pipelines, fragments and their commits (control-hub-rest, section 4)."""
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from psrlib.client.transport import Upload
+from psrlib.client.wire import ALL, App, Json, acl_body, rows
+
+BASE = "/pipelinestore/rest/v1"
+ZIP_LEVEL = 1  # definitions compress well at any level; the client's processor time is what counts
+
+
+def export_archive(documents: Mapping[str, Json]) -> bytes:
+    """Return a zip with one pipeline export (``pipelineConfig``, ``pipelineRules``, ...) per file name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=ZIP_LEVEL) as archive:
+        for name, document in documents.items():
+            archive.writestr(
+                zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), orjson.dumps(document), zipfile.ZIP_DEFLATED
+            )
+    return buffer.getvalue()
+
+
+class PipelineStore(App):
+    """Pipelines of the session's organization."""
+
+    def pipelines(self) -> list[Json]:
+        """Return all pipelines, latest commit each, without definitions."""
+        query = {**ALL, "organization": self._organization}
+        return rows(
+            self._session.call("GET", f"{BASE}/pipelines", kind="pipelines", query=query), "pipelines"
+        )
+
+    def fragments(self) -> list[Json]:
+        """Return all fragments, latest commit each, without definitions."""
+        query = {**ALL, "organization": self._organization}
+        found = self._session.call("GET", f"{BASE}/pipelines/fragments", kind="fragments", query=query)
+        return rows(found, "fragments")
+
+    def commits(self, commit_ids: Sequence[str]) -> list[Json]:
+        """Return commits with their definitions."""
+        if not commit_ids:
+            return []
+        found = self._session.call(
+            "POST", f"{BASE}/pipelineCommit", kind="pipelines", body=list(commit_ids), repeatable=True
+        )
+        return rows(found, "pipeline commits")
+
+    def import_pipelines(
+        self, documents: Mapping[str, Json], message: str, fragments: bool = False
+    ) -> list[Json]:
+        """Import and publish one pipeline per export document; return the commits made."""
+        upload = Upload("pipelines.zip", export_archive(documents))
+        query = {"commitMessage": message, "fragments": fragments}
+        found = self._session.call(
+            "POST",
+            f"{BASE}/pipelines/importPipelineCommits",
+            kind="fragments" if fragments else "pipelines",
+            query=query,
+            upload=upload,
+        )
+        return rows(found, "imported pipelines")
+
+    def commit_pipeline(self, name: str, document: Json, message: str, fragment: bool = False) -> Json:
+        """Commit and publish one pipeline in one call (4.2)."""
+        config = document["pipelineFragmentConfig" if fragment else "pipelineConfig"]
+        body = {
+            "name": name,
+            "commitMessage": message,
+            "pipelineDefinition": _text(config),
+            "rulesDefinition": _text(document.get("pipelineRules")),
+            "libraryDefinitions": _text(document.get("libraryDefinitions")),
+            "fragment": fragment,
+        }
+        query = {"fragment": True} if fragment else None
+        kind = "fragments" if fragment else "pipelines"
+        found: Json = self._session.call("PUT", f"{BASE}/pipelines", kind=kind, query=query, body=body)
+        return found
+
+    def import_new_version(self, pipeline_id: str, document: Json, message: str) -> Json:
+        """Publish the next version of a pipeline from an export document."""
+        path = f"{BASE}/pipeline/{pipeline_id}/importPipelineNewVersion"
+        found: Json = self._session.call(
+            "POST", path, kind="pipelines", query={"commitMessage": message}, body=document
+        )
+        return found
+
+    def delete_pipeline(self, pipeline_id: str) -> None:
+        """Delete a pipeline with all its versions."""
+        self._session.call("DELETE", f"{BASE}/pipeline/{pipeline_id}", kind="pipelines")
+
+    def acl(self, pipeline_id: str) -> Json:
+        """Return a pipeline's (or fragment's) ACL."""
+        found: Json = self._session.call("GET", f"{BASE}/pipeline/{pipeline_id}/acl", kind="owners")
+        return found
+
+    def set_owner(self, pipeline_id: str, owner: str) -> None:
+        """Make a user the owner of a pipeline (or fragment)."""
+        body = acl_body(pipeline_id, "PIPELINE", self._organization, owner)
+        self._session.call(
+            "POST", f"{BASE}/pipeline/{pipeline_id}/acl", kind="owners", body=body, repeatable=True
+        )
+
+
+def _text(document: Any) -> str | None:
+    if document is None or isinstance(document, str):
+        return document
+    return orjson.dumps(document).decode()

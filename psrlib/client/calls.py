@@ -1,0 +1,61 @@
+"""Count of the HTTP requests sent, per kind of entity."""
+
+import threading
+from collections import Counter
+
+
+class CallCounter:
+    """Requests sent per kind (``users``, ``pipelines``, ``sessions``, ...), repeats included; thread-safe."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._sent_bytes = 0
+        self._received_bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, kind: str, sent_bytes: int = 0) -> None:
+        """Count one request of a kind with a body of ``sent_bytes`` bytes."""
+        with self._lock:
+            self._counts[kind] += 1
+            self._sent_bytes += sent_bytes
+
+    def add_received(self, received_bytes: int) -> None:
+        """Count the bytes of an answer's body."""
+        with self._lock:
+            self._received_bytes += received_bytes
+
+    @property
+    def total(self) -> int:
+        """All requests sent so far."""
+        with self._lock:
+            return self._counts.total()
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of all request bodies sent so far."""
+        return self._sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of all answers' bodies received so far."""
+        return self._received_bytes
+
+    def by_kind(self) -> dict[str, int]:
+        """Return the number of requests per kind, in the order of the names."""
+        with self._lock:
+            return dict(sorted(self._counts.items()))
+
+    def since(self, earlier: dict[str, int]) -> dict[str, int]:
+        """Return the requests per kind sent after ``earlier = by_kind()``; kinds without any are left out.
+
+        Examples
+        --------
+        >>> calls = CallCounter()
+        >>> before = calls.by_kind()
+        >>> calls.add("users")
+        >>> calls.since(before)
+        {'users': 1}
+        """
+        return {
+            kind: n - earlier.get(kind, 0) for kind, n in self.by_kind().items() if n > earlier.get(kind, 0)
+        }

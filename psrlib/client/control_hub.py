@@ -1,0 +1,243 @@
+"""A session of one user on a Control Hub."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from psrlib.client.apps.connection import Connections
+from psrlib.client.apps.jobrunner import JobRunner
+from psrlib.client.apps.notification import Notification
+from psrlib.client.apps.pipelinestore import PipelineStore
+from psrlib.client.apps.scheduler import Scheduler
+from psrlib.client.apps.security import Security
+from psrlib.client.apps.topology import Topologies
+from psrlib.client.calls import CallCounter
+from psrlib.client.limit import AdaptiveLimit
+from psrlib.client.transport import DEADLINE_S, TIMEOUT_S, Answer, Transport, Upload
+from psrlib.errors import AuthenticationError, HubError
+
+log = logging.getLogger(__name__)
+
+HEADERS = {"X-Requested-By": "psr", "X-SS-REST-CALL": "true", "Accept": "application/json"}
+TOKEN_HEADER = "X-SS-User-Auth-Token"
+TOKEN_COOKIE = "SS-SSO-LOGIN"
+LOGIN_PATH = "/security/public-rest/v1/authentication/login"
+
+
+class ControlHub:
+    """A user's session; all sessions opened from it share connections, call counter and connection limit.
+
+    Parameters
+    ----------
+    url : str
+        Base URL of the Control Hub.
+    user : str
+        ``<name>@<organization>``; populating needs a system administrator (``admin@admin``).
+    password : str
+        Never logged; kept in memory to log in again when the session ends.
+    workers : int or None
+        Fixed number of concurrent requests; None adapts.
+    organization_password : str or None
+        Password of the organizations' users; None means their initial one, the user id
+        (control-hub-rest, 1.3: installations without outgoing mail).
+
+    Raises
+    ------
+    AuthenticationError
+        If user name or password are wrong.
+    HubUnreachableError
+        If nothing answers at the address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        *,
+        workers: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+        deadline_s: float = DEADLINE_S,
+        verify: bool | str = True,
+        organization_password: str | None = None,
+    ) -> None:
+        transport = Transport(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
+        self._open(transport, user, password, organization_password, {})
+        try:
+            self.log_in()
+        except BaseException:
+            transport.close()
+            raise
+
+    def _open(
+        self,
+        transport: Transport,
+        user: str,
+        password: str,
+        organization_password: str | None,
+        sessions: dict[str, "ControlHub"],
+    ) -> None:
+        self.transport = transport
+        self.user = user
+        self._password = password
+        self._organization_password = organization_password
+        self._sessions = sessions
+        self._token: str | None = None
+        self._lock = threading.Lock()
+        self.security = Security(self)
+        self.pipelinestore = PipelineStore(self)
+        self.jobrunner = JobRunner(self)
+        self.scheduler = Scheduler(self)
+        self.notification = Notification(self)
+        self.topology = Topologies(self)
+        self.connection = Connections(self)
+
+    def __enter__(self) -> "ControlHub":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"ControlHub({self.url!r}, {self.user!r})"
+
+    @property
+    def url(self) -> str:
+        """Base URL of the Control Hub."""
+        return self.transport.url
+
+    @property
+    def organization(self) -> str:
+        """The user's organization, the part of the user id after ``@``."""
+        return self.user.rpartition("@")[2]
+
+    @property
+    def calls(self) -> CallCounter:
+        """Requests sent so far, by all sessions that share the connections."""
+        return self.transport.calls
+
+    @property
+    def limit(self) -> AdaptiveLimit:
+        """Bound on concurrent requests."""
+        return self.transport.limit
+
+    def close(self) -> None:
+        """Close the connections of this session and all that share them."""
+        self.transport.close()
+
+    def for_organization(self, organization: str) -> "ControlHub":
+        """Return the session of an organization's administrator; it logs in at its first request."""
+        return self.for_user(f"admin@{organization}")
+
+    def for_user(self, user: str) -> "ControlHub":
+        """Return a user's session, the same object each time; it logs in at its first request."""
+        with self.transport.sessions_lock:
+            session = self._sessions.get(user)
+            if session is None:
+                session = ControlHub.__new__(ControlHub)
+                password = user if self._organization_password is None else self._organization_password
+                session._open(self.transport, user, password, self._organization_password, self._sessions)
+                self._sessions[user] = session
+        return session
+
+    def log_in(self) -> None:
+        """Start a new session (control-hub-rest, 1.3).
+
+        Raises
+        ------
+        AuthenticationError
+            If the hub refuses user name and password.
+        """
+        body = {"userName": self.user, "password": self._password}
+        try:
+            answer = self.transport.send(
+                "POST", LOGIN_PATH, kind="sessions", headers=HEADERS, body=body, repeatable=True
+            )
+        except HubError as error:
+            if error.status is not None and 300 <= error.status < 500:
+                raise AuthenticationError(
+                    f"Control Hub {self.url} refused user {self.user} and the password given "
+                    f"(status {error.status}); check both",
+                    error.status,
+                    error.codes,
+                ) from error
+            raise
+        token = answer.headers.get(TOKEN_HEADER) or answer.cookies.get(TOKEN_COOKIE)
+        if not token:
+            raise AuthenticationError(
+                f"Control Hub {self.url} answered the login of {self.user} without a session token, "
+                f"neither in header {TOKEN_HEADER} nor in cookie {TOKEN_COOKIE}; is it a Control Hub 3.x?",
+                200,
+            )
+        self._token = token
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        kind: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        upload: Upload | None = None,
+        repeatable: bool | None = None,
+    ) -> Any:
+        """Send one request and return the parsed body of the answer; see `Transport.send`.
+
+        ``repeatable`` None means: GET and DELETE are, everything else is not.
+        """
+        return self.answer(
+            method, path, kind=kind, query=query, body=body, upload=upload, repeatable=repeatable
+        ).body
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        kind: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        upload: Upload | None = None,
+        repeatable: bool | None = None,
+    ) -> Answer:
+        """Send one request, logging in again once when the session has ended (status 401)."""
+        if repeatable is None:
+            repeatable = method in ("GET", "DELETE")
+        token = self._token or self._new_token(None)
+        for last_try in (False, True):
+            try:
+                return self.transport.send(
+                    method,
+                    path,
+                    kind=kind,
+                    headers={**HEADERS, TOKEN_HEADER: token},
+                    query=query,
+                    body=body,
+                    upload=upload,
+                    repeatable=repeatable,
+                )
+            except HubError as error:
+                if error.status != 401 or last_try:
+                    raise
+                log.info("session of %s ended, logging in again", self.user)
+                token = self._new_token(token)
+        raise AssertionError("unreachable: the second try returns or raises")
+
+    def _new_token(self, old: str | None) -> str:
+        """Log in unless another thread has done so since ``old`` was the token."""
+        with self._lock:
+            if self._token is None or self._token == old:
+                self.log_in()
+            assert self._token is not None
+            return self._token
+
+    def server_version(self) -> str:
+        """Return the hub's version (``/rest/v1/server/info``)."""
+        return str(self.call("GET", "/rest/v1/server/info", kind="metadata").get("version", ""))
+
+    def texts(self) -> dict[str, Any]:
+        """Return the hub's English texts; they hold the subscription events' ids (control-hub-rest, 7.2)."""
+        found = self.call("GET", "/assets/i18n/en.json", kind="metadata")
+        return found if isinstance(found, dict) else {}

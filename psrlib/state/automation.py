@@ -1,0 +1,156 @@
+"""What acts on jobs: scheduled tasks, subscriptions, topologies."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from psrlib.client import ControlHub
+from psrlib.client.apps import scheduler
+from psrlib.client.apps.notification import event_ids, new_subscription
+from psrlib.client.wire import Json
+from psrlib.errors import HubError
+from psrlib.seed.document import ScheduledTask, Subscription, Topology
+from psrlib.state.once import repeat_lost
+from psrlib.state.reading import hub_id
+from psrlib.state.schedule import Plan
+from psrlib.state.work import Knowledge, Work
+
+TIME_ZONE = "UTC"
+PUBLISH_MESSAGE = "Commit 1"
+
+
+def automation_steps(work: Work) -> Plan[None]:
+    """Create scheduled tasks, subscriptions and topologies, which do not depend on each other."""
+    yield [
+        *(partial(_create_task, work, task) for task in work.missing("scheduled_tasks")),
+        *(partial(_create_subscription, work, s) for s in work.missing("subscriptions")),
+        *(partial(_create_topology, work, topology) for topology in work.missing("topologies")),
+    ]
+
+
+def _create_task(work: Work, task: ScheduledTask) -> None:
+    job_id, job_name = work.hub_id("jobs", task.job), _job_name(work, task.job)
+
+    def create(session: ControlHub, _: Sequence[ScheduledTask]) -> list[Json]:
+        template = _task_template(work, session, job_id, job_name)
+        body = scheduler.fill(
+            template,
+            {
+                "type": "PIPELINE_JOB",
+                "jobId": job_id,
+                "jobName": job_name,
+                "name": task.name,
+                "executionInfo.action": task.action,
+                "crontabMask": task.cron,
+                "timeZone": TIME_ZONE,
+                "status": "RUNNING",
+            },
+        )
+        return [session.scheduler.create_task(body)]
+
+    work.create("scheduled_tasks", [task], create, work.admin.scheduler.tasks, task.owner)
+
+
+def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) -> Json:
+    """Return a blank task: the hub's own template, asked for once, and for every task when it carries an id."""
+    known: Knowledge = work.knowledge
+    with known.lock:
+        if known.task_selector is None:
+            known.task_selector = session.scheduler.type_selector()
+        if known.task_template is None or known.tasks_need_template:
+            template = session.scheduler.task_template(known.task_selector, job_id, job_name)
+            known.tasks_need_template = bool(scheduler.value(template.get("id")))
+            known.task_template = template
+        return known.task_template
+
+
+def _create_subscription(work: Work, subscription: Subscription) -> None:
+    body = new_subscription(
+        subscription.name,
+        event_id(work, subscription.event),
+        work.hub_id("jobs", subscription.job),
+        subscription.action,
+        subscription.target,
+        subscription.enabled,
+    )
+
+    def create(session: ControlHub, _: Sequence[Subscription]) -> list[Json]:
+        made = session.notification.create_subscription(body)
+        return [{**body, **made}] if made.get("id") else []
+
+    work.create(
+        "subscriptions", [subscription], create, work.admin.notification.subscriptions, subscription.owner
+    )
+
+
+def event_id(work: Work, event: str) -> str:
+    """Return the hub's id of an event: the same, or the one whose label has the same words (7.2)."""
+    known = work.knowledge
+    with known.lock:
+        if known.event_ids is None:
+            try:
+                known.event_ids = event_ids(work.hub.texts())
+            except HubError:
+                known.event_ids = {}
+    if not known.event_ids or event in known.event_ids:
+        return event
+    words = event.replace("_", " ").lower()
+    return next((id for id, label in known.event_ids.items() if label.lower() == words), event)
+
+
+def _create_topology(work: Work, topology: Topology) -> None:
+    nodes = [_node(work, key, position) for position, key in enumerate(topology.jobs)]
+
+    def create(session: ControlHub, _: Sequence[Topology]) -> list[Json]:
+        return [session.topology.create_topology(topology.name, nodes)]
+
+    work.create("topologies", [topology], create, work.admin.topology.topologies, topology.owner)
+    row = work.rows["topologies"][topology.key]
+    if row.get("draft", True):
+        publish_topology(work, row)
+
+
+def publish_topology(work: Work, row: Json) -> None:
+    """Publish the draft of a topology."""
+    store = work.admin.topology
+    id = hub_id("topologies", row)
+
+    def done() -> bool | None:
+        work.lost()
+        return any(hub_id("topologies", r) == id and not r.get("draft") for r in store.topologies()) or None
+
+    def publish() -> bool:
+        store.publish(str(row["commitId"]), PUBLISH_MESSAGE)
+        return True
+
+    repeat_lost(publish, done)
+
+
+def _node(work: Work, job: str, position: int) -> Json:
+    """Return a topology node for a job (7.4); lanes are left to the topology editor."""
+    entity = next(entity for entity in work.desired.jobs if entity.key == job)
+    pipeline = work.rows["pipelines"][entity.pipeline]
+    row = work.rows["jobs"][job]
+    name = f"{entity.key}:JOB:{position}"
+    node: dict[str, Any] = {
+        "nodeType": "JOB",
+        "instanceName": name,
+        "library": "streamsets-datacollector-dev-lib",
+        "jobId": hub_id("jobs", row),
+        "pipelineId": pipeline["pipelineId"],
+        "pipelineCommitId": pipeline["commitId"],
+        "pipelineVersion": pipeline["version"],
+        "inputLanes": [],
+        "outputLanes": [f"{name}:LANE:0"],
+        "uiInfo": {
+            "label": entity.name,
+            "xPos": 100 + 250 * position,
+            "yPos": 100,
+            "executorType": "COLLECTOR",
+        },
+    }
+    return node
+
+
+def _job_name(work: Work, key: str) -> str:
+    return next(job.name for job in work.desired.jobs if job.key == key)

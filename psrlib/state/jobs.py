@@ -1,0 +1,73 @@
+"""Jobs and job templates."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from psrlib.client import ControlHub
+from psrlib.client.apps import jobrunner
+from psrlib.client.wire import Json
+from psrlib.errors import HubError
+from psrlib.seed.document import Job
+from psrlib.state.schedule import Call, Plan
+from psrlib.state.work import Work
+
+ABSENT = (404, 405, 501)  # the hub does not know the bulk form
+JOBS_PER_CALL = 200
+
+
+def job_steps(work: Work) -> Plan[None]:
+    """Create templates and plain jobs, then the instances of templates."""
+    yield from _rules(work)
+    yield _creations(work, instances=False)
+    yield _creations(work, instances=True)
+
+
+def _rules(work: Work) -> Plan[None]:
+    """Read the rules ids that listings did not give; a job refers to the rules of its commit."""
+    needed = {job.pipeline for job in work.missing("jobs")}
+    rows = work.rows["pipelines"]
+    lacking = {str(rows[key]["commitId"]): key for key in needed if jobrunner.rules_id(rows[key]) is None}
+    if lacking:
+        (commits,) = yield [partial(work.admin.pipelinestore.commits, sorted(lacking))]
+        for commit in commits:
+            key = lacking[str(commit["commitId"])]
+            rows[key] = {**rows[key], "currentRules": commit.get("currentRules")}
+
+
+def _creations(work: Work, instances: bool) -> list[Call]:
+    calls: list[Call] = []
+    for owner, jobs in work.by_owner("jobs").items():
+        chosen = [job for job in jobs if (job.template is not None) == instances]
+        for start in range(0, len(chosen), JOBS_PER_CALL):
+            calls.append(partial(_create, work, chosen[start : start + JOBS_PER_CALL], owner))
+    return calls
+
+
+def _create(work: Work, jobs: Sequence[Job], owner: str) -> None:
+    def create(session: ControlHub, remaining: Sequence[Job]) -> list[Json]:
+        bodies = [_body(work, job) for job in remaining]
+        if work.knowledge.has_create_jobs is not False:
+            try:
+                rows = session.jobrunner.create_jobs(bodies)
+                work.knowledge.has_create_jobs = True
+                return rows
+            except HubError as error:
+                if error.status not in ABSENT:
+                    raise
+                work.knowledge.has_create_jobs = False
+        return [session.jobrunner.create_job(body) for body in bodies]
+
+    work.create("jobs", jobs, create, work.admin.jobrunner.jobs, owner)
+
+
+def _body(work: Work, job: Job) -> Json:
+    return jobrunner.new_job(
+        job.name,
+        work.rows["pipelines"][job.pipeline],
+        labels=job.labels,
+        instances=job.instances,
+        tags=job.tags,
+        parameters=job.parameters,
+        is_template=job.is_template,
+        template_id=work.hub_id("jobs", job.template) if job.template else None,
+    )

@@ -1,0 +1,92 @@
+"""Configuration fields of the seed document and the entries of a hub that hold them.
+
+Only ``dpm.enable.events`` is attested as an id (control-hub-rest, 2.3); the limits are found by the words of
+their labels, so that a hub with other ids or slightly other labels is understood.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psrlib.client.wire import Json
+from psrlib.seed.document import Config
+
+UNLIMITED = ("", "-1", "none", "null", "unlimited")
+
+
+@dataclass(frozen=True)
+class Words:
+    """An entry's label (or id) must hold one word of each tuple in ``needed`` and none of ``without``."""
+
+    needed: tuple[tuple[str, ...], ...]
+    without: tuple[str, ...] = ()
+
+    def match(self, entry: Json) -> bool:
+        """Whether an entry is meant, by its label; by its id when it has no label."""
+        text = str(entry.get("name") or entry.get("id")).lower()
+        return all(any(word in text for word in words) for words in self.needed) and not any(
+            word in text for word in self.without
+        )
+
+
+MAXIMUM = ("maximum number", "max", "limit")
+ENGINES = ("data collector", "execution engine", "engine", "datacollector")
+FIELDS = {
+    "subscriptions_enabled": Words((("event",), ("subscription", "dpm.enable.events"))),
+    "max_users": Words((MAXIMUM, ("user",)), without=("group",)),
+    "max_engines": Words((MAXIMUM, ENGINES), without=("heartbeat", "interval", "threshold")),
+    "max_pipelines": Words((MAXIMUM, ("pipeline",)), without=("commit", "running", "version")),
+    "max_jobs": Words((MAXIMUM, ("jobs",)), without=("run", "history", "schedul")),
+    "max_job_runs": Words((MAXIMUM, ("job run", "runs"), ("job",)), without=("schedul",)),
+    "max_scheduled_runs": Words((MAXIMUM, ("schedul",), ("run",))),
+}
+EVENTS_ID = "dpm.enable.events"
+
+
+def find_entries(entries: Sequence[Json]) -> dict[str, Json]:
+    """Return configuration field -> entry; fields that the hub does not publish are left out.
+
+    Where several labels fit, the organization's own entry is preferred to one called a system limit.
+    """
+    found: dict[str, Json] = {}
+    for field, words in FIELDS.items():
+        fitting = [entry for entry in entries if words.match(entry)]
+        if field == "subscriptions_enabled":
+            fitting = [entry for entry in entries if entry.get("id") == EVENTS_ID] or fitting
+        fitting.sort(key=lambda entry: "system limit" in str(entry.get("name")).lower())
+        if fitting:
+            found[field] = fitting[0]
+    return found
+
+
+def read_config(entries: Sequence[Json]) -> tuple[Config, set[str]]:
+    """Return the configuration of an organization and the fields its hub does not publish."""
+    found = find_entries(entries)
+    limits = {
+        field: _number(entry.get("value"))
+        for field, entry in found.items()
+        if field != "subscriptions_enabled"
+    }
+    events = found.get("subscriptions_enabled", {}).get("value")
+    config = Config(subscriptions_enabled=str(events).lower() == "true", **limits)
+    return config, set(FIELDS) - set(found)
+
+
+def entry_values(config: Config, entries: Sequence[Json]) -> dict[str, str]:
+    """Return entry id -> value that brings ``entries`` to ``config``; {} when they agree."""
+    current, _ = read_config(entries)
+    values = {}
+    for field, entry in find_entries(entries).items():
+        wanted = getattr(config, field)
+        if wanted is not None and wanted != getattr(current, field):
+            values[str(entry["id"])] = str(wanted).lower() if isinstance(wanted, bool) else str(wanted)
+    return values
+
+
+def _number(value: object) -> int | None:
+    text = str(value).strip().lower()
+    if text in UNLIMITED:
+        return None
+    try:
+        return int(float(text))
+    except ValueError:
+        return None

@@ -1,0 +1,132 @@
+"""Read a Control Hub into the records of the seed document; reads only, changes nothing."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from psrlib.client import ControlHub
+from psrlib.client.wire import Json
+from psrlib.errors import AuthenticationError, HubError
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.observed import ObservedOrganization, ObservedState
+from psrlib.state.reading import OWNED, Reader, hub_id
+from psrlib.state.schedule import Call, Plan, run_plans
+
+log = logging.getLogger(__name__)
+
+SYSTEM_ORGANIZATION = "admin"
+ABSENT = (404, 405, 501)  # an app this hub does not have, connections before 3.19 for instance
+COMMITS_PER_CALL = 50  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
+
+
+def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
+    """Return what a hub holds of a seed document's organizations.
+
+    Parameters
+    ----------
+    document : SeedDocument
+        Gives the organizations to look at and the keys of what is found; variables resolved.
+    hub : ControlHub
+        Session of a system administrator.
+
+    Raises
+    ------
+    HubError
+        If the hub refuses a listing.
+
+    Notes
+    -----
+    About a dozen calls per organization. An owner is the record's creator where that is the desired owner, and
+    is read from the ACL elsewhere.
+    """
+    listed = {str(row["id"]): row for row in hub.security.organizations()}
+    wanted = [organization for organization in document.organizations if organization.id in listed]
+    named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
+    random_seed = document.provenance.random_seed
+    plans = (observe_organization(hub, o, listed[o.id], random_seed) for o in wanted)
+    found = run_plans(plans, hub.limit.largest)
+    log.info("observed %d organizations", len(found))
+    return ObservedState(
+        organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},
+        foreign=sorted(set(listed) - named),
+    )
+
+
+def observe_organization(
+    hub: ControlHub, desired: Organization, row: Json, random_seed: int
+) -> Plan[ObservedOrganization]:
+    """Observe one organization; a plan for `run_plans`. ``row`` is its record in the hub's list."""
+    session = hub.for_organization(desired.id)
+    reader = Reader(desired, row, random_seed)
+    reader.entries, reader.rows["groups"], reader.rows["users"] = yield [
+        partial(hub.security.configs, desired.id),
+        partial(hub.security.groups, desired.id),
+        partial(hub.security.users, desired.id),
+    ]
+    try:
+        (pipelines,) = yield [session.pipelinestore.pipelines]
+    except AuthenticationError:
+        log.warning("%s: its administrator cannot log in; only its users and groups are seen", desired.id)
+        return reader.organization(locked=True)
+    listings: dict[str, Call] = {
+        "fragments": session.pipelinestore.fragments,
+        "jobs": session.jobrunner.jobs,
+        "scheduled_tasks": session.scheduler.tasks,
+        "subscriptions": session.notification.subscriptions,
+        "topologies": session.topology.topologies,
+        "connections": session.connection.connections,
+        "engines": session.jobrunner.engines,
+    }
+    found = yield [partial(_if_present, listing) for listing in listings.values()]
+    reader.rows.update(zip(listings, found, strict=True))
+    fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
+    reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
+
+    commit_ids = [str(p["commitId"]) for p in reader.rows["pipelines"] + reader.rows["fragments"]]
+    chunks = [commit_ids[i : i + COMMITS_PER_CALL] for i in range(0, len(commit_ids), COMMITS_PER_CALL)]
+    for commits in (yield [partial(session.pipelinestore.commits, chunk) for chunk in chunks]):
+        reader.commits.update({str(commit["commitId"]): commit for commit in commits})
+    reader.rows["topologies"] = yield [partial(_topology, session, t) for t in reader.rows["topologies"]]
+    reader.rows["connections"] = yield [partial(_connection, session, c) for c in reader.rows["connections"]]
+
+    unclear = [
+        (kind, hub_id(kind, r))
+        for kind in OWNED
+        for r in reader.rows[kind]
+        if not reader.owner_is_clear(kind, r)
+    ]
+    acls = yield [partial(_acl_reader(session, kind), id) for kind, id in unclear]
+    reader.owners.update(
+        {id: str(acl.get("resourceOwner") or "") for (_, id), acl in zip(unclear, acls, strict=True)}
+    )
+    return reader.organization()
+
+
+def _acl_reader(session: ControlHub, kind: str) -> Callable[[str], Json]:
+    return {
+        "connections": session.connection.acl,
+        "fragments": session.pipelinestore.acl,
+        "pipelines": session.pipelinestore.acl,
+        "jobs": session.jobrunner.acl,
+        "scheduled_tasks": session.scheduler.acl,
+        "subscriptions": session.notification.acl,
+        "topologies": session.topology.acl,
+    }[kind]
+
+
+def _if_present(listing: Call) -> list[Json]:
+    try:
+        found: list[Json] = listing()
+    except HubError as error:
+        if error.status in ABSENT:
+            return []
+        raise
+    return found
+
+
+def _topology(session: ControlHub, row: Json) -> Json:
+    return row if row.get("topologyDefinition") else {**row, **session.topology.topology(row["commitId"])}
+
+
+def _connection(session: ControlHub, row: Json) -> Json:
+    return row if row.get("connectionDefinition") else {**row, **session.connection.connection(row["id"])}

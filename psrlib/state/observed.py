@@ -1,0 +1,132 @@
+"""What a Control Hub holds, in the records of the seed document, with what only a running hub knows beside them."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from psrlib.client.wire import Json
+from psrlib.seed.document import Organization
+
+KINDS = (
+    "groups",
+    "users",
+    "engines",
+    "connections",
+    "fragments",
+    "pipelines",
+    "jobs",
+    "scheduled_tasks",
+    "subscriptions",
+    "topologies",
+)
+
+
+@dataclass(frozen=True)
+class ObservedJob:
+    """The current run of a job.
+
+    ``status`` and ``color`` are None before the first start; ``pipeline_statuses`` maps engine ids to the state
+    the engine reported (``RUNNING``); ``engine_ids`` are the engines the hub chose.
+    """
+
+    id: str
+    name: str
+    status: str | None
+    color: str | None
+    run_count: int
+    engine_ids: tuple[str, ...]
+    pipeline_statuses: dict[str, str]
+    error: str | None
+    is_template: bool
+
+
+@dataclass(frozen=True)
+class ObservedEngine:
+    """An engine as the hub sees it; ``key`` is its seed key, or the hub id of an engine the seed does not name."""
+
+    id: str
+    key: str
+    url: str
+    responding: bool
+    labels: tuple[str, ...]
+    version: str
+    pipelines_running: int
+
+
+@dataclass
+class ObservedOrganization:
+    """One organization of a hub.
+
+    Parameters
+    ----------
+    organization : Organization
+        What the hub holds; entities that the seed document names have their seed keys, others their names.
+    rows : dict
+        Kind -> the hub's own records, in the order of ``organization``'s lists.
+    jobs, engines : dict
+        Runtime of each job and engine by key.
+    entries, row
+        The hub's configuration entries and its record of the organization.
+    unseen : set of str
+        Configuration fields this hub does not publish.
+    active, locked : bool
+        Whether the organization is active, and whether its administrator could not log in.
+    """
+
+    organization: Organization
+    rows: dict[str, list[Json]] = field(default_factory=dict)
+    jobs: dict[str, ObservedJob] = field(default_factory=dict)
+    engines: dict[str, ObservedEngine] = field(default_factory=dict)
+    unseen: set[str] = field(default_factory=set)
+    entries: list[Json] = field(default_factory=list)
+    row: Json = field(default_factory=dict)
+    active: bool = True
+    locked: bool = False
+
+
+@dataclass
+class ObservedState:
+    """What a hub holds of a seed document's organizations, and the ids of the organizations it does not name."""
+
+    organizations: dict[str, ObservedOrganization]
+    foreign: list[str]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of entities per kind."""
+        total: Counter[str] = Counter(organizations=len(self.organizations))
+        for observed in self.organizations.values():
+            total.update({kind: len(getattr(observed.organization, kind)) for kind in KINDS})
+        return dict(total)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the number of entities per organization (rows) and kind (columns), and of ACTIVE jobs."""
+        table = [
+            {
+                "organization": id,
+                **{kind: len(getattr(observed.organization, kind)) for kind in KINDS},
+                "active_jobs": sum(job.status == "ACTIVE" for job in observed.jobs.values()),
+            }
+            for id, observed in self.organizations.items()
+        ]
+        return pd.DataFrame(table, columns=["organization", *KINDS, "active_jobs"]).set_index("organization")
+
+    def jobs_frame(self) -> pd.DataFrame:
+        """Return one row per job: organization, key, name, status, color, run_count, engines, is_template."""
+        table = [
+            (id, key, job.name, job.status, job.color, job.run_count, list(job.engine_ids), job.is_template)
+            for id, observed in self.organizations.items()
+            for key, job in observed.jobs.items()
+        ]
+        columns = ["organization", "key", "name", "status", "color", "run_count", "engines", "is_template"]
+        return pd.DataFrame(table, columns=columns)
+
+    def engines_frame(self) -> pd.DataFrame:
+        """Return one row per engine: organization, key, id, url, responding, labels, pipelines_running."""
+        table = [
+            (id, key, e.id, e.url, e.responding, list(e.labels), e.pipelines_running)
+            for id, observed in self.organizations.items()
+            for key, e in observed.engines.items()
+        ]
+        columns = ["organization", "key", "id", "url", "responding", "labels", "pipelines_running"]
+        return pd.DataFrame(table, columns=columns)

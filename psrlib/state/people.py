@@ -1,0 +1,99 @@
+"""Organization, configuration, groups and users."""
+
+from functools import partial
+
+from psrlib.client.wire import Json
+from psrlib.seed.document import Group, User
+from psrlib.state.limits import entry_values
+from psrlib.state.once import create_named
+from psrlib.state.schedule import Plan
+from psrlib.state.work import Work
+
+GROUP_ROLES = ["user"]  # a group may carry the base role only (control-hub-rest, 3.3)
+
+
+def people_steps(work: Work) -> Plan[None]:
+    """Create what is missing; afterwards the administrator can log in."""
+    if work.found is None:
+        yield [partial(_create_organization, work)]
+        work.note("organizations", work.desired.id, {})
+    groups = work.missing("groups")
+    yield [partial(_configure, work), partial(_open_administrator, work)]
+    yield [partial(_create_group, work, group) for group in groups]
+    administrator, *others = work.desired.users
+    missing = {user.key for user in work.missing("users")} - {administrator.key}
+    yield [partial(_create_user, work, user) for user in others if user.key in missing]
+
+
+def user_body(work: Work, user: User) -> Json:
+    """Return the wire form of a user."""
+    group_ids = {group.key: group.id for group in work.desired.groups}
+    return {
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "roles": user.roles,
+        "groups": [f"all@{work.desired.id}", *(group_ids[key] for key in user.groups)],
+    }
+
+
+def _create_organization(work: Work) -> None:
+    desired = work.desired
+    administrator = desired.users[0]
+    admin = {
+        "id": administrator.id,
+        "name": administrator.name,
+        "email": administrator.email,
+        "roles": administrator.roles,
+    }
+
+    def create(_: object) -> list[Json]:
+        work.hub.security.create_organization(desired.id, desired.name, admin)
+        return [{"id": desired.id}]
+
+    create_named(
+        {desired.id: desired}, create, work.hub.security.organizations, lambda r: str(r["id"]), work.lost
+    )
+
+
+def _configure(work: Work) -> None:
+    """Bring the configuration to what is desired: one reading call per hub, one writing call."""
+    entries = work.found.entries if work.found is not None else work.hub.security.configs(work.desired.id)
+    values = entry_values(work.desired.config, entries)
+    if values:
+        work.hub.security.set_configs(work.desired.id, values)
+        work.changed["configuration"] += 1
+
+
+def _open_administrator(work: Work) -> None:
+    """Let the first administrator log in: the vendor's bootstrap clears the generated-password flag (1.3)."""
+    if work.found is not None and not work.found.locked:
+        return
+    body = {**user_body(work, work.desired.users[0]), "groups": [f"all@{work.desired.id}"], "active": True}
+    work.hub.security.update_user(work.desired.id, body)
+
+
+def _create_group(work: Work, group: Group) -> None:
+    """Create a group; its only possible member so far is the administrator."""
+    administrator = work.desired.users[0]
+    members = [administrator.id] if group.key in administrator.groups else []
+    security = work.hub.security
+
+    def create(_: object) -> list[Json]:
+        security.create_group(work.desired.id, group.id, group.name, GROUP_ROLES, members)
+        return [{"id": group.id}]
+
+    find = partial(security.groups, work.desired.id)
+    create_named({group.id: group}, create, find, lambda row: str(row["id"]), work.lost)
+    work.note("groups", group.key, {"id": group.id})
+
+
+def _create_user(work: Work, user: User) -> None:
+    security = work.hub.security
+
+    def create(_: object) -> list[Json]:
+        return [{"id": user.id, **security.create_user(work.desired.id, user_body(work, user))}]
+
+    find = partial(security.users, work.desired.id)
+    create_named({user.id: user}, create, find, lambda row: str(row["id"]), work.lost)
+    work.note("users", user.key, {"id": user.id})

@@ -1,0 +1,292 @@
+"""From the hub's records of one organization to the records of the seed document."""
+
+from typing import Any, cast
+
+from psrlib.client.apps import scheduler
+from psrlib.client.wire import Json
+from psrlib.seed import document as seed
+from psrlib.seed.identity import engine_id
+from psrlib.state.definitions import Shape, parse, read_shape
+from psrlib.state.limits import read_config
+from psrlib.state.observed import KINDS, ObservedEngine, ObservedJob, ObservedOrganization
+
+OWNED = ("connections", "fragments", "pipelines", "jobs", "scheduled_tasks", "subscriptions", "topologies")
+ID_FIELDS = {"fragments": "pipelineId", "pipelines": "pipelineId", "topologies": "topologyId"}
+CREATOR_FIELDS = ("creator", "createdBy", "owner", "committer")
+
+
+def hub_id(kind: str, row: Json) -> str:
+    """Return the hub's id of an entity."""
+    return str(scheduler.value(row.get(ID_FIELDS.get(kind, "id"))))
+
+
+def hub_name(row: Json) -> str:
+    """Return the name of an entity."""
+    return str(scheduler.value(row.get("name")))
+
+
+def creator(row: Json) -> str:
+    """Return the user who created an entity, empty when the record does not say."""
+    return next((str(scheduler.value(row[f])) for f in CREATOR_FIELDS if scheduler.value(row.get(f))), "")
+
+
+class Reader:
+    """Collects the records of one organization, then builds the seed records from them.
+
+    Parameters
+    ----------
+    desired : Organization
+        Gives the keys: an entity of the hub with the same name (id for people) has the same key.
+    row : dict
+        The hub's record of the organization.
+    """
+
+    def __init__(self, desired: seed.Organization, row: Json, random_seed: int) -> None:
+        self.desired = desired
+        self.row = row
+        self.entries: list[Json] = []
+        self.rows: dict[str, list[Json]] = {kind: [] for kind in KINDS}
+        self.commits: dict[str, Json] = {}
+        self.owners: dict[str, str] = {}
+        self._keys = {kind: {entity.name: entity.key for entity in getattr(desired, kind)} for kind in OWNED}
+        self._user_keys = {user.id: user.key for user in desired.users}
+        self._group_keys = {group.id: group.key for group in desired.groups}
+        self._engine_keys = {engine_id(random_seed, desired.id, e.key): e.key for e in desired.engines}
+        self._desired_owners = {
+            (kind, entity.name): entity.owner for kind in OWNED for entity in getattr(desired, kind)
+        }
+
+    def owner_is_clear(self, kind: str, row: Json) -> bool:
+        """Whether an entity's creator is its desired owner, so that its ACL need not be read; notes the owner."""
+        made_by = creator(row)
+        wanted = self._desired_owners.get((kind, hub_name(row)))
+        clear = wanted is None or (bool(made_by) and self._user_key(made_by) == wanted)
+        if clear:
+            self.owners[hub_id(kind, row)] = made_by
+        return clear
+
+    def organization(self, locked: bool = False) -> ObservedOrganization:
+        """Return the organization; ``locked`` means that its administrator could not log in."""
+        config, unseen = read_config(self.entries)
+        self.rows["groups"] = [r for r in self.rows["groups"] if r["id"] != f"all@{self.desired.id}"]
+        organization = seed.Organization(
+            id=self.desired.id,
+            name=str(self.row.get("name")),
+            archetype=self.desired.archetype,
+            config=config,
+            groups=[self._group(row) for row in self.rows["groups"]],
+            users=[self._user(row) for row in self.rows["users"]],
+            engines=[self._engine(row) for row in self.rows["engines"]],
+            connections=[self._connection(row) for row in self.rows["connections"]],
+            fragments=[self._fragment(row) for row in self.rows["fragments"]],
+            pipelines=[self._pipeline(row) for row in self.rows["pipelines"]],
+            jobs=[self._job(row) for row in self.rows["jobs"]],
+            scheduled_tasks=[self._task(row) for row in self.rows["scheduled_tasks"]],
+            subscriptions=[self._subscription(row) for row in self.rows["subscriptions"]],
+            topologies=[self._topology(row) for row in self.rows["topologies"]],
+        )
+        return ObservedOrganization(
+            organization=organization,
+            rows=self.rows,
+            entries=self.entries,
+            row=self.row,
+            jobs={self._key("jobs", r): self._observed_job(r) for r in self.rows["jobs"]},
+            engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
+            unseen=unseen,
+            active=bool(self.row.get("active", True)),
+            locked=locked,
+        )
+
+    def _key(self, kind: str, row: Json) -> str:
+        return str(self._keys[kind].get(hub_name(row), hub_name(row)))
+
+    def _key_of_id(self, kind: str, id: str | None) -> str:
+        found = next((row for row in self.rows[kind] if hub_id(kind, row) == id), None)
+        return self._key(kind, found) if found is not None else str(id or "")
+
+    def _user_key(self, user: str) -> str:
+        return self._user_keys.get(user, user)
+
+    def _owner(self, kind: str, row: Json) -> str:
+        return self._user_key(self.owners.get(hub_id(kind, row), ""))
+
+    def _group(self, row: Json) -> seed.Group:
+        id = str(row["id"])
+        return seed.Group(key=self._group_keys.get(id, id), id=id, name=str(row.get("name")))
+
+    def _user(self, row: Json) -> seed.User:
+        id = str(row["id"])
+        everyone = f"all@{self.desired.id}"
+        groups = {str(group) for group in row.get("groups") or []}
+        groups |= {str(group["id"]) for group in self.rows["groups"] if id in (group.get("users") or [])}
+        return seed.User(
+            key=self._user_key(id),
+            id=id,
+            name=str(row.get("name")),
+            email=str(row.get("email")),
+            roles=sorted(str(role) for role in row.get("roles") or []),
+            groups=sorted(self._group_keys.get(group, group) for group in groups - {everyone}),
+        )
+
+    def _engine_key(self, row: Json) -> str:
+        return self._engine_keys.get(str(row["id"]), str(row["id"]))
+
+    def _engine(self, row: Json) -> seed.Engine:
+        return seed.Engine(
+            key=self._engine_key(row),
+            type=cast(seed.EngineType, str(row.get("executorType") or "COLLECTOR")),
+            url=str(row.get("httpUrl")),
+            labels=_texts(row.get("reportedLabels") or row.get("labels")),
+        )
+
+    def _observed_engine(self, row: Json) -> ObservedEngine:
+        labels = [*_texts(row.get("labels")), *_texts(row.get("reportedLabels"))]
+        running = row.get("pipelinesCount")
+        return ObservedEngine(
+            id=str(row["id"]),
+            key=self._engine_key(row),
+            url=str(row.get("httpUrl")),
+            responding=bool(row.get("responding")),
+            labels=tuple(dict.fromkeys(labels)),
+            version=str(row.get("version")),
+            pipelines_running=int(
+                running if running is not None else len(row.get("pipelinesCommitted") or [])
+            ),
+        )
+
+    def _connection(self, row: Json) -> seed.Connection:
+        definition = parse(row.get("connectionDefinition"))
+        tags = row.get("rawConnectionTags") or [tag.get("tag") for tag in row.get("tags") or []]
+        return seed.Connection(
+            key=self._key("connections", row),
+            name=hub_name(row),
+            type=str(row.get("connectionType")),
+            owner=self._owner("connections", row),
+            configuration={str(c["name"]): str(c["value"]) for c in definition.get("configuration") or []},
+            tags=_texts(tags),
+        )
+
+    def _shape(self, row: Json) -> Shape:
+        commit = self.commits.get(str(row.get("commitId")), row)
+        return read_shape(parse(commit.get("pipelineDefinition")))
+
+    def _fragment(self, row: Json) -> seed.Fragment:
+        shape = self._shape(row)
+        return seed.Fragment(
+            key=self._key("fragments", row),
+            name=hub_name(row),
+            owner=self._owner("fragments", row),
+            stages=shape.stages,
+            labels=shape.labels,
+        )
+
+    def _pipeline(self, row: Json) -> seed.Pipeline:
+        shape = self._shape(row)
+        fragment = next((self._key_of_id("fragments", id) for id in shape.fragment_ids), None)
+        connection = next((self._key_of_id("connections", id) for id in shape.connection_ids), None)
+        return seed.Pipeline(
+            key=self._key("pipelines", row),
+            name=hub_name(row),
+            owner=self._owner("pipelines", row),
+            stages=shape.stages,
+            branches=shape.branches,
+            event_lane=shape.event_lane,
+            commits=n_commits(row),
+            labels=shape.labels,
+            parameters=shape.parameters,
+            fragment=fragment,
+            connection=connection,
+        )
+
+    def _job(self, row: Json) -> seed.Job:
+        status = str((row.get("currentJobStatus") or {}).get("status") or "INACTIVE")
+        template = row.get("templateJobId")
+        return seed.Job(
+            key=self._key("jobs", row),
+            name=hub_name(row),
+            pipeline=self._key_of_id("pipelines", row.get("pipelineId")),
+            owner=self._owner("jobs", row),
+            status=cast(seed.JobStatus, status),
+            labels=_texts(row.get("labels")),
+            instances=int(row.get("numInstances") or 0),
+            tags=_texts(row.get("rawJobTags") or [tag.get("tag") for tag in row.get("jobTags") or []]),
+            parameters={str(k): str(v) for k, v in parse(row.get("runtimeParameters")).items()},
+            is_template=bool(row.get("jobTemplate")),
+            template=self._key_of_id("jobs", template) if template else None,
+        )
+
+    def _observed_job(self, row: Json) -> ObservedJob:
+        return read_run(row, row.get("currentJobStatus"))
+
+    def _task(self, row: Json) -> seed.ScheduledTask:
+        return seed.ScheduledTask(
+            key=self._key("scheduled_tasks", row),
+            name=hub_name(row),
+            job=self._key_of_id("jobs", scheduler.value(row.get("jobId"))),
+            action=scheduler.action(row),
+            cron=str(scheduler.value(row.get("crontabMask"))),
+            owner=self._owner("scheduled_tasks", row),
+        )
+
+    def _subscription(self, row: Json) -> seed.Subscription:
+        event: Json = next(iter(row.get("events") or []), {})
+        action: Json = next(iter(row.get("externalActions") or []), {})
+        config = parse(action.get("config"))
+        recipients = config.get("recipients") or [""]
+        return seed.Subscription(
+            key=self._key("subscriptions", row),
+            name=hub_name(row),
+            job=self._key_of_id("jobs", _job_in_filter(event.get("filter"))),
+            event=str(event.get("eventType")),
+            action="EMAIL" if action.get("eventType") == "EMAIL" else "WEBHOOK",
+            target=str(config.get("uri") or recipients[0]),
+            owner=self._owner("subscriptions", row),
+            enabled=bool(row.get("enabled")),
+        )
+
+    def _topology(self, row: Json) -> seed.Topology:
+        nodes = parse(row.get("topologyDefinition")).get("topologyNodes") or []
+        return seed.Topology(
+            key=self._key("topologies", row),
+            name=hub_name(row),
+            owner=self._owner("topologies", row),
+            jobs=[self._key_of_id("jobs", n.get("jobId")) for n in nodes if n.get("nodeType") == "JOB"],
+        )
+
+
+def read_run(job: Json, status: Json | None) -> ObservedJob:
+    """Return the current run of a job from its record and its job status (control-hub-rest, 5.4)."""
+    run = status or {}
+    return ObservedJob(
+        id=str(job["id"]),
+        name=hub_name(job),
+        status=run.get("status"),
+        color=run.get("color"),
+        run_count=int(run.get("runCount") or 0),
+        engine_ids=tuple(_texts(run.get("sdcIds"))),
+        pipeline_statuses={str(p["sdcId"]): str(p.get("status")) for p in run.get("pipelineStatus") or []},
+        error=run.get("errorMessage"),
+        is_template=bool(job.get("jobTemplate")),
+    )
+
+
+def n_commits(row: Json) -> int:
+    """Return how many versions of a pipeline are published, from its latest version ``3`` or draft ``4-DRAFT``.
+
+    Examples
+    --------
+    >>> n_commits({"version": "3"}), n_commits({"version": "4-DRAFT"})
+    (3, 3)
+    """
+    number, _, draft = str(row.get("version") or "0").partition("-")
+    return int(number) - bool(draft)
+
+
+def _job_in_filter(text: Any) -> str | None:
+    """Return the job id of a filter such as ``${{JOB_ID=='<id>'}}``."""
+    parts = str(text or "").replace('"', "'").split("'")
+    return parts[1] if len(parts) >= 3 else None
+
+
+def _texts(values: Any) -> list[str]:
+    return [str(value) for value in values or [] if value is not None]

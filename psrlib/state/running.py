@@ -1,0 +1,149 @@
+"""Start the jobs that should be ACTIVE, and wait until engines report their pipelines RUNNING."""
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from psrlib.client import ControlHub
+from psrlib.client.wire import Json
+from psrlib.errors import InconsistentStateError
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.once import repeat_lost
+from psrlib.state.reading import hub_id, hub_name
+from psrlib.state.schedule import Plan, run_each, run_plans
+
+log = logging.getLogger(__name__)
+
+RUNNING = ("ACTIVE", "ACTIVATING")
+NEEDS_ACKNOWLEDGEMENT = "INACTIVE_ERROR"
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 3.0
+SHOWN = 5  # jobs named in an error
+
+
+def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
+    """Start every job the seed document wants ACTIVE and the hub has not active; return how many.
+
+    Two calls per organization: one listing, one start for all its jobs.
+
+    Raises
+    ------
+    InconsistentStateError
+        If the hub lacks such a job: populate first.
+    HubError
+        If the hub refuses the start, for want of engines for instance.
+    """
+    plans = (_start(hub, organization) for organization in document.organizations)
+    started = sum(run_plans(plans, hub.limit.largest))
+    log.info("started %d jobs", started)
+    return started
+
+
+def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float = 120.0) -> float:
+    """Wait until every job that should be ACTIVE is, with all its pipelines RUNNING; return the seconds it took.
+
+    Raises
+    ------
+    InconsistentStateError
+        If some are not in time; the message names the first ones with their status.
+    """
+    begun = time.monotonic()
+    waiting = dict(
+        zip(
+            [organization.id for organization in document.organizations],
+            run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit.largest),
+            strict=True,
+        )
+    )
+    pause_s = FIRST_PAUSE_S
+    while True:
+        open_organizations = [id for id, rows in waiting.items() if rows]
+        calls = [partial(_not_running, hub.for_organization(id), waiting[id]) for id in open_organizations]
+        waiting = dict(zip(open_organizations, run_each(calls, hub.limit.largest), strict=True))
+        left = [(id, row) for id, rows in waiting.items() for row in rows]
+        elapsed_s = time.monotonic() - begun
+        if not left:
+            return elapsed_s
+        if elapsed_s + pause_s > timeout_s:
+            named = ", ".join(f'"{hub_name(row)}" of {id}: {_describe(row)}' for id, row in left[:SHOWN])
+            raise InconsistentStateError(
+                f"{len(left)} jobs are not running after {timeout_s:.0f} s: {named}; "
+                "are the engines started (psr engines start), and do they respond?"
+            )
+        time.sleep(pause_s)
+        pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+
+
+def is_running(status: Json | None) -> bool:
+    """Whether a job status is ACTIVE with every pipeline reported RUNNING by its engine (5.4)."""
+    if not status or status.get("status") != "ACTIVE":
+        return False
+    pipelines = status.get("pipelineStatus") or []
+    return bool(pipelines) and all(pipeline.get("status") == "RUNNING" for pipeline in pipelines)
+
+
+def _start(hub: ControlHub, organization: Organization) -> Plan[int]:
+    session = hub.for_organization(organization.id)
+    (rows,) = yield [partial(_wanted_rows, hub, organization)]
+    idle = [row for row in rows if _status(row) not in RUNNING]
+    failed = [hub_id("jobs", row) for row in idle if _status(row) == NEEDS_ACKNOWLEDGEMENT]
+    if failed:
+        yield [partial(session.jobrunner.acknowledge_errors, failed)]
+    ids = [hub_id("jobs", row) for row in idle]
+    if ids:
+        yield [partial(_start_once, session, ids)]
+    return len(ids)
+
+
+def _start_once(session: ControlHub, ids: Sequence[str]) -> None:
+    """Start jobs; after a lost answer, only those that did not begin to run are started again."""
+    remaining = list(ids)
+
+    def done() -> bool | None:
+        statuses = session.jobrunner.statuses(remaining)
+        remaining[:] = [id for id in remaining if (statuses.get(id) or {}).get("status") not in RUNNING]
+        return None if remaining else True
+
+    def start() -> bool:
+        session.jobrunner.start_jobs(remaining)
+        return True
+
+    repeat_lost(start, done)
+
+
+def _wanted_rows(hub: ControlHub, organization: Organization) -> list[Json]:
+    """Return the hub's records of the jobs that should be ACTIVE."""
+    wanted = {job.name for job in organization.jobs if job.status == "ACTIVE" and not job.is_template}
+    if not wanted:
+        return []
+    rows = {hub_name(row): row for row in hub.for_organization(organization.id).jobrunner.jobs()}
+    if missing := sorted(wanted - set(rows)):
+        raise InconsistentStateError(
+            f'{organization.id} lacks {len(missing)} of {len(wanted)} jobs to start, "{missing[0]}" for instance; '
+            "populate the Control Hub first"
+        )
+    return [rows[name] for name in sorted(wanted)]
+
+
+def _not_running(session: ControlHub, rows: Sequence[Json]) -> list[Json]:
+    statuses = session.jobrunner.statuses([hub_id("jobs", row) for row in rows])
+    return [
+        {**row, "currentJobStatus": statuses.get(hub_id("jobs", row))}
+        for row in rows
+        if not is_running(statuses.get(hub_id("jobs", row)))
+    ]
+
+
+def _status(row: Json) -> str | None:
+    return (row.get("currentJobStatus") or {}).get("status")
+
+
+def _describe(row: Json) -> str:
+    run = row.get("currentJobStatus") or {}
+    parts = [
+        str(run.get("status") or "never started"),
+        str(run.get("color") or ""),
+        str(run.get("errorMessage") or ""),
+    ]
+    return " ".join([part for part in parts if part] + [str(w) for w in (run.get("warnings") or [])[:1]])

@@ -1,0 +1,213 @@
+"""What the steps of populating one organization share: sessions, owners, the hub's records by seed key."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from psrlib.client import ControlHub
+from psrlib.client.wire import Json
+from psrlib.errors import AuthenticationError, HubError
+from psrlib.seed.document import Organization, SeedDocument, User
+from psrlib.state.observed import KINDS, ObservedOrganization
+from psrlib.state.once import create_named
+from psrlib.state.reading import OWNED, hub_id, hub_name
+
+REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
+BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more call per owner who logs in
+
+
+class Owned(Protocol):
+    """An entity of the seed document that has an owner."""
+
+    @property
+    def key(self) -> str:
+        """Stable name in the seed document."""
+
+    @property
+    def name(self) -> str:
+        """Name on the hub."""
+
+    @property
+    def owner(self) -> str:
+        """Key of the owning user."""
+
+
+@dataclass
+class Knowledge:
+    """What populating learns about a hub, once for all organizations; probed because the reference is unsure."""
+
+    has_create_jobs: bool | None = None
+    has_import: bool | None = None
+    import_adds_versions: bool | None = None
+    owners_log_in: bool = True
+    event_ids: dict[str, str] | None = None
+    task_template: Json | None = None
+    task_selector: Json | None = None
+    tasks_need_template: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Work:
+    """One organization being populated.
+
+    Parameters
+    ----------
+    hub : ControlHub
+        Session of the system administrator.
+    document, desired : SeedDocument, Organization
+        The whole document and the organization at work.
+    found : ObservedOrganization or None
+        What the hub holds of it; None when it does not exist yet.
+    """
+
+    def __init__(
+        self,
+        hub: ControlHub,
+        document: SeedDocument,
+        desired: Organization,
+        found: ObservedOrganization | None,
+        knowledge: Knowledge,
+        advance: Callable[[str, int], None],
+    ) -> None:
+        self.hub = hub
+        self.admin = hub.for_organization(desired.id)
+        self.document = document
+        self.desired = desired
+        self.found = found
+        self.knowledge = knowledge
+        self.rows: dict[str, dict[str, Json]] = {
+            "organizations": {},
+            **{kind: self._known_rows(kind) for kind in KINDS},
+        }
+        self.created: Counter[str] = Counter()
+        self.changed: Counter[str] = Counter()
+        self.lost_answers = 0
+        self.not_owned: list[tuple[str, str, str]] = []  # kind, hub id, owner's user id
+        self._advance = advance
+        self._users: dict[str, User] = {user.key: user for user in desired.users}
+        self._by_login: set[str] = set()
+        self._lock = threading.Lock()
+
+    def missing(self, kind: str) -> list[Any]:
+        """Return the entities of a kind that the hub lacks."""
+        return [entity for entity in getattr(self.desired, kind) if entity.key not in self.rows[kind]]
+
+    def hub_id(self, kind: str, key: str) -> str:
+        """Return the hub's id of an entity that exists."""
+        return hub_id(kind, self.rows[kind][key])
+
+    def user_id(self, key: str) -> str:
+        """Return the id of a user."""
+        return self._users[key].id
+
+    def note(self, kind: str, key: str, row: Json) -> None:
+        """Remember the hub's record of an entity just created."""
+        with self._lock:
+            self.rows[kind][key] = row
+            self.created[kind] += 1
+        self._advance(kind, 1)
+
+    def lost(self) -> None:
+        """Count a lost answer: the organization is looked at once more in the end."""
+        with self._lock:
+            self.lost_answers += 1
+
+    def plan_logins(self) -> list[ControlHub]:
+        """Choose the owners who log in to create their objects themselves, and return their sessions.
+
+        A login costs one call and one more per kind that is created in batches, an ACL one call per object.
+        """
+        if not self.knowledge.owners_log_in:
+            return []
+        objects: Counter[str] = Counter()
+        batches: dict[str, set[str]] = {}
+        for kind in OWNED:
+            for entity in self.missing(kind):
+                objects[entity.owner] += 1
+                if kind in BATCHED:
+                    batches.setdefault(entity.owner, set()).add(kind)
+        admin = self.desired.users[0].key
+        self._by_login = {
+            owner for owner, n in objects.items() if owner != admin and n > 1 + len(batches.get(owner, ()))
+        }
+        return [self.hub.for_user(self.user_id(owner)) for owner in sorted(self._by_login)]
+
+    def log_in(self, session: ControlHub) -> None:
+        """Open an owner's session; when the hub refuses, ownership goes through ACLs instead."""
+        try:
+            session.log_in()
+        except AuthenticationError:
+            with self._lock:
+                self._by_login = {key for key in self._by_login if self.user_id(key) != session.user}
+
+    def by_owner(self, kind: str) -> dict[str, list[Any]]:
+        """Return the missing entities of a kind by the user key of who creates them."""
+        admin = self.desired.users[0].key
+        groups: dict[str, list[Any]] = {}
+        for entity in self.missing(kind):
+            groups.setdefault(entity.owner if entity.owner in self._by_login else admin, []).append(entity)
+        return groups
+
+    def create(
+        self,
+        kind: str,
+        entities: Sequence[Owned],
+        create: Callable[[ControlHub, Sequence[Any]], list[Json]],
+        find: Callable[[], list[Json]],
+        actor: str | None = None,
+    ) -> None:
+        """Create entities exactly once, as ``actor`` (user key) where the hub lets him, else as administrator."""
+
+        def attempt(remaining: Sequence[Any]) -> list[Json]:
+            nonlocal actor
+            if actor is not None and actor in self._by_login:
+                try:
+                    return create(self.hub.for_user(self.user_id(actor)), remaining)
+                except HubError as error:
+                    if error.status not in REFUSED:
+                        raise
+                    actor = None
+            return create(self.admin, remaining)
+
+        by_name = {entity.name: entity for entity in entities}
+        rows = create_named(by_name, attempt, find, hub_name, self.lost)
+        for name, row in rows.items():
+            entity = by_name[name]
+            self.note(kind, entity.key, row)
+            if actor is None or actor not in self._by_login:
+                self.must_own(kind, hub_id(kind, row), entity.owner)
+
+    def must_own(self, kind: str, id: str, owner: str) -> None:
+        """Note that an entity's owner must be set through its ACL, unless the administrator is the owner."""
+        if owner != self.desired.users[0].key:
+            with self._lock:
+                self.not_owned.append((kind, id, self.user_id(owner)))
+
+    def owner_calls(self) -> list[Callable[[], Any]]:
+        """Return the ACL calls that are due, and forget them."""
+        due, self.not_owned = self.not_owned, []
+        setters: Mapping[str, Callable[[str, str], None]] = {
+            "connections": self.admin.connection.set_owner,
+            "fragments": self.admin.pipelinestore.set_owner,
+            "pipelines": self.admin.pipelinestore.set_owner,
+            "jobs": self.admin.jobrunner.set_owner,
+            "scheduled_tasks": self.admin.scheduler.set_owner,
+            "subscriptions": self.admin.notification.set_owner,
+            "topologies": self.admin.topology.set_owner,
+        }
+
+        def setter(kind: str, id: str, owner: str) -> Callable[[], None]:
+            return lambda: setters[kind](id, owner)
+
+        return [setter(*entry) for entry in due]
+
+    def _known_rows(self, kind: str) -> dict[str, Json]:
+        if self.found is None:
+            return {}
+        entities: Iterable[Any] = getattr(self.found.organization, kind)
+        known: dict[str, Json] = {}
+        for entity, row in zip(entities, self.found.rows[kind], strict=True):
+            known.setdefault(entity.key, row)
+        return known
