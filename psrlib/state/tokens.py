@@ -1,5 +1,7 @@
 """Engine registrations: one token per engine of the seed document, kept in the run directory."""
 
+from __future__ import annotations
+
 import logging
 from functools import partial
 from pathlib import Path
