@@ -1,1 +1,14 @@
 """Engines: the protocol, the mock fleet, configuration for real ones."""
+
+from psrlib.engines.identity import EngineIdentity, load_identities, save_identities
+from psrlib.engines.process import FleetProcess, fleet_status, start_fleet, stop_fleet
+
+__all__ = [
+    "EngineIdentity",
+    "FleetProcess",
+    "fleet_status",
+    "load_identities",
+    "save_identities",
+    "start_fleet",
+    "stop_fleet",
+]
