@@ -3,12 +3,15 @@
 from psrlib.seed.document import SeedDocument
 from psrlib.seed.files import load_seed, save_seed, seed_sha256
 from psrlib.seed.generate import create_seed
+from psrlib.seed.pipelines import fragment_definition, pipeline_definition
 from psrlib.seed.variables import resolve_variables
 
 __all__ = [
     "SeedDocument",
     "create_seed",
+    "fragment_definition",
     "load_seed",
+    "pipeline_definition",
     "resolve_variables",
     "save_seed",
     "seed_sha256",

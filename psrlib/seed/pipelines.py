@@ -1,0 +1,394 @@
+"""Pipeline documents: what the numbers of a pipeline record become on a Control Hub.
+
+The same record always gives the same document. A document is valid for every Data Collector 3.x: the rules
+of pipeline-json, section 7, are replayed on generated documents in ``tests/seed/validation.py``.
+"""
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from psrlib.seed.document import Fragment, Organization, Pipeline, SeedDocument
+from psrlib.seed.stages import (
+    BASIC,
+    ERROR_STAGE,
+    LANE_MS,
+    PROCESSOR_OF_16,
+    STATS_STAGE,
+    Json,
+    data_generator,
+    entries,
+    finisher,
+    fragment_stage,
+    lane,
+    selector,
+    special_stage,
+    stage,
+    trash,
+)
+
+PORTABLE = {"schemaVersion": 5, "version": 7, "sdcVersion": "3.0.0.0"}  # read by every 3.x engine
+WITH_FRAGMENTS = {"schemaVersion": 6, "version": 10, "sdcVersion": "3.4.0"}  # fragments came with schema 6
+FRAGMENT_VERSIONS = {"schemaVersion": 2, "version": 2}
+DISCARD = f"{BASIC}::{ERROR_STAGE}::1"
+DAY_MS = 86_400_000
+DELAYS_MS = (5_000, 10_000, 15_000, 20_000)  # between batches: engines hardly feel a pipeline
+CHANGES = (
+    "first version",
+    "smaller batches",
+    "new computed field",
+    "review findings",
+    "renamed fields",
+    "tuned delay",
+    "fixed a condition",
+    "clean-up",
+)
+MAX_LANES = 12  # widest selector among public pipelines (pipeline-json, 9)
+
+
+class Choices:
+    """Small numbers that a document's name fixes; each question gets its own."""
+
+    def __init__(self, *name: object) -> None:
+        self._name = "/".join(map(str, name))
+
+    def number(self, question: str, n: int) -> int:
+        """Return a number of 0 to ``n - 1``."""
+        return int.from_bytes(self._digest(question)[:8], "little") % n
+
+    def uuid(self, question: str) -> str:
+        """Return a version-4 UUID."""
+        return str(uuid.UUID(bytes=self._digest(question), version=4))
+
+    def _digest(self, question: str) -> bytes:
+        return hashlib.blake2b(f"{self._name}/{question}".encode(), digest_size=16).digest()
+
+
+@dataclass
+class Canvas:
+    """Stages being laid out; ``lane`` is where the next stage reads, ``column`` where it is drawn."""
+
+    choices: Choices
+    parameters: list[str]
+    commit: int
+    prefix: str = ""
+    stages: list[Json] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def name(self, kind: str) -> str:
+        """Return the next instance name of a kind, such as ``Trash_02``."""
+        self.numbers[kind] = self.numbers.get(kind, 0) + 1
+        return f"{self.prefix}{kind}_{self.numbers[kind]:02d}"
+
+    def add(self, stage_: Json) -> Json:
+        """Add a stage."""
+        self.stages.append(stage_)
+        return stage_
+
+    def processor(self, place: tuple[int, int], inputs: list[str]) -> str:
+        """Add a processor and return its output lane."""
+        position = len(self.stages)
+        chosen, kind, configure, _ = PROCESSOR_OF_16[self.choices.number(f"stage {position}", 16)]
+        name = self.name(chosen)
+        number = self.choices.number(f"value {position}", 1000) + self.commit
+        parameters = self.parameters if chosen == "ExpressionEvaluator" else []
+        self.add(stage(name, kind, place, configure(number, parameters), inputs, [lane(name)], chosen))
+        return lane(name)
+
+    def chain(self, n: int, column: int, row: int, start: str) -> tuple[str, int]:
+        """Add ``n`` processors one after the other; return the last lane and the next column."""
+        for _ in range(n):
+            start = self.processor((column, row), [start])
+            column += 1
+        return start, column
+
+
+def pipeline_definition(
+    document: SeedDocument, organization: Organization, pipeline: Pipeline, commit: int
+) -> tuple[Json, Json]:
+    """Return the documents of one commit of a pipeline.
+
+    Parameters
+    ----------
+    document : SeedDocument
+        Variables resolved or not; only the random seed and the fragments matter.
+    organization : Organization
+    pipeline : Pipeline
+        One of the organization's.
+    commit : int
+        1 to ``pipeline.commits``; commits differ in description, generator settings and computed values.
+
+    Returns
+    -------
+    (dict, dict)
+        ``pipelineConfig`` and ``pipelineRules``.
+
+    Raises
+    ------
+    ValueError
+        If the pipeline has no such commit.
+    """
+    if not 1 <= commit <= pipeline.commits:
+        raise ValueError(f'pipeline "{pipeline.key}" has commits 1 to {pipeline.commits}, not {commit}')
+    choices = Choices(document.provenance.random_seed, organization.id, pipeline.key)
+    versions = WITH_FRAGMENTS if pipeline.fragment else PORTABLE
+    canvas, fragments = _lay_out(document, organization, pipeline, commit, choices)
+    identity = {
+        "pipelineId": _engine_side_id(pipeline.name, choices),
+        "title": pipeline.name,
+        "description": f"{pipeline.name}; commit {commit}: {_change(choices, commit)}",
+        "uuid": choices.uuid(f"commit {commit}"),
+    }
+    metadata: Json = {"labels": list(pipeline.labels)}
+    if pipeline.connection:
+        metadata["dpm.pipeline.connections"] = [pipeline.connection]
+    config = {
+        "schemaVersion": versions["schemaVersion"],
+        "version": versions["version"],
+        **identity,
+        "configuration": _pipeline_configuration(pipeline.parameters),
+        "uiInfo": {},
+        "fragments": fragments,
+        "stages": canvas.stages,
+        "errorStage": special_stage("Discard_ErrorStage", "ToErrorNullDTarget", "Error Records - Discard"),
+        "statsAggregatorStage": special_stage(
+            "statsAggregatorStageInstance", "StatsDpmDirectlyDTarget", "Statistics - to Control Hub"
+        ),
+        "testOriginStage": None,
+        "startEventStages": [
+            special_stage("Discard_StartEventStage", "ToErrorNullDTarget", "Start Event - Discard")
+        ],
+        "stopEventStages": [
+            special_stage("Discard_StopEventStage", "ToErrorNullDTarget", "Stop Event - Discard")
+        ],
+        "info": _info(identity, pipeline.owner, organization, choices, commit, str(versions["sdcVersion"])),
+        "metadata": metadata,
+    }
+    if not pipeline.fragment:
+        del config["fragments"]  # schema 5 has no such field
+    return config, _rules(choices.uuid(f"rules {commit}"))
+
+
+def fragment_definition(
+    document: SeedDocument, organization: Organization, fragment: Fragment
+) -> tuple[Json, Json]:
+    """Return the documents of a fragment: ``pipelineFragmentConfig`` and ``pipelineRules``."""
+    choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
+    body = _fragment_body(document, organization, fragment, f"{fragment.key}_01", "input", "output")
+    return body, _rules(choices.uuid("rules"))
+
+
+def _lay_out(
+    document: SeedDocument, organization: Organization, pipeline: Pipeline, commit: int, choices: Choices
+) -> tuple[Canvas, list[Json]]:
+    """Place the stages: generator, processors, a selector where there are branches, event consumer."""
+    canvas = Canvas(choices, list(pipeline.parameters), commit)
+    origin = canvas.add(
+        data_generator(
+            canvas.name("DevDataGenerator"),
+            3 + choices.number("fields", 10),
+            DELAYS_MS[(choices.number("delay", 4) + commit) % 4],
+            10 * (1 + (choices.number("batch", 10) + commit) % 10),
+            pipeline.event_lane,
+        )
+    )
+    n_processors = pipeline.stages - 1 - pipeline.branches - pipeline.event_lane
+    current, column, fragments = origin["outputLanes"][0], 1, []
+    if pipeline.fragment:
+        fragment = next(f for f in organization.fragments if f.key == pipeline.fragment)
+        current, body = _use_fragment(document, organization, fragment, canvas, current)
+        fragments, column, n_processors = [body], 2, n_processors - 1
+    if pipeline.branches > 1 and n_processors > 0:
+        _branch_out(canvas, pipeline.branches, n_processors, column, current)
+    else:
+        current, column = canvas.chain(n_processors, column, 0, current)
+        for row in range(pipeline.branches):
+            canvas.add(trash(canvas.name("Trash"), (column, row), [current]))
+    if pipeline.event_lane:
+        place, events = (1, pipeline.branches + 1), origin["eventLanes"]
+        if choices.number("executor", 2):
+            canvas.add(finisher(canvas.name("PipelineFinisher"), place, events))
+        else:
+            canvas.add(trash(canvas.name("Trash"), place, events))
+    return canvas, fragments
+
+
+def _branch_out(canvas: Canvas, n_branches: int, n_processors: int, column: int, current: str) -> None:
+    """Put a selector behind some processors, the other processors on its lanes, a destination on each."""
+    before = canvas.choices.number("before", n_processors)
+    current, column = canvas.chain(before, column, 0, current)
+    n_lanes = min(n_branches, MAX_LANES)
+    route = canvas.add(selector(canvas.name("StreamSelector"), (column, 0), [current], n_lanes))
+    after = n_processors - 1 - before
+    for row, output in enumerate(route["outputLanes"]):
+        share = after // n_lanes + (row < after % n_lanes)
+        end, last = canvas.chain(share, column + 1, row, output)
+        canvas.add(trash(canvas.name("Trash"), (last, row), [end]))
+    for row in range(n_lanes, n_branches):
+        canvas.add(trash(canvas.name("Trash"), (column, row), [current]))
+
+
+def _use_fragment(
+    document: SeedDocument, organization: Organization, fragment: Fragment, canvas: Canvas, current: str
+) -> tuple[str, Json]:
+    """Add the stage that stands for a fragment; return its output lane and the fragment's body."""
+    instance = f"{''.join(filter(str.isalnum, fragment.name))}_01"
+    name = canvas.name(instance.removesuffix("_01"))
+    identifier = _fragment_id(document, organization, fragment)
+    canvas.add(fragment_stage(name, (1, 0), [current], identifier, instance, fragment.name))
+    body = _fragment_body(document, organization, fragment, instance, current, lane(name))
+    return lane(name), body
+
+
+def _fragment_body(
+    document: SeedDocument,
+    organization: Organization,
+    fragment: Fragment,
+    instance: str,
+    first_lane: str,
+    last_lane: str,
+) -> Json:
+    """Return a fragment; its first stage reads ``first_lane``, its last one writes ``last_lane``.
+
+    An engine puts these stages in the place of the fragment's stage before it validates.
+    """
+    choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
+    canvas = Canvas(choices, [], 1, prefix=f"{instance}_")
+    canvas.chain(fragment.stages, 0, 0, first_lane)
+    canvas.stages[-1]["outputLanes"] = [last_lane]
+    identity = {
+        "fragmentId": _fragment_id(document, organization, fragment),
+        "fragmentInstanceId": instance,
+        "title": fragment.name,
+        "description": "",
+        "uuid": choices.uuid("commit 1"),
+    }
+    info = {
+        "pipelineId": identity["fragmentId"],
+        **_info(identity, fragment.owner, organization, choices, 1, str(WITH_FRAGMENTS["sdcVersion"])),
+    }
+    return {
+        **FRAGMENT_VERSIONS,
+        **identity,
+        "configuration": entries(executionMode="STANDALONE", constants=[]),
+        "uiInfo": {},
+        "stages": canvas.stages,
+        "fragments": [],
+        "testOriginStage": None,
+        "info": info,
+        "metadata": {"labels": list(fragment.labels)},
+    }
+
+
+def _fragment_id(document: SeedDocument, organization: Organization, fragment: Fragment) -> str:
+    choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
+    return _engine_side_id(fragment.name, choices)
+
+
+def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
+    """Return the pipeline-level entries; see pipeline-json, 2.1, for the reason of each value."""
+    return entries(
+        executionMode="STANDALONE",
+        deliveryGuarantee="AT_LEAST_ONCE",
+        startEventStage=DISCARD,
+        stopEventStage=DISCARD,
+        shouldRetry=True,
+        retryAttempts=-1,
+        notifyOnStates=["RUN_ERROR", "STOPPED", "FINISHED"],
+        emailIDs=[],
+        webhookConfigs=[],
+        constants=[{"key": name, "value": value} for name, value in parameters.items()],
+        badRecordsHandling=DISCARD,
+        errorRecordPolicy="ORIGINAL_RECORD",
+        statsAggregatorStage=f"{BASIC}::{STATS_STAGE}::1",
+        rateLimit=0,
+        maxRunners=0,
+        shouldCreateFailureSnapshot=False,
+    )
+
+
+def _info(
+    identity: Json, owner: str, organization: Organization, choices: Choices, commit: int, sdc_version: str
+) -> Json:
+    creator = next(user.id for user in organization.users if user.key == owner)
+    created = LANE_MS + choices.number("day", 365) * DAY_MS
+    return {
+        **{key: value for key, value in identity.items() if not key.startswith("fragment")},
+        "name": identity["title"],
+        "created": created,
+        "lastModified": created + (commit - 1) * DAY_MS,
+        "creator": creator,
+        "lastModifier": creator,
+        "lastRev": "0",
+        "sdcVersion": sdc_version,
+    }
+
+
+def _engine_side_id(name: str, choices: Choices) -> str:
+    """Return the letters of the title and a UUID, as an engine makes pipeline ids (pipeline-json, 1.1)."""
+    return "".join(filter(str.isalnum, name))[:10] + choices.uuid("id")
+
+
+def _change(choices: Choices, commit: int) -> str:
+    return CHANGES[0] if commit == 1 else CHANGES[1 + choices.number(f"change {commit}", len(CHANGES) - 1)]
+
+
+def _rules(identifier: str) -> Json:
+    """Return the rules every new pipeline has: four metric alerts, all disabled (pipeline-json, 5)."""
+    return {
+        "schemaVersion": 3,
+        "version": 2,
+        "metricsRuleDefinitions": [
+            _metric_rule("badRecordsAlertID", "High incidence of Error Records", *COUNTERS["records"]),
+            _metric_rule("stageErrorAlertID", "High incidence of Stage Errors", *COUNTERS["messages"]),
+            _metric_rule("idleGaugeID", "Pipeline is Idle", *COUNTERS["idle"]),
+            _metric_rule("batchTimeAlertID", "Batch taking more time to process", *COUNTERS["batch"]),
+        ],
+        "dataRuleDefinitions": [],
+        "driftRuleDefinitions": [],
+        "uuid": identifier,
+        "configuration": entries(emailIDs=[], webhookConfigs=[]),
+        "ruleIssues": [],
+        "configIssues": [],
+    }
+
+
+# metric id, type, element and condition of the four default rules
+COUNTERS = {
+    "records": (
+        "pipeline.batchErrorRecords.counter",
+        "COUNTER",
+        "COUNTER_COUNT",
+        "${value() > 100}",
+    ),
+    "messages": (
+        "pipeline.batchErrorMessages.counter",
+        "COUNTER",
+        "COUNTER_COUNT",
+        "${value() > 100}",
+    ),
+    "idle": (
+        "RuntimeStatsGauge.gauge",
+        "GAUGE",
+        "TIME_OF_LAST_RECEIVED_RECORD",
+        "${time:now() - value() > 120000}",
+    ),
+    "batch": ("RuntimeStatsGauge.gauge", "GAUGE", "CURRENT_BATCH_AGE", "${value() > 200}"),
+}
+
+
+def _metric_rule(
+    id_: str, text: str, metric: str, metric_type: str, element: str, condition: str
+) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "alertText": text,
+        "metricId": metric,
+        "metricType": metric_type,
+        "metricElement": element,
+        "condition": condition,
+        "sendEmail": False,
+        "enabled": False,
+        "timestamp": LANE_MS,
+    }
