@@ -1,0 +1,56 @@
+"""Server-level resources: health, server/info, login page, translations, swagger documents."""
+
+from typing import Any
+
+from psrlib.hub.call import Call, Raw
+from psrlib.hub.routing import ANYONE, COMPONENT, USER, App
+
+app = App("server", "Resources of the server itself and documents that clients read at start")
+
+VERSION = "3.22.0"  # a 3.x release with connections and pipeline drafts (control-hub-rest.md, 9.1)
+
+EVENT_TYPES = {
+    "PIPELINE_COMMITTED": "Pipeline Committed",
+    "JOB_STATUS_CHANGE": "Job Status Change",
+    "PIPELINE_STATUS_CHANGE": "Pipeline Status Change",
+    "DATA_SLA_TRIGGERED": "Data SLA Triggered",
+    "REPORT_GENERATED": "Report Generated",
+    "SDC_NOT_RESPONDING": "Data Collector not Responding",
+    "MAX_GLOBAL_FAILOVER_RETRIES_EXHAUSTED": "Max Global Failover Retries Exhausted",
+}
+
+
+@app.route("GET", "/public-rest/v1/health", ANYONE)
+def health(call: Call) -> Any:
+    """Say that the hub is up and its database answers."""
+    call.db.exec_driver_sql("SELECT 1")
+    return {"status": "alive"}
+
+
+@app.route("GET", "/rest/v1/server/info", USER, choice="version is a fixed 3.x number; buildTime is empty")
+def server_info(call: Call) -> Any:
+    """Return the version of the hub."""
+    return {"version": VERSION, "builtBy": "embedded", "builtDate": "", "serverTimeZone": "UTC"}
+
+
+@app.route("GET", "/rest/v1/availableApps", COMPONENT, choice="no tunneling: engines open no WebSocket")
+def available_apps(call: Call) -> Any:
+    """List the applications an engine may use."""
+    return ["security", "messaging", "jobrunner", "timeseries", "pipelinestore", "connection"]
+
+
+@app.route("GET", "/security/login", ANYONE, choice="an empty page: the hub has no user interface")
+def login_page(call: Call) -> Any:
+    """Answer engines that ask whether the hub lives."""
+    return Raw(b"<!doctype html><title>Control Hub</title>", content_type="text/html; charset=utf-8")
+
+
+@app.route(
+    "GET",
+    "/assets/i18n/en.json",
+    ANYONE,
+    choice="event ids other than PIPELINE_COMMITTED are inferred from their labels",
+)
+def translations(call: Call) -> Any:
+    """Return the part of the translations that clients read: subscription events."""
+    return {"notifications": {"subscriptions": {"events": EVENT_TYPES}}}

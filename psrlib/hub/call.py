@@ -1,0 +1,200 @@
+"""One request as its handler sees it: who, what, and a database connection scoped to the caller."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy.sql import ColumnElement
+
+from psrlib.hub.access import Principal
+from psrlib.hub.issues import forbidden, not_found, unauthenticated
+from psrlib.hub.routing import Query, Route
+from psrlib.hub.schema import security
+
+if TYPE_CHECKING:
+    from psrlib.hub.runtime import Hub
+
+PAGING = (
+    Query("offset", "integer", 0),
+    Query("len", "integer", -1),
+    Query("orderBy"),
+    Query("order", "text", "ASC"),
+)
+WRAPPER = Query("withWrapper", "boolean", False)
+FILTER = Query("filterText")
+ORGANIZATION = Query("organization")
+LISTING = (*PAGING, WRAPPER, FILTER, ORGANIZATION)
+MAX_ROWS = 2**31
+
+
+class Raw:
+    """An answer that is not plain JSON with status 200: bytes, headers, another status."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        body: Any = b"",
+        status: int | None = None,
+        content_type: str = "application/json",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.content_type = content_type
+        self.headers = headers
+
+
+class Call:
+    """What a handler gets.
+
+    Attributes
+    ----------
+    path, query : dict
+        Values of the path's ``{names}``; typed values of the declared query parameters.
+    body : Any
+        The decoded body, of the route's type.
+    principal : Principal
+        The caller; reading it on an anonymous call raises 401.
+    db : Connection
+        In a transaction that is committed after the handler returns.
+    """
+
+    def __init__(self, hub: "Hub", route: Route, path: dict[str, str], headers: dict[str, str], ip: str) -> None:
+        self.hub = hub
+        self.route = route
+        self.path = path
+        self.headers = headers
+        self.ip = ip
+        self.query: dict[str, Any] = {}
+        self.body: Any = None
+        self.caller: Principal | None = None
+        self.token = ""
+        self.now = hub.now()
+        self.after: list[Callable[[], None]] = []
+        self._db: Connection | None = None
+
+    @property
+    def db(self) -> Connection:
+        """The connection of the request's transaction."""
+        assert self._db is not None, "a direct handler opens its own transaction"
+        return self._db
+
+    def use(self, connection: Connection) -> None:
+        """Bind the call to a transaction."""
+        self._db = connection
+
+    @property
+    def principal(self) -> Principal:
+        """The caller."""
+        if self.caller is None:
+            raise unauthenticated()
+        return self.caller
+
+    @property
+    def organization(self) -> str:
+        """Organization the call acts in: named in path or query, else the caller's own."""
+        return self.path.get("org") or self.query.get("organization") or self.principal.organization
+
+    def new_id(self, organization: str | None = None) -> str:
+        """Return a fresh ``<uuid>:<organization>`` id."""
+        return f"{uuid.uuid4()}:{organization or self.organization}"
+
+    def may_see(self, organization: str) -> bool:
+        """Whether the caller may touch objects of an organization."""
+        return organization == self.principal.organization or self.principal.is_system_admin
+
+    def check_body_organization(self, organization: str | None) -> None:
+        """Refuse a body that names another organization than the call's."""
+        if organization and organization != self.organization and not self.principal.is_system_admin:
+            raise forbidden(f"'{self.principal.id}' has no access to organization '{organization}'")
+
+    def fetch(self, table: Table, entity_id: str, kind: str, key: str = "id") -> Row[Any]:
+        """Return the row with an id, if it exists in an organization the caller may touch.
+
+        Raises
+        ------
+        IssueError
+            404; the same words for an unknown id and for a foreign one.
+        """
+        row = self.db.execute(select(table).where(table.c[key] == entity_id)).first()
+        if row is None or not self.may_see(row.organization):
+            raise not_found(kind, entity_id)
+        return row
+
+    def fetch_all(self, table: Table, ids: Sequence[str], kind: str) -> list[Row[Any]]:
+        """Return the rows of several ids in the order given; 404 naming the first that is missing."""
+        found: dict[str, Row[Any]] = {}
+        for start in range(0, len(ids), 500):
+            part = list(ids[start : start + 500])
+            for row in self.db.execute(select(table).where(table.c.id.in_(part))):
+                found[row.id] = row
+        for entity_id in ids:
+            if entity_id not in found or not self.may_see(found[entity_id].organization):
+                raise not_found(kind, entity_id)
+        return [found[entity_id] for entity_id in ids]
+
+    def fetch_organization(self, organization: str) -> Row[Any]:
+        """Return an organization the caller may touch; 404 otherwise."""
+        table = security.organizations
+        row = self.db.execute(select(table).where(table.c.id == organization)).first()
+        if row is None or not self.may_see(organization):
+            raise not_found("Organization", organization)
+        return row
+
+    def page(
+        self,
+        statement: Select[Any],
+        order: dict[str, ColumnElement[Any]],
+        show: Callable[[list[Row[Any]]], list[Any]],
+        wrap: bool | None = None,
+    ) -> Any:
+        """Return one page of a listing, bare or in the wrapper (control-hub-rest.md, 1.5).
+
+        Parameters
+        ----------
+        statement : Select
+            The rows, filtered but not ordered.
+        order : dict
+            ``orderBy`` word to column; the first is the default and the tie-breaker.
+        show : callable
+            Turns rows into wire objects.
+        wrap : bool or None
+            True: always wrapped; False: never; None: as ``withWrapper`` says.
+        """
+        default = next(iter(order.values()))
+        column = order.get(str(self.query.get("orderBy") or "").upper(), default)
+        descending = str(self.query.get("order") or "ASC").upper() == "DESC"
+        ordered = statement.order_by(column.desc() if descending else column.asc(), default)
+        offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
+        length = -1 if length is None else length
+        page = ordered.offset(min(offset, MAX_ROWS)) if offset else ordered
+        if length >= 0:
+            page = page.limit(min(length, MAX_ROWS))
+        elif offset and self.hub.database.is_sqlite:
+            page = page.limit(MAX_ROWS)
+        rows = list(self.db.execute(page))
+        data = show(rows)
+        wrapped = bool(self.query.get("withWrapper")) if wrap is None else wrap
+        if not wrapped:
+            return data
+        total = self.db.execute(select(func.count()).select_from(statement.order_by(None).subquery())).scalar()
+        return {"totalCount": total, "offset": offset, "len": length, "data": data}
+
+
+def dump(value: Any) -> str:
+    """Return the JSON text of a value, for a text column."""
+    return orjson.dumps(value).decode()
+
+
+def load(text: str | None) -> Any:
+    """Return the value of a JSON text column; None stays None."""
+    return None if text is None else orjson.loads(text)
+
+
+def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Return a case-insensitive substring condition."""
+    escaped = text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return func.lower(column).like(f"%{escaped}%", escape="\\")

@@ -1,0 +1,24 @@
+"""All apps of the hub in one list."""
+
+from importlib import import_module
+
+from psrlib.hub.routing import App, Route
+
+MODULES = (
+    "server",
+    "security_sessions",
+    "security_organizations",
+    "security_users",
+    "security_components",
+)
+
+
+def all_apps() -> list[App]:
+    """Return the apps in the order of the documentation."""
+    apps = [import_module(f"psrlib.hub.apps.{name}").app for name in MODULES]
+    return [app for app in apps if isinstance(app, App)]
+
+
+def all_routes() -> list[Route]:
+    """Return every route of every app."""
+    return [route for app in all_apps() for route in app.routes]

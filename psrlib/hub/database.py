@@ -1,0 +1,112 @@
+"""The hub's database: SQLite file or PostgreSQL, one writer at a time, schema with a version."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+
+from psrlib.errors import InputError
+from psrlib.hub.schema import SCHEMA_VERSION, metadata
+from psrlib.hub.schema.security import meta
+
+BUSY_TIMEOUT_S = 30  # another process (snapshot) may hold the SQLite file for a moment
+
+
+class Database:
+    """One database, opened for reading by several threads and for writing by one.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL: ``sqlite:////path/hub.db`` or ``postgresql+psycopg://user@host/name``.
+
+    Raises
+    ------
+    InputError
+        When the URL is wrong or the database was made by another version of the schema.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url: URL = make_url(url)
+        except Exception as error:
+            raise InputError(f"database URL {url!r} is not understood: {error}") from error
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
+            raise InputError(
+                f"database URL {self.url.render_as_string()} names {self.url.get_backend_name()}; "
+                "expected sqlite:///FILE or postgresql+psycopg://..."
+            )
+        self._writer = self._engine("BEGIN IMMEDIATE")
+        self._reader = self._engine("BEGIN")
+
+    def _engine(self, begin: str) -> Engine:
+        if not self.is_sqlite:
+            isolation = "READ COMMITTED" if begin == "BEGIN IMMEDIATE" else "REPEATABLE READ"
+            return create_engine(self.url, isolation_level=isolation, pool_size=4, pool_pre_ping=False)
+        arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
+        engine = create_engine(self.url, connect_args=arguments, pool_size=4)
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_with(begin))
+        return engine
+
+    def prepare(self) -> None:
+        """Create the tables of an empty database, or check the version of an existing one."""
+        try:
+            with self._writer.begin() as connection:
+                tables = set(inspect(connection).get_table_names())
+                if meta.name not in tables:
+                    if tables & set(metadata.tables):
+                        raise InputError(
+                            f"database {self.url.render_as_string()} holds tables of something else; "
+                            "give the hub an empty database"
+                        )
+                    metadata.create_all(connection)
+                    row = {"key": "schema_version", "value": str(SCHEMA_VERSION)}
+                    connection.execute(meta.insert().values(row))
+                    return
+                found = connection.execute(
+                    select(meta.c.value).where(meta.c.key == "schema_version")
+                ).scalar_one()
+        except DBAPIError as error:
+            name = self.url.render_as_string()
+            raise InputError(f"database {name} cannot be opened: {error.orig}") from error
+        if int(found) != SCHEMA_VERSION:
+            raise InputError(
+                f"database {self.url.render_as_string()} has schema version {found}, this release reads "
+                f"{SCHEMA_VERSION}; use the release that made it, or a new run directory"
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one state of the database."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that is committed at the end, or rolled back on an error."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _set_up_sqlite(raw: Any, _record: Any) -> None:
+    # WAL with synchronous=NORMAL: a commit survives the death of the process (SIGKILL), which is what a
+    # test hub promises; a power cut can lose the last commits but never corrupts the file.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
+        raw.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_with(statement: str) -> Callable[[Connection], None]:
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    return begin

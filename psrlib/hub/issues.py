@@ -1,0 +1,61 @@
+"""Refusals of the hub: every one becomes the error envelope ``{"ISSUES": [{"code", "message"}]}``."""
+
+from typing import Any
+
+
+class IssueError(Exception):
+    """A request the hub refuses; the transaction of the request is rolled back.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status of the answer.
+    code : str
+        Issue code such as ``SECURITY_03`` (control-hub-rest.md, 1.4); the numbers are the hub's own choice
+        except those the reference knows.
+    message : str
+        One sentence: which entity or field, expected, received.
+    extra : Any
+        Further keys of the issue, such as ``additionalInfo``.
+    """
+
+    def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.extra = extra
+
+    def envelope(self) -> dict[str, Any]:
+        """Return the body of the answer."""
+        return {"ISSUES": [{"code": self.code, "message": self.message, **self.extra}]}
+
+
+def unauthenticated() -> IssueError:
+    """Return the answer for a missing, unknown, revoked or expired session."""
+    return IssueError(401, "SSO_01", "User not authenticated")
+
+
+def forbidden(message: str) -> IssueError:
+    """Return the answer for a caller who may not do this."""
+    return IssueError(403, "SECURITY_02", message)
+
+
+def not_found(kind: str, entity_id: str) -> IssueError:
+    """Return the answer for an unknown id; a foreign organization's id gets the same words."""
+    return IssueError(404, "APP_ISSUES_02", f"{kind} '{entity_id}' does not exist")
+
+
+def bad_request(message: str) -> IssueError:
+    """Return the answer for a body, path or query of the wrong form."""
+    return IssueError(400, "APP_ISSUES_03", message)
+
+
+def duplicate(kind: str, entity_id: str) -> IssueError:
+    """Return the answer for an id or name that is taken."""
+    return IssueError(409, "APP_ISSUES_04", f"{kind} '{entity_id}' already exists")
+
+
+def over_limit(what: str, limit: int) -> IssueError:
+    """Return the answer for a create beyond the organization's limit."""
+    return IssueError(403, "APP_ISSUES_05", f"The organization's limit of {limit} {what} is reached")

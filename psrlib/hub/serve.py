@@ -1,0 +1,32 @@
+"""The hub's process: ``python -m psrlib.hub.serve``; started by psrlib.hub.process."""
+
+import argparse
+import socket
+import sys
+
+import uvicorn
+
+from psrlib.errors import PsrError
+from psrlib.hub.server import create_app
+
+
+def main() -> int:
+    """Serve until terminated; the listening socket is inherited, so the port is known before."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="listening socket")
+    parser.add_argument("--db-url", required=True)
+    parser.add_argument("--url", required=True)
+    options = parser.parse_args()
+    try:
+        app = create_app(options.db_url, options.url)
+    except PsrError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    server.run(sockets=[socket.socket(fileno=options.fd)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""The ASGI application: one check for every route, transactions, error envelope, background work."""
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from sqlalchemy import Connection
+
+from psrlib.hub.access import Principal, check
+from psrlib.hub.background import Background
+from psrlib.hub.bootstrap import create_system_organization
+from psrlib.hub.call import Call, Raw
+from psrlib.hub.catalog import all_routes
+from psrlib.hub.database import Database
+from psrlib.hub.issues import IssueError, bad_request, unauthenticated
+from psrlib.hub.request import decode_body, decode_query, read_body
+from psrlib.hub.routing import Route, Router
+from psrlib.hub.runtime import Hub
+
+logger = logging.getLogger(__name__)
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+COOKIE = "SS-SSO-LOGIN"
+JSON_HEADER = (b"content-type", b"application/json")
+
+
+def create_app(
+    db_url: str,
+    url: str = "",
+    clock: Callable[[], int] | None = None,
+    background: bool = True,
+) -> "HubApplication":
+    """Return the embedded Control Hub as an ASGI application.
+
+    Parameters
+    ----------
+    db_url : str
+        SQLAlchemy URL of the database; tables are made when it is empty.
+    url : str
+        Base URL engines reach the hub under; empty: taken from the first request's Host header.
+    clock : callable or None
+        Epoch milliseconds; None means the wall clock.
+    background : bool
+        Run failover, scheduler, webhooks and flushing while the application lives.
+
+    Raises
+    ------
+    InputError
+        When the database cannot be opened or has another schema version.
+    """
+    database = Database(db_url)
+    database.prepare()
+    hub = Hub(database, url.rstrip("/"), clock)
+    hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
+    hub.load()
+    return HubApplication(hub, background)
+
+
+class HubApplication:
+    """ASGI entry: finds the route, checks the caller, runs the handler, writes the answer."""
+
+    def __init__(self, hub: Hub, background: bool) -> None:
+        self.hub = hub
+        self.router = Router(all_routes())
+        self.background = Background(hub) if background else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            raw = await self._answer(scope, receive)
+            await _send(send, raw)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        if self.background:
+            self.background.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self.background:
+            await self.background.stop()
+        self.hub.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Raw:
+        try:
+            return await self._serve(scope, receive)
+        except IssueError as issue:
+            return _refusal(issue)
+        except Exception:
+            # The request is named, its body and headers are not: they may hold secrets.
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            message = "The hub met an error of its own; its log names it"
+            return _refusal(IssueError(500, "APP_ISSUES_01", message))
+
+    async def _serve(self, scope: Scope, receive: Receive) -> Raw:
+        method = scope["method"]
+        segments = _segments(scope)
+        found = self.router.find(method, segments)
+        if found is None:
+            return self._unknown(method, scope["path"], segments)
+        route, path = found
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        client = scope.get("client") or ("", 0)
+        call = Call(self.hub, route, path, headers, client[0])
+        raw_query = _raw_query(scope)
+        call.token, call.caller = self._caller(headers, raw_query, call.now)
+        if "x-requested-by" not in headers and _needs_marker(route):
+            raise _marker_missing(call.caller)
+        check(route, call.caller, path, raw_query)
+        if not self.hub.url:
+            self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
+        call.query = decode_query(route, raw_query)
+        call.body = await decode_body(call, headers, await read_body(receive, headers, route))
+        if call.query.get("organization") is None and "org" not in path and call.caller is not None:
+            _check_body(call)
+        result = await (route.handler(call) if route.direct else self._run(call))
+        return result if isinstance(result, Raw) else Raw(result)
+
+    async def _run(self, call: Call) -> Raw:
+        def work(connection: Connection) -> Raw:
+            call.use(connection)
+            return _finished(call.route, call.route.handler(call))
+
+        raw = await (self.hub.write(work) if call.route.writes else self.hub.read(work))
+        for action in call.after:
+            action()
+        return raw
+
+    def _caller(
+        self, headers: dict[str, str], query: dict[str, str], now: int
+    ) -> tuple[str, Principal | None]:
+        component = headers.get("x-ss-app-component-id")
+        secret = headers.get("x-ss-app-auth-token")
+        if component is not None and secret is not None and "x-ss-user-auth-token" not in headers:
+            return secret, self.hub.callers.component(component, secret)
+        # control-hub-rest.md, 1.2: the query parameter wins over the header, the header over the cookie
+        token = query.get("ss-userAuthToken") or headers.get("x-ss-user-auth-token") or _cookie(headers)
+        return (token, self.hub.callers.user(token, now)) if token else ("", None)
+
+    def _unknown(self, method: str, path: str, segments: list[str]) -> Raw:
+        others = self.router.methods(segments)
+        hint = f"; the path has {', '.join(others)}" if others else ""
+        message = f"{method} {path} is not served by the embedded hub{hint} (docs/embedded-hub.md lists all)"
+        return _refusal(IssueError(501, "APP_ISSUES_06", message))
+
+
+def _finished(route: Route, result: Any) -> Raw:
+    if isinstance(result, Raw):
+        if not isinstance(result.body, bytes):
+            result.body = orjson.dumps(result.body)
+        result.status = result.status or route.status
+        return result
+    body = b"" if result is None and route.returns is None else orjson.dumps(result)
+    return Raw(body, route.status)
+
+
+def _needs_marker(route: Route) -> bool:
+    return "/rest/" in route.path or "/public-rest/v1/authentication" in route.path
+
+
+def _marker_missing(caller: Principal | None) -> IssueError:
+    if caller is None:
+        return unauthenticated()
+    return bad_request("header X-Requested-By is missing; every REST call needs it")
+
+
+def _check_body(call: Call) -> None:
+    organization = getattr(call.body, "organization", None)
+    if isinstance(organization, str):
+        call.check_body_organization(organization)
+
+
+def _segments(scope: Scope) -> list[str]:
+    raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?")[0]
+    segments = [unquote(part.decode("latin-1")) for part in raw.strip(b"/").split(b"/")]
+    if any("\x00" in segment for segment in segments):
+        raise bad_request("the path holds a NUL character")
+    return segments
+
+
+def _raw_query(scope: Scope) -> dict[str, str]:
+    raw = scope.get("query_string") or b""
+    if not raw:
+        return {}
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
+
+
+def _cookie(headers: dict[str, str]) -> str:
+    if COOKIE not in headers.get("cookie", ""):
+        return ""
+    try:
+        morsel = SimpleCookie(headers["cookie"]).get(COOKIE)
+    except CookieError:
+        return ""
+    return unquote(morsel.value) if morsel else ""
+
+
+def _refusal(issue: IssueError) -> Raw:
+    headers: list[tuple[str, str]] = []
+    if issue.status == 401:
+        headers = [("WWW-Authenticate", "dpm"), ("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly")]
+    return Raw(orjson.dumps(issue.envelope()), issue.status, headers=headers)
+
+
+async def _send(send: Send, raw: Raw) -> None:
+    body: bytes = raw.body if isinstance(raw.body, bytes) else orjson.dumps(raw.body)
+    headers = [
+        JSON_HEADER if raw.content_type == "application/json" else (b"content-type", raw.content_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in raw.headers]
+    await send({"type": "http.response.start", "status": raw.status or 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
