@@ -1,0 +1,115 @@
+"""The result of a verification: verdict, checks, difference, tables; kept as JSON, HTML and JUnit XML."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from psrlib.state.diff import Difference
+from psrlib.verify.check import Check, checks_frame
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was verified, where and when."""
+
+    hub: str
+    hub_version: str
+    verified_at: str
+    random_seed: int
+    num_orgs: int
+    model: str
+    model_sha256: str
+    seed_sha256: str
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """What `psrlib.verify.verify` found.
+
+    Parameters
+    ----------
+    subject : Subject
+    results : tuple of Check
+    difference : Difference
+        Every deviation from the seed document that nothing excuses.
+    counts : DataFrame
+        organization, archetype, metric, desired, observed.
+    jobs : DataFrame
+        organization, key, name, desired, status, color, run_count, driven (by a scheduled task).
+    engines : DataFrame
+        organization, engine, pipelines, expected (`psrlib.verify.spread.pipelines_per_engine`).
+    spread : DataFrame
+        Chi-square test per organization (`psrlib.verify.spread.spread_tests`).
+    distances : DataFrame
+        Distance to the noise model per metric with its band; empty when no model was given.
+    model_counts : DataFrame
+        Organizations drawn from the noise model, for plots; empty when no model was given.
+    calls : dict
+        HTTP requests per kind.
+    duration_s : float
+    """
+
+    subject: Subject
+    results: tuple[Check, ...]
+    difference: Difference
+    counts: pd.DataFrame
+    jobs: pd.DataFrame
+    engines: pd.DataFrame
+    spread: pd.DataFrame
+    distances: pd.DataFrame = field(default_factory=pd.DataFrame)
+    model_counts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calls: Mapping[str, int] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+    @property
+    def consistent(self) -> bool:
+        """Whether every check holds."""
+        return all(check.ok for check in self.results)
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """One row per check: group, name, ok, checked, failed, question, answer."""
+        return checks_frame(self.results)
+
+    @property
+    def n_calls(self) -> int:
+        """HTTP requests that the verification took."""
+        return sum(self.calls.values())
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        subject = self.subject
+        what = f"{subject.num_orgs} organizations of random seed {subject.random_seed} on {subject.hub}"
+        if self.consistent:
+            return f"Consistent: {what} are as they should be ({len(self.results)} checks)."
+        failed = [check for check in self.results if not check.ok]
+        reasons = "; ".join(f"{check.name.replace('_', ' ')}: {check.answer}" for check in failed[:3])
+        more = f"; and {len(failed) - 3} checks more" if len(failed) > 3 else ""
+        return f"Inconsistent: {what} fail {len(failed)} of {len(self.results)} checks: {reasons}{more}."
+
+    def save(self, directory: str | Path, figures: Mapping[str, Figure] | None = None) -> Path:
+        """Write ``report.json``, ``report.html`` and ``junit.xml`` into a directory; return the HTML's path.
+
+        Parameters
+        ----------
+        figures : mapping of str to Figure or None
+            Plots to put into the page, by their captions (`psrlib.plots.review`).
+        """
+        from psrlib.verify.save import save_report
+
+        return save_report(self, Path(directory), figures or {})
+
+    def summary(self) -> dict[str, Any]:
+        """Return verdict, subject and cost as plain values."""
+        return {
+            "consistent": self.consistent,
+            "verdict": self.verdict,
+            **asdict(self.subject),
+            "calls": dict(self.calls),
+            "duration_s": round(self.duration_s, 3),
+        }

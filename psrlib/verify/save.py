@@ -1,0 +1,130 @@
+"""Files of a report: JSON to compare, HTML to read, JUnit XML for CI servers."""
+
+import base64
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jinja2
+import orjson
+import pandas as pd
+from matplotlib.figure import Figure
+
+from psrlib.errors import InputError
+from psrlib.verify.exact import describe
+from psrlib.verify.report import VerificationReport
+
+FORMAT = "psr-verification/1"
+ROWS_SHOWN = 200  # deviations listed on the page; the JSON has them all
+DPI = 110
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def save_report(report: VerificationReport, directory: Path, figures: Mapping[str, Figure]) -> Path:
+    """Write ``report.json``, ``report.html`` and ``junit.xml``; see `VerificationReport.save`."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot make this folder for the report ({error.strerror})") from error
+    write(directory / "report.json", to_json(report))
+    write(directory / "junit.xml", to_junit(report))
+    page = directory / "report.html"
+    write(page, to_html(report, figures))
+    return page
+
+
+def to_json(report: VerificationReport) -> bytes:
+    """Return everything of a report but the plots; `psrlib.verify.compare.load_report` reads it."""
+    document = {
+        "format": FORMAT,
+        **report.summary(),
+        "checks": [asdict(check) for check in report.results],
+        "difference": _records(report.difference.frame()),
+        "counts": _records(report.counts),
+        "jobs": _records(report.jobs),
+        "spread": _records(report.spread),
+        "distances": _records(report.distances),
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+
+
+def to_junit(report: VerificationReport) -> bytes:
+    """Return a JUnit XML document: a suite per group of checks, a case per check."""
+    root = ElementTree.Element("testsuites", name="psr verify")
+    for group in dict.fromkeys(check.group for check in report.results):
+        checks = [check for check in report.results if check.group == group]
+        failures = sum(not check.ok for check in checks)
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=f"psr.verify.{group}",
+            tests=str(len(checks)),
+            failures=str(failures),
+            errors="0",
+            skipped="0",
+            timestamp=report.subject.verified_at,
+            hostname=report.subject.hub,
+        )
+        for check in checks:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=f"psr.verify.{group}", name=check.name, time="0"
+            )
+            if not check.ok:
+                failure = ElementTree.SubElement(case, "failure", message=check.answer, type="inconsistent")
+                failure.text = "\n".join(check.findings[:ROWS_SHOWN])
+    ElementTree.indent(root)
+    content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content + b"\n"
+
+
+def to_html(report: VerificationReport, figures: Mapping[str, Figure]) -> bytes:
+    """Return one self-contained page: verdict, plots, checks, deviations."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.get_template("report.html").render(
+        report=report,
+        subject=report.subject,
+        figures={caption: _png(figure) for caption, figure in figures.items()},
+        deviations=[(item, describe(item)) for item in report.difference.items[:ROWS_SHOWN]],
+        n_deviations=len(report.difference),
+        distances=_records(report.distances),
+    )
+    return page.encode()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file through a temporary one that takes the name when complete.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(column): value for column, value in row.items()} for row in plain.to_dict("records")]
+
+
+def _png(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
+    return base64.b64encode(buffer.getvalue()).decode()

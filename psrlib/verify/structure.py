@@ -1,0 +1,135 @@
+"""Does what should run run, where it should?"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from psrlib.seed.document import Job, Organization, SeedDocument
+from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
+from psrlib.verify.check import Check, judge
+
+ALL_ENGINES = -1  # instances of a job that runs on every matching engine (control-hub-rest, 5.3)
+SIGNIFICANCE = 0.001  # of a whole verification; shared among its tests (Bonferroni)
+
+
+def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tuple[str, str]]) -> list[Check]:
+    """Check every job that should be ACTIVE.
+
+    Parameters
+    ----------
+    excused : set of (organization, job key)
+        Jobs that a scheduled task starts or stops; they are judged by `psrlib.verify.tasks`.
+    """
+    active = [job for job in _active_jobs(document, observed) if (job[0].id, job[1].key) not in excused]
+    status, color, pipelines, engines = [], [], [], []
+    for organization, job, run, found in active:
+        name = f'{organization.id}: job "{job.name}"'
+        if run is None or run.status != "ACTIVE":
+            status.append(f"{name} is {_words(run)}")
+            continue
+        if run.color != "GREEN":
+            color.append(f"{name} is ACTIVE/{run.color}{f' ({run.error})' if run.error else ''}")
+        pipelines += [f"{name} {text}" for text in _pipeline_findings(job, run, found)]
+        engines += [f"{name} {text}" for text in _engine_findings(job, run, found)]
+    n = len(active)
+    return [
+        judge("structural", "jobs_active", "Is every job that should be ACTIVE active?", n, status),
+        judge("structural", "jobs_green", "Is every active job green?", n, color),
+        judge(
+            "structural", "pipelines_running", "Does every instance of a job report RUNNING?", n, pipelines
+        ),
+        judge(
+            "structural",
+            "engines_fit",
+            "Does each job run on responding engines with its labels?",
+            n,
+            engines,
+        ),
+    ]
+
+
+def engine_check(document: SeedDocument, observed: ObservedState) -> Check:
+    """Check that every engine of the document is registered and responds."""
+    findings = []
+    for organization in document.organizations:
+        found = observed.organizations.get(organization.id)
+        for engine in organization.engines:
+            seen = found.engines.get(engine.key) if found else None
+            if seen is None or not seen.responding:
+                state = "does not respond" if seen else "is not registered"
+                findings.append(f'{organization.id}: engine "{engine.key}" {state}')
+    n = sum(len(organization.engines) for organization in document.organizations)
+    return judge(
+        "structural", "engines_responding", "Is every engine registered and responding?", n, findings
+    )
+
+
+def spread_check(tests: pd.DataFrame) -> Check:
+    """Check that no organization's spread (`psrlib.verify.spread.spread_tests`) is improbably uneven."""
+    limit = SIGNIFICANCE / max(1, len(tests))
+    uneven = tests[tests["p_value"] < limit]
+    findings = [
+        f"{organization}: chi-square {statistic:.1f} over {n} engines, p = {p:.2g}"
+        for organization, n, _, statistic, p in uneven.itertuples(index=False)
+    ]
+    answer = "no organization with two engines and a running job"
+    if len(tests):
+        total = tests.iloc[-1]
+        answer = (
+            f"chi-square {total.chi_square:.1f} over all, p = {total.p_value:.2g}; "
+            f"smallest p {tests['p_value'].min():.2g}"
+        )
+    question = f"Are jobs spread evenly over engines (chi-square, p ≥ {limit:.1g})?"
+    return judge("structural", "engines_even", question, len(tests), findings, answer)
+
+
+def foreign_check(observed: ObservedState) -> Check:
+    """Check that the hub holds no organization besides the document's and its own."""
+    findings = [f"organization {id} is not of this seed document" for id in observed.foreign]
+    n = len(observed.organizations) + len(findings)
+    return judge("exact", "foreign", "Does the hub hold these organizations only?", n, findings)
+
+
+def _active_jobs(
+    document: SeedDocument, observed: ObservedState
+) -> Iterator[tuple[Organization, Job, ObservedJob | None, ObservedOrganization]]:
+    nothing = ObservedOrganization
+    for organization in document.organizations:
+        found = observed.organizations.get(organization.id)
+        for job in organization.jobs:
+            if job.status == "ACTIVE" and not job.is_template:
+                yield (
+                    organization,
+                    job,
+                    found.jobs.get(job.key) if found else None,
+                    found or nothing(organization),
+                )
+
+
+def _words(run: ObservedJob | None) -> str:
+    if run is None:
+        return "missing"
+    if run.status is None:
+        return "never started"
+    return f"{run.status}/{run.color}" if run.color else run.status
+
+
+def _pipeline_findings(job: Job, run: ObservedJob, found: ObservedOrganization) -> Iterator[str]:
+    running = sum(status == "RUNNING" for status in run.pipeline_statuses.values())
+    fitting = [engine for engine in found.engines.values() if set(job.labels) <= set(engine.labels)]
+    wanted = len(fitting) if job.instances == ALL_ENGINES else min(job.instances, max(len(fitting), 1))
+    if running < wanted:
+        states = ", ".join(sorted(set(run.pipeline_statuses.values()))) or "nothing"
+        yield f"has {running} of {wanted} pipelines RUNNING (engines report {states})"
+
+
+def _engine_findings(job: Job, run: ObservedJob, found: ObservedOrganization) -> Iterator[str]:
+    by_id: dict[str, ObservedEngine] = {engine.id: engine for engine in found.engines.values()}
+    for id in run.engine_ids:
+        engine = by_id.get(id)
+        if engine is None:
+            yield f"runs on engine {id}, which is not of its organization"
+        elif not engine.responding:
+            yield f'runs on engine "{engine.key}", which does not respond'
+        elif not set(job.labels) <= set(engine.labels):
+            yield f'runs on engine "{engine.key}", which lacks a label of {job.labels}'

@@ -1,0 +1,169 @@
+"""Compare a hub with its seed document: exactly, structurally and, with a noise model, statistically."""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from psrlib.client import ControlHub
+from psrlib.model import NoiseModel
+from psrlib.seed import seed_sha256
+from psrlib.seed.document import SeedDocument
+from psrlib.state import diff, observe
+from psrlib.state.diff import Difference
+from psrlib.state.observed import ObservedState
+from psrlib.verify.check import Check
+from psrlib.verify.counts import desired_and_observed
+from psrlib.verify.exact import exact_checks
+from psrlib.verify.report import Subject, VerificationReport
+from psrlib.verify.spread import pipelines_per_engine, spread_tests
+from psrlib.verify.structure import engine_check, foreign_check, job_checks, spread_check
+
+log = logging.getLogger(__name__)
+
+JOB_COLUMNS = [
+    "organization",
+    "archetype",
+    "key",
+    "name",
+    "desired",
+    "status",
+    "color",
+    "run_count",
+    "driven",
+]
+
+
+def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = None) -> VerificationReport:
+    """Verify a hub against a seed document; reads only.
+
+    Parameters
+    ----------
+    document : SeedDocument
+        Variables resolved.
+    hub : ControlHub
+        Session of a system administrator.
+    model : NoiseModel or None
+        Also compare the organizations found with the noise model.
+
+    Returns
+    -------
+    VerificationReport
+
+    Raises
+    ------
+    HubError
+        If the hub does not answer or refuses.
+    """
+    started, before = time.monotonic(), hub.calls.by_kind()
+    observed = observe(document, hub)
+    return judge_state(
+        document,
+        observed,
+        Subject(
+            hub=hub.url,
+            hub_version=hub.server_version(),
+            verified_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            random_seed=document.provenance.random_seed,
+            num_orgs=document.provenance.num_orgs,
+            model=document.provenance.model,
+            model_sha256=document.provenance.model_sha256,
+            seed_sha256=seed_sha256(document),
+        ),
+        calls=hub.calls.since(before),
+        duration_s=time.monotonic() - started,
+    )
+
+
+def judge_state(
+    document: SeedDocument,
+    observed: ObservedState,
+    subject: Subject,
+    *,
+    calls: dict[str, int] | None = None,
+    duration_s: float = 0.0,
+) -> VerificationReport:
+    """Judge a state that was observed already; needs no hub."""
+    driven = driven_jobs(document)
+    difference = without_status(diff(document, observed), document, driven)
+    engines = pipelines_per_engine(document, observed)
+    spread = spread_tests(engines)
+    results: list[Check] = [
+        foreign_check(observed),
+        *exact_checks(document, difference),
+        *job_checks(document, observed, driven),
+        engine_check(document, observed),
+        spread_check(spread),
+    ]
+    return VerificationReport(
+        subject=subject,
+        results=tuple(results),
+        difference=difference,
+        counts=desired_and_observed(document, observed),
+        jobs=jobs_frame(document, observed, driven),
+        engines=engines,
+        spread=spread,
+        calls=calls or {},
+        duration_s=duration_s,
+    )
+
+
+def driven_jobs(document: SeedDocument) -> set[tuple[str, str]]:
+    """Return (organization, job key) of jobs that a scheduled task starts or stops."""
+    return {
+        (organization.id, task.job)
+        for organization in document.organizations
+        for task in organization.scheduled_tasks
+        if task.action in ("START", "STOP")
+    }
+
+
+def without_status(
+    difference: Difference, document: SeedDocument, excused: set[tuple[str, str]]
+) -> Difference:
+    """Return the difference without the momentary status of some jobs."""
+    names = {
+        (organization.id, job.name)
+        for organization in document.organizations
+        for job in organization.jobs
+        if (organization.id, job.key) in excused
+    }
+    return Difference(
+        tuple(
+            item
+            for item in difference.items
+            if not (
+                item.kind == "jobs" and item.field == "status" and (item.organization, item.name) in names
+            )
+        )
+    )
+
+
+def jobs_frame(document: SeedDocument, observed: ObservedState, driven: set[tuple[str, str]]) -> pd.DataFrame:
+    """Return one row per job of the document, without templates, with its desired and observed status."""
+    rows = []
+    for organization in document.organizations:
+        found = observed.organizations.get(organization.id)
+        for job in organization.jobs:
+            if job.is_template:
+                continue
+            run = found.jobs.get(job.key) if found else None
+            status = "MISSING" if run is None else run.status or "INACTIVE"
+            color = run.color if run else None
+            count = run.run_count if run else 0
+            mark = (organization.id, job.key) in driven
+            rows.append(
+                (
+                    organization.id,
+                    organization.archetype,
+                    job.key,
+                    job.name,
+                    job.status,
+                    status,
+                    color,
+                    count,
+                    mark,
+                )
+            )
+    return pd.DataFrame(rows, columns=JOB_COLUMNS)
