@@ -2,13 +2,14 @@
 
 from psrlib.seed.document import SeedDocument
 from psrlib.seed.files import load_seed, save_seed, seed_sha256
-from psrlib.seed.generate import create_seed
+from psrlib.seed.generate import create_seed, create_seed_file
 from psrlib.seed.pipelines import fragment_definition, pipeline_definition
 from psrlib.seed.variables import resolve_variables
 
 __all__ = [
     "SeedDocument",
     "create_seed",
+    "create_seed_file",
     "fragment_definition",
     "load_seed",
     "pipeline_definition",

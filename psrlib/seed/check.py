@@ -80,8 +80,8 @@ def _check_organization(organization: Organization, place: str) -> None:
             for field, least in limits.items():
                 if getattr(entity, field) < least:
                     raise InputError(
-                        f'{place}: {KINDS[kind]} "{entity.key}", field "{field}": expected at least {least}, got'
-                        f" {getattr(entity, field)}"
+                        f'{place}: {KINDS[kind]} "{entity.key}", field "{field}": expected at least'
+                        f" {least}, got {getattr(entity, field)}"
                     )
     _check_meaning(organization, place)
 
@@ -98,8 +98,8 @@ def _check_field(entities: Sequence[Any], field: str, known: set[str], target: s
         else:
             missing = [key for key in value if key not in known]
         raise InputError(
-            f'{place} "{entity.key}", field "{field}", names {KINDS[target]} "{next(iter(missing))}", which the'
-            " organization lacks; create the document again with psr create-json"
+            f'{place} "{entity.key}", field "{field}", names {KINDS[target]} "{next(iter(missing))}", which'
+            " the organization lacks; create the document again with psr create-json"
         )
 
 

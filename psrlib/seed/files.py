@@ -115,8 +115,8 @@ def load_seed(path: str | Path) -> SeedDocument:
     check_references(document, path.name)
     if document.sha256 is not None and document.sha256 != seed_sha256(document):
         raise InputError(
-            f'{path.name}: field "sha256" does not match the content: the file was edited or damaged; change seed'
-            ' documents with psr rewrite, or remove "sha256" if the edit was meant'
+            f'{path.name}: field "sha256" does not match the content: the file was edited or damaged; change'
+            ' seed documents with psr rewrite, or remove "sha256" if the edit was meant'
         )
     return document
 
@@ -152,7 +152,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 class Compressor:
-    """Collects bytes and writes them as gzip members without time stamps, so equal input gives equal files."""
+    """Writes gzip members without time stamps, so equal input gives equal files."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

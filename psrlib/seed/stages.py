@@ -183,9 +183,7 @@ def expression(number: int, parameters: list[str]) -> list[Json]:
     """Configuration of an Expression Evaluator: one computed field, and one per runtime parameter."""
     rows = [{"fieldToSet": "/computed", "expression": f"${{record:value('/n') + {number % 1000}}}"}]
     rows += [{"fieldToSet": f"/{name.lower()}", "expression": f"${{{name}}}"} for name in parameters]
-    lists = entries(
-        expressionProcessorConfigs=rows, headerAttributeConfigs=[], fieldAttributeConfigs=[]
-    )
+    lists = entries(expressionProcessorConfigs=rows, headerAttributeConfigs=[], fieldAttributeConfigs=[])
     return lists + system_entries()
 
 

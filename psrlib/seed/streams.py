@@ -7,6 +7,7 @@ system tried (measurements.md, section 2).
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Streams:
 
     def __init__(self, random_seed: int) -> None:
         self.random_seed = random_seed
-        self._generators: dict[str, tuple[np.random.Philox, dict[str, object], WordArray]] = {}
+        self._generators: dict[str, tuple[np.random.Philox, Any, WordArray]] = {}
 
     def words(self, purpose: str, organization: int, n: int) -> WordArray:
         """Return the first words of a stream.
@@ -74,12 +75,12 @@ class Streams:
         ]
         return np.concatenate(parts).reshape(-1, width) if parts else np.empty((0, width), dtype=np.uint64)
 
-    def _generator(self, purpose: str) -> tuple[np.random.Philox, dict[str, object], WordArray]:
+    def _generator(self, purpose: str) -> tuple[np.random.Philox, Any, WordArray]:
         name = f"psr-seed/{self.random_seed}/{purpose}".encode()
         key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
         philox = np.random.Philox(key=key)
-        state: dict[str, object] = philox.state  # a copy: counter 0, nothing buffered
-        counter: WordArray = state["state"]["counter"]  # type: ignore[index]
+        state: Any = philox.state  # a copy: counter 0, nothing buffered
+        counter: WordArray = state["state"]["counter"]
         return philox, state, counter
 
 

@@ -1,0 +1,45 @@
+"""``psr create-json`` and ``psr rewrite``: seed documents from a noise model, and for other environments."""
+
+from pathlib import Path
+
+import click
+
+from psrlib import paths
+
+DEFAULT_RANDOM_SEED = 19071990  # of the original tool
+DEFAULT_NUM_ORGS = 10
+
+
+@click.command("create-json")
+@click.option("--random-seed", type=int, default=DEFAULT_RANDOM_SEED, show_default=True)
+@click.option("--num-orgs", type=click.IntRange(min=1), default=DEFAULT_NUM_ORGS, show_default=True)
+@click.option("--use-sample-schema", is_flag=True, help="Use the hand-written models/sample.json.")
+@click.option(
+    "--data-model-root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder holding models/; the kit's own data/ otherwise.",
+)
+@click.option("--model", type=click.Path(path_type=Path), help="A model file, instead of the two above.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A .json, .jsonl or .jsonl.gz file [default: runs/SEED-ORGS/seed.json].",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes [default: one per processor].")
+def create_json(
+    random_seed: int,
+    num_orgs: int,
+    use_sample_schema: bool,
+    data_model_root: Path | None,
+    model: Path | None,
+    output: Path | None,
+    workers: int | None,
+) -> None:
+    """Draw a seed document from a noise model."""
+    from psrlib.seed import create_seed_file
+
+    model_path = model or paths.default_model(use_sample_schema, data_model_root)
+    path = output or paths.run_dir("", random_seed, num_orgs) / "seed.json"
+    sha256 = create_seed_file(model_path, random_seed, num_orgs, path, workers)
+    click.echo(f"{path}: {num_orgs} organizations from {model_path.name}, sha256 {sha256}")

@@ -1,0 +1,62 @@
+"""What the writers of all kinds share: the chunk being written and the model's values as JSON."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from psrlib.seed.columns import Chunk, Rows
+from psrlib.seed.streams import IntArray
+from psrlib.seed.texts import dumps, keys
+
+
+def flat_keys(kind: str, rows: Rows) -> list[str]:
+    """Return the key of each entity."""
+    most = int(rows.counts.max(initial=0))
+    names = keys(kind, 1 << max(most - 1, 0).bit_length())
+    return [names[i] for i in rows.index.tolist()]
+
+
+def groups_of(rows: Rows, entities: Iterable[str]) -> list[str]:
+    """Return the entities of each organization as the inside of a JSON list."""
+    flat = list(entities)
+    return [",".join(flat[start:stop]) for start, stop in pairwise(rows.offsets.tolist())]
+
+
+class ModelTexts:
+    """What the model's values look like in JSON."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[str, list[str]] = {}
+
+    def rendered(self, chunk: Chunk, name: str) -> list[str]:
+        """Return the values of a detail as JSON texts."""
+        if name not in self._rendered:
+            self._rendered[name] = [dumps(value) for value in chunk.details(name).values]
+        return self._rendered[name]
+
+    def shapes(self, chunk: Chunk) -> list[str]:
+        """Return the pipeline shapes as JSON members."""
+        if "shape" not in self._rendered:
+            self._rendered["shape"] = [
+                f'"stages":{stages},"branches":{branches},"event_lane":{"true" if event_lane else "false"}'
+                for stages, branches, event_lane, _ in chunk.details("pipeline_shape").values
+            ]
+        return self._rendered["shape"]
+
+
+class Page:
+    """One chunk being written."""
+
+    def __init__(self, texts: ModelTexts, chunk: Chunk) -> None:
+        self.texts = texts
+        self.chunk = chunk
+        self.ids = [f"org-{number + 1:04d}" for number in chunk.organizations]
+        self.users = chunk.rows("users")
+        self.user_keys = keys("user", 1 << int(self.users.counts.max(initial=1)).bit_length())
+
+    def owners(self, owner: IntArray) -> list[str]:
+        """Return the keys of owning users."""
+        return [self.user_keys[rank] for rank in owner.tolist()]
+
+    def rendered(self, name: str) -> list[str]:
+        """Return the values of a detail as JSON texts."""
+        return self.texts.rendered(self.chunk, name)

@@ -1,0 +1,162 @@
+"""Writing people and designs: groups, users, engines, connections, fragments, pipelines."""
+
+from psrlib.seed.columns import Rows
+from psrlib.seed.draw import Pipelines
+from psrlib.seed.page import Page, flat_keys, groups_of
+from psrlib.seed.streams import uniform
+from psrlib.seed.texts import (
+    CONNECTIONS,
+    dumps,
+    engine_list,
+    group_list,
+    label_list,
+    number_key,
+    pipeline_parameters,
+    word_list,
+)
+from psrlib.seed.vocabulary import (
+    ADMINISTRATOR_ROLES,
+    CONNECTION_NAMES,
+    FRAGMENT_NAMES,
+    GROUP_NAMES,
+    LABELS,
+    PIPELINE_NAMES,
+    TAGS,
+    USER_NAMES,
+)
+
+
+def write_groups(page: Page) -> list[str]:
+    """Return the groups of each organization."""
+    rows = page.chunk.rows("groups")
+    names = GROUP_NAMES.walk(*page.chunk.walk_words("groups", rows), rows.index)
+    of = [page.ids[i] for i in rows.organization.tolist()]
+    return groups_of(
+        rows,
+        (
+            f'{{"key":"{k}","id":"{name.lower().replace(" ", "-")}@{org}","name":"{name}"}}'
+            for k, name, org in zip(flat_keys("group", rows), names, of, strict=True)
+        ),
+    )
+
+
+def write_users(page: Page) -> list[str]:
+    """Return the users of each organization, its administrator first."""
+    chunk, rows = page.chunk, page.users
+    role, group = chunk.words("users", rows, 2)
+    names = USER_NAMES.walk(*chunk.walk_words("users", rows), rows.index)
+    roles = page.rendered("user_roles")
+    n_groups = rows.spread(chunk.count("groups"))
+    first = uniform(group, n_groups).tolist()
+    member = (group & 3).astype(int).tolist()  # 0 or 3: one group; 1: none; 2: two
+    administrator = dumps(ADMINISTRATOR_ROLES)
+    entities = []
+    columns = (
+        rows.index.tolist(),
+        flat_keys("user", rows),
+        names,
+        rows.organization.tolist(),
+        chunk.look_up("user_roles", rows, role).tolist(),
+        first,
+        member,
+        n_groups.tolist(),
+    )
+    for index, key, name, number, r, g, m, n in zip(*columns, strict=True):
+        org = page.ids[number]
+        if index == 0:
+            entities.append(
+                f'{{"key":"{key}","id":"admin@{org}","name":"Administrator","email":"admin@{org}.example.com",'
+                f'"roles":{administrator},"groups":[]}}'
+            )
+            continue
+        login = name.lower().replace(" ", ".")
+        groups = group_list(g, (1, 0, 2, 1)[m], n)
+        entities.append(
+            f'{{"key":"{key}","id":"{login}@{org}","name":"{name}","email":"{login}@{org}.example.com",'
+            f'"roles":{roles[r]},"groups":{groups}}}'
+        )
+    return groups_of(rows, entities)
+
+
+def write_engines(page: Page) -> list[str]:
+    """Return the engines of each organization; all Data Collectors, for every job runs on one."""
+    return [engine_list(n) for n in page.chunk.count("engines").tolist()]
+
+
+def write_connections(page: Page, rows: Rows) -> list[str]:
+    """Return the connections of each organization."""
+    owner, kind, tag = page.chunk.words("connections", rows, 3)
+    names = CONNECTION_NAMES.walk(*page.chunk.walk_words("connections", rows), rows.index)
+    types = [f'"{name}"' for name, _ in CONNECTIONS]
+    texts = [dumps(configuration) for _, configuration in CONNECTIONS]
+    columns = (
+        flat_keys("connection", rows),
+        names,
+        uniform(kind, len(CONNECTIONS)).tolist(),
+        page.owners(page.chunk.owner(rows, owner)),
+        uniform(tag, len(TAGS)).tolist(),
+        (tag & 1).tolist(),
+    )
+    return groups_of(
+        rows,
+        (
+            f'{{"key":"{k}","name":"{name}","type":{types[t]},"owner":"{o}","configuration":{texts[t]},'
+            f'"tags":{word_list(TAGS, start, n)}}}'
+            for k, name, t, o, start, n in zip(*columns, strict=True)
+        ),
+    )
+
+
+def write_fragments(page: Page, rows: Rows) -> list[str]:
+    """Return the fragments of each organization, of 1 to 3 processors."""
+    owner, stages, label = page.chunk.words("fragments", rows, 3)
+    names = FRAGMENT_NAMES.walk(*page.chunk.walk_words("fragments", rows), rows.index)
+    columns = (
+        flat_keys("fragment", rows),
+        names,
+        page.owners(page.chunk.owner(rows, owner)),
+        (1 + uniform(stages, 3)).tolist(),
+        uniform(label, len(LABELS)).tolist(),
+        (label & 1).tolist(),
+    )
+    return groups_of(
+        rows,
+        (
+            f'{{"key":"{k}","name":"{name}","owner":"{o}","stages":{stages},'
+            f'"labels":{word_list(LABELS, start, n)}}}'
+            for k, name, o, stages, start, n in zip(*columns, strict=True)
+        ),
+    )
+
+
+def pipeline_names(page: Page, pipelines: Pipelines) -> list[str]:
+    """Return the name of each pipeline of the chunk."""
+    rows = pipelines.rows
+    return PIPELINE_NAMES.walk(*page.chunk.walk_words("pipelines", rows), rows.index)
+
+
+def write_pipelines(page: Page, pipelines: Pipelines, names: list[str]) -> list[str]:
+    """Return the pipelines of each organization."""
+    shapes = page.texts.shapes(page.chunk)
+    columns = (
+        flat_keys("pipeline", pipelines.rows),
+        names,
+        page.owners(pipelines.owner),
+        pipelines.shape.tolist(),
+        pipelines.commits.tolist(),
+        pipelines.label.tolist(),
+        pipelines.n_labels.tolist(),
+        pipelines.parameter.tolist(),
+        pipelines.n_parameters.tolist(),
+        pipelines.fragment.tolist(),
+        pipelines.connection.tolist(),
+    )
+    return groups_of(
+        pipelines.rows,
+        (
+            f'{{"key":"{k}","name":"{name}","owner":"{o}",{shapes[s]},"commits":{commits},'
+            f'"labels":{label_list(label, nl)},"parameters":{pipeline_parameters(p, np_)},'
+            f'"fragment":{number_key("fragment", f)},"connection":{number_key("connection", c)}}}'
+            for k, name, o, s, commits, label, nl, p, np_, f, c in zip(*columns, strict=True)
+        ),
+    )
