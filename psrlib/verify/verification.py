@@ -19,6 +19,7 @@ from psrlib.verify.exact import exact_checks
 from psrlib.verify.report import Subject, VerificationReport
 from psrlib.verify.spread import pipelines_per_engine, spread_tests
 from psrlib.verify.structure import engine_check, foreign_check, job_checks, spread_check
+from psrlib.verify.tasks import driven_jobs
 
 log = logging.getLogger(__name__)
 
@@ -107,16 +108,6 @@ def judge_state(
         calls=calls or {},
         duration_s=duration_s,
     )
-
-
-def driven_jobs(document: SeedDocument) -> set[tuple[str, str]]:
-    """Return (organization, job key) of jobs that a scheduled task starts or stops."""
-    return {
-        (organization.id, task.job)
-        for organization in document.organizations
-        for task in organization.scheduled_tasks
-        if task.action in ("START", "STOP")
-    }
 
 
 def without_status(

@@ -1,0 +1,116 @@
+"""Review a run: bring its embedded hub and engines up if they are down, verify, leave things as they were."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from psrlib import paths
+from psrlib.client import ControlHub
+from psrlib.engines import fleet_status, start_fleet
+from psrlib.errors import InconsistentStateError, InputError
+from psrlib.hub.process import find_hub, start_hub
+from psrlib.model import NoiseModel
+from psrlib.seed.document import SeedDocument
+from psrlib.state import wait_until_active
+from psrlib.verify.report import VerificationReport
+from psrlib.verify.tasks import driven_jobs
+from psrlib.verify.verification import verify
+
+log = logging.getLogger(__name__)
+
+EMBEDDED = "embedded"
+EMBEDDED_PASSWORD = "admin@admin"  # initial password of the embedded hub's system administrator
+PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
+
+
+@contextmanager
+def open_run(
+    run_dir: str | Path,
+    document: SeedDocument,
+    sch_url: str = EMBEDDED,
+    sch_username: str = "admin@admin",
+    *,
+    engines: bool = True,
+) -> Iterator[ControlHub]:
+    """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder of the run, holding ``hub.db`` and ``engines/``.
+    document : SeedDocument
+        Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to.
+    sch_url : str
+        URL, or ``embedded``. The password is that of the environment variable PSR_SCH_PASSWORD.
+    engines : bool
+        Also start the engines of an embedded run.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no embedded hub, or no password is set for another one.
+    """
+    folder = Path(run_dir)
+    password = os.environ.get(PASSWORD_VARIABLE)
+    with ExitStack() as stack:
+        if sch_url == EMBEDDED:
+            if not (folder / "hub.db").exists():
+                raise InputError(
+                    f"{folder}: no embedded hub (hub.db) in this folder; populate this run first"
+                )
+            was_up = find_hub(folder) is not None
+            process = start_hub(folder)
+            if not was_up:
+                stack.enter_context(process)
+            sch_url, password = process.url, password or EMBEDDED_PASSWORD
+            if engines and not fleet_status(folder)["running"]:
+                stack.enter_context(start_fleet(folder, sch_url, document.variables.get("webhook_url")))
+        elif not password:
+            raise InputError(f"set {PASSWORD_VARIABLE} to the password of {sch_username} on {sch_url}")
+        yield stack.enter_context(ControlHub(sch_url, sch_username, password or ""))
+
+
+def review_run(
+    document: SeedDocument,
+    run_dir: str | Path,
+    sch_url: str = EMBEDDED,
+    sch_username: str = "admin@admin",
+    *,
+    model: NoiseModel | None = None,
+    timeout_s: float = 60.0,
+) -> VerificationReport:
+    """Verify a run, waiting up to ``timeout_s`` seconds for its jobs to run; see `open_run` and `verify`."""
+    with open_run(run_dir, document, sch_url, sch_username) as hub:
+        settle(document, hub, timeout_s)
+        return verify(document, hub, model)
+
+
+def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> bool:
+    """Wait until the jobs that should be ACTIVE run, but for those of scheduled tasks; return whether they do.
+
+    What does not run in time is left for the verification to tell.
+    """
+    driven = driven_jobs(document)
+    organizations = [
+        msgspec.structs.replace(o, jobs=[job for job in o.jobs if (o.id, job.key) not in driven])
+        for o in document.organizations
+    ]
+    try:
+        wait_until_active(msgspec.structs.replace(document, organizations=organizations), hub, timeout_s)
+    except InconsistentStateError as error:
+        log.info("not settled: %s", error)
+        return False
+    return True
+
+
+def find_model(document: SeedDocument, folder: Path = paths.MODELS) -> NoiseModel | None:
+    """Return the noise model that a document was drawn from, known by its digest; None if it is not there."""
+    for path in sorted(folder.glob("*.json")):
+        if hashlib.sha256(path.read_bytes()).hexdigest() == document.provenance.model_sha256:
+            return NoiseModel.load(path)
+    return None
