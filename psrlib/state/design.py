@@ -6,19 +6,15 @@ from typing import Any
 
 import orjson
 
-from psrlib import seed
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
-from psrlib.seed.document import Connection, Pipeline
-from psrlib.state.once import repeat_lost
-from psrlib.state.reading import hub_id, n_commits
+from psrlib.seed.document import Connection
+from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document
 from psrlib.state.schedule import Call, Plan
 from psrlib.state.work import Work
 
 ABSENT = (404, 405, 501)  # the hub does not know the bulk form
-ARCHIVE_BYTES = 32_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
-COMMIT_MESSAGE = "Commit {}"
 
 
 def design_steps(work: Work) -> Plan[None]:
@@ -28,25 +24,11 @@ def design_steps(work: Work) -> Plan[None]:
         *_imports(work, "fragments"),
     ]
     yield _imports(work, "pipelines")
-    behind = _behind(work)
-    while behind:
-        yield [partial(_commit_next, work, pipeline) for pipeline in behind]
-        behind = _behind(work)
+    yield from commit_steps(work)
 
 
 def _create_connection(work: Work, connection: Connection) -> None:
-    body = {
-        "name": connection.name,
-        "description": "",
-        "connectionType": connection.type,
-        "connectionDefinition": orjson.dumps(
-            {
-                "type": connection.type,
-                "configuration": [{"name": k, "value": v} for k, v in connection.configuration.items()],
-            }
-        ).decode(),
-        "rawConnectionTags": connection.tags,
-    }
+    body = connection_body(connection)
 
     def create(session: ControlHub, _: Sequence[Connection]) -> list[Json]:
         return [{**body, **session.connection.create_connection(body)}]
@@ -58,33 +40,9 @@ def _imports(work: Work, kind: str) -> list[Call]:
     """Return the calls that create all missing pipelines (or fragments), one archive per owner who logs in."""
     calls: list[Call] = []
     for owner, entities in work.by_owner(kind).items():
-        for batch in _batches(work, kind, entities):
-            calls.append(partial(_import, work, kind, batch, owner))
+        documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
+        calls += [partial(_import, work, kind, dict(batch), owner) for batch in batches(documents)]
     return calls
-
-
-def _batches(work: Work, kind: str, entities: Sequence[Any]) -> list[dict[str, Json]]:
-    """Return the export documents by entity name, in batches of bounded size."""
-    batches: list[dict[str, Json]] = []
-    size = ARCHIVE_BYTES
-    for entity in entities:
-        document = export_document(work, kind, entity, 1)
-        length = len(orjson.dumps(document))
-        if size + length > ARCHIVE_BYTES:
-            batches.append({})
-            size = 0
-        batches[-1][entity.name] = document
-        size += length
-    return batches
-
-
-def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
-    """Return the export document of one commit of a pipeline, or of a fragment."""
-    if kind == "fragments":
-        config, rules = seed.fragment_definition(work.document, work.desired, entity)
-        return {"pipelineFragmentConfig": config, "pipelineRules": rules}
-    config, rules = seed.pipeline_definition(work.document, work.desired, entity, commit)
-    return {"pipelineConfig": config, "pipelineRules": rules}
 
 
 def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> None:
@@ -113,22 +71,16 @@ def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> No
     work.create(kind, entities, create, find, owner)
 
 
-def _behind(work: Work) -> list[Pipeline]:
-    """Return the pipelines that lack commits."""
-    return [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) < p.commits]
-
-
-def _commit_next(work: Work, pipeline: Pipeline) -> None:
-    row = work.rows["pipelines"][pipeline.key]
-    id = hub_id("pipelines", row)
-    number = n_commits(row) + 1
-    document = export_document(work, "pipelines", pipeline, number)
-    store = work.admin.pipelinestore
-
-    def done() -> Json | None:
-        work.lost()
-        rows = [row for row in store.pipelines() if hub_id("pipelines", row) == id]
-        return next((row for row in rows if n_commits(row) >= number), None)
-
-    made = repeat_lost(lambda: store.import_new_version(id, document, COMMIT_MESSAGE.format(number)), done)
-    work.rows["pipelines"][pipeline.key] = {"name": pipeline.name, "pipelineId": id, **made}
+def connection_body(connection: Connection) -> Json:
+    """Return the wire form of a connection (control-hub-rest, 7.6)."""
+    definition = {
+        "type": connection.type,
+        "configuration": [{"name": name, "value": value} for name, value in connection.configuration.items()],
+    }
+    return {
+        "name": connection.name,
+        "description": "",
+        "connectionType": connection.type,
+        "connectionDefinition": orjson.dumps(definition).decode(),
+        "rawConnectionTags": connection.tags,
+    }

@@ -125,6 +125,8 @@ def diff_organization(
         pair = ("can log in", "cannot log in")
         items.append(Item(desired.id, "organizations", desired.id, "administrator", "different", *pair))
     items += _diff_config(desired.id, desired.config, found.organization.config, found.unseen)
+    for name in found.drafts:
+        items.append(Item(desired.id, "topologies", name, "published", "different", True, False))
     for kind in KINDS:
         if runtime or kind not in RUNTIME_KINDS:
             wanted, seen = getattr(desired, kind), getattr(found.organization, kind)

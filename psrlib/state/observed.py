@@ -70,6 +70,8 @@ class ObservedOrganization:
         The hub's configuration entries and its record of the organization.
     unseen : set of str
         Configuration fields this hub does not publish.
+    drafts : list of str
+        Names of topologies that were never published.
     active, locked : bool
         Whether the organization is active, and whether its administrator could not log in.
     """
@@ -81,6 +83,7 @@ class ObservedOrganization:
     unseen: set[str] = field(default_factory=set)
     entries: list[Json] = field(default_factory=list)
     row: Json = field(default_factory=dict)
+    drafts: list[str] = field(default_factory=list)
     active: bool = True
     locked: bool = False
 

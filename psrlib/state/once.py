@@ -63,7 +63,7 @@ def create_named(
             lost = error
             on_lost()
             log.info("%s; looking before repeating", error)
-            time.sleep(min(LONGEST_PAUSE_S, PAUSE_S * 2**attempt))
+            pause(attempt)
             records = find()
         except HubError as error:
             if lost is None or error.status not in TAKEN:
@@ -83,6 +83,11 @@ def create_named(
     )
 
 
+def pause(attempt: int) -> None:
+    """Wait before looking after a lost answer, longer each time; the hub may still be at work."""
+    time.sleep(min(LONGEST_PAUSE_S, PAUSE_S * 2**attempt))
+
+
 def repeat_lost(call: Callable[[], T], done: Callable[[], T | None]) -> T:
     """Make a call that creates nothing named; when its answer is lost, ask ``done`` before repeating it."""
     for attempt in range(ATTEMPTS):
@@ -92,7 +97,7 @@ def repeat_lost(call: Callable[[], T], done: Callable[[], T | None]) -> T:
             if attempt == ATTEMPTS - 1:
                 raise
             log.info("%s; looking before repeating", error)
-            time.sleep(min(LONGEST_PAUSE_S, PAUSE_S * 2**attempt))
+            pause(attempt)
             if (result := done()) is not None:
                 return result
     raise AssertionError("unreachable: the last attempt returns or raises")

@@ -2,11 +2,12 @@
 
 from functools import partial
 
+from psrlib.client import ControlHub
 from psrlib.client.wire import Json
-from psrlib.seed.document import Group, User
+from psrlib.seed.document import Group, Organization, User
 from psrlib.state.limits import entry_values
 from psrlib.state.once import create_named
-from psrlib.state.schedule import Plan
+from psrlib.state.schedule import Call, Plan
 from psrlib.state.work import Work
 
 GROUP_ROLES = ["user"]  # a group may carry the base role only (control-hub-rest, 3.3)
@@ -18,7 +19,10 @@ def people_steps(work: Work) -> Plan[None]:
         yield [partial(_create_organization, work)]
         work.note("organizations", work.desired.id, {})
     groups = work.missing("groups")
-    yield [partial(_configure, work), partial(_open_administrator, work)]
+    calls: list[Call] = [partial(_configure, work)]
+    if work.found is None:
+        calls.append(partial(_open_new_administrator, work))
+    yield calls
     yield [partial(_create_group, work, group) for group in groups]
     administrator, *others = work.desired.users
     missing = {user.key for user in work.missing("users")} - {administrator.key}
@@ -65,10 +69,15 @@ def _configure(work: Work) -> None:
         work.changed["configuration"] += 1
 
 
-def _open_administrator(work: Work) -> None:
+def open_administrator(hub: ControlHub, desired: Organization) -> None:
     """Let the first administrator log in: the vendor's bootstrap clears the generated-password flag (1.3)."""
-    if work.found is not None and not work.found.locked:
-        return
+    administrator = desired.users[0]
+    rows = {row["id"]: row for row in hub.security.users(desired.id)}
+    hub.security.update_user(desired.id, {**rows[administrator.id], "active": True})
+
+
+def _open_new_administrator(work: Work) -> None:
+    """The same for an organization just made, whose administrator's record is known: one call."""
     body = {**user_body(work, work.desired.users[0]), "groups": [f"all@{work.desired.id}"], "active": True}
     work.hub.security.update_user(work.desired.id, body)
 

@@ -4,20 +4,26 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from psrlib.client import ControlHub
+from psrlib.errors import AuthenticationError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.automation import automation_steps
+from psrlib.state.changes import change_steps, duplicate_steps
 from psrlib.state.design import design_steps
 from psrlib.state.diff import Difference, Item, diff_organization
+from psrlib.state.guards import check_organizations
 from psrlib.state.jobs import job_steps
+from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe_organization
 from psrlib.state.observed import KINDS, ObservedOrganization
-from psrlib.state.people import people_steps
+from psrlib.state.people import open_administrator, people_steps
+from psrlib.state.reading import OWNED
 from psrlib.state.schedule import Plan, run_plans
 from psrlib.state.work import Knowledge, Work
 
@@ -62,7 +68,9 @@ class _Outcome:
     left: tuple[Item, ...]
 
 
-def populate(document: SeedDocument, hub: ControlHub, *, progress: bool = True) -> PopulateReport:
+def populate(
+    document: SeedDocument, hub: ControlHub, *, progress: bool = True, allow_foreign: bool = False
+) -> PopulateReport:
     """Create on a hub what a seed document names and the hub lacks; doing it again changes nothing.
 
     Parameters
@@ -73,15 +81,27 @@ def populate(document: SeedDocument, hub: ControlHub, *, progress: bool = True) 
         Session of the system administrator.
     progress : bool
         Show progress per kind on a terminal or in a notebook.
+    allow_foreign : bool
+        Accept organizations on the hub that the document does not name; they are left alone.
 
     Raises
     ------
+    InputError
+        If the hub holds foreign organizations.
+    ProcessError
+        If another populate is at work on this hub.
     HubError
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
+    with populate_lock(hub.url):
+        return _populate(document, hub, progress, allow_foreign)
+
+
+def _populate(document: SeedDocument, hub: ControlHub, progress: bool, allow_foreign: bool) -> PopulateReport:
     started = time.monotonic()
     calls_before = hub.calls.by_kind()
     existing = {str(row["id"]): row for row in hub.security.organizations()}
+    check_organizations(document, existing, allow_foreign)
     knowledge = Knowledge()
     bars = _Bars(document, progress)
     try:
@@ -118,16 +138,20 @@ def _populate_organization(
     created: Counter[str] = Counter()
     changed: Counter[str] = Counter()
     found: ObservedOrganization | None = None
+    before: tuple[Item, ...] = ()
     for round in count(1):
         if row is not None:
             found = yield from observe_organization(hub, desired, row, document.provenance.random_seed)
+            if found.locked:
+                yield from _unlock(hub, desired, round)
+                continue
             left = tuple(diff_organization(desired, found, runtime=False))
-            to_do = [item for item in left if item.change != "extra"]
-            bars.catch_up(desired, found)
-            if not to_do or round > ROUNDS:
+            bars.catch_up(desired, found, round)
+            if left == before or round > ROUNDS or not any(_is_work(desired, item) for item in left):
                 return _Outcome(created, changed, left)
+            before = left
         work = Work(hub, document, desired, found, knowledge, bars.advance)
-        yield from _apply(work)
+        yield from _apply(work, before)
         created += work.created
         changed += work.changed
         if not work.lost_answers and row is None:
@@ -136,8 +160,27 @@ def _populate_organization(
     raise AssertionError("unreachable: the rounds are bounded")
 
 
-def _apply(work: Work) -> Plan[None]:
+def _is_work(desired: Organization, item: Item) -> bool:
+    """Whether a deviation can be dealt with: everything but entities that the seed document does not name."""
+    if item.change != "extra":
+        return True
+    return item.kind in OWNED and any(entity.name == item.name for entity in getattr(desired, item.kind))
+
+
+def _unlock(hub: ControlHub, desired: Organization, round: int) -> Plan[None]:
+    """Let an organization's administrator log in, once."""
+    if round > 1:
+        raise AuthenticationError(
+            f"{desired.users[0].id} cannot log in, though its password was reset; if the organizations' users have "
+            "another password than their user id, give it with --organization-password"
+        )
+    yield [partial(open_administrator, hub, desired)]
+
+
+def _apply(work: Work, items: tuple[Item, ...]) -> Plan[None]:
     yield from people_steps(work)
+    yield from duplicate_steps(work)
+    yield from change_steps(work, items)
     yield [lambda s=session: work.log_in(s) for session in work.plan_logins()]  # type: ignore[misc]
     yield from design_steps(work)
     yield from job_steps(work)
@@ -164,8 +207,10 @@ class _Bars:
         if kind in self._bars:
             self._bars[kind].update(n)
 
-    def catch_up(self, desired: Organization, found: ObservedOrganization) -> None:
-        """Count what is there already."""
+    def catch_up(self, desired: Organization, found: ObservedOrganization, round: int) -> None:
+        """Count what is there already, at the first observation of an organization."""
+        if round > 1:
+            return
         for kind in self._bars:
             if kind != "organizations":
                 keys = {entity.key for entity in getattr(found.organization, kind)}

@@ -93,6 +93,7 @@ class Reader:
             jobs={self._key("jobs", r): self._observed_job(r) for r in self.rows["jobs"]},
             engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
             unseen=unseen,
+            drafts=[hub_name(r) for r in self.rows["topologies"] if r.get("draft") and not n_commits(r)],
             active=bool(self.row.get("active", True)),
             locked=locked,
         )
@@ -180,9 +181,17 @@ class Reader:
             labels=shape.labels,
         )
 
+    def _fragment_key(self, id: str) -> str:
+        """Return the key of a fragment by hub id, or by the engine-side id in its definition."""
+        for row in self.rows["fragments"]:
+            commit = self.commits.get(str(row.get("commitId")), row)
+            if id in (hub_id("fragments", row), parse(commit.get("pipelineDefinition")).get("fragmentId")):
+                return self._key("fragments", row)
+        return id
+
     def _pipeline(self, row: Json) -> seed.Pipeline:
         shape = self._shape(row)
-        fragment = next((self._key_of_id("fragments", id) for id in shape.fragment_ids), None)
+        fragment = next((self._fragment_key(id) for id in shape.fragment_ids), None)
         connection = next((self._key_of_id("connections", id) for id in shape.connection_ids), None)
         return seed.Pipeline(
             key=self._key("pipelines", row),

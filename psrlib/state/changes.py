@@ -1,0 +1,130 @@
+"""Bring entities that exist to what the seed document says, and remove duplicates of them."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import orjson
+
+from psrlib.client.apps import notification, scheduler
+from psrlib.client.wire import Json
+from psrlib.state.automation import event_id, publish_topology
+from psrlib.state.design import connection_body
+from psrlib.state.diff import Item, identity
+from psrlib.state.people import user_body
+from psrlib.state.reading import OWNED, hub_id
+from psrlib.state.schedule import Call, Plan
+from psrlib.state.work import Work
+
+# What a hub cannot change in place: the content of published commits and topologies.
+UNCHANGEABLE = ("pipelines", "fragments", "topologies")
+
+
+def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
+    """Apply the deviations ``different`` of entities that exist; owners are set through ACLs later."""
+    calls: list[Call] = []
+    done: set[tuple[str, str]] = set()
+    for item in items:
+        if item.change != "different":
+            continue
+        if item.field == "owner":
+            _change_owner(work, item)
+        elif (item.kind, item.name) not in done:
+            done.add((item.kind, item.name))
+            if (call := _change(work, item)) is not None:
+                calls.append(call)
+                work.changed[item.kind] += 1
+    yield calls
+
+
+def duplicate_steps(work: Work) -> Plan[None]:
+    """Delete what a lost answer left twice: entities named like one of the seed document, beside the one in use."""
+    for kind in reversed(OWNED):
+        ids = list(_duplicates(work, kind))
+        if ids:
+            yield [partial(_delete, work, kind, ids)]
+            work.changed[kind] += len(ids)
+
+
+def _duplicates(work: Work, kind: str) -> Iterable[str]:
+    if work.found is None:
+        return
+    named = {entity.key for entity in getattr(work.desired, kind)}
+    entities = getattr(work.found.organization, kind)
+    for entity, row in zip(entities, work.found.rows[kind], strict=True):
+        if entity.key in named and row is not work.rows[kind].get(entity.key):
+            yield hub_id(kind, row)
+
+
+def _delete(work: Work, kind: str, ids: list[str]) -> None:
+    admin = work.admin
+    if kind == "jobs":
+        admin.jobrunner.delete_jobs(ids)
+    elif kind == "topologies":
+        admin.topology.delete_topologies(ids)
+    else:
+        one: dict[str, Callable[[str], None]] = {
+            "connections": admin.connection.delete_connection,
+            "fragments": admin.pipelinestore.delete_pipeline,
+            "pipelines": admin.pipelinestore.delete_pipeline,
+            "scheduled_tasks": admin.scheduler.delete_task,
+            "subscriptions": admin.notification.delete_subscription,
+        }
+        for id in ids:
+            one[kind](id)
+
+
+def _change_owner(work: Work, item: Item) -> None:
+    key = next(e.key for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
+    work.not_owned.append((item.kind, work.hub_id(item.kind, key), work.user_id(item.desired)))
+    work.changed["owners"] += 1
+
+
+def _change(work: Work, item: Item) -> Call | None:
+    """Return the call that repairs one entity; None where another step does, or the hub has no such call."""
+    security = work.hub.security
+    if item.kind == "organizations":
+        assert work.found is not None
+        return partial(
+            security.update_organization, {**work.found.row, "name": work.desired.name, "active": True}
+        )
+    if item.kind == "topologies" and item.field == "published":
+        entity = _entity(work, item)
+        return partial(publish_topology, work, work.rows["topologies"][entity.key])
+    if item.kind in UNCHANGEABLE or item.kind == "config":
+        return None
+    entity = _entity(work, item)
+    row = work.rows[item.kind][entity.key]
+    if item.kind == "users":
+        return partial(security.update_user, work.desired.id, {**row, **user_body(work, entity)})
+    if item.kind == "groups":
+        return partial(security.update_group, work.desired.id, {**row, "name": entity.name})
+    if item.kind == "connections":
+        return partial(work.admin.connection.update_connection, {**row, **connection_body(entity)})
+    if item.kind == "jobs":
+        return partial(work.admin.jobrunner.update_job, {**row, **_job_fields(entity)})
+    if item.kind == "scheduled_tasks":
+        values = {"executionInfo.action": entity.action, "crontabMask": entity.cron}
+        return partial(work.admin.scheduler.update_task, scheduler.fill(row, values))
+    body = notification.new_subscription(
+        entity.name,
+        event_id(work, entity.event),
+        work.hub_id("jobs", entity.job),
+        entity.action,
+        entity.target,
+        entity.enabled,
+    )
+    return partial(work.admin.notification.update_subscription, {**row, **body})
+
+
+def _entity(work: Work, item: Item) -> Any:
+    return next(e for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
+
+
+def _job_fields(job: Any) -> Json:
+    return {
+        "labels": job.labels,
+        "numInstances": job.instances,
+        "rawJobTags": job.tags,
+        "runtimeParameters": orjson.dumps(job.parameters).decode() if job.parameters else None,
+    }

@@ -1,0 +1,166 @@
+"""Export documents of pipelines, and the versions of a pipeline after the first."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+
+from psrlib import seed
+from psrlib.client import LostAnswerError
+from psrlib.client.wire import Json
+from psrlib.errors import HubError, HubUnreachableError
+from psrlib.seed.document import Pipeline
+from psrlib.state.once import ATTEMPTS, pause
+from psrlib.state.reading import hub_id, n_commits
+from psrlib.state.schedule import Plan
+from psrlib.state.work import Work
+
+T = TypeVar("T")
+ARCHIVE_BYTES = 32_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
+ABSENT = (404, 405, 501)  # the hub does not know the bulk form
+COMMIT_MESSAGE = "Commit {}"
+CONNECTIONS = "dpm.pipeline.connections"  # metadata keys of the hub (4.4): ids of connections used,
+PIPELINE_ID = "dpm.pipeline.id"  # and the pipeline that a document is the next version of
+
+
+def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
+    """Return the export document of one commit of a pipeline, or of a fragment, with the hub's ids in it."""
+    if kind == "fragments":
+        config, rules = seed.fragment_definition(work.document, work.desired, entity)
+        return {"pipelineFragmentConfig": config, "pipelineRules": rules}
+    config, rules = seed.pipeline_definition(work.document, work.desired, entity, commit)
+    if entity.connection:
+        config["metadata"][CONNECTIONS] = [work.hub_id("connections", entity.connection)]
+    if entity.fragment:
+        fragment = work.rows["fragments"][entity.fragment]
+        for body in config["fragments"]:
+            body["metadata"].update(
+                {
+                    PIPELINE_ID: fragment["pipelineId"],
+                    "dpm.pipeline.commit.id": fragment["commitId"],
+                    "dpm.pipeline.version": fragment["version"],
+                }
+            )
+    return {"pipelineConfig": config, "pipelineRules": rules}
+
+
+def batches(documents: Iterable[tuple[T, Json]]) -> list[list[tuple[T, Json]]]:
+    """Split named documents into lists of at most ``ARCHIVE_BYTES``."""
+    found: list[list[tuple[T, Json]]] = []
+    size = ARCHIVE_BYTES
+    for name, document in documents:
+        length = len(orjson.dumps(document))
+        if size + length > ARCHIVE_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append((name, document))
+        size += length
+    return found
+
+
+def commit_steps(work: Work) -> Plan[None]:
+    """Publish the versions that pipelines lack.
+
+    One archive can hold several versions of many pipelines, where the hub makes a document whose metadata name a
+    pipeline that pipeline's next version. The reference does not say so; the first document ever sent is a probe.
+    """
+    lost = 0
+    while lost < ATTEMPTS:
+        behind = [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) < p.commits]
+        if not behind:
+            return
+        present = _n_present(work)
+        try:
+            if work.knowledge.import_adds_versions is None:
+                yield [partial(_probe, work, behind[0])]
+            elif work.knowledge.import_adds_versions:
+                for batch in batches(_versions(work, behind)):
+                    yield [partial(_import_versions, work, batch)]
+            else:
+                yield [partial(_commit_next, work, pipeline) for pipeline in behind]
+        except LostAnswerError:
+            lost += 1
+            work.lost()
+            yield [partial(pause, lost)]
+            yield [partial(_look, work)]
+            continue
+        if _n_present(work) == present and work.knowledge.import_adds_versions is not False:
+            work.knowledge.import_adds_versions = False
+    raise HubUnreachableError(f"{work.desired.id}: pipelines still lack versions after {lost} lost answers")
+
+
+def _n_present(work: Work) -> int:
+    return sum(n_commits(row) for row in work.rows["pipelines"].values())
+
+
+def _versions(work: Work, pipelines: Sequence[Pipeline]) -> Iterable[tuple[Pipeline, Json]]:
+    for pipeline in pipelines:
+        row = work.rows["pipelines"][pipeline.key]
+        for number in range(n_commits(row) + 1, pipeline.commits + 1):
+            yield pipeline, _next_version(work, pipeline, row, number)
+
+
+def _next_version(work: Work, pipeline: Pipeline, row: Json, number: int) -> Json:
+    """Return the export document of a version, naming the pipeline it belongs to."""
+    document = export_document(work, "pipelines", pipeline, number)
+    document["pipelineConfig"]["metadata"][PIPELINE_ID] = hub_id("pipelines", row)
+    return document
+
+
+def _probe(work: Work, pipeline: Pipeline) -> None:
+    """Import one next version and see whether it became one; if it became a new pipeline, delete that."""
+    row = work.rows["pipelines"][pipeline.key]
+    document = _next_version(work, pipeline, row, n_commits(row) + 1)
+    store = work.admin.pipelinestore
+    try:
+        (made,) = store.import_pipelines({"0001.json": document}, COMMIT_MESSAGE.format(n_commits(row) + 1))
+    except HubError as error:
+        if isinstance(error, HubUnreachableError) or error.status not in (400, *ABSENT):
+            raise
+        work.knowledge.import_adds_versions = False
+        return
+    if hub_id("pipelines", made) == hub_id("pipelines", row):
+        work.knowledge.import_adds_versions = True
+        work.rows["pipelines"][pipeline.key] = _slim(made)
+    else:
+        work.knowledge.import_adds_versions = False
+        store.delete_pipeline(hub_id("pipelines", made))
+
+
+def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, Json]]) -> None:
+    archive = {f"{i:05d}.json": document for i, (_, document) in enumerate(batch)}
+    keys = {hub_id("pipelines", work.rows["pipelines"][pipeline.key]): pipeline.key for pipeline, _ in batch}
+    message = COMMIT_MESSAGE.format("of several" if len(batch) > 1 else batch[0][0].commits)
+    for row in work.admin.pipelinestore.import_pipelines(archive, message):
+        key = keys.get(hub_id("pipelines", row))
+        if key is not None and n_commits(row) > n_commits(work.rows["pipelines"][key]):
+            work.rows["pipelines"][key] = _slim(row)
+
+
+def _commit_next(work: Work, pipeline: Pipeline) -> None:
+    """Publish one next version by the call made for it."""
+    row = work.rows["pipelines"][pipeline.key]
+    number = n_commits(row) + 1
+    document = export_document(work, "pipelines", pipeline, number)
+    message = COMMIT_MESSAGE.format(number)
+    made = work.admin.pipelinestore.import_new_version(hub_id("pipelines", row), document, message)
+    work.rows["pipelines"][pipeline.key] = {
+        **row,
+        **_slim(made or {"version": str(number), "currentRules": None}),
+    }
+
+
+def _look(work: Work) -> None:
+    """Read which versions exist after a lost answer."""
+    keys = {hub_id("pipelines", row): key for key, row in work.rows["pipelines"].items()}
+    for row in work.admin.pipelinestore.pipelines():
+        if (key := keys.get(hub_id("pipelines", row))) is not None:
+            work.rows["pipelines"][key] = row
+
+
+def _slim(row: Json) -> Json:
+    """Return a commit without its definitions, which are large and not needed again."""
+    return {
+        key: value for key, value in row.items() if key not in ("pipelineDefinition", "libraryDefinitions")
+    }

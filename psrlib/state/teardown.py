@@ -1,0 +1,152 @@
+"""Remove from a Control Hub what a seed document made there, and nothing else."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from psrlib.client import ControlHub
+from psrlib.errors import HubError
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.lock import populate_lock
+from psrlib.state.observe import observe
+from psrlib.state.observed import KINDS, ObservedOrganization
+from psrlib.state.reading import hub_id, hub_name
+from psrlib.state.schedule import Call, Plan, run_plans
+
+log = logging.getLogger(__name__)
+
+STOP_S = 20.0  # for engines to report STOPPED, before jobs are stopped by force
+FORCED_STOP_S = 20.0
+PAUSE_S = 0.5
+STOPPED = (None, "INACTIVE", "INACTIVE_ERROR", "ACTIVATION_ERROR")  # end states (control-hub-rest, 5.4)
+
+
+@dataclass(frozen=True)
+class TeardownReport:
+    """Entities removed per kind, organizations deactivated, and what others made in the remaining ones.
+
+    Control Hub 3.x has no call that deletes an organization (control-hub-rest, 2.1): it is deactivated, with its
+    first administrator in it.
+    """
+
+    removed: dict[str, int]
+    deactivated: list[str]
+    kept: dict[str, dict[str, int]]
+
+
+def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
+    """Remove every entity that the seed document names, then deactivate organizations that are empty.
+
+    An organization that holds anything else keeps that, its administrator, and stays active.
+
+    Raises
+    ------
+    HubError
+        If the hub refuses a removal; teardown can be repeated.
+    """
+    with populate_lock(hub.url):
+        observed = observe(document, hub).organizations
+        present = [o for o in document.organizations if o.id in observed]
+        plans = (_teardown_organization(hub, o, observed[o.id]) for o in present)
+        outcomes = run_plans(plans, hub.limit.largest)
+    removed: Counter[str] = sum((outcome.removed for outcome in outcomes), Counter())
+    return TeardownReport(
+        removed=dict(removed),
+        deactivated=[o.id for o, outcome in zip(present, outcomes, strict=True) if not outcome.kept],
+        kept={o.id: outcome.kept for o, outcome in zip(present, outcomes, strict=True) if outcome.kept},
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    removed: Counter[str]
+    kept: dict[str, int]
+
+
+def _teardown_organization(
+    hub: ControlHub, desired: Organization, found: ObservedOrganization
+) -> Plan[_Outcome]:
+    session = hub.for_organization(desired.id)
+    rows, kept = _split(desired, found)
+    ids = {kind: [hub_id(kind, row) for row in found_rows] for kind, found_rows in rows.items()}
+    if ids["jobs"]:
+        yield [partial(_stop, session, rows["jobs"])]
+    yield [
+        *(partial(session.scheduler.delete_task, id) for id in ids["scheduled_tasks"]),
+        *(partial(session.notification.delete_subscription, id) for id in ids["subscriptions"]),
+        *_batch(session.topology.delete_topologies, ids["topologies"]),
+    ]
+    instances = [hub_id("jobs", row) for row in rows["jobs"] if not row.get("jobTemplate")]
+    yield _batch(session.jobrunner.delete_jobs, instances)
+    yield _batch(session.jobrunner.delete_jobs, [id for id in ids["jobs"] if id not in set(instances)])
+    yield [partial(session.pipelinestore.delete_pipeline, id) for id in ids["pipelines"]]
+    yield [
+        *(partial(session.pipelinestore.delete_pipeline, id) for id in ids["fragments"]),
+        *(partial(session.connection.delete_connection, id) for id in ids["connections"]),
+        *(partial(_delete_engine, session, id) for id in ids["engines"]),
+    ]
+    users = [id for id in ids["users"] if id != desired.users[0].id]
+    if users:
+        yield [partial(hub.security.deactivate_users, desired.id, users)]
+        yield [partial(hub.security.delete_users, desired.id, users)]
+    yield _batch(partial(hub.security.delete_groups, desired.id), ids["groups"])
+    if not kept and found.active:
+        yield [partial(hub.security.update_organization, {**found.row, "active": False})]
+    removed = Counter({kind: len(kind_ids) for kind, kind_ids in ids.items() if kind_ids})
+    removed["users"] = len(users)
+    log.info("%s: removed %s", desired.id, dict(removed))
+    return _Outcome(+removed, kept)
+
+
+def _split(
+    desired: Organization, found: ObservedOrganization
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
+    """Return the hub's records that the seed document names per kind, and the number of others per kind."""
+    ours: dict[str, list[dict[str, Any]]] = {}
+    kept = {}
+    for kind in KINDS:
+        keys = {entity.key for entity in getattr(desired, kind)}
+        entities = getattr(found.organization, kind)
+        pairs = list(zip(entities, found.rows[kind], strict=True))
+        ours[kind] = [row for entity, row in pairs if entity.key in keys]
+        if len(ours[kind]) < len(pairs):
+            kept[kind] = len(pairs) - len(ours[kind])
+    return ours, kept
+
+
+def _batch(remove: Any, ids: Sequence[str]) -> list[Call]:
+    return [partial(remove, list(ids))] if ids else []
+
+
+def _stop(session: ControlHub, jobs: Sequence[dict[str, Any]]) -> None:
+    """Stop what runs, by force when its engines do not answer."""
+    running = [
+        hub_id("jobs", job)
+        for job in jobs
+        if (job.get("currentJobStatus") or {}).get("status") not in STOPPED
+    ]
+    for force, patience_s in ((False, STOP_S), (True, FORCED_STOP_S)):
+        if not running:
+            return
+        session.jobrunner.stop_jobs(running, force)
+        give_up_at = time.monotonic() + patience_s
+        while running and time.monotonic() < give_up_at:
+            time.sleep(PAUSE_S)
+            statuses = session.jobrunner.statuses(running)
+            running = [id for id in running if (statuses.get(id) or {}).get("status") not in STOPPED]
+    if running:
+        name = next(hub_name(job) for job in jobs if hub_id("jobs", job) == running[0])
+        raise HubError(
+            f'{len(running)} jobs of {session.organization} do not stop, "{name}" for instance; try again'
+        )
+
+
+def _delete_engine(session: ControlHub, id: str) -> None:
+    """Remove an engine and its registration, so that its token is void."""
+    session.jobrunner.delete_engine(id)
+    session.security.deactivate_components(session.organization, [id])
+    session.security.delete_components(session.organization, [id])
