@@ -73,6 +73,7 @@ class Canvas:
     parameters: list[str]
     commit: int
     prefix: str = ""
+    lane_number: int = 0  # ends lane names; another one in fragments, so that no lane ends like another
     stages: list[Json] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
 
@@ -91,10 +92,11 @@ class Canvas:
         position = len(self.stages)
         chosen, kind, configure, _ = PROCESSOR_OF_16[self.choices.number(f"stage {position}", 16)]
         name = self.name(chosen)
+        output = lane(name, self.lane_number)
         number = self.choices.number(f"value {position}", 1000) + self.commit
         parameters = self.parameters if chosen == "ExpressionEvaluator" else []
-        self.add(stage(name, kind, place, configure(number, parameters), inputs, [lane(name)], chosen))
-        return lane(name)
+        self.add(stage(name, kind, place, configure(number, parameters), inputs, [output], chosen))
+        return output
 
     def chain(self, n: int, column: int, row: int, start: str) -> tuple[str, int]:
         """Add ``n`` processors one after the other; return the last lane and the next column."""
@@ -254,7 +256,7 @@ def _fragment_body(
     An engine puts these stages in the place of the fragment's stage before it validates.
     """
     choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
-    canvas = Canvas(choices, [], 1, prefix=f"{instance}_")
+    canvas = Canvas(choices, [], 1, prefix=f"{instance}_", lane_number=1)
     canvas.chain(fragment.stages, 0, 0, first_lane)
     canvas.stages[-1]["outputLanes"] = [last_lane]
     identity = {

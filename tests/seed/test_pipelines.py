@@ -1,0 +1,167 @@
+"""Pipeline documents hold the engine's rules and the record's numbers."""
+
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from psrlib.seed import SeedDocument, fragment_definition, pipeline_definition
+from psrlib.seed.document import Pipeline
+
+Walk = Callable[[SeedDocument], Any]
+
+
+def entry(config: dict[str, Any], name: str) -> Any:
+    return next(e["value"] for e in config["configuration"] if e["name"] == name)
+
+
+def test_every_commit_holds_the_engine_rules(
+    rich_seed: SeedDocument, every_commit: Walk, validation: ModuleType
+) -> None:
+    """No generated document of sixty organizations breaks a replayed validation rule."""
+    n = 0
+    for organization, pipeline, commit in every_commit(rich_seed):
+        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
+        assert validation.violations(config) == [], (organization.id, pipeline)
+        n += 1
+    assert n > 1000
+
+
+def test_every_drawn_shape_can_be_laid_out(rich_seed: SeedDocument, validation: ModuleType) -> None:
+    """All combinations of stages, branches and event lane hold the rules, also ones nobody published."""
+    organization = rich_seed.organizations[0]
+    for stages in range(2, 14):
+        for event_lane in (False, True):
+            for branches in range(1, stages - event_lane):
+                pipeline = msgspec.structs.replace(
+                    organization.pipelines[0],
+                    stages=stages,
+                    branches=branches,
+                    event_lane=event_lane,
+                    fragment=None,
+                )
+                config, _ = pipeline_definition(rich_seed, organization, pipeline, 1)
+                assert validation.violations(config) == []
+                assert shape(config) == (stages, branches, event_lane)
+
+
+def shape(config: dict[str, Any]) -> tuple[int, int, bool]:
+    """Count stages, data destinations and event consumers from the lanes alone."""
+    events = {lane for stage in config["stages"] for lane in stage["eventLanes"]}
+    ends = [stage for stage in config["stages"] if not stage["outputLanes"]]
+    on_events = [stage for stage in ends if events & set(stage["inputLanes"])]
+    return len(config["stages"]), len(ends) - len(on_events), bool(on_events)
+
+
+def test_the_document_has_the_numbers_of_the_record(rich_seed: SeedDocument, every_commit: Walk) -> None:
+    """Stages, branches, event lane, labels, parameters and name are those of the record in each commit."""
+    for organization, pipeline, commit in every_commit(rich_seed):
+        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
+        assert shape(config) == (pipeline.stages, pipeline.branches, pipeline.event_lane)
+        assert config["title"] == pipeline.name
+        assert config["metadata"]["labels"] == pipeline.labels
+        assert {c["key"]: c["value"] for c in entry(config, "constants")} == pipeline.parameters
+        assert len(config.get("fragments", [])) == bool(pipeline.fragment)
+
+
+def test_a_parameter_is_used_where_an_expression_evaluator_is(
+    rich_seed: SeedDocument, every_commit: Walk
+) -> None:
+    """Runtime parameters are not only declared: evaluators compute with them."""
+    used = 0
+    for organization, pipeline, commit in every_commit(rich_seed):
+        if commit > 1 or not pipeline.parameters:
+            continue
+        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
+        evaluators = [s for s in config["stages"] if s["instanceName"].startswith("ExpressionEvaluator")]
+        for stage in evaluators:
+            assert all(f"${{{name}}}" in json.dumps(stage) for name in pipeline.parameters)
+            used += 1
+    assert used > 20
+
+
+def test_metrics_go_to_control_hub(rich_seed: SeedDocument, every_commit: Walk) -> None:
+    """Without the direct statistics stage a hub sees no metrics of a job."""
+    for organization, pipeline, commit in every_commit(rich_seed):
+        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
+        assert config["statsAggregatorStage"]["stageName"].endswith("_StatsDpmDirectlyDTarget")
+
+
+def test_commits_of_a_pipeline_differ_and_repeat(rich_seed: SeedDocument) -> None:
+    """Each commit is another document with the same pipeline id, and the same one every time."""
+    organization, pipeline = next(
+        (o, p) for o in rich_seed.organizations for p in o.pipelines if p.commits >= 3
+    )
+    commits = [pipeline_definition(rich_seed, organization, pipeline, n + 1) for n in range(pipeline.commits)]
+    texts = {orjson.dumps(config["stages"]) for config, _ in commits}
+    assert len(texts) == pipeline.commits
+    assert len({config["uuid"] for config, _ in commits}) == pipeline.commits
+    assert len({config["pipelineId"] for config, _ in commits}) == 1
+    assert pipeline_definition(rich_seed, organization, pipeline, 1) == commits[0]
+
+
+@pytest.mark.parametrize("commit", [0, 99])
+def test_a_commit_that_is_not_there_is_refused(tiny_seed: SeedDocument, commit: int) -> None:
+    """Commits are numbered from 1 to the record's count."""
+    organization = tiny_seed.organizations[0]
+    with pytest.raises(ValueError, match="has commits 1 to"):
+        pipeline_definition(tiny_seed, organization, organization.pipelines[0], commit)
+
+
+def test_rules_are_the_four_disabled_defaults(tiny_seed: SeedDocument) -> None:
+    """Alerts have an expression as condition and are off; no mail leaves the machine."""
+    organization = tiny_seed.organizations[0]
+    _, rules = pipeline_definition(tiny_seed, organization, organization.pipelines[0], 1)
+    metric_rules = rules["metricsRuleDefinitions"]
+    assert (rules["schemaVersion"], rules["version"], len(metric_rules)) == (3, 2, 4)
+    assert all(rule["condition"].startswith("${") and "value()" in rule["condition"] for rule in metric_rules)
+    assert not any(rule["enabled"] or rule["sendEmail"] for rule in metric_rules)
+
+
+def test_a_fragment_has_its_stages_and_joins_its_pipelines(rich_seed: SeedDocument) -> None:
+    """The fragment's own document and its copy in a pipeline have the same id and the same stage count."""
+    users: list[tuple[Any, Pipeline]] = [
+        (o, p) for o in rich_seed.organizations for p in o.pipelines if p.fragment
+    ]
+    assert users
+    for organization, pipeline in users:
+        fragment = next(f for f in organization.fragments if f.key == pipeline.fragment)
+        own, _ = fragment_definition(rich_seed, organization, fragment)
+        config, _ = pipeline_definition(rich_seed, organization, pipeline, 1)
+        copy = config["fragments"][0]
+        assert own["fragmentId"] == copy["fragmentId"]
+        assert len(own["stages"]) == len(copy["stages"]) == fragment.stages
+        assert config["schemaVersion"] == 6
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (lambda c: c["stages"].pop(), "VALIDATION_0011"),
+        (lambda c: c["stages"][1]["inputLanes"].append("nowhere"), "VALIDATION_0002"),
+        (lambda c: c["stages"][-1].update(instanceName=c["stages"][0]["instanceName"]), "VALIDATION_0005"),
+        (
+            lambda c: c["stages"][0]["configuration"].append({"name": "speed", "value": 1}),
+            "VALIDATION_0008",
+        ),
+        (lambda c: c["stages"][0]["configuration"].pop(0), "VALIDATION_0007"),
+        (lambda c: c["stages"][0].update(stageVersion="6"), "CONTAINER_0902"),
+        (lambda c: c.update(errorStage=c["stages"][-1]), "CREATION_007"),
+        (lambda c: c.update(title=""), "VALIDATION_0093"),
+        (lambda c: c["stages"].append(c["errorStage"]), "VALIDATION_0037"),
+    ],
+    ids=["0011", "0002", "0005", "0008", "0007", "0902", "creation-007", "0093", "0037"],
+)
+def test_the_replayed_rules_find_damage(
+    rich_seed: SeedDocument, validation: ModuleType, damage: Callable[[Any], None], code: str
+) -> None:
+    """The rules are worth something: each kind of damage is reported under the engine's code."""
+    organization = rich_seed.organizations[0]
+    config, _ = pipeline_definition(rich_seed, organization, organization.pipelines[0], 1)
+    config = json.loads(json.dumps(config))
+    damage(config)
+    assert any(code in line for line in validation.violations(config))
