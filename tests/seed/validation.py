@@ -17,23 +17,10 @@ NAME = re.compile(r"^[A-Za-z0-9_ ]+$")
 EXPRESSION = re.compile(r"^\$\{.*\}$", re.S)
 SYSTEM = {"stageOnRecordError", "stageRequiredFields", "stageRecordPreconditions"}
 ON_ERROR = {"DISCARD", "TO_ERROR"}  # STOP_PIPELINE is legal for an engine; a pipeline of ours runs for ever
-TYPES = set(
-    [
-        "STRING",
-        "INTEGER",
-        "LONG",
-        "FLOAT",
-        "DOUBLE",
-        "DATE",
-        "DATETIME",
-        "ZONED_DATETIME",
-        "TIME",
-        "BOOLEAN",
-        "DECIMAL",
-        "BYTE_ARRAY",
-        "LONG_SEQUENCE",
-    ]
-)
+TYPES = {
+    *("STRING", "INTEGER", "LONG", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN", "BYTE_ARRAY", "LONG_SEQUENCE"),
+    *("DATE", "DATETIME", "ZONED_DATETIME", "TIME"),
+}
 
 
 @dataclass(frozen=True)
