@@ -3,8 +3,10 @@
 from psrlib.state.diff import Difference, Item, diff
 from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
+from psrlib.state.plan import Plan, plan
 from psrlib.state.populate import PopulateReport, populate
 from psrlib.state.running import start_jobs, wait_until_active
+from psrlib.state.teardown import TeardownReport, teardown
 from psrlib.state.tokens import setup_engines
 
 __all__ = [
@@ -14,11 +16,15 @@ __all__ = [
     "ObservedJob",
     "ObservedOrganization",
     "ObservedState",
+    "Plan",
     "PopulateReport",
+    "TeardownReport",
     "diff",
     "observe",
+    "plan",
     "populate",
     "setup_engines",
     "start_jobs",
+    "teardown",
     "wait_until_active",
 ]

@@ -11,6 +11,7 @@ from psrlib.client import LostAnswerError
 from psrlib.client.wire import Json
 from psrlib.errors import HubError, HubUnreachableError
 from psrlib.seed.document import Pipeline
+from psrlib.state.library import library_definitions
 from psrlib.state.once import ATTEMPTS, pause
 from psrlib.state.reading import hub_id, n_commits
 from psrlib.state.schedule import Plan
@@ -42,7 +43,10 @@ def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
                     "dpm.pipeline.version": fragment["version"],
                 }
             )
-    return {"pipelineConfig": config, "pipelineRules": rules}
+    document: Json = {"pipelineConfig": config, "pipelineRules": rules}
+    if work.knowledge.definition_size == "production":
+        document["libraryDefinitions"] = library_definitions(entity.name)
+    return document
 
 
 def batches(documents: Iterable[tuple[T, Json]]) -> list[list[tuple[T, Json]]]:

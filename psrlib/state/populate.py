@@ -25,7 +25,7 @@ from psrlib.state.observed import KINDS, ObservedOrganization
 from psrlib.state.people import open_administrator, people_steps
 from psrlib.state.reading import OWNED
 from psrlib.state.schedule import Plan, run_plans
-from psrlib.state.work import Knowledge, Work
+from psrlib.state.work import DefinitionSize, Knowledge, Work
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,12 @@ class _Outcome:
 
 
 def populate(
-    document: SeedDocument, hub: ControlHub, *, progress: bool = True, allow_foreign: bool = False
+    document: SeedDocument,
+    hub: ControlHub,
+    *,
+    progress: bool = True,
+    allow_foreign: bool = False,
+    definition_size: DefinitionSize = "small",
 ) -> PopulateReport:
     """Create on a hub what a seed document names and the hub lacks; doing it again changes nothing.
 
@@ -83,6 +88,8 @@ def populate(
         Show progress per kind on a terminal or in a notebook.
     allow_foreign : bool
         Accept organizations on the hub that the document does not name; they are left alone.
+    definition_size : {"small", "production"}
+        Whether commits carry library definitions of production size, about 560 kB each.
 
     Raises
     ------
@@ -94,15 +101,16 @@ def populate(
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
     with populate_lock(hub.url):
-        return _populate(document, hub, progress, allow_foreign)
+        return _populate(document, hub, progress, allow_foreign, Knowledge(definition_size=definition_size))
 
 
-def _populate(document: SeedDocument, hub: ControlHub, progress: bool, allow_foreign: bool) -> PopulateReport:
+def _populate(
+    document: SeedDocument, hub: ControlHub, progress: bool, allow_foreign: bool, knowledge: Knowledge
+) -> PopulateReport:
     started = time.monotonic()
     calls_before = hub.calls.by_kind()
     existing = {str(row["id"]): row for row in hub.security.organizations()}
     check_organizations(document, existing, allow_foreign)
-    knowledge = Knowledge()
     bars = _Bars(document, progress)
     try:
 

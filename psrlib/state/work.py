@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
@@ -16,6 +16,9 @@ from psrlib.state.reading import OWNED, hub_id, hub_name
 
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
 BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more call per owner who logs in
+
+
+DefinitionSize = Literal["small", "production"]
 
 
 class Owned(Protocol):
@@ -38,9 +41,11 @@ class Owned(Protocol):
 class Knowledge:
     """What populating learns about a hub, once for all organizations; probed because the reference is unsure."""
 
+    definition_size: DefinitionSize = "small"
     has_create_jobs: bool | None = None
     has_import: bool | None = None
     import_adds_versions: bool | None = None
+    generated_passwords_log_in: bool | None = None
     owners_log_in: bool = True
     event_ids: dict[str, str] | None = None
     task_template: Json | None = None

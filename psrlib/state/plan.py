@@ -1,0 +1,136 @@
+"""What populating would do: the difference, and an estimate of calls, time and data from a few probing reads."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from statistics import median
+
+import orjson
+import pandas as pd
+
+from psrlib import seed
+from psrlib.client import ControlHub
+from psrlib.client.apps.pipelinestore import export_archive
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.diff import Difference, diff
+from psrlib.state.library import library_definitions
+from psrlib.state.observe import observe
+
+PROBES = 5  # reads whose median time stands for all calls
+SAMPLE = 12  # pipelines whose export documents are weighed
+CALLS_PER_HUB = 4  # organizations, task selector and template, event texts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Estimate of a populate: ``calls`` per kind, seconds, bytes of pipeline definitions to upload and to store."""
+
+    difference: Difference
+    calls: dict[str, int]
+    duration_s: float
+    answer_s: float
+    upload_bytes: int
+    stored_bytes: int
+
+    @property
+    def n_calls(self) -> int:
+        """All HTTP requests."""
+        return sum(self.calls.values())
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per kind: missing, different, extra entities and estimated calls."""
+        counts = self.difference.counts()
+        kinds = dict.fromkeys([*counts, *self.calls])
+        changes = ("missing", "different", "extra")
+        table = [[k, *(counts.get(k, {}).get(c, 0) for c in changes), self.calls.get(k, 0)] for k in kinds]
+        return pd.DataFrame(table, columns=["kind", *changes, "calls"]).set_index("kind")
+
+    def summary(self) -> str:
+        """Return one sentence."""
+        if not self.difference:
+            return "nothing to do: the Control Hub holds what the seed document says"
+        return (
+            f"about {self.n_calls} calls, {self.duration_s:.0f} s at {self.answer_s * 1000:.0f} ms per answer; "
+            f"{self.upload_bytes / 1e6:.1f} MB to send, {self.stored_bytes / 1e6:.1f} MB of definitions to store"
+        )
+
+
+def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "small") -> Plan:
+    """Return what populating would do, without changing anything on the hub."""
+    difference = diff(document, observe(document, hub), runtime=False)
+    answer_s = _answer_time_s(hub)
+    missing = {
+        (item.organization, item.kind, item.name) for item in difference.items if item.change == "missing"
+    }
+    calls: Counter[str] = Counter()
+    for organization in document.organizations:
+        calls += _calls(organization, missing)
+    if missing:
+        calls["metadata"] += CALLS_PER_HUB
+    upload, stored = _volume(document, missing, definition_size)
+    connections = min(hub.limit.largest, max(1, len(document.organizations)) * 2)
+    return Plan(difference, dict(+calls), calls.total() * answer_s / connections, answer_s, upload, stored)
+
+
+def _answer_time_s(hub: ControlHub) -> float:
+    """Return the median time of a few cheap reads."""
+    times = []
+    for _ in range(PROBES):
+        started = time.monotonic()
+        hub.security.current_user()
+        times.append(time.monotonic() - started)
+    return median(times)
+
+
+def _calls(organization: Organization, missing: set[tuple[str, str, str]]) -> Counter[str]:
+    """Return the calls that creating an organization's missing entities takes (control-hub-rest, 10.1)."""
+
+    def lacking(kind: str) -> int:
+        names = ((e.id if kind in ("users", "groups") else e.name) for e in getattr(organization, kind))
+        return sum((organization.id, kind, name) in missing for name in names)
+
+    is_new = (organization.id, "organizations", organization.id) in missing
+    owners = {job.owner for job in organization.jobs} | {p.owner for p in organization.pipelines}
+    calls = Counter(
+        organizations=int(is_new),
+        configuration=2 * is_new,
+        users=lacking("users") - is_new,
+        groups=lacking("groups"),
+        connections=lacking("connections"),
+        fragments=min(lacking("fragments"), len(owners)),
+        pipelines=min(lacking("pipelines"), 1 + len(owners)),
+        jobs=min(lacking("jobs"), len(owners)),
+        scheduled_tasks=lacking("scheduled_tasks"),
+        subscriptions=lacking("subscriptions"),
+        topologies=2 * lacking("topologies"),
+    )
+    if calls.total():
+        calls["sessions"] = len(owners)
+    return calls
+
+
+def _volume(
+    document: SeedDocument, missing: set[tuple[str, str, str]], definition_size: str
+) -> tuple[int, int]:
+    """Return bytes to send and to store for the missing pipelines, from the weight of a sample."""
+    lacking = [
+        (organization, pipeline)
+        for organization in document.organizations
+        for pipeline in organization.pipelines
+        if (organization.id, "pipelines", pipeline.name) in missing
+    ]
+    if not lacking:
+        return 0, 0
+    step = max(1, len(lacking) // SAMPLE)
+    sent = stored = n_sampled = 0
+    for organization, pipeline in islice(lacking, 0, None, step):
+        config, rules = seed.pipeline_definition(document, organization, pipeline, 1)
+        export = {"pipelineConfig": config, "pipelineRules": rules}
+        if definition_size == "production":
+            export["libraryDefinitions"] = library_definitions(pipeline.name)
+        sent += len(export_archive({"0001.json": export}))
+        stored += len(orjson.dumps(export))
+        n_sampled += 1
+    n_commits = sum(pipeline.commits for _, pipeline in lacking)
+    return sent * n_commits // n_sampled, stored * n_commits // n_sampled
