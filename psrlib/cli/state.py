@@ -1,10 +1,13 @@
 """``psr populate``, ``psr start-jobs``, ``psr teardown``: bring a Control Hub to a seed document, or back."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from psrlib.errors import InputError
 
 if TYPE_CHECKING:
     from psrlib.client import ControlHub
@@ -12,104 +15,166 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 EMBEDDED_PASSWORD = "admin@admin"  # initial password of the embedded hub's system administrator
+SHOWN = 10  # deviations printed
+
+OPTIONS = (
+    click.argument("seed", metavar="SEED.json", type=click.Path(dir_okay=False, path_type=Path)),
+    click.option(
+        "--sch-url", default=EMBEDDED, show_default=True, help="Address of the Control Hub, or embedded."
+    ),
+    click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
+    click.option(
+        "--sch-password",
+        envvar="PSR_SCH_PASSWORD",
+        help="Its password; better in PSR_SCH_PASSWORD, else asked for (embedded hub: its initial one).",
+    ),
+    click.option(
+        "--organization-password",
+        envvar="PSR_ORGANIZATION_PASSWORD",
+        help="Password of the organizations' users, where it is not their initial one, the user id; "
+        "better in PSR_ORGANIZATION_PASSWORD.",
+    ),
+    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a seed variable."),
+    click.option("--yes", is_flag=True, help="Allow a Control Hub on another machine."),
+    click.option(
+        "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
+    ),
+)
 
 
-def hub_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which Control Hub is meant and who logs in."""
-    for option in (
-        click.option(
-            "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; adapts without."
-        ),
-        click.option("--yes", is_flag=True, help="Allow a Control Hub that is not on this machine."),
-        click.option(
-            "--sch-password",
-            envvar="PSR_SCH_PASSWORD",
-            help="Password; better in the environment variable PSR_SCH_PASSWORD, else asked for.",
-        ),
-        click.option(
-            "--sch-username", default="admin@admin", show_default=True, help="System administrator."
-        ),
-        click.option("--sch-url", default=EMBEDDED, show_default=True, help="URL, or embedded."),
-        click.argument("seed", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
-    ):
-        function = option(function)
-    return function
+def hub_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the seed document and the options that say which Control Hub is meant."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
 
 
-def open_hub(
-    seed: Path, sch_url: str, sch_username: str, sch_password: str | None, workers: int | None, yes: bool
-) -> "ControlHub":
-    """Log in to the Control Hub meant; the embedded one of the seed document's folder is started if need be."""
-    from psrlib.client import ControlHub
-    from psrlib.hub.process import start_hub
-
-    if sch_url == EMBEDDED:
-        url = start_hub(seed.resolve().parent).url
-        password = sch_password or EMBEDDED_PASSWORD
-    else:
-        url = sch_url
-        password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
-    return ControlHub(url, sch_username, password, workers=workers)
-
-
-def open_document(seed: Path) -> "SeedDocument":
+def open_document(seed: Path, settings: tuple[str, ...]) -> "SeedDocument":
     """Load a seed document with its variables resolved."""
     from psrlib.seed import load_seed, resolve_variables
 
-    return resolve_variables(load_seed(seed), {})
+    if wrong := [setting for setting in settings if "=" not in setting]:
+        raise InputError(f'--set "{wrong[0]}": expected NAME=VALUE')
+    return resolve_variables(load_seed(seed), dict(setting.split("=", 1) for setting in settings))
 
 
-@click.command()
-@hub_options
-@click.option("--plan", "plan_only", is_flag=True, help="Print the difference and touch nothing.")
-@click.option("--engines/--no-engines", default=True, help="Ask for the engines' tokens (default: yes).")
-def populate(
+def open_hub(
     seed: Path,
     sch_url: str,
     sch_username: str,
     sch_password: str | None,
-    workers: int | None,
+    organization_password: str | None,
     yes: bool,
+    workers: int | None,
+) -> "ControlHub":
+    """Log in; the embedded hub of the seed document's folder is started unless it runs."""
+    from psrlib.client import ControlHub
+    from psrlib.hub.process import start_hub
+    from psrlib.state import check_address
+
+    if sch_url == EMBEDDED:
+        url, password = start_hub(seed.resolve().parent).url, sch_password or EMBEDDED_PASSWORD
+    else:
+        check_address(sch_url, yes)
+        url = sch_url
+        password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
+    return ControlHub(
+        url, sch_username, password, workers=workers, organization_password=organization_password
+    )
+
+
+@click.command()
+@hub_options
+@click.option(
+    "--plan", "plan_only", is_flag=True, help="Print the difference and an estimate; touch nothing."
+)
+@click.option(
+    "--definition-size",
+    type=click.Choice(["small", "production"]),
+    default="small",
+    show_default=True,
+    help="production: every commit carries about 560 kB of library definitions.",
+)
+@click.option(
+    "--sch-authoring-sdc", "authoring_url", metavar="URL", help="Registered engine named as author."
+)
+@click.option("--allow-foreign", is_flag=True, help="Leave alone organizations that SEED.json does not name.")
+@click.option("--engines/--no-engines", default=True, show_default=True, help="Get the engines' tokens too.")
+def populate(
+    seed: Path,
+    settings: tuple[str, ...],
     plan_only: bool,
+    definition_size: Literal["small", "production"],
+    authoring_url: str | None,
+    allow_foreign: bool,
     engines: bool,
+    **where: Any,
 ) -> None:
-    """Create in a Control Hub what SEED names and the hub lacks; safe to repeat."""
+    """Create in a Control Hub what SEED.json names and the hub lacks.
+
+    Safe to repeat, and to go on with after an interruption. The tokens of the engines are kept in the folder of
+    SEED.json, for psr engines start.
+    """
     from psrlib import state
 
-    document = open_document(seed)
-    with open_hub(seed, sch_url, sch_username, sch_password, workers, yes) as hub:
+    document = open_document(seed, settings)
+    with open_hub(seed, **where) as hub:
         if plan_only:
-            difference = state.diff(document, state.observe(document, hub), runtime=False)
-            click.echo(difference.summary() or "no difference")
+            plan = state.plan(document, hub, definition_size=definition_size)
+            click.echo(plan.frame().to_string() if plan.difference else "")
+            click.echo(plan.summary())
             return
-        report = state.populate(document, hub)
-        if engines:
-            state.setup_engines(document, hub, seed.resolve().parent)
+        report = state.populate(
+            document,
+            hub,
+            allow_foreign=allow_foreign,
+            definition_size=definition_size,
+            authoring_url=authoring_url,
+        )
         click.echo(report.frame().to_string())
-        click.echo(f"{report.n_calls} calls in {report.duration_s:.1f} s; Control Hub at {hub.url}")
+        click.echo(report.summary())
+        if engines:
+            identities = state.setup_engines(document, hub, seed.resolve().parent)
+            click.echo(f"{len(identities)} engine tokens in {seed.resolve().parent / 'engines'}")
+        click.echo(f"Control Hub: {hub.url}")
+    if report.difference:
+        click.echo(f"left as it is: {report.difference.summary()}", err=True)
+        click.echo(report.difference.frame().head(SHOWN).to_string(), err=True)
+        sys.exit(1)
 
 
 @click.command("start-jobs")
 @hub_options
 @click.option(
-    "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait; 0 does not wait."
+    "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait; 0: do not wait."
 )
-def start_jobs(
-    seed: Path,
-    sch_url: str,
-    sch_username: str,
-    sch_password: str | None,
-    workers: int | None,
-    yes: bool,
-    timeout_s: float,
-) -> None:
-    """Start the jobs that SEED wants ACTIVE and wait until their pipelines run."""
+def start_jobs(seed: Path, settings: tuple[str, ...], timeout_s: float, **where: Any) -> None:
+    """Start the jobs that SEED.json wants ACTIVE, and wait until their pipelines run."""
     from psrlib import state
 
-    document = open_document(seed)
-    with open_hub(seed, sch_url, sch_username, sch_password, workers, yes) as hub:
-        started = state.start_jobs(document, hub)
-        click.echo(f"{started} jobs started")
+    document = open_document(seed, settings)
+    with open_hub(seed, **where) as hub:
+        click.echo(f"{state.start_jobs(document, hub)} jobs started")
         if timeout_s > 0:
-            elapsed_s = state.wait_until_active(document, hub, timeout_s)
-            click.echo(f"all active jobs run after {elapsed_s:.1f} s")
+            click.echo(f"all run after {state.wait_until_active(document, hub, timeout_s):.1f} s")
+
+
+@click.command()
+@hub_options
+@click.confirmation_option("--force", prompt="Remove everything that the seed document names?")
+def teardown(seed: Path, settings: tuple[str, ...], **where: Any) -> None:
+    """Remove from a Control Hub what SEED.json names, and nothing else.
+
+    Organizations cannot be deleted in Control Hub 3.x: those left empty are deactivated.
+    """
+    from psrlib import state
+
+    document = open_document(seed, settings)
+    with open_hub(seed, **where) as hub:
+        report = state.teardown(document, hub)
+    for kind, n in report.removed.items():
+        click.echo(f"{n:7d} {kind.replace('_', ' ')} removed")
+    click.echo(f"{len(report.deactivated):7d} organizations deactivated (Control Hub 3.x cannot delete them)")
+    for organization, kept in report.kept.items():
+        others = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kept.items())
+        click.echo(f"{organization} stays active: it holds {others} that the seed document does not name")

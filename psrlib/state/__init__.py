@@ -1,6 +1,7 @@
 """Observe a hub, compare it with a seed document, bring it there: populate, start jobs, teardown."""
 
 from psrlib.state.diff import Difference, Item, diff
+from psrlib.state.guards import check_address
 from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
 from psrlib.state.plan import Plan, plan
@@ -19,6 +20,7 @@ __all__ = [
     "Plan",
     "PopulateReport",
     "TeardownReport",
+    "check_address",
     "diff",
     "observe",
     "plan",

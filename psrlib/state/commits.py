@@ -43,6 +43,8 @@ def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
                     "dpm.pipeline.version": fragment["version"],
                 }
             )
+    if work.knowledge.authoring_engine is not None:
+        config["info"]["sdcId"] = work.knowledge.authoring_engine["id"]
     document: Json = {"pipelineConfig": config, "pipelineRules": rules}
     if work.knowledge.definition_size == "production":
         document["libraryDefinitions"] = library_definitions(entity.name)

@@ -4,6 +4,8 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from psrlib.client import ControlHub
+from psrlib.client.wire import Json
 from psrlib.errors import InputError
 from psrlib.seed.document import SeedDocument
 from psrlib.state.observe import SYSTEM_ORGANIZATION
@@ -57,3 +59,24 @@ def check_organizations(document: SeedDocument, existing: Collection[str], allow
             f"the Control Hub holds organizations that the seed document does not name: {', '.join(foreign[:SHOWN])}"
             f"{more}; take an empty one, or give --allow-foreign to leave them alone and go on"
         )
+
+
+def find_engine(hub: ControlHub, url: str) -> Json:
+    """Return the engine with a URL among those of the session's organization.
+
+    Raises
+    ------
+    InputError
+        If none has it.
+    """
+    engines = hub.jobrunner.engines()
+    found = next(
+        (engine for engine in engines if str(engine.get("httpUrl")).rstrip("/") == url.rstrip("/")), None
+    )
+    if found is None:
+        known = ", ".join(str(engine.get("httpUrl")) for engine in engines[:SHOWN]) or "none"
+        raise InputError(
+            f"no engine of organization {hub.organization} has the authoring URL {url} (registered: {known}); "
+            "leave the authoring engine out, pipelines do not need one"
+        )
+    return found

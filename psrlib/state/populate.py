@@ -17,7 +17,7 @@ from psrlib.state.automation import automation_steps
 from psrlib.state.changes import change_steps, duplicate_steps
 from psrlib.state.design import design_steps
 from psrlib.state.diff import Difference, Item, diff_organization
-from psrlib.state.guards import check_organizations
+from psrlib.state.guards import check_organizations, find_engine
 from psrlib.state.jobs import job_steps
 from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe_organization
@@ -51,6 +51,11 @@ class PopulateReport:
         """All HTTP requests."""
         return sum(self.calls.values())
 
+    def summary(self) -> str:
+        """Return one sentence."""
+        done = f"{sum(self.created.values())} entities created, {sum(self.changed.values())} changed"
+        return f"{done}: {self.n_calls} calls in {self.duration_s:.1f} s"
+
     def frame(self) -> pd.DataFrame:
         """Return one row per kind: entities created, entities changed, HTTP calls."""
         kinds = dict.fromkeys(
@@ -75,6 +80,7 @@ def populate(
     progress: bool = True,
     allow_foreign: bool = False,
     definition_size: DefinitionSize = "small",
+    authoring_url: str | None = None,
 ) -> PopulateReport:
     """Create on a hub what a seed document names and the hub lacks; doing it again changes nothing.
 
@@ -90,18 +96,24 @@ def populate(
         Accept organizations on the hub that the document does not name; they are left alone.
     definition_size : {"small", "production"}
         Whether commits carry library definitions of production size, about 560 kB each.
+    authoring_url : str or None
+        URL of an engine registered with the system administrator's organization, which pipelines name as
+        their authoring engine; None names none.
 
     Raises
     ------
     InputError
-        If the hub holds foreign organizations.
+        If the hub holds foreign organizations, or no engine has the authoring URL.
     ProcessError
         If another populate is at work on this hub.
     HubError
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
     with populate_lock(hub.url):
-        return _populate(document, hub, progress, allow_foreign, Knowledge(definition_size=definition_size))
+        knowledge = Knowledge(definition_size=definition_size)
+        if authoring_url:
+            knowledge.authoring_engine = find_engine(hub, authoring_url)
+        return _populate(document, hub, progress, allow_foreign, knowledge)
 
 
 def _populate(

@@ -42,6 +42,7 @@ class Knowledge:
     """What populating learns about a hub, once for all organizations; probed because the reference is unsure."""
 
     definition_size: DefinitionSize = "small"
+    authoring_engine: Json | None = None
     has_create_jobs: bool | None = None
     has_import: bool | None = None
     import_adds_versions: bool | None = None
