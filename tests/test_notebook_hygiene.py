@@ -74,4 +74,4 @@ def test_notebooks_ask_and_show(path: Path) -> None:
 def test_unknown_parameters_stop_the_notebook(path: Path) -> None:
     """The first thing that the setup cell does is to check what papermill passed."""
     setup = code_cells(path)[1].source
-    assert "check_parameters(globals())" in setup.split("\n", 3)[:3]
+    assert "check_parameters(globals())" in setup.split("\n", 4)[:3]
