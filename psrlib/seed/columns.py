@@ -13,6 +13,15 @@ import numpy as np
 from psrlib.model import NoiseModel, OrganizationDraws, QuantileTable
 from psrlib.seed.streams import IntArray, Streams, WordArray
 
+NAMED = (
+    "users",
+    "groups",
+    "connections",
+    "fragments",
+    "pipelines",
+    "topologies",
+)  # order is part of the bytes
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -123,10 +132,15 @@ class Chunk:
         table = self.drawer.streams.rows(purpose, self.organizations, rows.counts, width)
         return tuple(np.ascontiguousarray(table[:, column]) for column in range(width))
 
-    def walk_words(self, purpose: str, rows: Rows) -> tuple[WordArray, WordArray]:
-        """Return start and step of the organization's walk through names, for each entity."""
-        table = self.drawer.streams.table(f"names/{purpose}", self.organizations, 2)[rows.organization]
-        return table[:, 0], table[:, 1]
+    @cached_property
+    def _walks(self) -> WordArray:
+        return self.drawer.streams.table("names", self.organizations, 2 * len(NAMED))
+
+    def walk_words(self, kind: str, rows: Rows) -> tuple[WordArray, WordArray]:
+        """Return start and step of the organization's walk through the names of a kind, for each entity."""
+        column = 2 * NAMED.index(kind)
+        of = rows.organization
+        return self._walks[of, column], self._walks[of, column + 1]
 
     def look_up(self, name: str, rows: Rows, words: WordArray, limit: IntArray | None = None) -> IntArray:
         """Return indices into the values of a detail."""

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,29 +24,7 @@ from psrlib.seed.document import FORMAT, Organization, Provenance, SeedDocument
 
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
 GZIP_LEVEL = 1  # a fifth of level 6's time for a quarter more bytes on these documents
-GZIP_MEMBER = 1 << 24  # bytes compressed at once
-
-
-class Digest:
-    """The digest of a document, built up organization by organization."""
-
-    def __init__(self, provenance: Provenance, variables: dict[str, str]) -> None:
-        self.head = orjson.dumps(
-            {"format": FORMAT, "provenance": msgspec.to_builtins(provenance), "variables": variables}
-        )
-        self._sha256 = hashlib.sha256(self.head[:-1] + b',"organizations":[')
-        self._first = True
-
-    def add(self, organization: bytes) -> None:
-        """Add the canonical JSON of the next organization."""
-        self._sha256.update(organization if self._first else b"," + organization)
-        self._first = False
-
-    def value(self) -> str:
-        """Return the digest of what was added."""
-        final = self._sha256.copy()
-        final.update(b"]}")
-        return final.hexdigest()
+BLOCK = 128  # organizations in a block
 
 
 def seed_sha256(document: SeedDocument) -> str:
@@ -53,10 +32,11 @@ def seed_sha256(document: SeedDocument) -> str:
 
     It is the SHA-256 of the canonical JSON of all fields but ``sha256`` itself.
     """
-    digest = Digest(document.provenance, document.variables)
-    for organization in document.organizations:
-        digest.add(msgspec.json.encode(organization))
-    return digest.value()
+    digest = hashlib.sha256(head(document.provenance, document.variables))
+    for number, organization in enumerate(document.organizations):
+        digest.update(b"," * (number > 0) + msgspec.json.encode(organization))
+    digest.update(b"]}")
+    return digest.hexdigest()
 
 
 def save_seed(document: SeedDocument, path: str | Path) -> str:
@@ -72,32 +52,81 @@ def save_seed(document: SeedDocument, path: str | Path) -> str:
     InputError
         If the name ends with none of ``.json``, ``.jsonl``, ``.jsonl.gz``, or its folder can't be written.
     """
-    organizations = (msgspec.json.encode(organization) for organization in document.organizations)
-    return write_seed(document.provenance, document.variables, organizations, path)
-
-
-def write_seed(
-    provenance: Provenance, variables: dict[str, str], organizations: Iterable[bytes], path: str | Path
-) -> str:
-    """Write a document from the canonical JSON of its organizations; see `save_seed`."""
     path = Path(path)
-    lines = suffix(path) != ".json"
-    digest = Digest(provenance, variables)
+    pack = Pack(suffix(path))
+    starts = range(0, len(document.organizations), BLOCK)
+    blocks = (
+        pack([msgspec.json.encode(one) for one in document.organizations[start : start + BLOCK]])
+        for start in starts
+    )
+    return write_blocks(document.provenance, document.variables, blocks, path)
+
+
+def head(provenance: Provenance, variables: dict[str, str]) -> bytes:
+    """Return the canonical JSON of a document up to its first organization."""
+    values = {"format": FORMAT, "provenance": msgspec.to_builtins(provenance), "variables": variables}
+    return orjson.dumps(values)[:-1] + b',"organizations":['
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Turns the JSON of neighbouring organizations into what a file of one form holds of them.
+
+    A worker process does this, for compressing takes longer than everything else together. Each block is a
+    gzip member of its own without time stamp, so equal blocks give equal bytes.
+    """
+
+    form: str
+
+    def __call__(self, organizations: list[bytes]) -> "Block":
+        """Return the block of these organizations."""
+        content = b",".join(organizations)
+        if self.form == ".json":
+            return Block(content, content)
+        lines = b"".join(organization + b"\n" for organization in organizations)
+        if self.form == ".jsonl":
+            return Block(content, lines)
+        return Block(content, compress(lines))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring organizations: as part of the canonical JSON, and as part of the file."""
+
+    content: bytes
+    packed: bytes
+
+
+def write_blocks(
+    provenance: Provenance, variables: dict[str, str], blocks: Iterable[Block], path: Path
+) -> str:
+    """Write a document block by block; see `save_seed`."""
+    form = suffix(path)
+    start = head(provenance, variables)
+    digest = hashlib.sha256(start)
+    first = start if form == ".json" else start.removesuffix(b',"organizations":[') + b"}\n"
     with new_file(path) as file:
-        write = Compressor(file).write if path.name.endswith(".gz") else file.write
-        write(digest.head + b"\n" if lines else digest.head[:-1] + b',"organizations":[')
+        file.write(compress(first) if form == ".jsonl.gz" else first)
         separator = b""
-        for organization in organizations:
-            digest.add(organization)
-            if lines:
-                write(organization + b"\n")
-            else:
-                write(separator + organization)
-                separator = b","
-        sha256 = digest.value()
-        write(b'{"sha256":"%s"}\n' % sha256.encode() if lines else b'],"sha256":"%s"}\n' % sha256.encode())
-        write(b"")
+        for block in blocks:
+            digest.update(separator)
+            digest.update(block.content)
+            if form == ".json":
+                file.write(separator)
+            file.write(block.packed)
+            separator = b","
+        digest.update(b"]}")
+        sha256 = digest.hexdigest()
+        last = b'{"sha256":"%s"}\n' % sha256.encode()
+        if form == ".json":
+            last = b"]," + last[1:]
+        file.write(compress(last) if form == ".jsonl.gz" else last)
     return sha256
+
+
+def compress(data: bytes) -> bytes:
+    """Return a gzip member without time stamp."""
+    return gzip.compress(data, GZIP_LEVEL, mtime=0)
 
 
 def load_seed(path: str | Path) -> SeedDocument:
@@ -151,23 +180,6 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-class Compressor:
-    """Writes gzip members without time stamps, so equal input gives equal files."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        """Take bytes; empty ones write out what was collected."""
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size >= GZIP_MEMBER or not data:
-            self._file.write(gzip.compress(b"".join(self._parts), GZIP_LEVEL, mtime=0))
-            self._parts, self._size = [], 0
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -199,7 +211,7 @@ def _decode_lines(path: Path) -> SeedDocument:
     lines = content.splitlines()
     if len(lines) < 2:
         raise InputError(f"{path.name}: expected a head line, a line per organization and a digest line")
-    head = _decode(path, lines[0].rstrip()[:-1] + b',"organizations":[]}')
+    first = _decode(path, lines[0].rstrip()[:-1] + b',"organizations":[]}')
     end = lines.pop() if b'"sha256"' in lines[-1][:10] else b"{}"
     decoder = msgspec.json.Decoder(Organization)
     for number, line in enumerate(lines[1:], start=2):
@@ -210,7 +222,7 @@ def _decode_lines(path: Path) -> SeedDocument:
         except msgspec.DecodeError as error:
             raise InputError(f"{path.name}: line {number}: not JSON ({error})") from error
     sha256 = orjson.loads(end).get("sha256")
-    return SeedDocument(head.format, head.provenance, head.variables, parts, sha256)
+    return SeedDocument(first.format, first.provenance, first.variables, parts, sha256)
 
 
 def _place(error: msgspec.ValidationError, content: bytes) -> str:

@@ -1,20 +1,22 @@
 """From a noise model and a random seed to a seed document."""
 
-from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from tqdm.auto import tqdm
 
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel
 from psrlib.seed.columns import Chunk, Drawer
 from psrlib.seed.document import GENERATOR, Organization, Provenance, SeedDocument
-from psrlib.seed.files import suffix, write_seed
+from psrlib.seed.files import BLOCK, Block, Pack, suffix, write_blocks
 from psrlib.seed.page import ModelTexts, Page
+from psrlib.seed.parallel import generate_blocks
 from psrlib.seed.render import write_organizations
 from psrlib.seed.texts import VARIABLES
 
-CHUNK = 128  # organizations drawn at once: enough to pay for the numpy calls, small in memory
 MAX_INTEGER = 2**63 - 1  # what every JSON reader of the document can hold
 
 
@@ -27,21 +29,28 @@ def provenance(model: NoiseModel, random_seed: int, num_orgs: int) -> Provenance
     return Provenance(random_seed, num_orgs, model.name, model.sha256, GENERATOR)
 
 
-def generate_organizations(model: NoiseModel, random_seed: int, organizations: range) -> Iterator[bytes]:
-    """Yield the canonical JSON of each organization, a chunk of them in memory at a time.
+class Generator:
+    """Makes organizations of one model and random seed; knows nothing of how many there will be."""
 
-    Parameters
-    ----------
-    model : NoiseModel
-    random_seed : int
-    organizations : range
-        Positions in the document, from 0.
-    """
-    drawer = Drawer(model, random_seed)
-    texts = ModelTexts()
-    for start in range(organizations.start, organizations.stop, CHUNK):
-        chunk = Chunk(drawer, range(start, min(start + CHUNK, organizations.stop)))
-        yield from write_organizations(Page(texts, chunk))
+    def __init__(self, model: NoiseModel, random_seed: int) -> None:
+        self._drawer = Drawer(model, random_seed)
+        self._texts = ModelTexts()
+
+    def organizations(self, organizations: range) -> list[bytes]:
+        """Return the canonical JSON of each organization; positions in the document count from 0."""
+        return write_organizations(Page(self._texts, Chunk(self._drawer, organizations)))
+
+
+@dataclass(frozen=True)
+class MakeBlock:
+    """The work of one process: generate a range of organizations and pack them for a file."""
+
+    generator: Generator
+    pack: Pack
+
+    def __call__(self, organizations: range) -> Block:
+        """Return the block of these organizations."""
+        return self.pack(self.generator.organizations(organizations))
 
 
 def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocument:
@@ -54,8 +63,13 @@ def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocum
     """
     origin = provenance(model, random_seed, num_orgs)
     decoder = msgspec.json.Decoder(Organization)
-    parts = generate_organizations(model, random_seed, range(num_orgs))
-    return SeedDocument("psr-seed/1", origin, dict(VARIABLES), [decoder.decode(part) for part in parts])
+    generator = Generator(model, random_seed)
+    organizations = [
+        decoder.decode(part)
+        for start in range(0, num_orgs, BLOCK)
+        for part in generator.organizations(range(start, min(start + BLOCK, num_orgs)))
+    ]
+    return SeedDocument("psr-seed/1", origin, dict(VARIABLES), organizations)
 
 
 def create_seed_file(
@@ -72,15 +86,18 @@ def create_seed_file(
     path : path
         A ``.json``, ``.jsonl`` or ``.jsonl.gz`` file.
     workers : int or None
-        Number of processes; the bytes do not depend on it.
+        Number of processes, None for one per processor; the bytes do not depend on it.
 
     Returns
     -------
     str
         The document's digest.
     """
-    suffix(Path(path))
+    path = Path(path)
+    suffix(path)
     model = NoiseModel.load(model_path)
     origin = provenance(model, random_seed, num_orgs)
-    organizations = generate_organizations(model, random_seed, range(num_orgs))
-    return write_seed(origin, VARIABLES, organizations, path)
+    work = MakeBlock(Generator(model, random_seed), Pack(suffix(path)))
+    with closing(generate_blocks(work, num_orgs, workers)) as blocks:
+        shown = tqdm(blocks, total=-(-num_orgs // BLOCK), unit=" blocks", disable=None, leave=False)
+        return write_blocks(origin, VARIABLES, shown, path)

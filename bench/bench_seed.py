@@ -1,0 +1,78 @@
+"""Speed and memory of ``psr create-json``: ratio to the floor of the same run, memory against size.
+
+The floor is what any program pays for the same document: the fastest JSON library's dump of objects that
+are in memory already, and writing the bytes. It is measured on slices, so that the bench itself needs no
+more than a slice of objects.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import orjson
+
+from psrlib import paths
+
+PSR = [str(Path(sys.executable).with_name("psr"))]
+SLICE = 500  # organizations
+
+
+def create(model: Path, num_orgs: int, output: Path, *options: str) -> tuple[float, float]:
+    """Return wall time (s) and the largest process's memory (MB) of one ``psr create-json``."""
+    command = [*PSR, "create-json", "--model", str(model), "--num-orgs", str(num_orgs), "-o", str(output)]
+    start = time.perf_counter()
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"psr create-json ended with status {process.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def floor(document: Path, output: Path) -> float:
+    """Return the seconds that dumping and writing the document's objects takes."""
+    total = 0.0
+    with document.open("rb") as lines, output.open("wb") as file:
+        while texts := [line for line in (lines.readline() for _ in range(SLICE)) if line]:
+            objects = [orjson.loads(text) for text in texts]
+            start = time.perf_counter()
+            file.write(orjson.dumps(objects))
+            file.flush()
+            total += time.perf_counter() - start
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num-orgs", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", type=Path, default=paths.default_model())
+    arguments = parser.parse_args()
+    n, model = arguments.num_orgs, arguments.model
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = folder / "seed.jsonl"
+        create(model, n, lines)
+        size = lines.stat().st_size / 1e6
+        print(f"{model.name}: {n} organizations, {size:.0f} MB of JSON, {os.cpu_count()} processors")
+        ratios = []
+        for number in range(arguments.rounds):
+            bottom = floor(lines, folder / "floor.json")
+            wall, _ = create(model, n, folder / "seed.json")
+            ratios.append(wall / bottom)
+            print(
+                f"round {number + 1}: floor {bottom:.2f} s, create-json {wall:.2f} s, ratio {ratios[-1]:.1f}"
+            )
+        one, _ = create(model, n, folder / "seed.json", "--workers", "1")
+        print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.1f} (at most 4); one process {one:.2f} s")
+        for size_n in (n // 10, n):
+            wall, memory = create(model, size_n, folder / "seed.jsonl.gz")
+            print(f".jsonl.gz of {size_n} organizations: {wall:.2f} s, largest process {memory:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
