@@ -1,12 +1,14 @@
 """Entities per organization and kind, desired beside observed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
+import msgspec
 import pandas as pd
 
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedState
 
+JobKey = tuple[str, str]  # organization id, seed key of the job
 # In the words and the order of the noise model (design.md, section 3).
 METRICS = (
     "users",
@@ -47,13 +49,37 @@ def metrics_frame(organizations: Iterable[Organization]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["organization", "archetype", *METRICS])
 
 
-def desired_and_observed(document: SeedDocument, observed: ObservedState) -> pd.DataFrame:
+def as_meant(found: Organization, desired: Organization, driven: Set[JobKey]) -> Organization:
+    """Return what was found with the driven jobs in their desired status, whatever it is at this moment.
+
+    Parameters
+    ----------
+    driven : set of (organization, job key)
+        Jobs whose status scheduled tasks change (`psrlib.verify.tasks.driven_jobs`).
+    """
+    status = {job.key: job.status for job in desired.jobs if (desired.id, job.key) in driven}
+    if not status:
+        return found
+    jobs = [msgspec.structs.replace(job, status=status.get(job.key, job.status)) for job in found.jobs]
+    return msgspec.structs.replace(found, jobs=jobs)
+
+
+def observed_frame(document: SeedDocument, observed: ObservedState, driven: Set[JobKey]) -> pd.DataFrame:
+    """Return the metrics of the organizations found, driven jobs counted in their desired status."""
+    desired = {organization.id: organization for organization in document.organizations}
+    found = observed.organizations
+    return metrics_frame(as_meant(o.organization, desired[id], driven) for id, o in found.items())
+
+
+def desired_and_observed(
+    document: SeedDocument, observed: ObservedState, driven: Set[JobKey] = frozenset()
+) -> pd.DataFrame:
     """Return one row per organization and metric: organization, archetype, metric, desired, observed.
 
     An organization that the hub lacks counts as holding nothing.
     """
     desired = metrics_frame(document.organizations)
-    found = metrics_frame(o.organization for o in observed.organizations.values())
+    found = observed_frame(document, observed, driven)
     keys = ["organization", "archetype"]
     wanted = desired.melt(keys, list(METRICS), "metric", "desired")
     seen = found.melt(["organization"], list(METRICS), "metric", "observed")

@@ -91,7 +91,7 @@ def review_run(
 
 
 def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> bool:
-    """Wait until the jobs that should be ACTIVE run, but for those of scheduled tasks; return whether they do.
+    """Wait until the jobs that should be ACTIVE run, those of scheduled tasks excepted; tell if they do.
 
     What does not run in time is left for the verification to tell.
     """

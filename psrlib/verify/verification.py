@@ -2,24 +2,28 @@
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 
 from psrlib.client import ControlHub
+from psrlib.errors import InputError
 from psrlib.model import NoiseModel
 from psrlib.seed import seed_sha256
-from psrlib.seed.document import SeedDocument
+from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state import diff, observe
 from psrlib.state.diff import Difference
 from psrlib.state.observed import ObservedState
 from psrlib.verify.check import Check
-from psrlib.verify.counts import desired_and_observed
+from psrlib.verify.counts import JobKey, desired_and_observed, observed_frame
 from psrlib.verify.exact import exact_checks
 from psrlib.verify.report import Subject, VerificationReport
 from psrlib.verify.spread import pipelines_per_engine, spread_tests
+from psrlib.verify.statistics import auc_check, distance_check, distance_table, draw_reference
 from psrlib.verify.structure import engine_check, foreign_check, job_checks, spread_check
-from psrlib.verify.tasks import driven_jobs
+from psrlib.verify.tasks import Run, driven_jobs, history_check, read_histories
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +58,14 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
 
     Raises
     ------
+    InputError
+        If the hub holds the organizations of another seed document, or none of this one.
     HubError
         If the hub does not answer or refuses.
     """
     started, before = time.monotonic(), hub.calls.by_kind()
     observed = observe(document, hub)
+    _refuse_other_hub(document, observed, hub.url)
     return judge_state(
         document,
         observed,
@@ -72,6 +79,8 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
             model_sha256=document.provenance.model_sha256,
             seed_sha256=seed_sha256(document),
         ),
+        histories=read_histories(hub, observed, driven_jobs(document)),
+        model=model,
         calls=hub.calls.since(before),
         duration_s=time.monotonic() - started,
     )
@@ -82,10 +91,12 @@ def judge_state(
     observed: ObservedState,
     subject: Subject,
     *,
-    calls: dict[str, int] | None = None,
+    histories: Mapping[JobKey, Sequence[Run]] | None = None,
+    model: NoiseModel | None = None,
+    calls: Mapping[str, int] | None = None,
     duration_s: float = 0.0,
 ) -> VerificationReport:
-    """Judge a state that was observed already; needs no hub."""
+    """Judge a state that was observed already; needs no hub. ``histories``: runs of the driven jobs."""
     driven = driven_jobs(document)
     difference = without_status(diff(document, observed), document, driven)
     engines = pipelines_per_engine(document, observed)
@@ -94,20 +105,59 @@ def judge_state(
         foreign_check(observed),
         *exact_checks(document, difference),
         *job_checks(document, observed, driven),
+        history_check(document, histories or {}),
         engine_check(document, observed),
         spread_check(spread),
     ]
+    distances = reference = pd.DataFrame()
+    if model is not None and observed.organizations:
+        found = observed_frame(document, observed, driven)
+        reference = draw_reference(model, document.provenance.random_seed)
+        rng = np.random.default_rng(document.provenance.random_seed % 2**64)
+        distances = distance_table(found, reference, rng)
+        results += [distance_check(distances), auc_check(found, reference, rng)]
     return VerificationReport(
         subject=subject,
         results=tuple(results),
         difference=difference,
-        counts=desired_and_observed(document, observed),
+        counts=desired_and_observed(document, observed, driven),
         jobs=jobs_frame(document, observed, driven),
         engines=engines,
         spread=spread,
+        distances=distances,
+        model_counts=reference,
         calls=calls or {},
         duration_s=duration_s,
     )
+
+
+def _refuse_other_hub(document: SeedDocument, observed: ObservedState, url: str) -> None:
+    """Raise InputError when the hub was not populated from this document at all."""
+    wanted = document.organizations
+    if not wanted:
+        return
+    origin = (
+        f"this seed document (random seed {document.provenance.random_seed}, {len(wanted)} organizations)"
+    )
+    if not observed.organizations:
+        others = f"; it holds {len(observed.foreign)} others" if observed.foreign else ""
+        raise InputError(
+            f"{url} holds no organization of {origin}{others}; populate it first, or verify another address"
+        )
+    found = observed.organizations
+    same = [o for o in wanted if o.id in found and _resembles(o, found[o.id].organization)]
+    if not same:
+        raise InputError(
+            f"{url} holds organizations with these ids but another content than {origin} says; "
+            "it was populated from another seed document"
+        )
+
+
+def _resembles(desired: Organization, found: Organization) -> bool:
+    """Whether an organization has its name, or at least one pipeline or job, as desired."""
+    names = {job.name for job in desired.jobs} | {pipeline.name for pipeline in desired.pipelines}
+    seen = {job.name for job in found.jobs} | {pipeline.name for pipeline in found.pipelines}
+    return desired.name == found.name or not names.isdisjoint(seen)
 
 
 def without_status(

@@ -105,6 +105,11 @@ class JobRunner(App):
             return found
         return {row["jobId"]: row for row in rows(found, "job status")}
 
+    def history(self, job_id: str) -> list[Json]:
+        """Return all runs of a job that the hub keeps, as job status records (5.4)."""
+        path = f"{BASE}/job/{job_id}/history"
+        return rows(self._session.call("GET", path, kind="job history", query=ALL), "job history")
+
     def engines(self) -> list[Json]:
         """Return all engines of the organization."""
         query = {**ALL, "organization": self._organization}

@@ -1,0 +1,168 @@
+"""Do the organizations found look like the noise model's?"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from psrlib.model import NoiseModel
+from psrlib.seed.streams import Streams
+from psrlib.verify.check import Check, judge
+from psrlib.verify.counts import METRICS
+
+REFERENCE = 4_000  # organizations drawn from the model to compare with
+SIGNIFICANCE = (
+    0.001  # how often a hub as it should be fails either check, distances or classifier
+)
+BOOTSTRAP, BOOTSTRAP_FEWEST = 3_999, 999  # samples drawn to find the bands
+DRAWS = 1_000_000  # organizations drawn for them at most, but for the fewest samples
+METRIC_QUANTILE = 0.99
+CHUNK = 256  # samples handled at once, to bound memory
+CLASSIFIER_BOOTSTRAP = 999
+CLASSIFIED = 400  # organizations that the classifier sees of each kind at most
+FOLDS = 5
+FEWEST = 10  # organizations below which a classifier has nothing to learn from
+RIDGE = 1.0
+DISTANCES = ["metric", "observed_mean", "model_mean", "distance", "band", "ok"]
+PURPOSE = "verification"  # a stream of its own, apart from those that made the document
+
+Matrix = NDArray[np.float64]
+
+
+def draw_reference(model: NoiseModel, random_seed: int, n: int = REFERENCE) -> pd.DataFrame:
+    """Return organizations drawn from the model, in columns archetype and metrics (entities)."""
+    words = Streams(random_seed).table(PURPOSE, range(n), model.n_words)
+    frame = model.draw_organizations(words).frame()
+    return frame[["archetype", *(metric for metric in METRICS if metric in frame)]]
+
+
+def distance_table(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the Kolmogorov-Smirnov distance of each metric, with its bootstrap band.
+
+    Parameters
+    ----------
+    observed : DataFrame
+        One row per organization found, a column per metric (entities).
+    reference : DataFrame
+        The same for organizations drawn from the model.
+
+    Returns
+    -------
+    DataFrame
+        metric, observed_mean, model_mean (entities), distance (0 to 1), band, ok. Metrics that are
+        constant and equal on both sides are left out.
+
+    Notes
+    -----
+    The bands are simultaneous: as many organizations as were observed are drawn from the model again and
+    again, and 99.9 % of those samples stay within the bands of all metrics at once. Each band is the metric's
+    own 99 % quantile times one common factor.
+    """
+    metrics = [metric for metric in reference.columns if metric != "archetype"]
+    varying = [m for m in metrics if set(observed[m]) | set(reference[m]) != {reference[m].iloc[0]}]
+    n = len(observed)
+    samples = rng.integers(0, len(reference), size=(min(BOOTSTRAP, max(BOOTSTRAP_FEWEST, DRAWS // n)), n))
+    rows, drawn = [], []
+    for metric in varying:
+        model, found = (part[metric].to_numpy(dtype=np.float64) for part in (reference, observed))
+        null = _distances(model[samples], model)
+        rows.append((metric, found.mean(), model.mean(), float(_distances(found[None, :], model)[0])))
+        drawn.append(null)
+    table = pd.DataFrame(rows, columns=DISTANCES[:4])
+    if not rows:
+        return table.assign(band=0.0, ok=True)
+    own = np.quantile(drawn, METRIC_QUANTILE, axis=1)
+    factor = np.quantile((np.array(drawn) / own[:, None]).max(axis=0), 1 - SIGNIFICANCE)
+    return table.assign(band=own * factor, ok=table["distance"] <= own * factor + 1e-12)
+
+
+def _distances(samples: Matrix, model: Matrix) -> Matrix:
+    """Return the largest difference of distribution functions between each row of samples and the model's."""
+    support, place = np.unique(np.concatenate([model, samples.ravel()]), return_inverse=True)
+    wanted = np.cumsum(np.bincount(place[: len(model)], minlength=len(support))) / len(model)
+    positions = place[len(model) :].reshape(samples.shape)
+    largest = np.empty(len(samples))
+    for start in range(0, len(samples), CHUNK):
+        rows = positions[start : start + CHUNK]
+        flat = (rows + np.arange(len(rows))[:, None] * len(support)).ravel()
+        found = np.bincount(flat, minlength=len(rows) * len(support)).reshape(len(rows), len(support))
+        shares = np.cumsum(found, axis=1) / samples.shape[1]
+        largest[start : start + CHUNK] = np.abs(shares - wanted).max(axis=1)
+    return largest
+
+
+def distance_check(distances: pd.DataFrame) -> Check:
+    """Check that every metric's distance is within its band."""
+    findings = [
+        f"{metric.replace('_', ' ')}: distance {distance:.3f} above {band:.3f} "
+        f"(mean {found:.1f}, model {model:.1f})"
+        for metric, found, model, distance, band, ok in distances.itertuples(index=False)
+        if not ok
+    ]
+    answer = "no metric varies"
+    if len(distances):
+        ratio = (distances["distance"] / distances["band"].clip(lower=1e-9)).to_numpy()
+        metric, _, _, distance, band, _ = distances.iloc[int(ratio.argmax())]
+        answer = f"all {len(distances)} within; nearest to its band: {metric} {distance:.3f} of {band:.3f}"
+    question = "Is each metric distributed as in the noise model (Kolmogorov-Smirnov, 99.9 % band)?"
+    return judge("statistical", "metric_distances", question, len(distances), findings, answer)
+
+
+def auc_check(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.random.Generator) -> Check:
+    """Check that a classifier cannot tell organizations found from organizations drawn.
+
+    Notes
+    -----
+    Ridge discriminant on logarithms of the metrics and their products, cross-validated; area under the ROC
+    curve of its scores. The band is the 99.9 % quantile of the same figure for organizations drawn from the
+    model in place of those found (two-sample test by classification, Lopez-Paz and Oquab 2017).
+    """
+    question = "Can a classifier tell these organizations from the noise model's (AUC, 99.9 % band)?"
+    metrics = [metric for metric in reference.columns if metric != "archetype"]
+    n = min(len(observed), CLASSIFIED)
+    if n < FEWEST:
+        answer = f"too few organizations ({n}) to tell anything; {FEWEST} are needed"
+        return judge("statistical", "classifier", question, n, [], answer)
+    pool = _features(reference[metrics])
+    found = _features(observed[metrics])[rng.permutation(len(observed))[:n]]
+    auc = two_sample_auc(found, pool[rng.permutation(len(pool))[:n]], rng)
+    null = []
+    for _ in range(CLASSIFIER_BOOTSTRAP):
+        rows = rng.integers(0, len(pool), size=2 * n)
+        null.append(two_sample_auc(pool[rows[:n]], pool[rows[n:]], rng))
+    band = float(np.quantile(null, 1 - SIGNIFICANCE, method="higher"))
+    text = f"AUC {auc:.2f}, band {band:.2f}, 0.5 is indistinguishable"
+    return judge("statistical", "classifier", question, n, [text] if auc > band else [], text)
+
+
+def _features(frame: pd.DataFrame) -> Matrix:
+    values: Matrix = np.log1p(frame.to_numpy(dtype=np.float64))
+    upper = np.triu_indices(values.shape[1])
+    return np.hstack([values, values[:, upper[0]] * values[:, upper[1]]])
+
+
+def two_sample_auc(first: Matrix, second: Matrix, rng: np.random.Generator) -> float:
+    """Return how well a cross-validated ridge discriminant tells two samples apart, 0.5 (not) to 1 (fully).
+
+    Parameters
+    ----------
+    first, second : array, shape (n, n_features)
+    """
+    features = np.vstack([first, second])
+    features = features[:, features.std(axis=0) > 0]
+    features = (features - features.mean(axis=0)) / features.std(axis=0)
+    is_first = np.repeat([1.0, -1.0], [len(first), len(second)])
+    fold = np.concatenate([rng.permutation(len(part)) % FOLDS for part in (first, second)])
+    scores = np.empty(len(features))
+    for held_out in range(FOLDS):
+        train, test = fold != held_out, fold == held_out
+        gram = features[train].T @ features[train] + RIDGE * np.eye(features.shape[1])
+        scores[test] = features[test] @ np.linalg.solve(gram, features[train].T @ is_first[train])
+    return _auc(scores[is_first > 0], scores[is_first < 0])
+
+
+def _auc(higher: Matrix, lower: Matrix) -> float:
+    """Return the probability that a score of ``higher`` exceeds one of ``lower``, ties counting half."""
+    ranks = rankdata(np.concatenate([higher, lower]))
+    n = len(higher)
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(lower)))
