@@ -11,7 +11,6 @@ from psrlib.client import LostAnswerError
 from psrlib.client.wire import Json
 from psrlib.errors import HubError, HubUnreachableError
 from psrlib.seed.document import Pipeline
-from psrlib.state.library import library_definitions
 from psrlib.state.once import ATTEMPTS, pause
 from psrlib.state.reading import hub_id, n_commits
 from psrlib.state.schedule import Plan
@@ -47,7 +46,8 @@ def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
         config["info"]["sdcId"] = work.knowledge.authoring_engine["id"]
     document: Json = {"pipelineConfig": config, "pipelineRules": rules}
     if work.knowledge.definition_size == "production":
-        document["libraryDefinitions"] = library_definitions(entity.name)
+        library = seed.library_definitions(work.document, work.desired, entity)
+        document["libraryDefinitions"] = orjson.Fragment(library)
     return document
 
 

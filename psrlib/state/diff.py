@@ -22,6 +22,9 @@ RUNTIME_KINDS = ("engines",)
 RUNTIME_FIELDS = {("jobs", "status")}
 # Keys are the seed document's own; a hub does not hold them.
 NOT_COMPARED = {"key"}
+# A hub may keep which template a job is an instance of only for instances that it started itself
+# (createAndStartJobInstances, control-hub-rest 5.6), which populating cannot use: no engine runs yet.
+TEMPLATE_LINK = ("jobs", "template")
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ def _diff_fields(
 ) -> Iterator[Item]:
     for field in desired.__struct_fields__:
         if field in NOT_COMPARED or (not runtime and (kind, field) in RUNTIME_FIELDS):
+            continue
+        if (kind, field) == TEMPLATE_LINK and getattr(found, field) is None:
             continue
         wanted, seen = getattr(desired, field), getattr(found, field)
         same = sorted(wanted) == sorted(seen) if field in UNORDERED else wanted == seen

@@ -14,7 +14,6 @@ from psrlib.client import ControlHub
 from psrlib.client.apps.pipelinestore import export_archive
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.diff import Difference, diff
-from psrlib.state.library import library_definitions
 from psrlib.state.observe import observe
 
 PROBES = 5  # reads whose median time stands for all calls
@@ -128,7 +127,8 @@ def _volume(
         config, rules = seed.pipeline_definition(document, organization, pipeline, 1)
         export = {"pipelineConfig": config, "pipelineRules": rules}
         if definition_size == "production":
-            export["libraryDefinitions"] = library_definitions(pipeline.name)
+            library = seed.library_definitions(document, organization, pipeline)
+            export["libraryDefinitions"] = orjson.Fragment(library)
         sent += len(export_archive({"0001.json": export}))
         stored += len(orjson.dumps(export))
         n_sampled += 1
