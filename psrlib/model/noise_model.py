@@ -4,14 +4,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from psrlib.errors import InputError
 from psrlib.model.metrics import CONFIG, COUNTS, DETAILS, LIMIT_OF, NOT_SET
 from psrlib.model.table import IntArray, QuantileTable, WordArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "psr-model/1"
 
@@ -25,8 +27,10 @@ class OrganizationDraws:
     counts: dict[str, IntArray]
     config: dict[str, IntArray]
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """Return the draws as a table, one row per organization."""
+        import pandas as pd  # half of psr create-json's time if imported with the module
+
         names = np.array(self.archetype_names, dtype=object)[self.archetype]
         return pd.DataFrame({"archetype": names, **self.counts, **self.config})
 
