@@ -79,11 +79,17 @@ def load_identities(run_dir: str | Path) -> list[EngineIdentity]:
             f"{path}: no engine identities; get tokens first with setup_engines or psr engines start"
         ) from None
     except msgspec.DecodeError as error:
-        raise InputError(f"{path}: expected a list of engine identities, {error}; get tokens again") from error
+        raise InputError(
+            f"{path}: expected a list of engine identities, {error}; get tokens again"
+        ) from error
     ids = {row.id for row in rows}
     if len(ids) != len(rows):
-        raise InputError(f"{path}: expected one identity per engine id, {len(rows) - len(ids)} repeated; remove them")
-    return [msgspec.structs.replace(row, id=row.id.strip().lower(), token=trim_token(row.token)) for row in rows]
+        raise InputError(
+            f"{path}: expected one identity per engine id, {len(rows) - len(ids)} repeated; remove them"
+        )
+    return [
+        msgspec.structs.replace(row, id=row.id.strip().lower(), token=trim_token(row.token)) for row in rows
+    ]
 
 
 def trim_token(text: str) -> str:

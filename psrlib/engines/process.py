@@ -165,7 +165,9 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
         if answer is not None:
             return {"running": True, "pid": record["pid"], "sch_url": record["sch_url"], **answer}
     known = (folder / FOLDER / FILE).exists()
-    counts = dict.fromkeys(("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received"), 0)
+    counts = dict.fromkeys(
+        ("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received"), 0
+    )
     engines = len(load_identities(folder)) if known else 0
     return {"running": False, "engines": engines, **counts, "errors": {}, "pipelines": {}, "refusals": []}
 

@@ -1,0 +1,297 @@
+"""One engine without its network: pipelines, queued reports, and what time does to them.
+
+Everything here is synchronous and takes the time as an argument, so seven simulated days cost no sleep.
+The lanes (``poll``, ``uploads``, ``sync``) turn this state into requests.
+"""
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from psrlib.engines import wire
+from psrlib.engines.behaviour import Behaviour, Draws
+from psrlib.engines.identity import EngineIdentity
+from psrlib.engines.metrics import metrics_body
+from psrlib.engines.pipeline import Deletion, Pipeline
+from psrlib.engines.statuses import AFTER_RESTART
+
+STATUS_INTERVAL_MS = 60_000  # dpm.remote.control.status.events.interval
+QUEUE_CAPACITY = 1000  # remote.events.queue.capacity
+FORCE_QUIT_MS = 10_000  # after the force timeout a pipeline gets this long before it counts as STOPPED
+USED_MEMORY_BYTES, MEMORY_PER_PIPELINE_BYTES = 180_000_000, 12_000_000
+FINALS_CAPACITY = 100
+
+
+class Saved(msgspec.Struct):
+    """What an engine keeps on disk."""
+
+    pipelines: list[Pipeline] = []
+    pushed: dict[str, str] = {}
+    blobs: dict[str, list[int]] = {}
+
+
+class Engine:
+    """An engine: its identity, its pipelines, and what it still has to tell the hub.
+
+    Parameters
+    ----------
+    identity : EngineIdentity
+    base_url : str
+        Base URL of the hub, without a trailing slash.
+    behaviour : Behaviour
+        The table that moves its pipelines and itself.
+    interval_ms : int
+        Delay between an answer and the next poll.
+    """
+
+    __slots__ = (
+        "acks",
+        "base_url",
+        "behaviour",
+        "blobs",
+        "boots",
+        "changes",
+        "deletion_acks",
+        "dirty",
+        "draws",
+        "dropped_changes",
+        "finals",
+        "identity",
+        "info_accepted",
+        "interval_ms",
+        "next_at_ms",
+        "next_state",
+        "pipelines",
+        "pushed",
+        "refusal",
+        "registered",
+        "soonest_ms",
+        "state",
+    )
+
+    def __init__(
+        self, identity: EngineIdentity, base_url: str, behaviour: Behaviour, interval_ms: int = 5000
+    ) -> None:
+        self.identity = identity
+        self.base_url = base_url
+        self.behaviour = behaviour
+        self.interval_ms = interval_ms
+        self.draws = Draws(int(identity.id.replace("-", ""), 16))
+        self.pipelines: dict[str, Pipeline] = {}  # by local id: the name with "__" for ":"
+        self.acks: list[dict[str, Any]] = []
+        self.deletion_acks: list[dict[str, Any]] = []
+        self.changes: deque[dict[str, Any]] = deque()
+        self.dropped_changes = 0
+        self.finals: deque[bytes] = deque(maxlen=FINALS_CAPACITY)  # last metrics of pipelines that ended
+        self.pushed: dict[str, str] = {}
+        self.blobs: dict[str, list[int]] = {}  # "namespace id" -> versions
+        self.boots = 0  # processes begun
+        self.registered = False
+        self.info_accepted = False
+        self.refusal: str | None = None  # why the engine stopped for good
+        self.dirty = False
+        self.state = "UP"
+        self.next_state: str | None = None
+        self.next_at_ms = 0
+        self.soonest_ms: int | None = None  # the earliest transition of anything in here
+
+    # -- time ---------------------------------------------------------------------------------------------
+
+    def advance(self, now_ms: int) -> None:
+        """Make all transitions that are due, each at its own time."""
+        while self.soonest_ms is not None and self.soonest_ms <= now_ms:
+            due = self.soonest_ms
+            if self.next_state is not None and self.next_at_ms <= due:
+                self._enter(self.next_state, due)
+            if self.state != "DOWN":
+                for pipeline in list(self.pipelines.values()):
+                    self._advance_pipeline(pipeline, due)
+            self._find_soonest()
+
+    def _advance_pipeline(self, pipeline: Pipeline, due_ms: int) -> None:
+        if pipeline.next_state is not None and pipeline.next_at_ms <= due_ms:
+            self.change(pipeline, pipeline.next_state, pipeline.next_at_ms, pipeline.next_message)
+        deletion = pipeline.deletion
+        if deletion is None:
+            return
+        if pipeline.state in ("STARTING", "RUNNING", "RETRY"):
+            self.change(pipeline, "STOPPING", due_ms)
+        if pipeline.active and deletion.force_at_ms + FORCE_QUIT_MS <= due_ms:
+            self.change(pipeline, "STOPPED", due_ms, "The pipeline was forced to stop")
+        if not pipeline.active:
+            self.delete(pipeline, due_ms)
+            self.deletion_acks.append(wire.ack_event(deletion.event_id, "SUCCESS", None))
+
+    def _find_soonest(self) -> None:
+        times = [self.next_at_ms] if self.next_state is not None else []
+        if self.state != "DOWN":
+            for pipeline in self.pipelines.values():
+                if pipeline.next_state is not None:
+                    times.append(pipeline.next_at_ms)
+                if pipeline.deletion is not None:
+                    times.append(pipeline.deletion.force_at_ms + FORCE_QUIT_MS)
+        self.soonest_ms = min(times, default=None)
+
+    # -- pipelines ----------------------------------------------------------------------------------------
+
+    def change(self, pipeline: Pipeline, state: str, at_ms: int, message: str | None = None) -> None:
+        """Move a pipeline to a state, queue the report, and plan what follows after the table."""
+        if pipeline.stretch_ms is not None and state in ("STOPPED", "FINISHED"):
+            self._keep_final_metrics(pipeline, at_ms)
+        pipeline.enter(state, at_ms, message)
+        if state == "RUNNING":
+            pipeline.metrics_at_ms = at_ms if pipeline.definition.metrics_period_ms >= 0 else None
+        elif not pipeline.active:
+            pipeline.metrics_at_ms = None
+        self.queue_change(pipeline.report(at_ms))
+        self.plan(pipeline, at_ms)
+
+    def start(self, pipeline: Pipeline, at_ms: int) -> None:
+        """Start an inactive pipeline: totals begin anew."""
+        pipeline.counted = 0
+        self.change(pipeline, "STARTING", at_ms)
+
+    def begin_deletion(self, pipeline: Pipeline, event_id: str, force_at_ms: int, at_ms: int) -> None:
+        """Stop a pipeline if need be, then delete it and acknowledge the event."""
+        pipeline.deletion = Deletion(event_id, force_at_ms)
+        self._advance_pipeline(pipeline, at_ms)
+        self._find_soonest()
+
+    def delete(self, pipeline: Pipeline, at_ms: int) -> None:
+        """Forget an inactive pipeline after one last report, DELETED."""
+        del self.pipelines[local_id(pipeline.name)]
+        report = pipeline.report(at_ms)
+        report.update(timeStamp=at_ms, pipelineStatus="DELETED", title=None, message="Pipeline is deleted")
+        self.queue_change(report)
+        self.dirty = True
+
+    def queue_change(self, report: dict[str, Any]) -> None:
+        """Queue one state change; what does not fit is dropped, as Data Collector does."""
+        self.dirty = True
+        if len(self.changes) >= QUEUE_CAPACITY:
+            self.dropped_changes += 1
+        else:
+            self.changes.append(report)
+
+    def plan(self, pipeline: Pipeline, at_ms: int) -> None:
+        """Look up what happens next to a pipeline."""
+        title = pipeline.definition.title or pipeline.name
+        identity = self.identity
+        found = self.behaviour.choose(
+            "pipeline", pipeline.state, identity.organization, identity.key, title, self.draws
+        )
+        if found is None:
+            pipeline.next_state = None
+        else:
+            row, delay = found
+            pipeline.next_state, pipeline.next_at_ms, pipeline.next_message = (
+                row.next,
+                at_ms + delay,
+                row.message,
+            )
+        self._find_soonest()
+
+    def _keep_final_metrics(self, pipeline: Pipeline, at_ms: int) -> None:
+        if pipeline.definition.metrics_period_ms >= 0:
+            self.finals.append(metrics_body(pipeline, self.identity.id, at_ms))
+
+    # -- the engine itself --------------------------------------------------------------------------------
+
+    def boot(self, now_ms: int, alive_ms: int | None = None) -> None:
+        """Begin a process: nothing told yet, and pipelines that were active start again (9.1).
+
+        ``alive_ms`` is when the process before was last known alive; totals and offsets end there.
+        """
+        self.state, self.next_state = "UP", None
+        self.boots += 1
+        self.acks.clear()
+        self.deletion_acks.clear()
+        self.changes.clear()
+        self.finals.clear()
+        self.registered = self.info_accepted = False
+        for pipeline in self.pipelines.values():
+            state = AFTER_RESTART.get(pipeline.state)
+            pipeline.deletion = pipeline.validation = None
+            pipeline.metrics_at_ms = None
+            if state is None:
+                continue
+            last = now_ms if alive_ms is None else min(alive_ms, now_ms)
+            pipeline.enter(state, max(last, pipeline.since_ms), pipeline.message)
+            pipeline.counted = 0
+            self.plan(pipeline, now_ms)
+        self._plan_self(now_ms)
+        self.dirty = True
+
+    def shut_down(self, now_ms: int) -> None:
+        """End the process in order: active pipelines disconnect, to start again at the next boot."""
+        for pipeline in self.pipelines.values():
+            if AFTER_RESTART.get(pipeline.state) == "DISCONNECTED" and pipeline.state != "DISCONNECTED":
+                pipeline.enter("DISCONNECTED", now_ms)
+        self.dirty = True
+
+    def _enter(self, state: str, at_ms: int) -> None:
+        came_from, self.state = self.state, state
+        if state == "DOWN":
+            self.shut_down(at_ms)
+        if came_from == "DOWN":
+            self.boot(at_ms)
+        else:
+            self._plan_self(at_ms)
+
+    def _plan_self(self, at_ms: int) -> None:
+        identity = self.identity
+        found = self.behaviour.choose(
+            "engine", self.state, identity.organization, identity.key, "", self.draws
+        )
+        self.next_state = None
+        if found is not None:
+            self.next_state, self.next_at_ms = found[0].next, at_ms + found[1]
+        self._find_soonest()
+
+    # -- what it tells ------------------------------------------------------------------------------------
+
+    @property
+    def sync(self) -> bool:
+        """Whether the hub asked for sync mode (3.4)."""
+        return self.pushed.get(wire.SYNC_MODE_KEY, "").lower() == "true"
+
+    def push(self, configuration: dict[str, str | None]) -> None:
+        """Take in configuration from the hub; a null value removes a key (1.2)."""
+        for key, value in configuration.items():
+            if value is None:
+                self.pushed.pop(key, None)
+            else:
+                self.pushed[key] = value
+            self.dirty = True
+
+    def reports(self, now_ms: int) -> list[dict[str, Any]]:
+        """Return the state of every pipeline, in any state."""
+        return [pipeline.report(now_ms) for pipeline in self.pipelines.values()]
+
+    def process_metrics(self, now_ms: int) -> dict[str, Any]:
+        """Return CPU and memory figures: a little for the engine, a little per running pipeline."""
+        running = sum(pipeline.state == "RUNNING" for pipeline in self.pipelines.values())
+        cpu = round(0.4 + 0.7 * running + self.draws.below(60) / 100, 2)
+        used = USED_MEMORY_BYTES + running * MEMORY_PER_PIPELINE_BYTES + self.draws.below(40_000_000)
+        return wire.process_metrics_payload(self.identity.id, now_ms, cpu, float(used))
+
+    def save(self) -> Saved:
+        """Return what belongs on disk."""
+        return Saved(list(self.pipelines.values()), self.pushed, self.blobs)
+
+    def restore(self, saved: Saved) -> None:
+        """Take back what was on disk."""
+        self.pipelines = {local_id(pipeline.name): pipeline for pipeline in saved.pipelines}
+        self.pushed, self.blobs = dict(saved.pushed), dict(saved.blobs)
+
+
+def local_id(name: str) -> str:
+    """Return the id of a pipeline on the engine: ``__`` for each colon since 3.7 (8).
+
+    Examples
+    --------
+    >>> local_id("Orders:5b0e:acme")
+    'Orders__5b0e__acme'
+    """
+    return name.replace(":", "__")

@@ -1,0 +1,221 @@
+"""The fleet: a schedule of engines, and a bounded number of workers that make their exchanges."""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Iterable, Sequence
+
+from psrlib.engines.behaviour import Behaviour
+from psrlib.engines.clock import Clock, SystemClock
+from psrlib.engines.counters import Counters
+from psrlib.engines.engine import Engine
+from psrlib.engines.exchange import IO_ERROR, Lane, Request
+from psrlib.engines.identity import EngineIdentity
+from psrlib.engines.poll import PollLane
+from psrlib.engines.store import FleetStore
+from psrlib.engines.sync import SyncLane
+from psrlib.engines.transport import Transport
+from psrlib.engines.uploads import UploadLane
+
+logger = logging.getLogger(__name__)
+CONNECTIONS = 128  # exchanges under way at once
+SAVE_EVERY_MS = 500
+MIN_SPREAD = 1000  # a small fleet registers within a moment, a large one over the whole poll interval
+
+
+class Member:
+    """An engine and its lanes; the last two exist only when needed."""
+
+    __slots__ = ("engine", "poll", "sync", "uploads")
+
+    def __init__(self, engine: Engine, poll: PollLane) -> None:
+        self.engine = engine
+        self.poll = poll
+        self.uploads: UploadLane | None = None
+        self.sync: SyncLane | None = None
+
+
+class Fleet:
+    """Engines that register, poll and report through one transport.
+
+    Parameters
+    ----------
+    identities : sequence of EngineIdentity
+    base_url : str
+        Base URL of the hub.
+    transport : Transport
+    behaviour : Behaviour or None
+        Table of transitions; None is the quiet default.
+    clock : Clock or None
+        Time; None is the system's.
+    store : FleetStore or None
+        Where state is kept; None keeps none.
+    interval_ms : int
+        Delay between an answer and the next poll.
+    workers : int
+        Bound of exchanges under way.
+    """
+
+    def __init__(
+        self,
+        identities: Sequence[EngineIdentity],
+        base_url: str,
+        transport: Transport,
+        *,
+        behaviour: Behaviour | None = None,
+        clock: Clock | None = None,
+        store: FleetStore | None = None,
+        interval_ms: int = 5000,
+        workers: int = CONNECTIONS,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.counters = Counters()
+        self.webhooks_received = 0
+        self._transport = transport
+        self._store = store
+        self._workers = workers
+        self._schedule: list[tuple[int, int, Member, Lane]] = []
+        self._queue: asyncio.Queue[tuple[Member, Lane]] = asyncio.Queue()
+        self._entries = 0
+        self._under_way = 0
+        self._saved_ms = 0
+        self._stopping = False
+        base_url, behaviour = base_url.rstrip("/"), behaviour or Behaviour()
+        engines = [Engine(identity, base_url, behaviour, interval_ms) for identity in identities]
+        self.members = self._board(engines, interval_ms)
+
+    def _board(self, engines: list[Engine], interval_ms: int) -> list[Member]:
+        now = self.clock.now_ms()
+        alive_ms = None
+        if self._store is not None:
+            self._store.restore(engines)
+            alive_ms = self._store.counter("alive_ms")
+            self.webhooks_received = self._store.counter("webhooks_received") or 0
+        members = []
+        for number, engine in enumerate(engines):
+            engine.boot(now, alive_ms)
+            phase = number * interval_ms // max(len(engines), 1)
+            start = now + number * interval_ms // max(len(engines), MIN_SPREAD)
+            member = Member(engine, PollLane(engine, phase, start))
+            members.append(member)
+            self._enter(member, member.poll)
+        return members
+
+    # -- schedule -----------------------------------------------------------------------------------------
+
+    def _enter(self, member: Member, lane: Lane) -> None:
+        if lane.due_ms is None or lane.queued_ms == lane.due_ms:
+            return
+        lane.queued_ms = lane.due_ms
+        self._entries += 1
+        heapq.heappush(self._schedule, (lane.due_ms, self._entries, member, lane))
+
+    def _dispatch(self, now_ms: int) -> None:
+        while self._schedule and self._schedule[0][0] <= now_ms:
+            due, _, member, lane = heapq.heappop(self._schedule)
+            if lane.queued_ms != due:
+                continue  # an entry that a later wish replaced
+            lane.queued_ms = BUSY
+            self._under_way += 1
+            self._queue.put_nowait((member, lane))
+
+    def _wake(self, member: Member, now_ms: int) -> None:
+        """Schedule what the engine's other lanes want after a change; a busy lane looks by itself."""
+        engine = member.engine
+        if engine.pipelines or engine.finals:
+            if member.uploads is None:
+                member.uploads = UploadLane(engine)
+            if member.uploads.queued_ms != BUSY:
+                member.uploads.refresh()
+                self._enter(member, member.uploads)
+        if engine.sync and engine.registered:
+            if member.sync is None:
+                member.sync = SyncLane(engine, now_ms)
+            elif member.sync.due_ms is None and member.sync.queued_ms != BUSY:
+                member.sync.due_ms = now_ms
+            if member.sync.queued_ms != BUSY:
+                self._enter(member, member.sync)
+
+    # -- running ------------------------------------------------------------------------------------------
+
+    async def run(self, until_ms: int | None = None) -> None:
+        """Run until ``stop`` is called, or until a time; then save the state and close the transport."""
+        workers = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        try:
+            while not self._stopping:
+                now = self.clock.now_ms()
+                if until_ms is not None and now >= until_ms:
+                    break
+                self._dispatch(now)
+                if now - self._saved_ms >= SAVE_EVERY_MS:
+                    self._save(now)
+                soonest = self._schedule[0][0] if self._schedule else until_ms
+                await self.clock.wait(soonest, self._is_busy)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await self._end()
+
+    def stop(self) -> None:
+        """End ``run`` soon; nothing is unregistered."""
+        self._stopping = True
+
+    def _is_busy(self) -> bool:
+        return self._under_way > 0
+
+    async def _work(self) -> None:
+        while True:
+            member, lane = await self._queue.get()
+            try:
+                await self._exchange(member, lane)
+            except Exception:
+                logger.exception("engine %s: unexpected failure", member.engine.identity.id)
+                self.counters.add_error("internal")
+                lane.due_ms = self.clock.now_ms() + member.engine.interval_ms
+            finally:
+                self._under_way -= 1
+            lane.queued_ms = None
+            self._enter(member, lane)
+            self._wake(member, self.clock.now_ms())
+
+    async def _exchange(self, member: Member, lane: Lane) -> None:
+        due, now = lane.due_ms, self.clock.now_ms()
+        request = lane.next_request(now)
+        if request is None:
+            return
+        if lane is member.poll and due is not None:
+            self._note_lateness(member.poll, request, now - due)
+        answer = await self._transport.send(request)
+        self.counters.count(request.kind, answer)
+        if answer.status == IO_ERROR:
+            logger.debug("engine %s: %s: %s", member.engine.identity.id, request.kind, answer.body.decode())
+        lane.take_answer(request, answer, self.clock.now_ms())
+
+    def _note_lateness(self, lane: PollLane, request: Request, late_ms: int) -> None:
+        if request.kind == "poll":
+            self.counters.note_lateness(late_ms)
+            lane.was_late = late_ms >= lane.engine.interval_ms
+
+    # -- ending -------------------------------------------------------------------------------------------
+
+    def _save(self, now_ms: int) -> None:
+        self._saved_ms = now_ms
+        if self._store is not None:
+            counters = {"alive_ms": now_ms, "webhooks_received": self.webhooks_received}
+            self._store.save(self.engines(), counters)
+
+    async def _end(self) -> None:
+        now = self.clock.now_ms()
+        for engine in self.engines():
+            engine.advance(now)
+            engine.shut_down(now)
+        self._save(now)
+        await self._transport.close()
+
+    def engines(self) -> Iterable[Engine]:
+        """Return the engines in the order of their identities."""
+        return (member.engine for member in self.members)
+
+
+BUSY = -1  # queued_ms of a lane whose exchange is under way

@@ -1,0 +1,119 @@
+"""One job pipeline on an engine: its state, its offset and what is due to happen to it."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from psrlib.engines import wire
+from psrlib.engines.definition import Definition
+from psrlib.engines.statuses import ACTIVE
+
+OFFSET_KEY = "$com.streamsets.datacollector.pollsource.offset$"
+NO_OFFSET = '{"version":2,"offsets":{}}'
+BATCH_MS = 1000  # a pipeline of the ghost town makes a batch per second
+_PROCESSING = frozenset({"RUNNING", "FINISHING", "STOPPING"})
+
+
+class Deletion(msgspec.Struct):
+    """A STOP_DELETE under way: the event to acknowledge, and when patience ends."""
+
+    event_id: str
+    force_at_ms: int
+
+
+class Pipeline(msgspec.Struct, kw_only=True):
+    """A pipeline saved by the hub.
+
+    ``stretch_ms`` is when the current stretch of processing began (None: none); ``counted`` the batches of
+    this run before it, kept over automatic retries; ``offset_base`` the batches that the offset counts
+    before it, None when the offset is not ours to count on. ``next_*`` is the transition that is due.
+    """
+
+    name: str
+    rev: str
+    definition: Definition
+    state: str = "EDITED"
+    since_ms: int = 0
+    message: str | None = None
+    offset: str = NO_OFFSET
+    offset_base: int | None = 0
+    counted: int = 0
+    stretch_ms: int | None = None
+    next_state: str | None = None
+    next_at_ms: int = 0
+    next_message: str | None = None
+    validation: str | None = None
+    deletion: Deletion | None = None
+    metrics_at_ms: int | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the state is one of the active ones."""
+        return self.state in ACTIVE
+
+    def batches(self, now_ms: int) -> int:
+        """Return the number of batches since the pipeline was last started."""
+        return self.counted + self._stretch(now_ms)
+
+    def enter(self, state: str, at_ms: int, message: str | None = None) -> None:
+        """Change the state; leaving the processing states freezes offset and totals."""
+        if state not in _PROCESSING and self.stretch_ms is not None:
+            self.offset, self.counted = self.offset_at(at_ms), self.batches(at_ms)
+            self.offset_base, self.stretch_ms = read_offset(self.offset), None
+        if state == "RUNNING":
+            self.stretch_ms = at_ms
+        self.state, self.since_ms, self.message = state, at_ms, message
+        self.next_state = None
+
+    def offset_at(self, now_ms: int) -> str:
+        """Return the offset text at a moment (engine-protocol, 9.3)."""
+        if self.offset_base is None or self.stretch_ms is None:
+            return self.offset
+        return offset_text(self.offset_base + self._stretch(now_ms))
+
+    def report(self, now_ms: int) -> dict[str, Any]:
+        """Return the state as the wire has it."""
+        return wire.status_payload(
+            self.name,
+            self.definition.title,
+            self.rev,
+            self.since_ms,
+            self.state,
+            self.message,
+            self.offset_at(now_ms),
+            1 if self.state in _PROCESSING else 0,
+            self.validation,
+        )
+
+    def _stretch(self, now_ms: int) -> int:
+        return 0 if self.stretch_ms is None else max(0, now_ms - self.stretch_ms) // BATCH_MS
+
+
+def offset_text(batches: int) -> str:
+    """Return the offset of an origin that counts its batches.
+
+    Examples
+    --------
+    >>> read_offset(offset_text(7))
+    7
+    """
+    return f'{{"version":2,"offsets":{{"{OFFSET_KEY}":"{batches}"}}}}'
+
+
+def read_offset(text: str) -> int | None:
+    """Return the batches that an offset counts: 0 for an empty one, None when it is not our counting."""
+    try:
+        offsets = json.loads(text)["offsets"]
+        return int(offsets[OFFSET_KEY]) if offsets else 0
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def received_offset(text: str | None, protocol_version: int) -> str:
+    """Return the offset to start from: as sent for version 2, wrapped for older ones (9.3)."""
+    if text is None:
+        return NO_OFFSET
+    if protocol_version >= 2:
+        return text
+    return json.dumps({"version": 2, "offsets": {OFFSET_KEY: text}}, separators=(",", ":"))

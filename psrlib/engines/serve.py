@@ -1,0 +1,98 @@
+"""The fleet process: ``python -m psrlib.engines.serve RUN_DIR SETTINGS`` (started by ``start_fleet``)."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from psrlib.engines.behaviour import load_behaviour
+from psrlib.engines.fleet import Fleet
+from psrlib.engines.identity import engines_dir, load_identities
+from psrlib.engines.process import write_record
+from psrlib.engines.sink import loopback_address, serve, status_app, webhook_app
+from psrlib.engines.store import FleetStore
+from psrlib.engines.transport import HttpTransport
+from psrlib.errors import PsrError
+
+logger = logging.getLogger(__name__)
+REPORT_EVERY_S = 600.0
+
+
+def main() -> None:
+    """Run a fleet until SIGTERM or SIGINT; an error of the kit is the last line of the log."""
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    run_dir, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+    try:
+        with _fast_loop() as runner:
+            runner.run(run_fleet(run_dir, settings))
+    except PsrError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)
+
+
+async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
+    """Serve status and webhooks, write ``fleet.json``, and run the engines until told to stop."""
+    folder = engines_dir(run_dir)
+    store = FleetStore(folder)
+    interval_ms = max(1, int(settings["poll_interval_s"] * 1000))
+    # A connection in use 100 ms per poll serves 50 engines at 5 s; more than these only queue up at the hub.
+    transport = HttpTransport(connections=128)
+    fleet = Fleet(
+        load_identities(run_dir),
+        settings["sch_url"],
+        transport,
+        behaviour=load_behaviour(settings["behaviour"]),
+        store=store,
+        interval_ms=interval_ms,
+        workers=128,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, fleet.stop)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(store.close)
+        sink = loopback_address(settings["webhook_url"])
+        if sink is not None:
+            host, port, path = sink
+            runner, _ = await serve(webhook_app(fleet, path), host, port, "webhook sink")
+            stack.push_async_callback(runner.cleanup)
+        runner, port = await serve(status_app(fleet), "127.0.0.1", settings["status_port"], "fleet status")
+        stack.push_async_callback(runner.cleanup)
+        write_record(folder, {**settings, "pid": os.getpid(), "status_url": f"http://127.0.0.1:{port}"})
+        reporter = asyncio.create_task(_report(fleet))
+        stack.callback(reporter.cancel)
+        logger.info("fleet of %d engines serves %s", len(fleet.members), settings["sch_url"])
+        await fleet.run()
+    logger.info("fleet stopped; its engines stay registered")
+
+
+async def _report(fleet: Fleet) -> None:
+    before: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(REPORT_EVERY_S)
+        errors = {k: n - before.get(k, 0) for k, n in fleet.counters.errors.items() if n != before.get(k, 0)}
+        before = dict(fleet.counters.errors)
+        logger.info(
+            "%d polls so far; errors in the last %.0f s: %s",
+            fleet.counters.requests.get("poll", 0),
+            REPORT_EVERY_S,
+            errors,
+        )
+
+
+def _fast_loop() -> asyncio.Runner:
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this platform
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+if __name__ == "__main__":
+    main()

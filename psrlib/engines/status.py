@@ -1,0 +1,103 @@
+"""What a fleet is doing, as a dict and as Prometheus text."""
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from psrlib.engines.fleet import Fleet
+
+REFUSALS_SHOWN = 20
+
+
+def describe(fleet: Fleet) -> dict[str, Any]:
+    """Return the state of a fleet now (the keys are listed at ``fleet_status``)."""
+    engines = list(fleet.engines())
+    pipelines = Counter(p.state for engine in engines for p in engine.pipelines.values())
+    refused = [engine for engine in engines if engine.refusal is not None]
+    late = fleet.counters.lateness_s(0.99)
+    return {
+        "engines": len(engines),
+        "registered": sum(engine.registered for engine in engines),
+        "polling": sum(m.engine.refusal is None and m.poll.last_status == 200 for m in fleet.members),
+        "refused": len(refused),
+        "down": sum(engine.state != "UP" for engine in engines),
+        "pipelines": dict(sorted(pipelines.items())),
+        "pipelines_running": pipelines["RUNNING"],
+        "unreported_changes": sum(len(engine.changes) for engine in engines),
+        "dropped_changes": sum(engine.dropped_changes for engine in engines),
+        "polls": fleet.counters.requests.get("poll", 0),
+        "requests": dict(sorted(fleet.counters.requests.items())),
+        "errors": dict(sorted(fleet.counters.errors.items())),
+        "webhooks_received": fleet.webhooks_received,
+        "lateness_p99_s": late,
+        "lateness_histogram": list(fleet.counters.lateness),
+        "cpu_s": time.process_time(),
+        "memory_bytes": _resident_bytes(),
+        "refusals": [
+            f"{e.identity.organization} {e.identity.key}: {e.refusal}" for e in refused[:REFUSALS_SHOWN]
+        ],
+    }
+
+
+def prometheus_text(fleet: Fleet) -> bytes:
+    """Return the same figures in the Prometheus text format."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(fleet))
+    return generate_latest(registry)
+
+
+class _Collector:
+    """Figures are read when asked for, so polls cost nothing for them."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        status = describe(self._fleet)
+        for name in (
+            "engines",
+            "registered",
+            "polling",
+            "refused",
+            "down",
+            "memory_bytes",
+            "unreported_changes",
+        ):
+            yield GaugeMetricFamily(f"psr_fleet_{name}", f"{name} of the fleet", value=status[name])
+        states = GaugeMetricFamily("psr_fleet_pipelines", "pipelines by state", labels=["state"])
+        for state, number in status["pipelines"].items():
+            states.add_metric([state], number)
+        yield states
+        requests = CounterMetricFamily("psr_fleet_requests", "requests by kind", labels=["kind"])
+        for kind, number in status["requests"].items():
+            requests.add_metric([kind], number)
+        yield requests
+        errors = CounterMetricFamily("psr_fleet_errors", "errors by kind and reason", labels=["error"])
+        for error, number in status["errors"].items():
+            errors.add_metric([error], number)
+        yield errors
+        yield CounterMetricFamily(
+            "psr_fleet_webhooks_received", "webhooks received", value=status["webhooks_received"]
+        )
+        yield CounterMetricFamily(
+            "psr_fleet_cpu_seconds", "processor time of the fleet", value=status["cpu_s"]
+        )
+        yield GaugeMetricFamily(
+            "psr_fleet_lateness_p99_seconds",
+            "99th percentile of poll lateness",
+            value=status["lateness_p99_s"],
+        )
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: the largest so far
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,50 @@
+"""Pipeline states of Data Collector 3.x and the changes allowed between them (engine-protocol, 9.1)."""
+
+ACTIVE = frozenset(
+    {
+        "STARTING",
+        "STARTING_ERROR",
+        "RUNNING",
+        "RUNNING_ERROR",
+        "RETRY",
+        "FINISHING",
+        "STOPPING",
+        "STOPPING_ERROR",
+        "DISCONNECTING",
+        "DISCONNECTED",
+        "CONNECTING",
+        "CONNECT_ERROR",
+    }
+)
+
+ALLOWED: dict[str, frozenset[str]] = {
+    **{
+        state: frozenset({"STARTING"})
+        for state in ("EDITED", "FINISHED", "STOPPED", "START_ERROR", "RUN_ERROR", "STOP_ERROR")
+    },
+    "STARTING": frozenset({"RUNNING", "START_ERROR", "STARTING_ERROR", "STOPPING", "DISCONNECTING"}),
+    "STARTING_ERROR": frozenset({"START_ERROR", "STOPPING_ERROR", "RETRY"}),
+    "RUNNING": frozenset({"FINISHING", "STOPPING", "RUNNING_ERROR", "DISCONNECTING"}),
+    "RUNNING_ERROR": frozenset({"RETRY", "RUN_ERROR", "STOPPING_ERROR"}),
+    "RETRY": frozenset({"STARTING", "STOPPING", "DISCONNECTING"}),
+    "FINISHING": frozenset({"FINISHED", "STOPPING_ERROR"}),
+    "STOPPING": frozenset({"STOPPED", "STOPPING_ERROR"}),
+    "STOPPING_ERROR": frozenset({"START_ERROR", "RUN_ERROR", "STOP_ERROR", "RETRY"}),
+    "DISCONNECTING": frozenset({"DISCONNECTED"}),
+    "DISCONNECTED": frozenset({"CONNECTING", "STARTING", "RETRY"}),
+    "CONNECTING": frozenset({"STARTING", "DISCONNECTING", "RETRY"}),
+}
+
+# What a stored active state becomes when the engine's process starts again: states on their way to an end
+# reach it, all others are resumed from DISCONNECTED.
+AFTER_RESTART = {
+    "STOPPING": "STOPPED",
+    "STOPPING_ERROR": "STOP_ERROR",
+    "FINISHING": "FINISHED",
+    "STARTING_ERROR": "START_ERROR",
+    "RUNNING_ERROR": "RUN_ERROR",
+    **dict.fromkeys(
+        ("STARTING", "RUNNING", "RETRY", "DISCONNECTING", "DISCONNECTED", "CONNECTING", "CONNECT_ERROR"),
+        "DISCONNECTED",
+    ),
+}

@@ -1,0 +1,67 @@
+"""The fleet's state on disk: what each engine must find again when its process starts anew."""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from psrlib.engines.engine import Engine, Saved
+from psrlib.errors import InputError
+
+FILE = "state.db"
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Saved)
+
+
+class FleetStore:
+    """One row per engine in an SQLite file of mode 0600; whole transactions, so a killed fleet loses nothing
+    that it acknowledged: acks leave with the next poll, seconds after the row was written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / FILE
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")  # its side files take the mode of the file
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY, state BLOB NOT NULL)")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+            )
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{path}: not the state of a fleet ({error}); move it away and start again"
+            ) from error
+
+    def restore(self, engines: Iterable[Engine]) -> None:
+        """Give each engine back what it had."""
+        saved = dict(self._db.execute("SELECT id, state FROM engine"))
+        for engine in engines:
+            state = saved.get(engine.identity.id)
+            if state is not None:
+                engine.restore(_decoder.decode(state))
+
+    def save(self, engines: Iterable[Engine], counters: dict[str, int]) -> None:
+        """Write the engines that changed, and the counters, in one transaction."""
+        rows = []
+        for engine in engines:
+            if engine.dirty:
+                rows.append((engine.identity.id, _encoder.encode(engine.save())))
+                engine.dirty = False
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO engine VALUES (?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", list(counters.items()))
+
+    def counter(self, name: str) -> int | None:
+        """Return a counter of an earlier process, or None."""
+        row = self._db.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

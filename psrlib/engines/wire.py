@@ -1,0 +1,259 @@
+"""Names and shapes on the wire between an engine and the hub (engine-protocol, sections 3 to 6).
+
+The only module of ``psrlib.engines`` that spells camelCase names of events, statuses and headers.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from psrlib.engines.identity import EngineIdentity
+
+REGISTRATION = "/security/public-rest/v1/components/registration"
+EVENTS = "/messaging/rest/v1/events"
+METRICS = "/timeseries/rest/v1/metrics"
+SYNC_HEARTBEAT = "/jobrunner/rest/v1/sdc/updateLastModifiedTime"
+SYNC_STATUSES = "/jobrunner/rest/v1/job/pipelineStatusEvents"
+SYNC_STATUS = "/jobrunner/rest/v1/job/pipelineStatusEvent"
+SYNC_PROCESS_METRICS = "/jobrunner/rest/v1/sdc/processMetrics"
+
+INFO, STATUS, STATUSES, PROCESS_METRICS, ACK = 2001, 2000, 2002, 2003, 5000
+EVENT_NAMES = {
+    1000: "VALIDATE_PIPELINE",
+    1001: "SAVE_PIPELINE",
+    1002: "SAVE_RULES_PIPELINE",
+    1003: "START_PIPELINE",
+    1004: "STOP_PIPELINE",
+    1005: "RESET_OFFSET_PIPELINE",
+    1006: "DELETE_PIPELINE",
+    1007: "DELETE_HISTORY_PIPELINE",
+    1008: "PING_FREQUENCY_ADJUSTMENT",
+    1009: "STOP_DELETE_PIPELINE",
+    1010: "SSO_DISCONNECTED_MODE_CREDENTIALS",
+    1011: "SYNC_ACL",
+    1012: "BLOB_STORE",
+    1013: "BLOB_DELETE",
+    1014: "BLOB_DELETE_VERSION",
+    1015: "SAVE_CONFIGURATION",
+    1016: "PREVIEW_PIPELINE",
+    1017: "DYNAMIC_PREVIEW",
+}
+JOB_RUNNER = ["jobrunner-app"]
+JOB_RUNNER_AND_TIMESERIES = ["jobrunner-app", "timeseries-app"]
+TIMESERIES = ["timeseries-app"]
+SYNC_MODE_KEY = "dpm.should.send.sync.events"
+
+# The version must lie in the range the hub accepts (3.2); 3.22 is the last 3.x with a public release.
+VERSION = "3.22.2"
+BUILD_DATE = "2021-04-12T10:00:00Z"
+BUILD_SHA = "9f2c0d3e5a"
+JAVA_VERSION = "1.8.0_282-b08"
+TOTAL_MEMORY_BYTES = 1_038_090_240
+# What the pipelines of a seed document are made of; a real engine lists some hundreds.
+STAGES = (
+    (
+        "com_streamsets_pipeline_stage_devtest_RandomDataGeneratorSource",
+        8,
+        "streamsets-datacollector-dev-lib",
+    ),
+    ("com_streamsets_pipeline_stage_devtest_RandomSource", 1, "streamsets-datacollector-dev-lib"),
+    ("com_streamsets_pipeline_stage_devtest_rawdata_RawDataDSource", 3, "streamsets-datacollector-dev-lib"),
+    (
+        "com_streamsets_pipeline_stage_processor_identity_IdentityProcessor",
+        1,
+        "streamsets-datacollector-dev-lib",
+    ),
+    (
+        "com_streamsets_pipeline_stage_processor_expression_ExpressionDProcessor",
+        3,
+        "streamsets-datacollector-basic-lib",
+    ),
+    (
+        "com_streamsets_pipeline_stage_processor_selector_SelectorDProcessor",
+        1,
+        "streamsets-datacollector-basic-lib",
+    ),
+    (
+        "com_streamsets_pipeline_stage_destination_devnull_NullDTarget",
+        1,
+        "streamsets-datacollector-basic-lib",
+    ),
+    (
+        "com_streamsets_pipeline_stage_destination_devnull_ToErrorNullDTarget",
+        1,
+        "streamsets-datacollector-basic-lib",
+    ),
+    (
+        "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget",
+        1,
+        "streamsets-datacollector-basic-lib",
+    ),
+)
+_STAGE_LIST = [{"stageName": n, "stageVersion": v, "libraryName": library} for n, v, library in STAGES]
+NO_EVENTS = b"[]"
+
+
+class ServerEvent(msgspec.Struct, rename="camel"):
+    """An event from the hub; fields beyond these are ignored."""
+
+    event_id: str
+    event_type_id: int
+    payload: str | None = None
+    requires_ack: bool = False
+
+
+_event_decoder = msgspec.json.Decoder(list[ServerEvent])
+
+
+def component_headers(identity: EngineIdentity, requested_by: str) -> dict[str, str]:
+    """Return the headers of an authenticated call; ``requested_by`` is the marker against forged requests."""
+    return {
+        "X-SS-App-Component-Id": identity.id,
+        "X-SS-App-Auth-Token": identity.token,
+        "X-Requested-By": requested_by,
+        "Content-Type": "application/json",
+    }
+
+
+def registration_body(identity: EngineIdentity) -> bytes:
+    """Return the body of the registration (3.2): token, component id and attributes."""
+    attributes = {
+        "baseHttpUrl": identity.url.rstrip("/"),
+        "sdcJavaVersion": JAVA_VERSION,
+        "sdcVersion": VERSION,
+        "sdcBuildDate": BUILD_DATE,
+        "sdcRepoSha": BUILD_SHA,
+    }
+    return orjson.dumps({"authToken": identity.token, "componentId": identity.id, "attributes": attributes})
+
+
+def read_registered(content_type: str | None, body: bytes) -> dict[str, str | None]:
+    """Return the configuration pushed in the answer to a registration.
+
+    Raises
+    ------
+    ValueError
+        When Data Collector could not read the answer: JSON announced but not there.
+    TypeError
+        When Data Collector would abort its start: another content type, or a null configuration.
+    """
+    if content_type is None:
+        return {}
+    if content_type.split(";")[0].strip().lower() != "application/json":
+        raise TypeError(f"content type {content_type!r} instead of application/json")
+    answer = orjson.loads(body)
+    if not isinstance(answer, dict):
+        raise TypeError("the answer is not a JSON object")
+    configuration = answer.get("configuration", {})
+    if not isinstance(configuration, dict):
+        raise TypeError("configuration is not a JSON object")
+    return {str(key): None if value is None else str(value) for key, value in configuration.items()}
+
+
+def read_events(body: bytes) -> list[ServerEvent]:
+    """Return the events of an answer to a poll.
+
+    Raises
+    ------
+    ValueError
+        When the body is not a JSON array of events; an empty body is an error for Data Collector too.
+    """
+    return _event_decoder.decode(body)
+
+
+def client_event(
+    code: int, payload: Any, destinations: Sequence[str], event_id: str | None = None
+) -> dict[str, Any]:
+    """Return an event to the hub; ``payload`` is sent as text (4)."""
+    return {
+        "eventId": event_id or str(uuid.uuid4()),
+        "destinations": destinations,
+        "requiresAck": False,
+        "ackEvent": code == ACK,
+        "eventTypeId": code,
+        "payload": encode(payload).decode(),
+        "orgId": None,
+    }
+
+
+def ack_event(event_id: str, status: str, message: str | None) -> dict[str, Any]:
+    """Return an acknowledgement: it carries the id of the event it answers (7)."""
+    return client_event(ACK, {"ackEventStatus": status, "message": message}, JOB_RUNNER, event_id)
+
+
+def info_payload(identity: EngineIdentity) -> dict[str, Any]:
+    """Return the engine description of event 2001 (6.1)."""
+    return {
+        "sdcId": identity.id,
+        "httpUrl": identity.url,
+        "javaVersion": JAVA_VERSION,
+        "stageDefinitionList": _STAGE_LIST,
+        "stageInfoList": _STAGE_LIST,
+        "sdcBuildInfo": {
+            "version": VERSION,
+            "builtDate": BUILD_DATE,
+            "builtBy": "builder",
+            "builtRepoSha": BUILD_SHA,
+            "sourceMd5Checksum": "7d41f60a6f0e4c0f9b6f1f2f0f6a1c55",
+        },
+        "labels": identity.labels,
+        "edge": False,
+        "offsetProtocolVersion": 2,
+        "deploymentId": None,
+        "cspDeploymentId": None,
+        "totalMemory": TOTAL_MEMORY_BYTES,
+    }
+
+
+def status_payload(
+    name: str,
+    title: str | None,
+    rev: str,
+    since_ms: int,
+    status: str,
+    message: str | None,
+    offset: str | None,
+    runners: int,
+    validation: str | None = None,
+) -> dict[str, Any]:
+    """Return the state of one pipeline: event 2000, or an element of event 2002 (6.2)."""
+    return {
+        "name": name,
+        "title": title,
+        "rev": rev,
+        "timeStamp": since_ms,
+        "remote": True,
+        "pipelineStatus": status,
+        "message": message,
+        "validationStatus": validation,
+        "issues": NO_ISSUES if validation else "null",
+        "workerInfos": [],
+        "clusterMode": False,
+        "offset": offset,
+        "offsetProtocolVersion": 2,
+        "acl": None,
+        "runnerCount": runners,
+    }
+
+
+NO_ISSUES = '{"pipelineIssues":[],"stageIssues":{},"issueCount":0}'
+
+
+def statuses_payload(statuses: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return all pipeline states: event 2002, or the body of the same call in sync mode."""
+    return {"pipelineStatusEventList": list(statuses)}
+
+
+def process_metrics_payload(
+    engine_id: str, now_ms: int, cpu_percent: float, used_bytes: float
+) -> dict[str, Any]:
+    """Return the figures of event 2003 (6.3): CPU of the whole machine in percent, used heap in bytes."""
+    return {"timestamp": now_ms, "sdcId": engine_id, "cpuLoad": cpu_percent, "usedMemory": used_bytes}
+
+
+def encode(value: Any) -> bytes:
+    """Return compact JSON."""
+    return orjson.dumps(value)
