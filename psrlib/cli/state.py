@@ -112,8 +112,8 @@ def populate(
 ) -> None:
     """Create in a Control Hub what SEED.json names and the hub lacks.
 
-    Safe to repeat, and to go on with after an interruption. The tokens of the engines are kept in the folder of
-    SEED.json, for psr engines start.
+    Safe to repeat, and to go on with after an interruption. The tokens of the engines are kept in the folder
+    of SEED.json, for psr engines start.
     """
     from psrlib import state
 

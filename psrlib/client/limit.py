@@ -25,8 +25,8 @@ class AdaptiveLimit:
     Notes
     -----
     A window is as many answers as the limit allows at once. When a window's mean answer time stays within
-    ``TOLERATED_RISE`` times the best window, the limit grows (doubling until the first reduction, then by one);
-    otherwise it shrinks by a tenth. An overload answer (429, 503) or a lost connection halves it.
+    ``TOLERATED_RISE`` times the best window, the limit grows (doubling until the first reduction, then by
+    one); otherwise it shrinks by a tenth. An overload answer (429, 503) or a lost connection halves it.
     """
 
     def __init__(self, fixed: int | None = None, largest: int = LARGEST) -> None:

@@ -52,7 +52,7 @@ def _create_task(work: Work, task: ScheduledTask) -> None:
 
 
 def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) -> Json:
-    """Return a blank task: the hub's own template, asked for once, and for every task when it carries an id."""
+    """Return a blank task: the hub's template, asked for once, or for every task if it carries an id."""
     known: Knowledge = work.knowledge
     with known.lock:
         if known.task_selector is None:

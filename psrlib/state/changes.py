@@ -38,7 +38,7 @@ def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
 
 
 def duplicate_steps(work: Work) -> Plan[None]:
-    """Delete what a lost answer left twice: entities named like one of the seed document, beside the one in use."""
+    """Delete what lost answers left twice: what is named like a seed entity, beside the one in use."""
     for kind in reversed(OWNED):
         ids = list(_duplicates(work, kind))
         if ids:

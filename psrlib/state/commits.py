@@ -68,8 +68,9 @@ def batches(documents: Iterable[tuple[T, Json]]) -> list[list[tuple[T, Json]]]:
 def commit_steps(work: Work) -> Plan[None]:
     """Publish the versions that pipelines lack.
 
-    One archive can hold several versions of many pipelines, where the hub makes a document whose metadata name a
-    pipeline that pipeline's next version. The reference does not say so; the first document ever sent is a probe.
+    One archive can hold several versions of many pipelines, where the hub makes a document whose metadata
+    name a pipeline that pipeline's next version. The reference does not say so; the first document ever sent
+    is a probe.
     """
     lost = 0
     while lost < ATTEMPTS:

@@ -37,7 +37,7 @@ def _create_connection(work: Work, connection: Connection) -> None:
 
 
 def _imports(work: Work, kind: str) -> list[Call]:
-    """Return the calls that create all missing pipelines (or fragments), one archive per owner who logs in."""
+    """Return the calls that create the missing pipelines (or fragments): an archive per acting owner."""
     calls: list[Call] = []
     for owner, entities in work.by_owner(kind).items():
         documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)

@@ -56,8 +56,9 @@ def check_organizations(document: SeedDocument, existing: Collection[str], allow
     if foreign and not allow_foreign:
         more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
         raise InputError(
-            f"the Control Hub holds organizations that the seed document does not name: {', '.join(foreign[:SHOWN])}"
-            f"{more}; take an empty one, or give --allow-foreign to leave them alone and go on"
+            "the Control Hub holds organizations that the seed document does not name: "
+            f"{', '.join(foreign[:SHOWN])}{more}; "
+            "take an empty one, or give --allow-foreign to leave them alone"
         )
 
 
@@ -76,7 +77,8 @@ def find_engine(hub: ControlHub, url: str) -> Json:
     if found is None:
         known = ", ".join(str(engine.get("httpUrl")) for engine in engines[:SHOWN]) or "none"
         raise InputError(
-            f"no engine of organization {hub.organization} has the authoring URL {url} (registered: {known}); "
+            f"no engine of organization {hub.organization} has the authoring URL {url} "
+            f"(registered: {known}); "
             "leave the authoring engine out, pipelines do not need one"
         )
     return found

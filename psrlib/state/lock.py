@@ -29,9 +29,9 @@ def populate_lock(url: str, folder: Path | None = None) -> Iterator[None]:
 
     Notes
     -----
-    The lock is an exclusive transaction on a small SQLite file: portable, and released by the operating system
-    when the process is killed. Populates from two machines are not excluded by it; there, each organization is
-    made by the one whose creation the hub accepts, and the other one stops.
+    The lock is an exclusive transaction on a small SQLite file: portable, and released by the operating
+    system when the process is killed. Populates from two machines are not excluded by it; there, each
+    organization is made by the one whose creation the hub accepts, and the other one stops.
     """
     name = hashlib.blake2b(url.rstrip("/").lower().encode(), digest_size=8).hexdigest()
     where = folder or Path(tempfile.gettempdir()) / f"psr-locks-{os.getuid() if hasattr(os, 'getuid') else 0}"
@@ -41,6 +41,6 @@ def populate_lock(url: str, folder: Path | None = None) -> Iterator[None]:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             raise ProcessError(
-                f"another psr populate is at work on {url} (lock {where / name}.lock); wait until it has ended"
+                f"another psr populate is at work on {url} (lock {where / name}.lock); wait for its end"
             ) from error
         yield

@@ -36,8 +36,8 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
 
     Notes
     -----
-    About a dozen calls per organization. An owner is the record's creator where that is the desired owner, and
-    is read from the ACL elsewhere.
+    About a dozen calls per organization. An owner is the record's creator where that is the desired owner,
+    and is read from the ACL elsewhere.
     """
     listed = {str(row["id"]): row for row in hub.security.organizations()}
     wanted = [organization for organization in document.organizations if organization.id in listed]

@@ -1,4 +1,4 @@
-"""What a Control Hub holds, in the records of the seed document, with what only a running hub knows beside them."""
+"""What a Control Hub holds, in the records of the seed document, and what only a running hub knows."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ KINDS = (
 class ObservedJob:
     """The current run of a job.
 
-    ``status`` and ``color`` are None before the first start; ``pipeline_statuses`` maps engine ids to the state
-    the engine reported (``RUNNING``); ``engine_ids`` are the engines the hub chose.
+    ``status`` and ``color`` are None before the first start; ``pipeline_statuses`` maps engine ids to the
+    state the engine reported (``RUNNING``); ``engine_ids`` are the engines the hub chose.
     """
 
     id: str
@@ -43,7 +43,7 @@ class ObservedJob:
 
 @dataclass(frozen=True)
 class ObservedEngine:
-    """An engine as the hub sees it; ``key`` is its seed key, or the hub id of an engine the seed does not name."""
+    """An engine as the hub sees it; ``key`` is its seed key, or its id when the seed does not name it."""
 
     id: str
     key: str
@@ -90,7 +90,7 @@ class ObservedOrganization:
 
 @dataclass
 class ObservedState:
-    """What a hub holds of a seed document's organizations, and the ids of the organizations it does not name."""
+    """What a hub holds of a seed document's organizations, and the ids of those it does not name."""
 
     organizations: dict[str, ObservedOrganization]
     foreign: list[str]

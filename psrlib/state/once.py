@@ -78,7 +78,7 @@ def create_named(
     if not missing:
         return found
     raise HubUnreachableError(
-        f"{len(missing)} of {len(wanted)} entities ({missing[0]}, ...) were not there after {ATTEMPTS} attempts"
+        f"{len(missing)} of {len(wanted)} entities ({missing[0]}, ...) not there after {ATTEMPTS} attempts"
         + (f"; last answer: {lost}" if lost else "; the hub accepts them and does not list them")
     )
 

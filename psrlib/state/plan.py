@@ -1,10 +1,11 @@
-"""What populating would do: the difference, and an estimate of calls, time and data from a few probing reads."""
+"""What populating would do: the difference, with an estimate of calls, time and data."""
 
 import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
+from typing import Any
 
 import orjson
 import pandas as pd
@@ -23,7 +24,7 @@ CALLS_PER_HUB = 4  # organizations, task selector and template, event texts
 
 @dataclass(frozen=True)
 class Plan:
-    """Estimate of a populate: ``calls`` per kind, seconds, bytes of pipeline definitions to upload and to store."""
+    """Estimate of a populate: ``calls`` per kind, seconds, bytes of definitions to send and to store."""
 
     difference: Difference
     calls: dict[str, int]
@@ -50,8 +51,9 @@ class Plan:
         if not self.difference:
             return "nothing to do: the Control Hub holds what the seed document says"
         return (
-            f"about {self.n_calls} calls, {self.duration_s:.0f} s at {self.answer_s * 1000:.0f} ms per answer; "
-            f"{self.upload_bytes / 1e6:.1f} MB to send, {self.stored_bytes / 1e6:.1f} MB of definitions to store"
+            f"about {self.n_calls} calls, {self.duration_s:.0f} s at {self.answer_s * 1000:.0f} ms "
+            f"per answer; {self.upload_bytes / 1e6:.1f} MB to send, "
+            f"{self.stored_bytes / 1e6:.1f} MB of definitions to store"
         )
 
 
@@ -125,7 +127,7 @@ def _volume(
     sent = stored = n_sampled = 0
     for organization, pipeline in islice(lacking, 0, None, step):
         config, rules = seed.pipeline_definition(document, organization, pipeline, 1)
-        export = {"pipelineConfig": config, "pipelineRules": rules}
+        export: dict[str, Any] = {"pipelineConfig": config, "pipelineRules": rules}
         if definition_size == "production":
             library = seed.library_definitions(document, organization, pipeline)
             export["libraryDefinitions"] = orjson.Fragment(library)

@@ -36,8 +36,8 @@ ROUNDS = 4  # observations of one organization after lost answers, before what i
 class PopulateReport:
     """What a populate did.
 
-    ``created`` and ``changed`` count entities per kind, ``calls`` HTTP requests per kind; ``difference`` is what
-    is left: entities that the seed document does not name, which populate never removes.
+    ``created`` and ``changed`` count entities per kind, ``calls`` HTTP requests per kind; ``difference`` is
+    what is left: entities that the seed document does not name, which populate never removes.
     """
 
     created: dict[str, int]
@@ -191,8 +191,8 @@ def _unlock(hub: ControlHub, desired: Organization, round: int) -> Plan[None]:
     """Let an organization's administrator log in, once."""
     if round > 1:
         raise AuthenticationError(
-            f"{desired.users[0].id} cannot log in, though its password was reset; if the organizations' users have "
-            "another password than their user id, give it with --organization-password"
+            f"{desired.users[0].id} cannot log in, though its password was reset; "
+            "if the organizations' users have another password than their user id, give it with --organization-password"
         )
     yield [partial(open_administrator, hub, desired)]
 

@@ -57,7 +57,7 @@ class Reader:
         }
 
     def owner_is_clear(self, kind: str, row: Json) -> bool:
-        """Whether an entity's creator is its desired owner, so that its ACL need not be read; notes the owner."""
+        """Whether an entity's creator is its desired owner; then notes him, and its ACL need not be read."""
         made_by = creator(row)
         wanted = self._desired_owners.get((kind, hub_name(row)))
         clear = wanted is None or (bool(made_by) and self._user_key(made_by) == wanted)
@@ -280,7 +280,7 @@ def read_run(job: Json, status: Json | None) -> ObservedJob:
 
 
 def n_commits(row: Json) -> int:
-    """Return how many versions of a pipeline are published, from its latest version ``3`` or draft ``4-DRAFT``.
+    """Return how many versions are published, from the latest version ``3`` or draft ``4-DRAFT``.
 
     Examples
     --------

@@ -41,7 +41,7 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
 
 
 def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float = 120.0) -> float:
-    """Wait until every job that should be ACTIVE is, with all its pipelines RUNNING; return the seconds it took.
+    """Wait until every job that should be ACTIVE is, its pipelines RUNNING; return the seconds it took.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _wanted_rows(hub: ControlHub, organization: Organization) -> list[Json]:
     rows = {hub_name(row): row for row in hub.for_organization(organization.id).jobrunner.jobs()}
     if missing := sorted(wanted - set(rows)):
         raise InconsistentStateError(
-            f'{organization.id} lacks {len(missing)} of {len(wanted)} jobs to start, "{missing[0]}" for instance; '
+            f'{organization.id} lacks {len(missing)} of {len(wanted)} jobs to start, "{missing[0]}" for one; '
             "populate the Control Hub first"
         )
     return [rows[name] for name in sorted(wanted)]

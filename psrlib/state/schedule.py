@@ -1,13 +1,14 @@
 """Run many step-by-step plans at once on a bounded number of threads.
 
 A plan is a generator: it yields lists of calls that may run at the same time, receives the list of their
-results, and returns its own result. Plans of different organizations run side by side; an organization that has begun
-goes first, so few are open at any moment.
+results, and returns its own result. Plans of different organizations run side by side; an organization that
+has begun goes first, so few are open at any moment.
 """
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -43,7 +44,8 @@ def run_plans(
     ------
     BaseException
         The first error of a plan that its generator did not handle. It is thrown into the generator at the
-        ``yield`` whose call failed, after the other calls of that list have ended. No further plan begins then.
+        ``yield`` whose call failed, after the other calls of that list have ended. No further plan begins
+        then.
     """
     waiting = enumerate(plans)
     done: SimpleQueue[tuple[_Open[T], int, Future[Any]]] = SimpleQueue()
@@ -62,7 +64,7 @@ def run_plans(
             in_flight += len(calls)
             for position, call in enumerate(calls):
                 future = pool.submit(call)
-                future.add_done_callback(lambda f, o=open_plan, p=position: done.put((o, p, f)))  # type: ignore[misc]
+                future.add_done_callback(partial(_report, done, open_plan, position))
 
         def advance(open_plan: _Open[T], first: bool) -> None:
             """Let a plan go on until it has calls under way or ends."""
@@ -117,6 +119,10 @@ def run_plans(
     if failure is not None:
         raise failure
     return [results[index] for index in sorted(results)]
+
+
+def _report(done: SimpleQueue[Any], open_plan: _Open[Any], position: int, future: Future[Any]) -> None:
+    done.put((open_plan, position, future))
 
 
 def run_each(calls: Iterable[Callable[[], T]], workers: int) -> list[T]:

@@ -29,8 +29,8 @@ STOPPED = (None, "INACTIVE", "INACTIVE_ERROR", "ACTIVATION_ERROR")  # end states
 class TeardownReport:
     """Entities removed per kind, organizations deactivated, and what others made in the remaining ones.
 
-    Control Hub 3.x has no call that deletes an organization (control-hub-rest, 2.1): it is deactivated, with its
-    first administrator in it.
+    Control Hub 3.x has no call that deletes an organization (control-hub-rest, 2.1): it is deactivated, with
+    its first administrator in it.
     """
 
     removed: dict[str, int]

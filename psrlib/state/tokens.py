@@ -22,8 +22,8 @@ COMPONENT_TYPES = {"COLLECTOR": "dc", "TRANSFORMER": "transformer"}  # control-h
 def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> list[engines.EngineIdentity]:
     """Return the identity of every engine, asking the hub for the tokens that the run directory lacks.
 
-    One call per organization and engine type; tokens are saved (mode 0600) before this returns. Identities saved
-    by an earlier call are used again as long as the hub still knows their registrations.
+    One call per organization and engine type; tokens are saved (mode 0600) before this returns. Identities
+    saved by an earlier call are used again as long as the hub still knows their registrations.
     """
     saved = {(i.organization, i.key): i for i in _saved(run_dir)}
     random_seed = document.provenance.random_seed

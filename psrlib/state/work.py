@@ -39,7 +39,7 @@ class Owned(Protocol):
 
 @dataclass
 class Knowledge:
-    """What populating learns about a hub, once for all organizations; probed because the reference is unsure."""
+    """What populating learns about a hub, once for all organizations, where the reference is unsure."""
 
     definition_size: DefinitionSize = "small"
     authoring_engine: Json | None = None
@@ -164,7 +164,7 @@ class Work:
         find: Callable[[], list[Json]],
         actor: str | None = None,
     ) -> None:
-        """Create entities exactly once, as ``actor`` (user key) where the hub lets him, else as administrator."""
+        """Create entities exactly once, as user ``actor`` (a key) if the hub allows, else as administrator."""
 
         def attempt(remaining: Sequence[Any]) -> list[Json]:
             nonlocal actor
