@@ -75,6 +75,11 @@ class VerificationReport:
         """One row per check: group, name, ok, checked, failed, question, answer."""
         return checks_frame(self.results)
 
+    def observed_frame(self) -> pd.DataFrame:
+        """Return one row per organization: organization, archetype, observed entities per metric."""
+        keys = ["organization", "archetype"]
+        return self.counts.pivot(index=keys, columns="metric", values="observed").reset_index()
+
     @property
     def n_calls(self) -> int:
         """HTTP requests that the verification took."""

@@ -11,9 +11,7 @@ from psrlib.verify.check import Check, judge
 from psrlib.verify.counts import METRICS
 
 REFERENCE = 4_000  # organizations drawn from the model to compare with
-SIGNIFICANCE = (
-    0.001  # how often a hub as it should be fails either check, distances or classifier
-)
+SIGNIFICANCE = 0.001  # how often a hub as it should be fails either check, distances or classifier
 BOOTSTRAP, BOOTSTRAP_FEWEST = 3_999, 999  # samples drawn to find the bands
 DRAWS = 1_000_000  # organizations drawn for them at most, but for the fewest samples
 METRIC_QUANTILE = 0.99

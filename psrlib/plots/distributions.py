@@ -1,0 +1,120 @@
+"""What organizations look like beside the noise model."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from psrlib.plots.style import BLUE, GREY, PALE, RED, SERIES, new_axes, no_data, style
+
+
+@style()
+def ecdf(
+    frame: pd.DataFrame,
+    metric: str,
+    by: str = "archetype",
+    reference: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the share of organizations with at most so many entities, a curve per archetype.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per organization, a column per metric (entities) and the column ``by``.
+    reference : DataFrame or None
+        The same for organizations drawn from the noise model: a dashed curve with its 95 % band for as many
+        organizations as ``frame`` holds (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
+    """
+    ax = ax or new_axes(5.2, 3.8)
+    groups = [str(g) for g, part in frame.groupby(by, sort=False) if len(part)]
+    for i, group in enumerate(groups):
+        color = SERIES[i % len(SERIES)]
+        values = np.sort(frame.loc[frame[by] == group, metric].to_numpy(dtype=float))
+        if reference is not None:
+            model = np.sort(reference.loc[reference[by] == group, metric].to_numpy(dtype=float))
+            x, share = _steps(model)
+            half = np.sqrt(np.log(2 / 0.05) / (2 * len(values)))
+            ax.fill_between(
+                x,
+                np.clip(share - half, 0, 1),
+                np.clip(share + half, 0, 1),
+                step="post",
+                color=color,
+                alpha=0.1,
+                lw=0,
+            )
+            ax.step(x, share, where="post", color=color, lw=1, linestyle="--")
+        x, share = _steps(values)
+        ax.step(x, share, where="post", color=color, lw=1.8, label=f"{group} ({len(values)})")
+    if reference is not None:
+        ax.plot([], [], color=GREY, lw=1, linestyle="--", label="model, 95 % band")
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel(f"{metric.replace('_', ' ')} in an organization")
+    ax.set_ylabel("share of organizations")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    ax.grid()
+    ax.legend(loc="lower right")
+    ax.set_title(metric.replace("_", " ").capitalize())
+    return ax
+
+
+def ecdf_panels(
+    frame: pd.DataFrame, metrics: Sequence[str], by: str = "archetype", reference: pd.DataFrame | None = None
+) -> Figure:
+    """Return a figure with one `ecdf` beside the other; the caller closes it."""
+    with style():
+        figure, axes = plt.subplots(
+            1,
+            len(metrics),
+            figsize=(3.6 * len(metrics), 3.6),
+            layout="constrained",
+            sharey=True,
+            squeeze=False,
+        )
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        ecdf(frame, metric, by, reference, ax)
+        ax.label_outer()
+    for ax in axes[0][:-1]:
+        ax.get_legend().remove()
+    return figure
+
+
+def _steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of an empirical distribution function, starting at share 0."""
+    if not len(values):
+        return np.array([0.0]), np.array([0.0])
+    x = np.concatenate([values[:1], values])
+    return x, np.arange(len(values) + 1) / len(values)
+
+
+@style()
+def distances(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Plot how far each metric is from the noise model, with the band that chance stays within.
+
+    Parameters
+    ----------
+    table : DataFrame
+        metric, distance, band (Kolmogorov-Smirnov, 0 to 1), ok; as ``VerificationReport.distances``.
+    """
+    ax = ax or new_axes(6, 3.6)
+    ax.set_title("Distance to the noise model")
+    if table.empty:
+        return no_data(ax, "not compared", GREY)
+    rows = table.iloc[::-1]
+    y = np.arange(len(rows))
+    ax.barh(y, rows["band"], height=0.62, color=PALE, label="chance, 99.9 %")
+    inside = rows["ok"].to_numpy(dtype=bool)
+    for mask, color, marker, label in ((inside, BLUE, "o", "observed"), (~inside, RED, "X", "beyond chance")):
+        if mask.any():
+            ax.scatter(rows["distance"][mask], y[mask], 42, color=color, marker=marker, label=label, zorder=3)
+    ax.set_yticks(y, [metric.replace("_", " ") for metric in rows["metric"]])
+    ax.set_xlim(0, min(1.0, 1.35 * float(rows[["distance", "band"]].to_numpy().max())))
+    ax.set_xlabel("largest difference of cumulative shares (0 to 1)")
+    ax.grid(axis="x")
+    ax.legend(loc="lower right")
+    return ax

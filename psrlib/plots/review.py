@@ -1,0 +1,38 @@
+"""The plots of a verification, together."""
+
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from psrlib.plots.distributions import distances, ecdf_panels
+from psrlib.plots.entities import agreement, desired_and_observed, differences, organization_sizes
+from psrlib.plots.running import job_status, jobs_per_engine
+from psrlib.verify import VerificationReport
+
+SHOWN = ("users", "pipelines", "jobs")
+
+
+def review(report: VerificationReport) -> dict[str, Figure]:
+    """Return the review's plots by caption, in order; the caller closes the figures."""
+    reference = None if report.model_counts.empty else report.model_counts
+    drawings: dict[str, Callable[[], Axes | Figure]] = {
+        "Entities meant and found, by kind": lambda: desired_and_observed(report.counts),
+        "Deviations by kind": lambda: differences(report.difference.frame()),
+        "Every organization and kind, observed over desired": lambda: agreement(report.counts),
+        "Status of every job, by organization": lambda: job_status(report.jobs),
+        "Pipelines on engines without specific labels": lambda: jobs_per_engine(report.engines),
+        "What each organization holds": lambda: organization_sizes(report.counts),
+        "Organizations beside the noise model, by archetype": lambda: ecdf_panels(
+            report.observed_frame(), SHOWN, reference=reference
+        ),
+    }
+    if reference is not None:
+        drawings["Distance to the noise model, by metric"] = lambda: distances(report.distances)
+    figures: dict[str, Figure] = {}
+    for caption, draw in drawings.items():
+        drawn = draw()
+        figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+        assert figure is not None
+        figures[caption] = figure
+    return figures

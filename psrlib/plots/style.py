@@ -1,0 +1,77 @@
+"""How the plots look: light background, colors that stay apart in grey and for the color-blind.
+
+Colors after Okabe and Ito (2008).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#C2410C"
+SKY, PURPLE, INK, GREY, PALE = "#56B4E9", "#8A5A9E", "#1D2430", "#8A94A6", "#E4E7EC"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MANY = 40  # organizations above which axes show ranks instead of names
+STYLE: Any = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "grid.color": PALE,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the kit's style, in a ``with`` block or as a decorator, whatever the style outside."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def new_axes(width: float = 7.0, height: float = 4.0) -> Axes:
+    """Return axes on a figure of their own (inches) in the kit's style; the caller closes the figure."""
+    with style():
+        figure = plt.figure(figsize=(width, height), layout="constrained")
+        return figure.add_subplot()
+
+
+def label_organizations(ax: Axes, names: list[str]) -> None:
+    """Name the organizations on the x axis, or count them when they are many."""
+    ax.set_xlim(-0.6, len(names) - 0.4)
+    if len(names) <= MANY:
+        ax.set_xticks(
+            range(len(names)),
+            names,
+            rotation=0 if len(names) <= 5 else 60,
+            ha="center" if len(names) <= 5 else "right",
+            rotation_mode="anchor",
+        )
+        ax.set_xlabel("organization")
+    else:
+        ax.set_xlabel(f"organization ({len(names)})")
+
+
+def no_data(ax: Axes, text: str, color: str) -> Axes:
+    """Say in the middle of the axes why there is nothing to plot."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=16, color=color)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[["left", "bottom"]].set_visible(False)
+    return ax
