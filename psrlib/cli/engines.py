@@ -1,0 +1,155 @@
+"""``psr engines``: the mock engines of a seed document, or the configuration of real ones."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from psrlib.cli.state import EMBEDDED, hub_options, open_document, open_hub
+from psrlib.errors import InputError
+
+if TYPE_CHECKING:
+    from psrlib.engines import EngineIdentity, FleetProcess
+    from psrlib.seed import SeedDocument
+
+SEED = click.argument(
+    "seed", metavar="SEED.json", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+BEHAVIOUR = click.option(
+    "--behaviour",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Table of transitions (JSON); default: everything is healthy.",
+)
+
+
+@click.group()
+def engines() -> None:
+    """Run the mock engines of a seed document, or configure real ones."""
+
+
+@engines.command()
+@hub_options
+@BEHAVIOUR
+@click.option("--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one.")
+def start(
+    seed: Path, settings: tuple[str, ...], behaviour: Path | None, status_port: int, **where: Any
+) -> None:
+    """Start the engines of SEED.json; tokens that are lacking are asked for at the hub."""
+    _start(seed, settings, behaviour, status_port, where)
+
+
+@engines.command()
+@hub_options
+@BEHAVIOUR
+@click.option("--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one.")
+def restart(
+    seed: Path, settings: tuple[str, ...], behaviour: Path | None, status_port: int, **where: Any
+) -> None:
+    """Stop the engines of SEED.json and start the same ones again; they go on with what they were running."""
+    from psrlib.engines import stop_fleet
+
+    stop_fleet(_run_dir(seed))
+    _start(seed, settings, behaviour, status_port, where)
+
+
+@engines.command()
+@SEED
+def stop(seed: Path) -> None:
+    """Stop the engines of SEED.json; they stay registered."""
+    from psrlib.engines import stop_fleet
+
+    click.echo("engines stopped" if stop_fleet(_run_dir(seed)) else "no engines were running")
+
+
+@engines.command()
+@SEED
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def status(seed: Path, as_json: bool) -> None:
+    """Tell what the engines of SEED.json are doing."""
+    import json
+
+    from psrlib.engines import fleet_status
+
+    found = fleet_status(_run_dir(seed))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    words = ("engines", "registered", "polling", "refused", "pipelines_running", "webhooks_received")
+    click.echo("running" if found["running"] else "not running")
+    click.echo(", ".join(f"{found[word]} {word.replace('_', ' ')}" for word in words))
+    for error, number in found["errors"].items():
+        click.echo(f"error {error}: {number}")
+    for refusal in found["refusals"]:
+        click.echo(f"refused {refusal}")
+
+
+@engines.command()
+@hub_options
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
+@click.option(
+    "--sch-authoring-sdc", "authoring_url", metavar="URL", help="Engine named as author; default: the first."
+)
+def configure(
+    seed: Path, settings: tuple[str, ...], output: Path, authoring_url: str | None, **where: Any
+) -> None:
+    """Write the configuration of real engines in place of the mock ones: a folder per organization."""
+    from psrlib.engines.configure import configure_engines
+
+    document = open_document(seed, settings)
+    identities, sch_url = _identities(seed, document, where)
+    folders = configure_engines(identities, sch_url, output, authoring_url=authoring_url)
+    click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
+
+
+def _start(
+    seed: Path,
+    settings: tuple[str, ...],
+    behaviour: Path | None,
+    status_port: int,
+    where: dict[str, Any],
+) -> "FleetProcess":
+    from psrlib.engines import fleet_status, start_fleet
+
+    document = open_document(seed, settings)
+    _, sch_url = _identities(seed, document, where)
+    fleet = start_fleet(
+        _run_dir(seed),
+        sch_url,
+        document.variables.get("webhook_url"),
+        behaviour=behaviour,
+        status_port=status_port,
+    )
+    found = fleet_status(_run_dir(seed))
+    click.echo(
+        f"{found['polling']} of {found['engines']} engines poll {sch_url} (pid {fleet.pid}, "
+        f"status {fleet.status_url}/status, {fleet.status_url}/metrics)"
+    )
+    return fleet
+
+
+def _identities(
+    seed: Path, document: "SeedDocument", where: dict[str, Any]
+) -> tuple[list["EngineIdentity"], str]:
+    """Return the identity of every engine of the document, and the address of the hub."""
+    from psrlib.engines import load_identities
+    from psrlib.hub.process import start_hub
+    from psrlib.state import check_address, setup_engines
+
+    wanted = {(o.id, engine.key) for o in document.organizations for engine in o.engines}
+    try:
+        identities = load_identities(_run_dir(seed))
+    except InputError:
+        identities = []
+    if {(i.organization, i.key) for i in identities} != wanted:
+        hub = open_hub(seed, **where)
+        return list(setup_engines(document, hub, _run_dir(seed))), hub.url
+    if where["sch_url"] == EMBEDDED:
+        return identities, start_hub(_run_dir(seed)).url
+    check_address(where["sch_url"], where["yes"])
+    return identities, where["sch_url"]
+
+
+def _run_dir(seed: Path) -> Path:
+    return seed.resolve().parent
