@@ -7,53 +7,84 @@ import click
 
 
 @click.command()
-@click.argument("seed_json", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--sch-url", required=True, help="Address of the Control Hub.")
-@click.option("--sch-username", default="admin@admin", show_default=True, help="A system administrator.")
+@click.argument("seed", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--sch-url", default="embedded", show_default=True, help="URL, or embedded.")
+@click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator.")
 @click.option(
     "--sch-password",
     envvar="PSR_SCH_PASSWORD",
-    prompt=True,
-    hide_input=True,
-    help="Better: PSR_SCH_PASSWORD.",
+    help="Password; better in the environment variable PSR_SCH_PASSWORD, else asked for.",
 )
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Variable as used when populating."
-)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Variable as when populating.")
 @click.option(
     "--model",
     "model_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also compare with this noise model.",
+    help="Noise model to compare with; the one that SEED was drawn from when it is in data/models.",
 )
 @click.option(
     "--report",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for report.html, report.json, junit.xml.",
+    help="Folder for report.html, report.json and junit.xml.",
 )
+@click.option("--against", type=click.Path(path_type=Path), help="Earlier report: tell what changed since.")
+@click.option("--wait", "timeout_s", default=60.0, show_default=True, help="Seconds to wait for jobs to run.")
 def verify(
-    seed_json: Path,
+    seed: Path,
     sch_url: str,
     sch_username: str,
-    sch_password: str,
+    sch_password: str | None,
     settings: tuple[str, ...],
     model_path: Path | None,
     directory: Path | None,
+    against: Path | None,
+    timeout_s: float,
 ) -> None:
-    """Verify a Control Hub against SEED_JSON; exit status 0 when consistent, 1 when not, 2 for wrong use."""
-    from psrlib import plots
-    from psrlib.client import ControlHub
+    """Verify a Control Hub against SEED; exit status 0 when consistent, 1 when not, 2 for wrong use.
+
+    The embedded hub of SEED's folder and its engines are brought up when they are down, and stopped afterwards.
+    """
     from psrlib.model import NoiseModel
     from psrlib.seed import load_seed, resolve_variables
-    from psrlib.verify import verify as verify_hub
+    from psrlib.verify import compare_reports, find_model, load_report, review_run
 
-    overrides = dict(setting.partition("=")[::2] for setting in settings)
-    document = resolve_variables(load_seed(seed_json), overrides)
-    model = NoiseModel.load(model_path) if model_path else None
-    with ControlHub(sch_url, sch_username, sch_password) as hub:
-        report = verify_hub(document, hub, model)
+    earlier = load_report(against) if against else None
+    document = resolve_variables(load_seed(seed), parse_settings(settings))
+    model = NoiseModel.load(model_path) if model_path else find_model(document)
+    if sch_url != "embedded" and not sch_password:
+        sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
+    report = review_run(
+        document,
+        seed.resolve().parent,
+        sch_url,
+        sch_username,
+        sch_password=sch_password,
+        model=model,
+        timeout_s=timeout_s,
+    )
+    comparison = compare_reports(earlier, report) if earlier else None
     if directory:
+        from psrlib import plots
+
         click.echo(f"report: {report.save(directory, plots.review(report))}")
+    if comparison is not None:
+        click.echo(comparison.changes.to_string(index=False) if comparison else "", nl=bool(comparison))
+        click.echo(comparison.verdict)
+    click.echo(f"{report.n_calls} requests in {report.duration_s:.1f} s")
     click.echo(report.verdict)
     sys.exit(0 if report.consistent else 1)
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    """Return ``NAME=VALUE`` texts as a dictionary; a usage error for a text without ``=``.
+
+    Examples
+    --------
+    >>> parse_settings(("engine_host=10.0.0.7",))
+    {'engine_host': '10.0.0.7'}
+    """
+    for setting in settings:
+        if "=" not in setting:
+            raise click.UsageError(f'--set "{setting}": expected NAME=VALUE, such as engine_host=10.0.0.7')
+    return dict(setting.partition("=")[::2] for setting in settings)

@@ -35,6 +35,7 @@ def open_run(
     sch_url: str = EMBEDDED,
     sch_username: str = "admin@admin",
     *,
+    sch_password: str | None = None,
     engines: bool = True,
 ) -> Iterator[ControlHub]:
     """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
@@ -46,7 +47,9 @@ def open_run(
     document : SeedDocument
         Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to.
     sch_url : str
-        URL, or ``embedded``. The password is that of the environment variable PSR_SCH_PASSWORD.
+        URL, or ``embedded``.
+    sch_password : str or None
+        None means the environment variable PSR_SCH_PASSWORD.
     engines : bool
         Also start the engines of an embedded run.
 
@@ -56,7 +59,7 @@ def open_run(
         If the folder holds no embedded hub, or no password is set for another one.
     """
     folder = Path(run_dir)
-    password = os.environ.get(PASSWORD_VARIABLE)
+    password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     with ExitStack() as stack:
         if sch_url == EMBEDDED:
             if not (folder / "hub.db").exists():
@@ -81,11 +84,12 @@ def review_run(
     sch_url: str = EMBEDDED,
     sch_username: str = "admin@admin",
     *,
+    sch_password: str | None = None,
     model: NoiseModel | None = None,
     timeout_s: float = 60.0,
 ) -> VerificationReport:
     """Verify a run, waiting up to ``timeout_s`` seconds for its jobs to run; see `open_run` and `verify`."""
-    with open_run(run_dir, document, sch_url, sch_username) as hub:
+    with open_run(run_dir, document, sch_url, sch_username, sch_password=sch_password) as hub:
         settle(document, hub, timeout_s)
         return verify(document, hub, model)
 
