@@ -1,0 +1,121 @@
+"""One archetype: a weighted kind of organization, and how its metrics are drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from psrlib.model.dependence import (
+    WORDS_PER_METRIC,
+    Conditional,
+    Gaussian,
+    Independent,
+    Window,
+    gaussian_ranks,
+)
+from psrlib.model.marginal import Marginal
+from psrlib.model.metrics import AT_LEAST, CONFIG, INACTIVE, LIMIT_OF, NEEDED_BY, NEEDS, NOT_SET
+from psrlib.model.table import SCALE, IntArray, QuantileTable, WordArray
+from psrlib.model.unit import Unit
+
+UNBOUNDED = 1 << 40  # more than any count
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of an archetype: its marginal, and the unit the marginal is in."""
+
+    marginal: Marginal
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class Archetype:
+    """A kind of organization with everything that drawing needs.
+
+    Attributes
+    ----------
+    metrics : dict of str to Metric
+        Counts and configuration, in the order of drawing.
+    gaussian : Gaussian or None
+        Correlated normal scores of some of the metrics.
+    forests : dict of str to Conditional
+        Metrics that follow a forest; the others are independent.
+    """
+
+    name: str
+    weight: float
+    metrics: dict[str, Metric]
+    gaussian: Gaussian | None
+    forests: dict[str, Conditional]
+    details: dict[str, QuantileTable]
+
+    def draw(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:
+        """Draw the metrics of some organizations.
+
+        Parameters
+        ----------
+        words : array of uint64, shape (n_organizations, n_words)
+        place : dict of str to int
+            Column of the first word of each metric.
+
+        Returns
+        -------
+        dict of str to array of int64, shape (n_organizations,)
+            Counts, and configuration where it is set.
+        """
+        known: dict[str, IntArray] = {}
+        scores = self._scores(words, place)
+        for name, metric in self.metrics.items():
+            own = words[:, place[name] : place[name] + WORDS_PER_METRIC]
+            low, high = bounds(name, known, len(words))
+            window = self._window(metric, known, low, high)
+            if name in scores:
+                ranks = gaussian_ranks(scores[name], window)
+            elif name in self.forests:
+                ranks = self.forests[name].ranks(known, own, window)
+            else:
+                ranks = Independent().ranks(own, window)
+            drawn = metric.marginal.value(ranks)
+            values = np.clip(metric.unit.count(drawn, known), low, high)
+            known[name] = values
+            if metric.unit.base:
+                known[metric.unit.feature(name)] = drawn
+            if name == INACTIVE:
+                known["jobs"] = known["active_jobs"] + values
+        return known
+
+    def _scores(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:
+        if self.gaussian is None:
+            return {}
+        columns = [place[name] + 1 for name in self.gaussian.metrics]
+        return self.gaussian.scores(words[:, columns])
+
+    def _window(self, metric: Metric, known: dict[str, IntArray], low: IntArray, high: IntArray) -> Window:
+        """Return the ranks whose values keep the rules; one rank at the nearest end where there are none."""
+        unit_low, unit_high = metric.unit.window(low, high, known)
+        first = np.minimum(metric.marginal.first_rank(unit_low), np.uint64(SCALE - 1))
+        end = metric.marginal.first_rank(unit_high + 1)
+        return Window(first, np.maximum(end, first + np.uint64(1)))
+
+
+def bounds(name: str, known: dict[str, IntArray], n: int) -> tuple[IntArray, IntArray]:
+    """Return the smallest and largest value each organization may have for a metric, shape (n,) each.
+
+    The rules of design.md, section 4: active jobs are at most the jobs, jobs need a pipeline, tasks and
+    subscriptions need a job, counts respect the limits drawn before.
+    """
+    floor = NOT_SET if name in CONFIG else AT_LEAST.get(name, 0)
+    low = np.full(n, floor, dtype=np.int64)
+    high = np.full(n, UNBOUNDED, dtype=np.int64)
+    limit = known.get(LIMIT_OF.get(name, ""))
+    if limit is not None:
+        high = np.where(limit == NOT_SET, high, limit)
+    if name == "active_jobs" and "jobs" in known:
+        high = np.minimum(high, known["jobs"])
+    needed = known.get(NEEDS.get(name, ""))
+    if needed is not None:
+        high = np.where(needed == 0, 0, high)
+    user = known.get(NEEDED_BY.get(name, ""))
+    if user is not None:
+        low = np.where(user > 0, np.maximum(low, 1), low)
+    return low, np.maximum(high, low)
