@@ -5,6 +5,8 @@ import logging
 
 from sqlalchemy import Connection
 
+from psrlib.hub.runner.watch import watch
+from psrlib.hub.runner.work import Work
 from psrlib.hub.runtime import Hub
 
 logger = logging.getLogger(__name__)
@@ -40,3 +42,4 @@ class Background:
     def tick(self, connection: Connection) -> None:
         """Do everything that is due."""
         self.hub.fleet.flush(connection)
+        watch(Work(self.hub, connection, self.hub.now()))

@@ -69,6 +69,7 @@ class Call:
         self.headers = headers
         self.ip = ip
         self.query: dict[str, Any] = {}
+        self.raw_query: dict[str, str] = {}
         self.body: Any = None
         self.caller: Principal | None = None
         self.token = ""

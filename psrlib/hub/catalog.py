@@ -5,6 +5,19 @@ from importlib import import_module
 from psrlib.hub.routing import App, Route
 
 MODULES = (
+    "messaging",
+    "timeseries",
+    "pipelinestore",
+    "pipelinestore_archives",
+    "jobrunner_jobs",
+    "jobrunner_status",
+    "jobrunner_control",
+    "jobrunner_engines",
+    "scheduler",
+    "notification",
+    "topology",
+    "connection",
+    "acls",
     "server",
     "security_sessions",
     "security_organizations",

@@ -23,6 +23,8 @@ class Fleet:
     started_on: int
     last_poll: dict[str, int] = field(default_factory=dict)
     unwritten: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)  # engines past their heartbeat interval at the last tick
+    last_statuses: dict[str, int] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)  # engines with queued events
     figures: dict[str, Figures] = field(default_factory=dict)
     new_figures: list[tuple[str, str, Figures]] = field(default_factory=list)

@@ -117,6 +117,7 @@ class HubApplication:
         check(route, call.caller, path, raw_query)
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
+        call.raw_query = raw_query
         call.query = decode_query(route, raw_query)
         call.body = await decode_body(call, headers, await read_body(receive, headers, route))
         if call.query.get("organization") is None and "org" not in path and call.caller is not None:

@@ -1,0 +1,71 @@
+"""Access control lists: written with every object, read where permissions are enforced."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+
+from psrlib.hub import configuration
+from psrlib.hub.call import Call, dump, load
+from psrlib.hub.issues import forbidden
+from psrlib.hub.schema import design
+
+
+def new_acl(call: Call, resource_id: str, resource_type: str, organization: str) -> dict[str, Any]:
+    """Return the row of a new object's ACL: the creator owns it and holds every action."""
+    owner = call.principal.id
+    permission = {
+        "resourceId": resource_id,
+        "subjectId": owner,
+        "subjectType": "USER",
+        "actions": ["READ", "WRITE", "EXECUTE"],
+        "lastModifiedBy": owner,
+        "lastModifiedOn": call.now,
+    }
+    return {
+        "resource_id": resource_id,
+        "organization": organization,
+        "resource_type": resource_type,
+        "resource_owner": owner,
+        "resource_created_time": call.now,
+        "permissions": dump([permission]),
+        "last_modified_by": owner,
+        "last_modified_on": call.now,
+    }
+
+
+def insert_acls(call: Call, resource_type: str, ids: Iterable[str], organization: str) -> None:
+    """Write the ACLs of new objects."""
+    rows = [new_acl(call, resource_id, resource_type, organization) for resource_id in ids]
+    if rows:
+        call.db.execute(design.acls.insert(), rows)
+
+
+def drop_acls(call: Call, ids: list[str]) -> None:
+    """Delete the ACLs of deleted objects."""
+    call.db.execute(design.acls.delete().where(design.acls.c.resource_id.in_(ids)))
+
+
+def check_permission(call: Call, resource_id: str, action: str) -> None:
+    """Refuse the caller an action on an object where the organization enforces permissions.
+
+    Organization administrators are exempt (control-hub-rest.md, section 8).
+
+    Raises
+    ------
+    IssueError
+        403 naming the action and the object.
+    """
+    principal = call.principal
+    if principal.is_org_admin:
+        return
+    if not configuration.is_on(call.db, principal.organization, configuration.PERMISSIONS):
+        return
+    row = call.db.execute(select(design.acls).where(design.acls.c.resource_id == resource_id)).first()
+    if row is None or row.resource_owner == principal.id:
+        return
+    subjects = {principal.id, *principal.groups}
+    for permission in load(row.permissions):
+        if permission.get("subjectId") in subjects and action in permission.get("actions", ()):
+            return
+    raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")

@@ -1,0 +1,528 @@
+"""Jobrunner app: jobs and job templates."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from sqlalchemy import ColumnElement, Row, Select, func, select
+
+from psrlib.hub import configuration
+from psrlib.hub import labels as label_tree
+from psrlib.hub.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.apps.jobrunner_status import empty_status_filter, run_json_of
+from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump, load
+from psrlib.hub.issues import bad_request
+from psrlib.hub.pipelines import parse_document, published_commit
+from psrlib.hub.routing import USER, App, Query, roles
+from psrlib.hub.schema.design import commits, pipelines
+from psrlib.hub.schema.execution import instances, jobs, metrics, offsets, run_events, runs
+
+app = App("jobrunner", "Jobs, job templates, runs, engines")
+OPERATOR = roles("jobrunner:operator")
+Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+EXECUTORS = ("COLLECTOR", "TRANSFORMER", "EDGE")
+MAX_NAME = 255
+FINDING = (
+    *LISTING,
+    Query("system", "boolean", False),
+    Query("removed", "boolean", False),
+    Query("jobStatus"),
+    Query("jobLabel"),
+    Query("jobTag"),
+    Query("edge", "boolean"),
+    Query("executorType"),
+    Query("archived", "boolean"),
+    Query("jobTemplate", "boolean"),
+    Query("templateJobId"),
+)
+
+
+class NewJobJson(Struct):
+    """A job to be created (control-hub-rest.md, 5.3)."""
+
+    name: str
+    pipelineId: str
+    pipelineCommitId: str
+    description: str | None = None
+    pipelineName: str | None = None
+    pipelineCommitLabel: str | None = None
+    rulesId: str | None = None
+    labels: list[str] | None = None
+    numInstances: Int | None = 1
+    statsRefreshInterval: Millis | None = 60_000
+    migrateOffsets: bool | None = True
+    edge: bool | None = False
+    runtimeParameters: str | None = None
+    forceStopTimeout: Millis | None = 120_000
+    executorType: str | None = None
+    jobTemplate: bool | None = False
+    rawJobTags: list[str] | None = None
+    timeSeries: bool | None = False
+    needsManualAck: bool | None = True
+    maxRetriesForFailedJob: Int | None = -1
+    globalMaxRetries: Int | None = -1
+    staticParameters: list[str] | None = None
+    provenanceMetaData: str | None = None
+    deleteAfterCompletion: bool | None = False
+    draftRun: bool | None = False
+
+
+class JobTagJson(Struct):
+    """A job tag."""
+
+    id: str | None = None
+    tag: str | None = None
+    parentId: str | None = None
+    organization: str | None = None
+
+
+class JobJson(NewJobJson):
+    """A job as the hub returns it and takes it for an update."""
+
+    id: str | None = None
+    organization: str | None = None
+    creator: str | None = None
+    createTime: Millis | None = None
+    lastModifiedBy: str | None = None
+    lastModifiedOn: Millis | None = None
+    destroyer: str | None = None
+    deleteTime: Millis | None = None
+    jobDeleted: bool | None = False
+    jobTags: list[JobTagJson] | None = None
+    currentJobStatus: dict[str, Any] | None = None
+    parentJobId: str | None = None
+    systemJobId: str | None = None
+    templateJobId: str | None = None
+    archived: bool | None = False
+    jobSequence: dict[str, Any] | None = None
+
+
+class DuplicateJobJson(Struct):
+    """How to copy a job."""
+
+    namePrefix: str
+    description: str | None = None
+    numberOfCopies: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+
+SETTINGS = (
+    "description",
+    "statsRefreshInterval",
+    "edge",
+    "runtimeParameters",
+    "forceStopTimeout",
+    "timeSeries",
+    "needsManualAck",
+    "maxRetriesForFailedJob",
+    "globalMaxRetries",
+    "staticParameters",
+    "provenanceMetaData",
+    "deleteAfterCompletion",
+    "draftRun",
+)
+
+
+def job_row(call: Call, new: NewJobJson, commit: Row[Any], organization: str) -> dict[str, Any]:
+    """Return the columns of a job, checked."""
+    if not new.name.strip() or len(new.name) > MAX_NAME:
+        raise bad_request(f"the job name must have 1 to {MAX_NAME} characters")
+    if new.pipelineId != commit.pipeline_id:
+        raise bad_request(f"commit '{commit.id}' belongs to pipeline '{commit.pipeline_id}', not '{new.pipelineId}'")
+    if new.rulesId and new.rulesId != commit.rules_id:
+        raise bad_request(f"rulesId '{new.rulesId}' is not of commit '{commit.id}', which has '{commit.rules_id}'")
+    n_instances = 1 if new.numInstances is None else new.numInstances
+    if n_instances < -1 or n_instances == 0:
+        raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
+    if new.runtimeParameters and new.runtimeParameters.strip():
+        parse_document(new.runtimeParameters, "runtimeParameters")
+    executor = new.executorType or _executor(commit)
+    executor = "EDGE" if new.edge else executor
+    if executor not in EXECUTORS:
+        raise bad_request(f"executorType '{executor}': expected one of {', '.join(EXECUTORS)}")
+    return {
+        "name": new.name,
+        "pipeline_id": new.pipelineId,
+        "commit_id": commit.id,
+        "executor_type": executor,
+        "template": bool(new.jobTemplate),
+        "labels": dump(new.labels or []),
+        "tags": dump(list(dict.fromkeys(new.rawJobTags or []))),
+        "instances": n_instances,
+        "migrate_offsets": new.migrateOffsets is not False,
+        "settings": dump({name: getattr(new, name) for name in SETTINGS}),
+        "last_modified_by": call.principal.id,
+        "last_modified_on": call.now,
+    }
+
+
+def _executor(commit: Row[Any]) -> str:
+    modes = {"BATCH": "TRANSFORMER", "STREAMING": "TRANSFORMER", "EDGE": "EDGE"}
+    return modes.get(commit.execution_mode, "COLLECTOR")
+
+
+def insert_jobs(call: Call, new_jobs: list[NewJobJson], template_id: str | None = None) -> list[str]:
+    """Create jobs in one go; return their ids."""
+    org = call.organization
+    configuration.check_room(call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs))
+    rows, tags = [], set()
+    known: dict[str, Row[Any]] = {}
+    for new in new_jobs:
+        if new.pipelineCommitId not in known:
+            commit = published_commit(call, new.pipelineCommitId)
+            check_permission(call, commit.pipeline_id, "READ")
+            known[new.pipelineCommitId] = commit
+        row = job_row(call, new, known[new.pipelineCommitId], org)
+        row |= {
+            "id": call.new_id(org),
+            "organization": org,
+            "template_id": template_id,
+            "creator": call.principal.id,
+            "created_on": call.now,
+        }
+        rows.append(row)
+        tags.update(new.rawJobTags or [])
+    if not rows:
+        return []
+    call.db.execute(jobs.insert(), rows)
+    ids = [row["id"] for row in rows]
+    insert_acls(call, "JOB", ids, org)
+    label_tree.remember(call, "JOB", tags, org)
+    return ids
+
+
+def jobs_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
+    """Return jobs in wire form with their current status."""
+    commit_ids = {row.commit_id for row in rows}
+    found: dict[str, Row[Any]] = {}
+    ids = sorted(commit_ids)
+    for start in range(0, len(ids), 500):
+        wanted = select(commits.c.id, commits.c.number, commits.c.name, commits.c.rules_id).where(
+            commits.c.id.in_(ids[start : start + 500])
+        )
+        found.update({row.id: row for row in call.db.execute(wanted)})
+    statuses = run_json_of(call, [row.current_run for row in rows if row.current_run])
+    return [_job_json(row, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows]
+
+
+def _job_json(row: Row[Any], commit: Row[Any], status: dict[str, Any] | None) -> dict[str, Any]:
+    tags = load(row.tags)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "organization": row.organization,
+        "pipelineName": commit.name,
+        "pipelineId": row.pipeline_id,
+        "pipelineCommitId": row.commit_id,
+        "pipelineCommitLabel": f"v{commit.number}",
+        "rulesId": commit.rules_id,
+        "labels": load(row.labels),
+        "numInstances": row.instances,
+        "migrateOffsets": row.migrate_offsets,
+        "executorType": row.executor_type,
+        "jobTemplate": row.template,
+        "templateJobId": row.template_id,
+        "rawJobTags": tags,
+        "jobTags": [label_tree.label_json(tag, row.organization, "tag") for tag in tags],
+        **load(row.settings),
+        "creator": row.creator,
+        "createTime": row.created_on,
+        "lastModifiedBy": row.last_modified_by,
+        "lastModifiedOn": row.last_modified_on,
+        "destroyer": None,
+        "deleteTime": 0,
+        "jobDeleted": False,
+        "currentJobStatus": status,
+        "currentUpgradeStatus": None,
+        "parentJobId": None,
+        "systemJobId": None,
+        "cdConfig": None,
+        "archived": row.archived,
+        "jobSequence": None,
+    }
+
+
+def shown(call: Call, ids: list[str]) -> list[dict[str, Any]]:
+    """Return jobs by id, in the order given."""
+    return jobs_json(call, call.fetch_all(jobs, ids, "Job"))
+
+
+@app.route(
+    "PUT",
+    "/jobrunner/rest/v1/jobs",
+    OPERATOR,
+    body=NewJobJson,
+    returns=JobJson,
+    choice="required: name, pipelineId, pipelineCommitId; the rest has the SDK's defaults; names may repeat",
+)
+def create_job(call: Call) -> Any:
+    """Create a job or job template."""
+    return shown(call, insert_jobs(call, [call.body]))[0]
+
+
+@app.route(
+    "PUT",
+    "/jobrunner/rest/v1/jobs/createJobs",
+    OPERATOR,
+    body=list[NewJobJson],
+    choice="all or nothing",
+)
+def create_jobs(call: Call) -> Any:
+    """Create several jobs."""
+    return shown(call, insert_jobs(call, call.body))
+
+
+def finding(call: Call) -> Select[Any]:
+    """Return the jobs a listing's query asks for."""
+    query = call.query
+    statement = select(jobs).where(jobs.c.organization == call.organization)
+    if query["removed"]:
+        statement = statement.where(jobs.c.id == "")
+    for condition in _conditions(query, call.organization):
+        statement = statement.where(condition)
+    if status := query["jobStatus"]:
+        statement = statement.outerjoin(runs, runs.c.id == jobs.c.current_run).where(_has_status(status))
+    return statement
+
+
+def _has_status(text: str) -> ColumnElement[bool]:
+    if text in ("", "null"):
+        return empty_status_filter()
+    status, _, color = text.rpartition("_") if text in ("ACTIVE_GREEN", "ACTIVE_RED") else (text, "", "")
+    return (runs.c.status == status) & (runs.c.color == color) if color else runs.c.status == status
+
+
+def _conditions(query: dict[str, Any], org: str) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if query["archived"] is not None:
+        found.append(jobs.c.archived == query["archived"])
+    if query["jobTemplate"] is not None:
+        found.append(jobs.c.template == query["jobTemplate"])
+    if query["templateJobId"]:
+        found.append(jobs.c.template_id == query["templateJobId"])
+    if query["executorType"]:
+        found.append(jobs.c.executor_type == query["executorType"])
+    if query["edge"]:
+        found.append(jobs.c.executor_type == "EDGE")
+    if query["jobLabel"]:
+        found.append(contains(jobs.c.labels, dump(query["jobLabel"])))
+    if query["jobTag"]:
+        path = query["jobTag"].removesuffix(f":{org}")
+        found.append(contains(jobs.c.tags, dump(path)) | contains(jobs.c.tags, dump(path + "/")[:-1]))
+    if query["filterText"]:
+        text = query["filterText"]
+        found.append(contains(jobs.c.name, text) | contains(jobs.c.id, text))
+    return found
+
+
+ORDER = {
+    "NAME": jobs.c.name,
+    "LAST_MODIFIED_ON": jobs.c.last_modified_on,
+    "CREATED_ON": jobs.c.created_on,
+    "CREATOR": jobs.c.creator,
+}
+
+
+@app.route("GET", "/jobrunner/rest/v1/jobs", USER, query=FINDING)
+def list_jobs(call: Call) -> Any:
+    """List jobs with their current status."""
+    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows))
+
+
+@app.route("POST", "/jobrunner/rest/v1/jobs", USER, body=list[str], writes=False)
+def get_jobs(call: Call) -> Any:
+    """Return several jobs."""
+    return shown(call, call.body)
+
+
+@app.route(
+    "GET",
+    "/jobrunner/rest/v1/jobs/count",
+    USER,
+    query=(ORGANIZATION, Query("removed", "boolean", False), Query("system", "boolean", False)),
+    choice="counts jobs and templates",
+)
+def count_jobs(call: Call) -> Any:
+    """Count jobs."""
+    if call.query["removed"] or call.query["system"]:
+        return {"count": 0}
+    statement = select(func.count()).where(jobs.c.organization == call.organization)
+    return {"count": call.db.execute(statement).scalar_one()}
+
+
+@app.route(
+    "GET",
+    "/jobrunner/rest/v1/jobs/byStatus",
+    USER,
+    query=(*FINDING,),
+)
+def jobs_by_status(call: Call) -> Any:
+    """List jobs with a status."""
+    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows))
+
+
+@app.route(
+    "GET",
+    "/jobrunner/rest/v1/jobs/forPipelineCommit",
+    USER,
+    query=(*PAGING, WRAPPER, ORGANIZATION, Query("pipelineCommitId")),
+)
+def jobs_for_commit(call: Call) -> Any:
+    """List jobs that use a pipeline commit."""
+    statement = select(jobs).where(
+        jobs.c.organization == call.organization, jobs.c.commit_id == (call.query["pipelineCommitId"] or "")
+    )
+    return call.page(statement, ORDER, lambda rows: jobs_json(call, rows))
+
+
+@app.route("GET", "/jobrunner/rest/v1/jobs/tags", USER, query=(*PAGING, WRAPPER, ORGANIZATION, Query("parentId")))
+def list_job_tags(call: Call) -> Any:
+    """List job tags."""
+    return label_tree.list_labels(call, "JOB", "tag")
+
+
+@app.route("GET", "/jobrunner/rest/v1/job/{job}", USER, returns=JobJson)
+def get_job(call: Call) -> Any:
+    """Return a job."""
+    row = call.fetch(jobs, call.path["job"], "Job")
+    check_permission(call, row.id, "READ")
+    return jobs_json(call, [row])[0]
+
+
+@app.route(
+    "POST",
+    "/jobrunner/rest/v1/job/{job}",
+    OPERATOR,
+    body=JobJson,
+    returns=JobJson,
+    choice="refused with 400 while the job runs; the pipeline of a job cannot change, its commit can",
+)
+def update_job(call: Call) -> Any:
+    """Update a job."""
+    row, new = call.fetch(jobs, call.path["job"], "Job"), call.body
+    check_permission(call, row.id, "WRITE")
+    if new.id is not None and new.id != row.id:
+        raise bad_request(f"the body's id is '{new.id}', the path's '{row.id}'")
+    refuse_running(call, [row])
+    commit = published_commit_of(call, new.pipelineCommitId, row.organization)
+    if new.rawJobTags is None and new.jobTags is not None:
+        new.rawJobTags = [tag.tag for tag in new.jobTags if tag.tag]
+    if new.pipelineCommitId != row.commit_id:
+        new.rulesId = commit.rules_id
+    values = job_row(call, new, commit, row.organization)
+    values["archived"] = bool(new.archived)
+    call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
+    label_tree.remember(call, "JOB", load(values["tags"]), row.organization)
+    return shown(call, [row.id])[0]
+
+
+def published_commit_of(call: Call, commit_id: str, organization: str) -> Row[Any]:
+    """Return a published commit of an organization."""
+    commit = call.fetch(commits, commit_id, "Pipeline commit")
+    if commit.draft or commit.organization != organization:
+        raise bad_request(f"commit '{commit_id}' is not a published commit of organization '{organization}'")
+    return commit
+
+
+def refuse_running(call: Call, rows: list[Row[Any]]) -> None:
+    """Refuse a change of jobs that run."""
+    ids = [row.current_run for row in rows if row.current_run]
+    running = call.db.execute(select(runs).where(runs.c.id.in_(ids), runs.c.open)).first()
+    if running is not None:
+        job = next(row for row in rows if row.id == running.job_id)
+        raise bad_request(f"job '{job.name}' is {running.status}; stop it first")
+
+
+def delete_rows(call: Call, ids: list[str]) -> None:
+    """Delete jobs that do not run, with everything of theirs."""
+    rows = call.fetch_all(jobs, ids, "Job")
+    for row in rows:
+        check_permission(call, row.id, "WRITE")
+    refuse_running(call, rows)
+    for start in range(0, len(ids), 500):
+        part = ids[start : start + 500]
+        old = select(runs.c.id).where(runs.c.job_id.in_(part))
+        call.db.execute(run_events.delete().where(run_events.c.run_id.in_(old)))
+        for table in (instances, offsets, metrics, runs):
+            call.db.execute(table.delete().where(table.c.job_id.in_(part)))
+        call.db.execute(jobs.delete().where(jobs.c.id.in_(part)))
+        drop_acls(call, part)
+
+
+@app.route("DELETE", "/jobrunner/rest/v1/job/{job}", OPERATOR, choice="refused with 400 while the job runs")
+def delete_job(call: Call) -> Any:
+    """Delete a job."""
+    delete_rows(call, [call.path["job"]])
+    return None
+
+
+@app.route("DELETE", "/jobrunner/rest/v2/job/{job}", OPERATOR)
+def delete_job_v2(call: Call) -> Any:
+    """Delete a job (second version of the call)."""
+    delete_rows(call, [call.path["job"]])
+    return None
+
+
+@app.route("POST", "/jobrunner/rest/v1/jobs/deleteJobs", OPERATOR, body=list[str], choice="all or nothing")
+def delete_jobs(call: Call) -> Any:
+    """Delete several jobs."""
+    delete_rows(call, call.body)
+    return []
+
+
+def as_new_job(row: Row[Any], commit: Row[Any]) -> NewJobJson:
+    """Return a stored job as a create request."""
+    settings = load(row.settings)
+    return NewJobJson(
+        name=row.name,
+        pipelineId=row.pipeline_id,
+        pipelineCommitId=row.commit_id,
+        rulesId=commit.rules_id,
+        labels=load(row.labels),
+        numInstances=row.instances,
+        migrateOffsets=row.migrate_offsets,
+        executorType=row.executor_type,
+        jobTemplate=row.template,
+        rawJobTags=load(row.tags),
+        **{name: settings.get(name) for name in SETTINGS},
+    )
+
+
+@app.route(
+    "POST",
+    "/jobrunner/rest/v1/job/{job}/duplicate",
+    OPERATOR,
+    body=DuplicateJobJson,
+    choice="answers the copies; one is named namePrefix, several namePrefix1..n",
+)
+def duplicate_job(call: Call) -> Any:
+    """Copy a job."""
+    row, new = call.fetch(jobs, call.path["job"], "Job"), call.body
+    check_permission(call, row.id, "READ")
+    commit = call.fetch(commits, row.commit_id, "Pipeline commit")
+    n = new.numberOfCopies
+    copies = []
+    for name in [new.namePrefix] if n == 1 else [f"{new.namePrefix}{i + 1}" for i in range(n)]:
+        copy = as_new_job(row, commit)
+        copy.name, copy.description = name, new.description
+        copies.append(copy)
+    return shown(call, insert_jobs(call, copies))
+
+
+@app.route(
+    "POST",
+    "/jobrunner/rest/v1/jobs/upgradeJobs",
+    OPERATOR,
+    body=list[str],
+    choice="a running job keeps its run and takes the new version at its next start",
+)
+def upgrade_jobs(call: Call) -> Any:
+    """Move jobs to the newest published version of their pipelines."""
+    rows = call.fetch_all(jobs, call.body, "Job")
+    for row in rows:
+        check_permission(call, row.id, "WRITE")
+        latest = call.db.execute(
+            select(pipelines.c.latest_published).where(pipelines.c.id == row.pipeline_id)
+        ).scalar_one()
+        values = {"commit_id": latest, "last_modified_by": call.principal.id, "last_modified_on": call.now}
+        call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
+    return shown(call, call.body)

@@ -1,0 +1,103 @@
+"""Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from psrlib.hub.access import Principal
+from psrlib.hub.call import Call, Raw
+from psrlib.hub.fleet import Figures
+from psrlib.hub.issues import bad_request, forbidden
+from psrlib.hub.names import ACK, FIGURES, INFO, STATUS, STATUSES
+from psrlib.hub.routing import COMPONENT, App
+from psrlib.hub.runner import engine_records, outbox
+from psrlib.hub.runner.intake import take_ack, take_statuses
+from psrlib.hub.runner.work import Work
+
+app = App("messaging", "Polls of engines")
+NOTHING = b"[]"
+
+
+class ClientEvent(Struct):
+    """An event from an engine (engine-protocol.md, section 4)."""
+
+    eventTypeId: int
+    eventId: str = ""
+    payload: str | None = None
+    destinations: list[str] | None = None
+    requiresAck: bool | None = False
+    ackEvent: bool | None = False
+    isAckEvent: bool | None = False
+    orgId: str | None = None
+
+
+@app.route(
+    "POST",
+    "/messaging/rest/v1/events",
+    COMPONENT,
+    body=list[ClientEvent],
+    direct=True,
+    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out again; an event that "
+    "cannot be read is passed over, the rest of the poll counts",
+)
+async def events(call: Call) -> Any:
+    """Take the events of an engine and hand out those that wait for it."""
+    engine = call.principal
+    if engine.component_type == "provisioning-agent":
+        raise forbidden("a provisioning agent is not an engine")
+    fleet = call.hub.fleet
+    first = engine.id not in fleet.last_poll
+    fleet.note_poll(engine.id, call.now)
+    if not call.body and not first and engine.id not in fleet.waiting:
+        return Raw(NOTHING)
+    handed = await call.hub.write(lambda db: take_poll(Work(call.hub, db, call.now), engine, call.body))
+    return Raw(handed)
+
+
+def take_poll(work: Work, engine: Principal, arrived: list[ClientEvent]) -> list[dict[str, Any]]:
+    """Take an engine's events in order; return the server events it is due."""
+    record = engine_records.find_or_insert(work, engine)
+    for event in arrived:
+        payload = _payload(event)
+        if event.eventTypeId == ACK:
+            take_ack(work, engine.id, event.eventId, str(payload.get("ackEventStatus")), payload.get("message"))
+        elif event.eventTypeId == INFO:
+            engine_records.take_info(work, engine, payload)
+            record = engine_records.find_or_insert(work, engine)
+        elif event.eventTypeId == STATUSES:
+            found = payload.get("pipelineStatusEventList")
+            take_statuses(work, record, _objects(found), full=True)
+        elif event.eventTypeId == STATUS:
+            take_statuses(work, record, [payload], full=False)
+        elif event.eventTypeId == FIGURES:
+            take_figures(work, engine, payload)
+    return outbox.hand_out(work, engine.id)
+
+
+def take_figures(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
+    """Remember CPU and memory of an engine."""
+    figures = Figures(
+        int(_number(payload.get("timestamp")) or work.now),
+        float(_number(payload.get("cpuLoad"))),
+        float(_number(payload.get("usedMemory"))),
+    )
+    work.hub.fleet.note_figures(engine.id, engine.organization, figures)
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _payload(event: ClientEvent) -> dict[str, Any]:
+    if not event.payload:
+        return {}
+    try:
+        payload = msgspec.json.decode(event.payload)
+    except msgspec.DecodeError as error:
+        raise bad_request(f"payload of event '{event.eventId}' is not JSON: {error}") from error
+    return payload if isinstance(payload, dict) else {}

@@ -1,0 +1,35 @@
+"""Words of the job protocol used in several places."""
+
+ACTIVATING = "ACTIVATING"
+ACTIVE = "ACTIVE"
+DEACTIVATING = "DEACTIVATING"
+INACTIVE = "INACTIVE"
+INACTIVE_ERROR = "INACTIVE_ERROR"
+GREEN, RED, GRAY = "GREEN", "RED", "GRAY"
+
+# phases of a pipeline instance, the hub's own words
+STARTING, RUNNING, STOPPING, GONE = "STARTING", "RUNNING", "STOPPING", "GONE"
+
+SAVE, START, STOP, DELETE, STOP_DELETE = 1001, 1003, 1004, 1006, 1009
+STATUS, INFO, STATUSES, FIGURES, ACK = 2000, 2001, 2002, 2003, 5000
+
+# engine-protocol.md, 9.1
+RUNNING_STATES = frozenset({"RUNNING", "RETRY", "RUNNING_ERROR", "FINISHING"})
+FAILED_STATES = frozenset({"START_ERROR", "RUN_ERROR", "STOP_ERROR", "CONNECT_ERROR"})
+ENDED_STATES = frozenset({"FINISHED", "STOPPED", "KILLED"}) | FAILED_STATES
+ACTIVE_STATES = frozenset(
+    {
+        "STARTING",
+        "STARTING_ERROR",
+        "RUNNING",
+        "RUNNING_ERROR",
+        "RETRY",
+        "FINISHING",
+        "STOPPING",
+        "STOPPING_ERROR",
+        "DISCONNECTING",
+        "DISCONNECTED",
+        "CONNECTING",
+        "CONNECT_ERROR",
+    }
+)

@@ -1,0 +1,390 @@
+"""Pipelines and their commits: creating, drafting, publishing, reading; used by several apps."""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, select
+
+from psrlib.hub import configuration, labels
+from psrlib.hub.acl import drop_acls, insert_acls
+from psrlib.hub.call import Call, dump, load
+from psrlib.hub.issues import bad_request, duplicate, not_found
+from psrlib.hub.schema.design import commit_tags, commits, pipelines
+from psrlib.hub.schema.execution import jobs
+from psrlib.hub.triggers import pipeline_committed
+
+TRANSFORMER_MODES = ("BATCH", "STREAMING")
+MAX_TITLE = 255
+
+
+def empty_definition(name: str, execution_mode: str, fragment: bool) -> dict[str, Any]:
+    """Return the smallest definition, for drafts created without one."""
+    key = "fragmentId" if fragment else "pipelineId"
+    return {
+        "schemaVersion": 6,
+        "version": 19,
+        key: name,
+        "title": name,
+        "description": "",
+        "uuid": "00000000-0000-0000-0000-000000000000",
+        "configuration": [{"name": "executionMode", "value": execution_mode}, {"name": "constants", "value": []}],
+        "uiInfo": {},
+        "fragments": [],
+        "stages": [],
+        "errorStage": None,
+        "statsAggregatorStage": None,
+        "startEventStages": [],
+        "stopEventStages": [],
+        "info": {"title": name, "description": "", "sdcVersion": "3.22.0"},
+        "metadata": {"labels": []},
+        "valid": False,
+        "issues": {"stageIssues": {}, "pipelineIssues": [], "issueCount": 0},
+        "previewable": True,
+    }
+
+
+def empty_rules() -> dict[str, Any]:
+    """Return the smallest rules (pipeline-json.md, 5)."""
+    return {
+        "schemaVersion": 3,
+        "version": 2,
+        "metricsRuleDefinitions": [],
+        "dataRuleDefinitions": [],
+        "driftRuleDefinitions": [],
+        "uuid": "00000000-0000-0000-0000-000000000000",
+        "configuration": [{"name": "emailIDs", "value": []}, {"name": "webhookConfigs", "value": []}],
+    }
+
+
+def parse_document(text: str, what: str) -> dict[str, Any]:
+    """Return a JSON text as an object, refusing anything else."""
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"{what} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise bad_request(f"{what}: expected a JSON object, received {type(document).__name__}")
+    return document
+
+
+def pipeline_labels(definition: dict[str, Any]) -> list[str]:
+    """Return the label texts in a definition's metadata."""
+    metadata = definition.get("metadata")
+    found = metadata.get("labels") if isinstance(metadata, dict) else None
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+
+def execution_mode(definition: dict[str, Any]) -> str:
+    """Return the execution mode in a definition's configuration; STANDALONE when absent."""
+    for entry in definition.get("configuration") or []:
+        if isinstance(entry, dict) and entry.get("name") == "executionMode":
+            return str(entry.get("value") or "STANDALONE")
+    return "STANDALONE"
+
+
+def insert_pipeline(
+    call: Call,
+    name: str,
+    definition: dict[str, Any],
+    rules: dict[str, Any] | None,
+    *,
+    library: str | None = None,
+    message: str = "",
+    draft: bool = False,
+    fragment: bool = False,
+    template: bool = False,
+    executor_type: str | None = None,
+    sdc_id: str | None = None,
+    fail_if_exists: bool = False,
+) -> str:
+    """Create a pipeline with its first commit; return the commit id."""
+    org = call.organization
+    check_name(name)
+    if not fragment:
+        configuration.check_room(call.db, org, configuration.MAX_PIPELINES, pipelines, "pipelines")
+    if fail_if_exists:
+        same = select(pipelines.c.id).where(pipelines.c.organization == org, pipelines.c.name == name)
+        if call.db.execute(same).first():
+            raise duplicate("Pipeline", name)
+    pipeline_id, commit_id = call.new_id(org), call.new_id(org)
+    mode = execution_mode(definition)
+    call.db.execute(
+        pipelines.insert().values(
+            id=pipeline_id,
+            organization=org,
+            name=name,
+            fragment=fragment,
+            template=template,
+            executor_type=executor_type or ("TRANSFORMER" if mode in TRANSFORMER_MODES else "COLLECTOR"),
+            execution_mode=mode,
+            latest_commit=commit_id,
+            latest_published=None,
+            creator=call.principal.id,
+            created_on=call.now,
+            last_modified_by=call.principal.id,
+            last_modified_on=call.now,
+        )
+    )
+    insert_acls(call, "PIPELINE", [pipeline_id], org)
+    row = _commit_row(call, commit_id, pipeline_id, org, 1, name, definition, rules, library, message, draft)
+    row["sdc_id"] = sdc_id
+    call.db.execute(commits.insert().values(row))
+    _settle(call, row)
+    return commit_id
+
+
+def check_name(name: str) -> None:
+    """Refuse an empty or overlong title."""
+    if not name.strip() or len(name) > MAX_TITLE:
+        raise bad_request(f"the pipeline name must have 1 to {MAX_TITLE} characters")
+
+
+def add_commit(
+    call: Call,
+    pipeline: Row[Any],
+    name: str,
+    definition: dict[str, Any],
+    rules: dict[str, Any] | None,
+    library: str | None,
+    message: str,
+) -> str:
+    """Publish the next version of a pipeline; return the commit id."""
+    check_name(name)
+    latest = fetch_commit(call, pipeline.latest_commit)
+    if latest.draft:
+        raise bad_request(f"pipeline '{pipeline.id}' has a draft; publish or delete it first")
+    commit_id = call.new_id(pipeline.organization)
+    row = _commit_row(
+        call,
+        commit_id,
+        pipeline.id,
+        pipeline.organization,
+        latest.number + 1,
+        name,
+        definition,
+        rules,
+        library,
+        message,
+        False,
+    )
+    call.db.execute(commits.insert().values(row))
+    _settle(call, row)
+    return commit_id
+
+
+def create_draft(call: Call, commit: Row[Any], sdc_id: str | None, sdc_version: str | None) -> str:
+    """Make a draft of the next version from a published commit; return its commit id."""
+    pipeline = call.fetch(pipelines, commit.pipeline_id, "Pipeline")
+    latest = fetch_commit(call, pipeline.latest_commit)
+    if latest.draft:
+        raise bad_request(f"pipeline '{pipeline.id}' already has draft '{latest.id}'")
+    commit_id = call.new_id(pipeline.organization)
+    row = dict(commit._mapping) | {
+        "id": commit_id,
+        "number": latest.number + 1,
+        "draft": True,
+        "message": "",
+        "committer": call.principal.id,
+        "commit_time": call.now,
+        "rules_id": call.new_id(pipeline.organization),
+        "sdc_id": sdc_id or commit.sdc_id,
+        "sdc_version": sdc_version or commit.sdc_version,
+    }
+    call.db.execute(commits.insert().values(row))
+    _settle(call, row)
+    return commit_id
+
+
+def save_draft(
+    call: Call,
+    commit: Row[Any],
+    name: str,
+    definition: dict[str, Any],
+    rules: dict[str, Any] | None,
+    library: str | None,
+    message: str | None,
+    label_texts: list[str] | None,
+) -> None:
+    """Replace the content of a draft."""
+    if not commit.draft:
+        raise bad_request(f"commit '{commit.id}' is published; create a draft first")
+    check_name(name)
+    if label_texts is not None:
+        metadata = definition.get("metadata")
+        definition["metadata"] = (metadata if isinstance(metadata, dict) else {}) | {"labels": label_texts}
+    fresh = _commit_row(
+        call,
+        commit.id,
+        commit.pipeline_id,
+        commit.organization,
+        commit.number,
+        name,
+        definition,
+        load(commit.rules) if rules is None else rules,
+        commit.library_definitions if library is None else library,
+        message if message is not None else commit.message,
+        True,
+    )
+    fresh["rules_id"] = commit.rules_id
+    fresh.pop("sdc_id", None)
+    call.db.execute(commits.update().where(commits.c.id == commit.id).values(fresh))
+    _settle(call, fresh)
+
+
+def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
+    """Turn a draft into a published version."""
+    if not commit.draft:
+        raise bad_request(f"commit '{commit.id}' is already published")
+    definition = _stamp(load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number)
+    values = {
+        "draft": False,
+        "message": message or commit.message,
+        "committer": call.principal.id,
+        "commit_time": call.now,
+        "definition": dump(definition),
+    }
+    call.db.execute(commits.update().where(commits.c.id == commit.id).values(values))
+    _settle(call, dict(commit._mapping) | values)
+
+
+def _commit_row(
+    call: Call,
+    commit_id: str,
+    pipeline_id: str,
+    org: str,
+    number: int,
+    name: str,
+    definition: dict[str, Any],
+    rules: dict[str, Any] | None,
+    library: str | None,
+    message: str,
+    draft: bool,
+) -> dict[str, Any]:
+    rules_id = call.new_id(org)
+    if not draft:
+        definition = _stamp(definition, commit_id, pipeline_id, rules_id, number)
+    info = definition.get("info")
+    metadata = definition.get("metadata")
+    used = metadata.get("dpm.pipeline.connections") if isinstance(metadata, dict) else None
+    return {
+        "id": commit_id,
+        "pipeline_id": pipeline_id,
+        "organization": org,
+        "number": number,
+        "draft": draft,
+        "name": name,
+        "description": str(definition.get("description") or ""),
+        "message": message,
+        "committer": call.principal.id,
+        "commit_time": call.now,
+        "sdc_version": str(info.get("sdcVersion") or "") if isinstance(info, dict) else None,
+        "execution_mode": execution_mode(definition),
+        "definition": dump(definition),
+        "library_definitions": library,
+        "rules_id": rules_id,
+        "rules": dump(rules if rules is not None else empty_rules()),
+        "fragment_commits": dump(_fragments(definition)),
+        "connections": dump([c for c in str(used).split(",") if c] if used else []),
+    }
+
+
+def _fragments(definition: dict[str, Any]) -> list[str]:
+    found = []
+    for fragment in definition.get("fragments") or []:
+        metadata = fragment.get("metadata") if isinstance(fragment, dict) else None
+        commit = metadata.get("dpm.pipeline.commit.id") if isinstance(metadata, dict) else None
+        if isinstance(commit, str):
+            found.append(commit)
+    return found
+
+
+def _stamp(
+    definition: dict[str, Any], commit_id: str, pipeline_id: str, rules_id: str, number: int
+) -> dict[str, Any]:
+    """Return the definition with the hub's metadata of a published version (control-hub-rest.md, 4.4)."""
+    metadata = definition.get("metadata")
+    stamped = {
+        "dpm.pipeline.id": pipeline_id,
+        "dpm.pipeline.commit.id": commit_id,
+        "dpm.pipeline.rules.id": rules_id,
+        "dpm.pipeline.version": str(number),
+    }
+    return definition | {"metadata": (metadata if isinstance(metadata, dict) else {}) | stamped}
+
+
+def _settle(call: Call, commit: dict[str, Any]) -> None:
+    """Carry a new or changed commit into its pipeline's row, labels and events."""
+    texts = pipeline_labels(load(commit["definition"]))
+    values = {
+        "name": commit["name"],
+        "execution_mode": commit["execution_mode"],
+        "latest_commit": commit["id"],
+        "labels": dump(texts),
+        "last_modified_by": call.principal.id,
+        "last_modified_on": call.now,
+    }
+    if not commit["draft"]:
+        values["latest_published"] = commit["id"]
+    call.db.execute(pipelines.update().where(pipelines.c.id == commit["pipeline_id"]).values(values))
+    labels.remember(call, "PIPELINE", texts, commit["organization"])
+    if not commit["draft"]:
+        pipeline_committed(call, commit)
+
+
+def fetch_commit(call: Call, commit_id: str) -> Row[Any]:
+    """Return a commit the caller may see."""
+    return call.fetch(commits, commit_id, "Pipeline commit")
+
+
+def fetch_pipeline(call: Call, pipeline_id: str) -> Row[Any]:
+    """Return a pipeline the caller may see."""
+    return call.fetch(pipelines, pipeline_id, "Pipeline")
+
+
+def delete_pipeline(call: Call, pipeline: Row[Any]) -> None:
+    """Delete a pipeline with all versions, unless a job uses it."""
+    using = call.db.execute(select(jobs.c.name).where(jobs.c.pipeline_id == pipeline.id)).first()
+    if using is not None:
+        raise bad_request(f"pipeline '{pipeline.id}' is used by job '{using.name}'; delete the job first")
+    call.db.execute(commit_tags.delete().where(commit_tags.c.pipeline_id == pipeline.id))
+    call.db.execute(commits.delete().where(commits.c.pipeline_id == pipeline.id))
+    call.db.execute(pipelines.delete().where(pipelines.c.id == pipeline.id))
+    drop_acls(call, [pipeline.id])
+
+
+def delete_commit(call: Call, commit: Row[Any]) -> None:
+    """Delete one version; the pipeline goes with its last one."""
+    using = call.db.execute(select(jobs.c.name).where(jobs.c.commit_id == commit.id)).first()
+    if using is not None:
+        raise bad_request(f"commit '{commit.id}' is used by job '{using.name}'; delete the job first")
+    rest = list(
+        call.db.execute(
+            select(commits)
+            .where(commits.c.pipeline_id == commit.pipeline_id, commits.c.id != commit.id)
+            .order_by(commits.c.number.desc())
+        )
+    )
+    pipeline = fetch_pipeline(call, commit.pipeline_id)
+    if not rest:
+        delete_pipeline(call, pipeline)
+        return
+    call.db.execute(commits.delete().where(commits.c.id == commit.id))
+    published = [row.id for row in rest if not row.draft]
+    values = {
+        "latest_commit": rest[0].id,
+        "latest_published": published[0] if published else None,
+        "name": rest[0].name,
+        "execution_mode": rest[0].execution_mode,
+        "labels": dump(pipeline_labels(load(rest[0].definition))),
+    }
+    call.db.execute(pipelines.update().where(pipelines.c.id == pipeline.id).values(values))
+
+
+def published_commit(call: Call, commit_id: str) -> Row[Any]:
+    """Return a commit a job may run: published and of the call's organization."""
+    commit = fetch_commit(call, commit_id)
+    if commit.draft:
+        raise bad_request(f"commit '{commit_id}' is a draft; only published pipelines run in jobs")
+    if commit.organization != call.organization:
+        raise not_found("Pipeline commit", commit_id)
+    return commit

@@ -1,0 +1,62 @@
+"""The hub's record of an engine: made at its first poll, filled by its info event."""
+
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from psrlib.hub.access import Principal
+from psrlib.hub.call import dump, load
+from psrlib.hub.runner.work import Work
+from psrlib.hub.schema.execution import engines
+from psrlib.hub.schema.security import components
+
+EXECUTORS = {"dc": "COLLECTOR", "transformer": "TRANSFORMER", "dc-edge": "EDGE"}
+
+
+def find_or_insert(work: Work, engine: Principal) -> Row[Any]:
+    """Return the record of a polling engine, made from its registration when it is new.
+
+    Edge sends its info event only once; when that was lost, registration is all there is.
+    """
+    row = work.engine(engine.id)
+    if row is not None:
+        return row
+    statement = select(components.c.attributes).where(components.c.token_hash == engine.token_hash)
+    attributes = load(work.db.execute(statement).scalar_one_or_none() or "{}")
+    values = {
+        "id": engine.id,
+        "organization": engine.organization,
+        "http_url": str(attributes.get("baseHttpUrl") or ""),
+        "version": str(attributes.get("sdcVersion") or attributes.get("sdc2goVersion") or ""),
+        "executor_type": EXECUTORS.get(engine.component_type, "COLLECTOR"),
+        "reported_labels": dump(["all"]),
+        "start_up_time": work.now,
+        "last_reported_time": work.now,
+    }
+    work.db.execute(engines.insert().values(values))
+    found = work.engine(engine.id)
+    assert found is not None
+    return found
+
+
+def take_info(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
+    """Store what an engine says of itself (2001)."""
+    find_or_insert(work, engine)
+    build = payload.get("sdcBuildInfo")
+    build = build if isinstance(build, dict) else {}
+    labels = payload.get("labels")
+    is_edge = bool(payload.get("edge"))
+    values: dict[str, Any] = {
+        "executor_type": "EDGE" if is_edge else EXECUTORS.get(engine.component_type, "COLLECTOR"),
+        "reported_labels": dump([str(label) for label in labels] if isinstance(labels, list) else []),
+        "start_up_time": work.now,
+        "total_memory": int(payload.get("totalMemory") or 0),
+        "offset_protocol": int(payload.get("offsetProtocolVersion") or 0),
+        "deployment_id": payload.get("deploymentId") or None,
+        "build": dump({"javaVersion": payload.get("javaVersion"), **build}),
+    }
+    if payload.get("httpUrl"):
+        values["http_url"] = str(payload["httpUrl"])
+    if build.get("version"):
+        values["version"] = str(build["version"])
+    work.db.execute(engines.update().where(engines.c.id == engine.id).values(values))

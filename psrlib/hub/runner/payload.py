@@ -1,0 +1,124 @@
+"""The SAVE event: a job's pipeline with its constants, as an engine wants it (engine-protocol.md, 5 and 8)."""
+
+import re
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from psrlib.hub.call import dump, load
+from psrlib.hub.runner.work import Work
+from psrlib.hub.schema.design import acls, commits
+from psrlib.hub.schema.execution import jobs
+
+STATS_LIBRARY = "streamsets-datacollector-basic-lib"
+STATS_STAGE = "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget"
+TITLE_LETTERS = 9  # control-hub-rest.md, 1.6: the name starts with the first letters of the title
+
+
+def pipeline_name(title: str, job_id: str) -> str:
+    """Return the name of a job's pipeline on an engine: ``<letters>:<uuid>:<organization>``.
+
+    Examples
+    --------
+    >>> pipeline_name("Simple pipeline!", "5b0e:acme")
+    'Simplepip:5b0e:acme'
+    """
+    letters = re.sub(r"[^A-Za-z0-9]", "", title)[:TITLE_LETTERS] or "pipeline"
+    return f"{letters}:{job_id}"
+
+
+def save_payload(work: Work, instance: Row[Any], run: Row[Any]) -> dict[str, Any]:
+    """Return the payload of SAVE for one instance."""
+    job = work.db.execute(select(jobs).where(jobs.c.id == run.job_id)).one()
+    commit = work.db.execute(select(commits).where(commits.c.id == run.commit_id)).one()
+    engine = work.engine(instance.engine_id)
+    definition = load(commit.definition)
+    is_edge = engine is not None and engine.executor_type == "EDGE"
+    _set_constants(definition, _constants(work, job, run, commit))
+    if is_edge:
+        _set_statistics_stage(definition)
+    return {
+        "name": instance.name,
+        "rev": "0",
+        "user": run.user_id,
+        "pipelineConfigurationAndRules": {"pipelineConfig": dump(definition), "pipelineRules": commit.rules},
+        "description": commit.description,
+        "offset": instance.offset,
+        "offsetProtocolVersion": instance.offset_protocol if is_edge else 2,
+        "acl": _acl(work, job, instance.name),
+    }
+
+
+def _constants(work: Work, job: Row[Any], run: Row[Any], commit: Row[Any]) -> dict[str, Any]:
+    settings = load(job.settings)
+    own = load(run.parameters) or {}
+    return {
+        **own,
+        "JOB_ID": job.id,
+        "JOB_NAME": job.name,
+        "PIPELINE_COMMIT_ID": commit.id,
+        "UPDATE_WAIT_TIME_MS": int(settings.get("statsRefreshInterval") or 60_000),
+        "TIME_SERIES_ANALYSIS": bool(settings.get("timeSeries")),
+        "REMOTE_TIMESERIES_URL": f"{work.hub.url}/timeseries/rest/v1/metrics",
+    }
+
+
+def _set_constants(definition: dict[str, Any], values: dict[str, Any]) -> None:
+    configuration = definition.setdefault("configuration", [])
+    entry = next((e for e in configuration if e.get("name") == "constants"), None)
+    if entry is None:
+        entry = {"name": "constants", "value": []}
+        configuration.append(entry)
+    own = {c["key"]: c.get("value") for c in entry.get("value") or [] if isinstance(c, dict) and "key" in c}
+    entry["value"] = [{"key": key, "value": value} for key, value in (own | values).items()]
+
+
+def _set_statistics_stage(definition: dict[str, Any]) -> None:
+    """Edge sends metrics only when this stage is there (engine-protocol.md, 3.5)."""
+    current = definition.get("statsAggregatorStage")
+    if isinstance(current, dict) and current.get("stageName") == STATS_STAGE:
+        return
+    definition["statsAggregatorStage"] = {
+        "instanceName": "statsAggregatorStageInstance",
+        "library": STATS_LIBRARY,
+        "stageName": STATS_STAGE,
+        "stageVersion": "1",
+        "configuration": [],
+        "services": [],
+        "uiInfo": {"label": "Stats Aggregator", "description": "", "stageType": "TARGET"},
+        "inputLanes": [],
+        "outputLanes": [],
+        "eventLanes": [],
+    }
+    configuration = definition.setdefault("configuration", [])
+    name = f"{STATS_LIBRARY}::{STATS_STAGE}::1"
+    for entry in configuration:
+        if entry.get("name") == "statsAggregatorStage":
+            entry["value"] = name
+            return
+    configuration.append({"name": "statsAggregatorStage", "value": name})
+
+
+def _acl(work: Work, job: Row[Any], name: str) -> dict[str, Any] | None:
+    row = work.db.execute(select(acls).where(acls.c.resource_id == job.id)).first()
+    if row is None:
+        return None
+    permissions = [
+        {
+            "subjectId": p.get("subjectId"),
+            "subjectType": p.get("subjectType"),
+            "lastModifiedBy": p.get("lastModifiedBy"),
+            "lastModifiedOn": p.get("lastModifiedOn"),
+            "actions": p.get("actions"),
+        }
+        for p in load(row.permissions)
+    ]
+    return {
+        "resourceId": name,
+        "resourceOwner": row.resource_owner,
+        "resourceCreatedTime": row.resource_created_time,
+        "resourceType": "PIPELINE",
+        "lastModifiedBy": row.last_modified_by,
+        "lastModifiedOn": row.last_modified_on,
+        "permissions": permissions,
+    }

@@ -1,0 +1,125 @@
+"""What time brings: silent engines, failover, runs that wait for engines, stops that take too long."""
+
+from typing import Any
+
+from sqlalchemy import Row, or_, select
+
+from psrlib.hub import configuration, triggers
+from psrlib.hub.call import dump, load
+from psrlib.hub.names import ACTIVATING, ACTIVE, DEACTIVATING, GONE, RED, STARTING, STOPPING
+from psrlib.hub.runner import lifecycle, outbox
+from psrlib.hub.runner.intake import settle_run
+from psrlib.hub.runner.work import Work
+from psrlib.hub.schema.execution import engines, instances, jobs, runs
+from psrlib.hub.schema.security import configs
+
+EDGE_STOP_GRACE_MS = 70_000  # Edge reports STOPPED in its next 2002, every 60 s
+
+
+def watch(work: Work) -> None:
+    """Do everything that is due; called once a second."""
+    _watch_engines(work)
+    _place_waiting(work)
+    _force_stops(work)
+
+
+def _watch_engines(work: Work) -> None:
+    fleet = work.hub.fleet
+    heartbeat_s = int(configuration.BY_ID[configuration.HEARTBEAT_S].default)
+    own = {
+        row.organization: int(row.value)
+        for row in work.db.execute(
+            select(configs.c.organization, configs.c.value).where(configs.c.id == configuration.HEARTBEAT_S)
+        )
+    }
+    everywhere = own.get(configuration.GLOBAL, heartbeat_s)
+    rows = work.db.execute(select(engines.c.id, engines.c.organization, engines.c.last_reported_time))
+    silent = {
+        row.id: row.organization
+        for row in rows
+        if not fleet.is_responding(
+            row.id, work.now, own.get(row.organization, everywhere) * 1000, row.last_reported_time
+        )
+    }
+    newly, back = set(silent) - fleet.silent, fleet.silent - set(silent)
+    fleet.silent = set(silent)
+    for engine_id in sorted(newly):
+        values = {"SDC_ID": engine_id, "EXECUTION_ENGINE_ID": engine_id, "TRIGGERED_ON": str(work.now)}
+        triggers.fire(work.db, silent[engine_id], "SDC_NOT_RESPONDING", values, work.now)
+    if silent:
+        _handle_silence(work, silent)
+    if back:
+        _handle_return(work, back)
+
+
+def _handle_silence(work: Work, silent: dict[str, str]) -> None:
+    """Runs on silent engines go red, and to another engine where failover is on."""
+    live = work.db.execute(
+        select(instances)
+        .join(runs, runs.c.id == instances.c.run_id)
+        .where(instances.c.phase != GONE, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)))
+    )
+    for instance in [row for row in live if row.engine_id in silent]:
+        run, job = work.run(instance.run_id), work.job(instance.job_id)
+        if run is None or job is None:
+            continue
+        if job.migrate_offsets and lifecycle.fail_over(work, run, job, instance, keep_on_engine=True):
+            lifecycle.set_warnings(work, run, [])
+            continue
+        warnings = [lifecycle.NOT_RESPONDING.format(instance.engine_id)]
+        if job.migrate_offsets:
+            warnings.append(lifecycle.NO_ENGINE)
+        lifecycle.set_warnings(work, run, warnings)
+        lifecycle.set_status(work, run, ACTIVE, RED)
+
+
+def _handle_return(work: Work, back: set[str]) -> None:
+    returned = list(
+        work.db.execute(select(instances).where(instances.c.engine_id.in_(back), instances.c.phase != GONE))
+    )
+    for run_id in {row.run_id for row in returned}:
+        run = work.run(run_id)
+        if run is not None and run.open:
+            lifecycle.set_warnings(work, run, [])
+            settle_run(work, run_id)
+
+
+def _place_waiting(work: Work) -> None:
+    """Runs that lack engines (warnings 24 and 72) are tried again."""
+    waiting = work.db.execute(
+        select(runs).where(runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), runs.c.warnings != dump([]))
+    )
+    for run in list(waiting):
+        texts = load(run.warnings)
+        if not {lifecycle.NO_ENGINE, lifecycle.OVER_THRESHOLDS}.intersection(texts) or len(texts) > 1:
+            continue
+        job = work.job(run.job_id)
+        if job is not None:
+            _place_one(work, run, job)
+
+
+def _place_one(work: Work, run: Row[Any], job: Row[Any]) -> None:
+    choice = lifecycle.place(work, run, job, int(job.instances), set())
+    if choice.chosen and not any(i.phase != STARTING for i in work.instances_of(run.id) if i.phase != GONE):
+        lifecycle.set_status(work, run, ACTIVATING, "GRAY")
+
+
+def _force_stops(work: Work) -> None:
+    """Instances whose stop takes longer than the job's force-stop timeout are given up."""
+    statement = (
+        select(instances, runs.c.changed_on, jobs.c.settings)
+        .join(runs, runs.c.id == instances.c.run_id)
+        .join(jobs, jobs.c.id == instances.c.job_id)
+        .where(instances.c.phase == STOPPING, runs.c.open)
+        .where(or_(runs.c.status == DEACTIVATING, runs.c.status == ACTIVE))
+    )
+    for row in list(work.db.execute(statement)):
+        given = load(row.settings).get("forceStopTimeout")
+        wait = lifecycle.FORCE_STOP_MS if given is None else int(given)
+        if work.now - row.changed_on < wait + EDGE_STOP_GRACE_MS:
+            continue
+        outbox.drop_events(work, row.id)
+        lifecycle.mark_gone(work, row)
+        run = work.run(row.run_id)
+        if run is not None and run.open:
+            lifecycle.end_if_empty(work, run)
