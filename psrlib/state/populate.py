@@ -192,7 +192,7 @@ def _unlock(hub: ControlHub, desired: Organization, round: int) -> Plan[None]:
     if round > 1:
         raise AuthenticationError(
             f"{desired.users[0].id} cannot log in, though its password was reset; "
-            "if the organizations' users have another password than their user id, give it with --organization-password"
+            "if the users' password is not their user id, give it with --organization-password"
         )
     yield [partial(open_administrator, hub, desired)]
 

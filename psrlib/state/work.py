@@ -164,7 +164,7 @@ class Work:
         find: Callable[[], list[Json]],
         actor: str | None = None,
     ) -> None:
-        """Create entities exactly once, as user ``actor`` (a key) if the hub allows, else as administrator."""
+        """Create entities exactly once, as user ``actor`` (key) if the hub allows, else as administrator."""
 
         def attempt(remaining: Sequence[Any]) -> list[Json]:
             nonlocal actor

@@ -1,0 +1,109 @@
+"""Sessions: login, renewal, secrets."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from psrlib.client import ControlHub
+from psrlib.errors import AuthenticationError, HubError, HubUnreachableError
+
+LOGIN = "/security/public-rest/v1/authentication/login"
+ORGANIZATIONS = "/security/rest/v1/organizations"
+SECRET = "correct horse battery"
+
+
+def log_in(hub: Any, **options: Any) -> ControlHub:
+    return ControlHub(hub.url, "admin@admin", SECRET, **options)
+
+
+def test_the_token_comes_from_the_header(scripted: Any, reply: Any) -> None:
+    """A 3.x hub sends it in X-SS-User-Auth-Token, and every later call carries it with the CSRF marker."""
+    scripted.script(ORGANIZATIONS, reply(body=[{"id": "admin"}]))
+    with log_in(scripted) as hub:
+        assert hub.security.organizations() == [{"id": "admin"}]
+    headers = {name.lower(): value for name, value in scripted.seen[-1].headers.items()}
+    assert headers["x-ss-user-auth-token"] == "token-1"
+    assert headers["x-requested-by"]
+
+
+def test_the_token_may_come_from_the_cookie_alone(scripted: Any, reply: Any) -> None:
+    """The vendor's own client reads the cookie; either carrier is enough."""
+    scripted.script(LOGIN, reply(headers={"Set-Cookie": "SS-SSO-LOGIN=from-cookie; Path=/"}))
+    scripted.script(ORGANIZATIONS, reply(body=[]))
+    with log_in(scripted) as hub:
+        hub.security.organizations()
+    headers = {name.lower(): value for name, value in scripted.seen[-1].headers.items()}
+    assert headers["x-ss-user-auth-token"] == "from-cookie"
+    assert "cookie" not in headers
+
+
+@pytest.mark.parametrize("status", [401, 403, 400])
+def test_a_refused_login_is_one_clear_sentence(scripted: Any, reply: Any, status: int) -> None:
+    """Whatever the status, which the reference does not know, the user and the address are named."""
+    scripted.script(LOGIN, reply(status))
+    with pytest.raises(AuthenticationError, match=r"refused user admin@admin") as caught:
+        log_in(scripted)
+    assert SECRET not in str(caught.value)
+
+
+def test_an_answer_without_token_is_no_control_hub(scripted: Any, reply: Any) -> None:
+    """A 200 without token is reported as such instead of failing later."""
+    scripted.script(LOGIN, reply(body={}))
+    with pytest.raises(AuthenticationError, match="without a session token"):
+        log_in(scripted)
+
+
+def test_an_ended_session_is_renewed_once(scripted: Any, reply: Any) -> None:
+    """Tokens end after 24 hours; the call is repeated with a new one."""
+    scripted.script(ORGANIZATIONS, reply(401), reply(body=[]))
+    with log_in(scripted) as hub:
+        assert hub.security.organizations() == []
+    assert scripted.count(LOGIN) == 2
+    assert scripted.count(ORGANIZATIONS) == 2
+
+
+def test_a_lasting_401_is_raised(scripted: Any, reply: Any) -> None:
+    """A hub that refuses the new session too is not asked for ever."""
+    scripted.script(ORGANIZATIONS, reply(401))
+    with log_in(scripted) as hub, pytest.raises(HubError) as caught:
+        hub.security.organizations()
+    assert caught.value.status == 401
+    assert scripted.count(ORGANIZATIONS) == 2
+
+
+def test_organizations_have_their_own_sessions(scripted: Any, reply: Any) -> None:
+    """Objects belong to the caller's organization, so each organization's administrator logs in, once."""
+    scripted.script("/jobrunner/rest/v1/jobs", reply(body=[]))
+    with log_in(scripted) as hub:
+        session = hub.for_organization("acme")
+        assert session is hub.for_organization("acme")
+        session.jobrunner.jobs()
+        session.jobrunner.jobs()
+        assert hub.calls.by_kind() == {"jobs": 2, "sessions": 2}
+    assert b'"userName":"admin@acme"' in scripted.seen[1].body
+
+
+def test_secrets_are_not_logged(scripted: Any, reply: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither password nor token reach the log, even at DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    scripted.script(ORGANIZATIONS, reply(503, headers={"Retry-After": "0"}), reply(401), reply(body=[]))
+    with log_in(scripted) as hub:
+        hub.security.organizations()
+        assert SECRET not in repr(hub)
+    assert caplog.records
+    assert SECRET not in caplog.text
+    assert "token-" not in caplog.text
+
+
+def test_nothing_listening_is_said_within_the_deadline() -> None:
+    """A wrong port ends after the deadline, naming the address."""
+    with pytest.raises(HubUnreachableError, match=r"http://127\.0\.0\.1:9 "):
+        ControlHub("http://127.0.0.1:9", "admin@admin", SECRET, deadline_s=0.3)
+
+
+@pytest.mark.parametrize("url", ["hub.example.com", "ftp://hub", ""])
+def test_an_address_without_scheme_is_refused(url: str) -> None:
+    """The expected form is named."""
+    with pytest.raises(HubUnreachableError, match="http://HOST:PORT"):
+        ControlHub(url, "admin@admin", SECRET)
