@@ -1,14 +1,17 @@
 """Drawing the entities: pipelines, jobs and what acts on them, as columns of a chunk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from psrlib.seed.columns import Chunk, Rows
 from psrlib.seed.streams import IntArray, WordArray, uniform
+from psrlib.seed.vocabulary import LABELS, PARAMETERS, TAGS
 
 FRAGMENT_PER_PIPELINES = 20  # pipelines to a fragment; 3 % of public pipelines use one (pipeline-json, 9)
 TEMPLATE_SHARE_BITS = 2  # one job in 2**2 is an instance of a template, where the organization has templates
+CODE_BITS = 12  # of a code that hold the number of entries
 OWN_PIPELINE_BITS = 2  # all but one job in 2**2 take the pipelines in turn; the rest take any
 
 
@@ -31,6 +34,12 @@ def ranks(groups: IntArray) -> IntArray:
     return result
 
 
+def code(words: WordArray, choices: Sequence[object], n: IntArray) -> IntArray:
+    """Return one integer for ``n`` neighbouring entries of a list, from an entry that the words choose."""
+    start = uniform(words, len(choices))
+    return np.where(n > 0, start << CODE_BITS, 0) + np.minimum(n, (1 << CODE_BITS) - 1)
+
+
 @dataclass(frozen=True)
 class Pipelines:
     """Columns of pipelines; ``fragment`` and ``connection`` are numbers in the organization, -1 for none."""
@@ -39,25 +48,26 @@ class Pipelines:
     owner: IntArray
     shape: IntArray
     commits: IntArray
-    n_labels: IntArray
-    label: IntArray
-    parameter: IntArray
-    n_parameters: IntArray
+    labels: IntArray
+    parameters: IntArray
     fragment: IntArray
     connection: IntArray
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Columns of jobs or job templates; ``pipeline``, ``template``: positions in the chunk, -1 for none."""
+    """Columns of jobs or job templates.
+
+    ``pipeline`` and ``template`` are positions in the chunk, -1 for none; ``override`` is the code of the
+    pipeline's parameters where the job sets one of them, else 0.
+    """
 
     rows: Rows
     owner: IntArray
     pipeline: IntArray
     rank: IntArray
     instances: IntArray
-    n_tags: IntArray
-    tag: IntArray
+    tags: IntArray
     override: IntArray
     active: IntArray
     template: IntArray
@@ -102,10 +112,8 @@ def draw_pipelines(chunk: Chunk) -> Pipelines:
         chunk.owner(rows, owner),
         shapes,
         chunk.draw("commits", rows, commits),
-        chunk.draw("pipeline_labels", rows, n_labels),
-        uniform(start, 1 << 16),
-        uniform(parameter, 1 << 16),
-        n_parameters,
+        code(start, LABELS, chunk.draw("pipeline_labels", rows, n_labels)),
+        code(parameter, PARAMETERS, n_parameters),
         np.where(with_fragment, uniform(fragment, fragments), -1),
         np.where(with_connection, uniform(connection, connections), -1),
     )
@@ -124,8 +132,7 @@ def draw_templates(chunk: Chunk, pipelines: Pipelines) -> Jobs:
         position,
         ranks(position),
         nothing + 1,
-        chunk.draw("job_tags", rows, n_tags),
-        uniform(tag, 1 << 16),
+        code(tag, TAGS, chunk.draw("job_tags", rows, n_tags)),
         nothing,
         nothing,
         nothing - 1,
@@ -154,9 +161,8 @@ def draw_jobs(chunk: Chunk, pipelines: Pipelines, templates: Jobs) -> Jobs:
         position,
         ranks(position),
         np.minimum(chunk.draw("job_instances", rows, instances), n_engines),
-        chunk.draw("job_tags", rows, n_tags),
-        uniform(tag, 1 << 16),
-        np.where(is_instance, 1, (tag & np.uint64(3) == 0).astype(np.int64)),
+        code(tag, TAGS, chunk.draw("job_tags", rows, n_tags)),
+        np.where(is_instance | (tag & np.uint64(3) == 0), pipelines.parameters[position], 0),
         active,
         of,
     )

@@ -56,7 +56,7 @@ def save_seed(document: SeedDocument, path: str | Path) -> str:
     pack = Pack(suffix(path))
     starts = range(0, len(document.organizations), BLOCK)
     blocks = (
-        pack([msgspec.json.encode(one) for one in document.organizations[start : start + BLOCK]])
+        pack([msgspec.json.encode(one).decode() for one in document.organizations[start : start + BLOCK]])
         for start in starts
     )
     return write_blocks(document.provenance, document.variables, blocks, path)
@@ -78,12 +78,12 @@ class Pack:
 
     form: str
 
-    def __call__(self, organizations: list[bytes]) -> "Block":
+    def __call__(self, organizations: list[str]) -> "Block":
         """Return the block of these organizations."""
-        content = b",".join(organizations)
+        content = ",".join(organizations).encode()
         if self.form == ".json":
             return Block(content, content)
-        lines = b"".join(organization + b"\n" for organization in organizations)
+        lines = "\n".join([*organizations, ""]).encode()
         if self.form == ".jsonl":
             return Block(content, lines)
         return Block(content, compress(lines))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from tqdm.auto import tqdm
 
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel
@@ -36,7 +35,7 @@ class Generator:
         self._drawer = Drawer(model, random_seed)
         self._texts = ModelTexts()
 
-    def organizations(self, organizations: range) -> list[bytes]:
+    def organizations(self, organizations: range) -> list[str]:
         """Return the canonical JSON of each organization; positions in the document count from 0."""
         return write_organizations(Page(self._texts, Chunk(self._drawer, organizations)))
 
@@ -93,6 +92,8 @@ def create_seed_file(
     str
         The document's digest.
     """
+    from tqdm.auto import tqdm  # not needed by those who only read documents
+
     path = Path(path)
     suffix(path)
     model = NoiseModel.load(model_path)

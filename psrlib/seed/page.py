@@ -1,7 +1,6 @@
 """What the writers of all kinds share: the chunk being written and the model's values as JSON."""
 
-from collections.abc import Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from psrlib.seed.columns import Chunk, Rows
 from psrlib.seed.streams import IntArray
@@ -12,13 +11,12 @@ def flat_keys(kind: str, rows: Rows) -> list[str]:
     """Return the key of each entity."""
     most = int(rows.counts.max(initial=0))
     names = keys(kind, 1 << max(most - 1, 0).bit_length())
-    return [names[i] for i in rows.index.tolist()]
+    return list(chain.from_iterable(names[:count] for count in rows.counts.tolist()))
 
 
-def groups_of(rows: Rows, entities: Iterable[str]) -> list[str]:
+def groups_of(rows: Rows, entities: list[str]) -> list[str]:
     """Return the entities of each organization as the inside of a JSON list."""
-    flat = list(entities)
-    return [",".join(flat[start:stop]) for start, stop in pairwise(rows.offsets.tolist())]
+    return [",".join(entities[start:stop]) for start, stop in pairwise(rows.offsets.tolist())]
 
 
 class ModelTexts:
@@ -55,7 +53,7 @@ class Page:
 
     def owners(self, owner: IntArray) -> list[str]:
         """Return the keys of owning users."""
-        return [self.user_keys[rank] for rank in owner.tolist()]
+        return list(map(self.user_keys.__getitem__, owner.tolist()))
 
     def rendered(self, name: str) -> list[str]:
         """Return the values of a detail as JSON texts."""

@@ -38,7 +38,7 @@ from psrlib.seed.render_jobs import (
 from psrlib.seed.texts import dumps
 
 
-def write_organizations(page: Page) -> list[bytes]:
+def write_organizations(page: Page) -> list[str]:
     """Return the canonical JSON of each organization."""
     chunk = page.chunk
     fragments = Rows(n_fragments(chunk))
@@ -72,11 +72,9 @@ def write_organizations(page: Page) -> list[bytes]:
         strict=True,
     )
     return [
-        (
-            f'{{"id":"{id_}",{head},"groups":[{g}],"users":[{u}],"engines":[{e}],"connections":[{c}],'
-            f'"fragments":[{f}],"pipelines":[{p}],"jobs":[{j}],"scheduled_tasks":[{t}],'
-            f'"subscriptions":[{s}],"topologies":[{y}]}}'
-        ).encode()
+        f'{{"id":"{id_}",{head},"groups":[{g}],"users":[{u}],"engines":[{e}],"connections":[{c}],'
+        f'"fragments":[{f}],"pipelines":[{p}],"jobs":[{j}],"scheduled_tasks":[{t}],'
+        f'"subscriptions":[{s}],"topologies":[{y}]}}'
         for id_, head, g, u, e, c, f, p, j, t, s, y in parts
     ]
 

@@ -1,18 +1,21 @@
 """Writing people and designs: groups, users, engines, connections, fragments, pipelines."""
 
+import numpy as np
+
 from psrlib.seed.columns import Rows
-from psrlib.seed.draw import Pipelines
+from psrlib.seed.draw import Pipelines, code
 from psrlib.seed.page import Page, flat_keys, groups_of
 from psrlib.seed.streams import uniform
 from psrlib.seed.texts import (
+    CONNECTION_KEYS,
     CONNECTIONS,
+    FRAGMENT_KEYS,
+    LABEL_LISTS,
+    PARAMETER_MAPS,
+    TAG_LISTS,
     dumps,
     engine_list,
     group_list,
-    label_list,
-    number_key,
-    pipeline_parameters,
-    word_list,
 )
 from psrlib.seed.vocabulary import (
     ADMINISTRATOR_ROLES,
@@ -33,10 +36,10 @@ def write_groups(page: Page) -> list[str]:
     of = [page.ids[i] for i in rows.organization.tolist()]
     return groups_of(
         rows,
-        (
+        [
             f'{{"key":"{k}","id":"{name.lower().replace(" ", "-")}@{org}","name":"{name}"}}'
             for k, name, org in zip(flat_keys("group", rows), names, of, strict=True)
-        ),
+        ],
     )
 
 
@@ -94,16 +97,15 @@ def write_connections(page: Page, rows: Rows) -> list[str]:
         names,
         uniform(kind, len(CONNECTIONS)).tolist(),
         page.owners(page.chunk.owner(rows, owner)),
-        uniform(tag, len(TAGS)).tolist(),
-        (tag & 1).tolist(),
+        code(tag, TAGS, (tag & 1).astype(np.int64)).tolist(),
     )
     return groups_of(
         rows,
-        (
+        [
             f'{{"key":"{k}","name":"{name}","type":{types[t]},"owner":"{o}","configuration":{texts[t]},'
-            f'"tags":{word_list(TAGS, start, n)}}}'
-            for k, name, t, o, start, n in zip(*columns, strict=True)
-        ),
+            f'"tags":{TAG_LISTS[tags]}}}'
+            for k, name, t, o, tags in zip(*columns, strict=True)
+        ],
     )
 
 
@@ -116,16 +118,14 @@ def write_fragments(page: Page, rows: Rows) -> list[str]:
         names,
         page.owners(page.chunk.owner(rows, owner)),
         (1 + uniform(stages, 3)).tolist(),
-        uniform(label, len(LABELS)).tolist(),
-        (label & 1).tolist(),
+        code(label, LABELS, (label & 1).astype(np.int64)).tolist(),
     )
     return groups_of(
         rows,
-        (
-            f'{{"key":"{k}","name":"{name}","owner":"{o}","stages":{stages},'
-            f'"labels":{word_list(LABELS, start, n)}}}'
-            for k, name, o, stages, start, n in zip(*columns, strict=True)
-        ),
+        [
+            f'{{"key":"{k}","name":"{name}","owner":"{o}","stages":{stages},"labels":{LABEL_LISTS[labels]}}}'
+            for k, name, o, stages, labels in zip(*columns, strict=True)
+        ],
     )
 
 
@@ -144,19 +144,17 @@ def write_pipelines(page: Page, pipelines: Pipelines, names: list[str]) -> list[
         page.owners(pipelines.owner),
         pipelines.shape.tolist(),
         pipelines.commits.tolist(),
-        pipelines.label.tolist(),
-        pipelines.n_labels.tolist(),
-        pipelines.parameter.tolist(),
-        pipelines.n_parameters.tolist(),
+        pipelines.labels.tolist(),
+        pipelines.parameters.tolist(),
         pipelines.fragment.tolist(),
         pipelines.connection.tolist(),
     )
     return groups_of(
         pipelines.rows,
-        (
+        [
             f'{{"key":"{k}","name":"{name}","owner":"{o}",{shapes[s]},"commits":{commits},'
-            f'"labels":{label_list(label, nl)},"parameters":{pipeline_parameters(p, np_)},'
-            f'"fragment":{number_key("fragment", f)},"connection":{number_key("connection", c)}}}'
-            for k, name, o, s, commits, label, nl, p, np_, f, c in zip(*columns, strict=True)
-        ),
+            f'"labels":{LABEL_LISTS[labels]},"parameters":{PARAMETER_MAPS[p]},'
+            f'"fragment":{FRAGMENT_KEYS[f]},"connection":{CONNECTION_KEYS[c]}}}'
+            for k, name, o, s, commits, labels, p, f, c in zip(*columns, strict=True)
+        ],
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from psrlib.seed.draw import Jobs, OnJobs, Pipelines
 from psrlib.seed.page import Page, flat_keys, groups_of
 from psrlib.seed.streams import uniform
-from psrlib.seed.texts import job_list, job_parameters, pipeline_parameters, qualifier, tag_list
+from psrlib.seed.texts import NUMBERED, OVERRIDE_MAPS, PARAMETER_MAPS, QUALIFIED, TAG_LISTS, job_list
 from psrlib.seed.vocabulary import TOPOLOGY_NAMES
 
 TASK_WORDS = ("Start", "Stop", "Upgrade")
@@ -22,31 +22,30 @@ class Named:
 def name_jobs(jobs: Jobs, pipeline_names: list[str]) -> Named:
     """Return keys and names: as the UI names jobs, with a word for the further ones of a pipeline."""
     of = zip(jobs.pipeline.tolist(), jobs.rank.tolist(), strict=True)
-    names = [f"Job for {pipeline_names[pipeline]}{qualifier(rank)}" for pipeline, rank in of]
+    names = [f"Job for {pipeline_names[pipeline]}{QUALIFIED[rank]}" for pipeline, rank in of]
     return Named(flat_keys("job", jobs.rows), names)
 
 
 def write_templates(page: Page, templates: Jobs, pipelines: Pipelines, names: list[str]) -> list[str]:
     """Return the job templates of each organization."""
     key_of = flat_keys("pipeline", pipelines.rows)
-    start, n_parameters = pipelines.parameter.tolist(), pipelines.n_parameters.tolist()
+    parameters = pipelines.parameters.tolist()
     columns = (
         flat_keys("template", templates.rows),
         templates.pipeline.tolist(),
         templates.rank.tolist(),
         page.owners(templates.owner),
-        templates.tag.tolist(),
-        templates.n_tags.tolist(),
+        templates.tags.tolist(),
     )
     return groups_of(
         templates.rows,
-        (
-            f'{{"key":"{k}","name":"Template for {names[p]}{qualifier(r)}","pipeline":"{key_of[p]}",'
-            f'"owner":"{o}","status":"INACTIVE","labels":["all"],"instances":1,"tags":{tag_list(t, n)},'
-            f'"parameters":{pipeline_parameters(start[p], n_parameters[p])},'
+        [
+            f'{{"key":"{k}","name":"Template for {names[p]}{QUALIFIED[r]}","pipeline":"{key_of[p]}",'
+            f'"owner":"{o}","status":"INACTIVE","labels":["all"],"instances":1,"tags":{TAG_LISTS[t]},'
+            f'"parameters":{PARAMETER_MAPS[parameters[p]]},'
             f'"is_template":true,"template":null}}'
-            for k, p, r, o, t, n in zip(*columns, strict=True)
-        ),
+            for k, p, r, o, t in zip(*columns, strict=True)
+        ],
     )
 
 
@@ -54,7 +53,6 @@ def write_jobs(page: Page, jobs: Jobs, templates: Jobs, pipelines: Pipelines, na
     """Return the jobs of each organization without its templates."""
     key_of = flat_keys("pipeline", pipelines.rows)
     template_of = [*(f'"{key}"' for key in flat_keys("template", templates.rows)), "null"]
-    start, n_parameters = pipelines.parameter.tolist(), pipelines.n_parameters.tolist()
     columns = (
         named.keys,
         named.names,
@@ -62,21 +60,19 @@ def write_jobs(page: Page, jobs: Jobs, templates: Jobs, pipelines: Pipelines, na
         page.owners(jobs.owner),
         jobs.active.tolist(),
         jobs.instances.tolist(),
-        jobs.tag.tolist(),
-        jobs.n_tags.tolist(),
+        jobs.tags.tolist(),
         jobs.override.tolist(),
         jobs.template.tolist(),
     )
     return groups_of(
         jobs.rows,
-        (
+        [
             f'{{"key":"{k}","name":"{name}","pipeline":"{key_of[p]}","owner":"{o}",'
             f'"status":"{"ACTIVE" if a else "INACTIVE"}","labels":["all"],"instances":{i},'
-            f'"tags":{tag_list(t, n)},'
-            f'"parameters":{job_parameters(start[p], n_parameters[p]) if v else "{}"},'
+            f'"tags":{TAG_LISTS[t]},"parameters":{OVERRIDE_MAPS[v]},'
             f'"is_template":false,"template":{template_of[of]}}}'
-            for k, name, p, o, a, i, t, n, v, of in zip(*columns, strict=True)
-        ),
+            for k, name, p, o, a, i, t, v, of in zip(*columns, strict=True)
+        ],
     )
 
 
@@ -93,11 +89,11 @@ def write_tasks(page: Page, tasks: OnJobs, named: Named) -> list[str]:
     )
     return groups_of(
         tasks.rows,
-        (
-            f'{{"key":"{k}","name":"{TASK_WORDS[a]} {named.names[j]}{qualifier(r)}","job":"{named.keys[j]}",'
+        [
+            f'{{"key":"{k}","name":"{TASK_WORDS[a]} {named.names[j]}{NUMBERED[r]}","job":"{named.keys[j]}",'
             f'"action":"{TASK_WORDS[a].upper()}","cron":{crons[c]},"owner":"{o}"}}'
             for k, a, j, r, c, o in zip(*columns, strict=True)
-        ),
+        ],
     )
 
 
@@ -120,13 +116,13 @@ def write_subscriptions(page: Page, subscriptions: OnJobs, named: Named) -> list
     targets = {"WEBHOOK": "${webhook_url}"}
     return groups_of(
         subscriptions.rows,
-        (
-            f'{{"key":"{k}","name":"{labels[e]} of {named.names[j]}{qualifier(r)}","job":"{named.keys[j]}",'
+        [
+            f'{{"key":"{k}","name":"{labels[e]} of {named.names[j]}{NUMBERED[r]}","job":"{named.keys[j]}",'
             f'"event":{events[e]},"action":"{actions[a]}",'
             f'"target":"{targets.get(actions[a]) or f"admin@{org}.example.com"}","owner":"{o}",'
             f'"enabled":{"true" if word else "false"}}}'
             for k, e, j, r, a, o, word, org in zip(*columns, strict=True)
-        ),
+        ],
     )
 
 
@@ -146,8 +142,8 @@ def write_topologies(page: Page, jobs: Jobs) -> list[str]:
     )
     return groups_of(
         rows,
-        (
+        [
             f'{{"key":"{k}","name":"{name}","owner":"{o}","jobs":{job_list(s, min(m, n), n)}}}'
             for k, name, o, s, m, n in zip(*columns, strict=True)
-        ),
+        ],
     )

@@ -1,10 +1,15 @@
 """Small pieces of JSON text, made once and used in many places."""
 
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import TypeVar
 
 import orjson
 
+from psrlib.seed.draw import CODE_BITS
 from psrlib.seed.vocabulary import LABELS, PARAMETERS, QUALIFIERS, TAGS
+
+T = TypeVar("T")
 
 ENGINE_PORT = 18630  # Data Collector's own default; engine n of an organization listens on 18630 + n
 # Connection types of Control Hub with the configuration names of their stages; nothing contacts them
@@ -34,67 +39,54 @@ def keys(kind: str, n: int) -> list[str]:
     return [f"{kind}-{number:04d}" for number in range(1, n + 1)]
 
 
-@cache
-def word_list(words: tuple[str, ...], start: int, n: int) -> str:
-    """Return a JSON list of ``n`` neighbouring words, all of them if there are fewer."""
-    return dumps([words[(start + i) % len(words)] for i in range(min(n, len(words)))])
+class Texts(dict[int, str]):
+    """Texts made when first asked for; a look-up in this is what a writer does a million times."""
+
+    def __init__(self, make: Callable[[int], str]) -> None:
+        self._make = make
+
+    def __missing__(self, code: int) -> str:
+        self[code] = text = self._make(code)
+        return text
 
 
-@cache
-def parameter_names(start: int, n: int) -> list[tuple[str, str, str]]:
-    """Return ``n`` runtime parameters: name, value in the pipeline, other value."""
-    rounds = [PARAMETERS[(start + i) % len(PARAMETERS)] for i in range(n)]
+def neighbours(words: Sequence[T], code: int) -> list[tuple[int, T]]:
+    """Return what a code of `psrlib.seed.draw.code` stands for: (round, word) of neighbouring words."""
+    start, n = code >> CODE_BITS, code & ((1 << CODE_BITS) - 1)
+    return [((i // len(words)), words[(start + i) % len(words)]) for i in range(n)]
+
+
+def word_list(words: Sequence[str]) -> Texts:
+    """Return JSON lists of neighbouring words, each word once."""
+    return Texts(lambda code: dumps([word for around, word in neighbours(words, code) if around == 0]))
+
+
+def _parameters(code: int) -> list[tuple[str, str, str]]:
+    """Return runtime parameters: name, value in the pipeline, other value."""
     return [
-        (name if i < len(PARAMETERS) else f"{name}_{i // len(PARAMETERS) + 1}", value, other)
-        for i, (name, value, other) in enumerate(rounds)
+        (f"{name}_{around + 1}" if around else name, value, other)
+        for around, (name, value, other) in neighbours(PARAMETERS, code)
     ]
 
 
-@cache
-def parameter_map(start: int, n: int) -> str:
-    """Return the runtime parameters of a pipeline as JSON."""
-    return dumps({name: value for name, value, _ in parameter_names(start, n)})
+LABEL_LISTS = word_list(LABELS)
+TAG_LISTS = word_list(TAGS)
+PARAMETER_MAPS = Texts(lambda code: dumps({name: value for name, value, _ in _parameters(code)}))
+# what a job sets instead: the other value of its pipeline's first parameter
+OVERRIDE_MAPS = Texts(lambda code: dumps({name: other for name, _, other in _parameters(code)[:1]}))
+FRAGMENT_KEYS = Texts(lambda number: "null" if number < 0 else f'"fragment-{number + 1:04d}"')
+CONNECTION_KEYS = Texts(lambda number: "null" if number < 0 else f'"connection-{number + 1:04d}"')
 
 
-@cache
-def override_map(start: int, n: int) -> str:
-    """Return what a job sets instead: the other value of the pipeline's first parameter."""
-    return dumps({name: other for name, _, other in parameter_names(start, min(n, 1))})
-
-
-@cache
-def qualifier(rank: int) -> str:
-    """Return what tells the jobs of one pipeline apart; nothing for the first."""
+def _qualifier(rank: int) -> str:
     if rank == 0:
         return ""
     cycle, word = divmod(rank - 1, len(QUALIFIERS))
     return f" ({QUALIFIERS[word]}{f' {cycle + 1}' if cycle else ''})"
 
 
-def label_list(start: int, n: int) -> str:
-    """Return pipeline labels as JSON."""
-    return word_list(LABELS, start % len(LABELS), n) if n else "[]"
-
-
-def tag_list(start: int, n: int) -> str:
-    """Return job tags as JSON."""
-    return word_list(TAGS, start % len(TAGS), n) if n else "[]"
-
-
-def pipeline_parameters(start: int, n: int) -> str:
-    """Return runtime parameters as JSON."""
-    return parameter_map(start % len(PARAMETERS), n) if n else "{}"
-
-
-def job_parameters(start: int, n: int) -> str:
-    """Return what a job overrides as JSON."""
-    return override_map(start % len(PARAMETERS), n) if n else "{}"
-
-
-@cache
-def number_key(kind: str, number: int) -> str:
-    """Return the key of an entity as JSON, ``null`` for -1."""
-    return "null" if number < 0 else f'"{kind}-{number + 1:04d}"'
+QUALIFIED = Texts(_qualifier)  # what tells the jobs of one pipeline apart; nothing for the first
+NUMBERED = Texts(lambda rank: f" #{rank + 1}" if rank else "")  # the same for what acts on one job
 
 
 @cache

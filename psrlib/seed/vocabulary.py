@@ -48,7 +48,7 @@ class Names:
         if cycles.any():
             pairs = zip(position.tolist(), cycles.tolist(), strict=True)
             return [f"{names[i]} {cycle + 1}" if cycle else names[i] for i, cycle in pairs]
-        return [names[i] for i in position.tolist()]
+        return list(map(names.__getitem__, position.tolist()))
 
 
 def largest_prime(limit: int) -> int:
