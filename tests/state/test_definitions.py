@@ -1,0 +1,33 @@
+"""Definitions on a hub are read back to the numbers they were made from."""
+
+import orjson
+import pytest
+
+from psrlib import seed
+from psrlib.seed import SeedDocument
+from psrlib.state.definitions import parse, read_shape
+
+
+def test_every_generated_pipeline_reads_back(rich: SeedDocument) -> None:
+    """Stages, branches, event lane, labels and parameters survive the way through a definition."""
+    n_read = 0
+    for organization in rich.organizations:
+        for pipeline in organization.pipelines:
+            config, _ = seed.pipeline_definition(rich, organization, pipeline, pipeline.commits)
+            shape = read_shape(parse(orjson.dumps(config).decode()))
+            read = (shape.stages, shape.branches, shape.event_lane, shape.labels, shape.parameters)
+            assert read == (
+                pipeline.stages,
+                pipeline.branches,
+                pipeline.event_lane,
+                pipeline.labels,
+                pipeline.parameters,
+            )
+            n_read += 1
+    assert n_read > 10
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", {}])
+def test_a_missing_definition_has_no_stages(text: object) -> None:
+    """Rows without definition do not fail."""
+    assert read_shape(parse(text)).stages == 0

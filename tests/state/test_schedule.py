@@ -1,0 +1,91 @@
+"""Plans run side by side, in order where it matters."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from psrlib.state.schedule import Plan, run_each, run_plans
+
+
+def plan(*steps: list[Callable[[], Any]], seen: list[Any] | None = None) -> Plan[list[Any]]:
+    results = []
+    for step in steps:
+        results.append((yield step))
+    return results
+
+
+def test_results_come_back_to_their_plan_in_order() -> None:
+    """Each step receives the results of its own calls, in the order it gave them."""
+    plans = [plan([lambda i=i: i, lambda i=i: i * 10], [lambda i=i: -i]) for i in range(20)]  # type: ignore[misc]
+    assert run_plans(plans, workers=4) == [[[i, i * 10], [-i]] for i in range(20)]
+
+
+def test_calls_of_a_step_run_at_the_same_time() -> None:
+    """Two calls that wait for each other can only end together."""
+    barrier = threading.Barrier(2, timeout=5)
+    assert len(run_plans([plan([barrier.wait, barrier.wait])], workers=2)[0][0]) == 2
+
+
+def test_plans_without_calls_end() -> None:
+    """An empty step and a plan without steps need no thread."""
+    assert run_plans([plan(), plan([]), plan([], [lambda: 1])], workers=2) == [[], [[]], [[], [1]]]
+
+
+def test_ends_are_reported_in_document_order() -> None:
+    """Logs are ordered though a later organization may end first."""
+    order: list[int] = []
+    plans = [plan([lambda i=i: time.sleep(0.02 * (3 - i))]) for i in range(3)]  # type: ignore[misc]
+    run_plans(plans, workers=3, on_done=lambda index, _: order.append(index))
+    assert order == [0, 1, 2]
+
+
+def test_an_error_reaches_the_plan_and_then_the_caller() -> None:
+    """The generator may handle it; if not, no further plan begins."""
+    begun: list[int] = []
+
+    def failing() -> Plan[str]:
+        begun.append(0)
+        yield [lambda: 1 // 0]
+        return "unreachable"
+
+    def handling() -> Plan[str]:
+        try:
+            yield [lambda: 1 // 0]
+        except ZeroDivisionError:
+            return "handled"
+        return "no error"
+
+    def later() -> Plan[str]:
+        begun.append(1)
+        yield [lambda: None]
+        return "done"
+
+    assert run_plans([handling()], workers=1) == ["handled"]
+    with pytest.raises(ZeroDivisionError):
+        run_plans(iter([failing(), later(), later(), later()]), workers=1)
+    assert begun == [0]
+
+
+def test_plans_are_taken_lazily() -> None:
+    """A long document needs only as many open organizations as there are threads."""
+    open_plans = 0
+    most = 0
+
+    def counted() -> Plan[None]:
+        nonlocal open_plans, most
+        open_plans += 1
+        most = max(most, open_plans)
+        yield [lambda: time.sleep(0.001)]
+        yield [lambda: time.sleep(0.001)]
+        open_plans -= 1
+
+    run_plans((counted() for _ in range(50)), workers=4)
+    assert most <= 8
+
+
+def test_independent_calls_keep_their_order() -> None:
+    """`run_each` is a parallel map."""
+    assert run_each([lambda i=i: i for i in range(30)], workers=5) == list(range(30))  # type: ignore[misc]
