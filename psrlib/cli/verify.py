@@ -43,7 +43,7 @@ def verify(
 ) -> None:
     """Verify a Control Hub against SEED; exit status 0 when consistent, 1 when not, 2 for wrong use.
 
-    The embedded hub of SEED's folder and its engines are brought up when they are down, and stopped afterwards.
+    The embedded hub of SEED's folder and its engines are brought up when they are down, then stopped again.
     """
     from psrlib.model import NoiseModel
     from psrlib.seed import load_seed, resolve_variables

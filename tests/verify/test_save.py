@@ -1,0 +1,97 @@
+"""A report on disk: JSON, HTML and JUnit XML."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib.pyplot as plt
+import pytest
+
+from psrlib import plots
+from psrlib.errors import InputError
+from psrlib.seed import SeedDocument
+from psrlib.state.observed import ObservedState
+from psrlib.verify import Subject, VerificationReport, judge_state
+
+
+class Page(HTMLParser):
+    """Collects the texts and the images of a page, and checks that tags are closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.images: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.images.append(dict(attrs)["src"] or "")
+        elif tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+
+@pytest.fixture
+def broken(document: SeedDocument, state: ObservedState, subject: Subject) -> VerificationReport:
+    """A report with a whole organization missing."""
+    del state.organizations["org-0001"]
+    return judge_state(document, state, subject)
+
+
+def test_the_page_shows_the_verdict_the_plots_and_the_deviations(
+    broken: VerificationReport, folder: Path
+) -> None:
+    """Self-contained: plots are inside, nothing is loaded from elsewhere."""
+    figures = plots.review(broken)
+    page = Page(broken.save(folder, figures).read_text())
+    for figure in figures.values():
+        plt.close(figure)
+    assert page.open == []
+    assert broken.verdict in page.texts
+    assert len(page.images) == len(figures) >= 6
+    assert all(image.startswith("data:image/png;base64,") for image in page.images)
+    assert 'org-0001: organizations "org-0001" is missing' in page.texts
+
+
+def test_junit_counts_cases_and_failures_as_the_report_does(broken: VerificationReport, folder: Path) -> None:
+    """A CI server shows one case per check, a failure with its findings for each that does not hold."""
+    broken.save(folder)
+    root = ElementTree.parse(folder / "junit.xml").getroot()
+    cases = root.findall("testsuite/testcase")
+    failures = [case for case in cases if case.find("failure") is not None]
+    assert len(cases) == len(broken.results)
+    assert {case.get("name") for case in failures} == {check.name for check in broken.results if not check.ok}
+    assert sum(int(suite.get("failures", "")) for suite in root) == len(failures)
+    users = next(case for case in failures if case.get("name") == "users")
+    failure = users.find("failure")
+    assert failure is not None
+    assert "is missing" in (failure.text or "")
+
+
+def test_names_with_markup_are_shown_as_text(
+    document: SeedDocument, state: ObservedState, subject: Subject, folder: Path
+) -> None:
+    """What a hub holds is data, never HTML."""
+    state.foreign.append("<script>alert(1)</script>")
+    page = judge_state(document, state, subject).save(folder).read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(broken: VerificationReport, tmp_path: Path) -> None:
+    """A file is in the way."""
+    (tmp_path / "report").write_text("")
+    with pytest.raises(InputError, match="cannot make this folder"):
+        broken.save(tmp_path / "report")
+
+
+def test_nothing_but_the_three_files_is_left(broken: VerificationReport, folder: Path) -> None:
+    """Temporary files are gone."""
+    broken.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["junit.xml", "report.html", "report.json"]
