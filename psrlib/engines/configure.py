@@ -1,0 +1,172 @@
+"""Configuration of real Data Collectors that take the places of the mock engines.
+
+The files are those of engine-protocol, section 1. How the vendor's image takes them (``/etc/sdc``, ``/data``,
+values of ``sdc.properties`` from ``SDC_CONF_*`` variables) is public in its repository, datacollector-docker.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from psrlib.engines.identity import EngineIdentity, write_private
+from psrlib.engines.wire import VERSION
+from psrlib.errors import InputError
+
+logger = logging.getLogger(__name__)
+IMAGE = f"streamsets/datacollector:{VERSION}"
+TOKEN_FILE = "application-token.txt"
+DEFAULT_PORT = 18630
+
+
+def configure_engines(
+    identities: Iterable[EngineIdentity],
+    sch_url: str,
+    output: str | Path,
+    *,
+    image: str = IMAGE,
+    authoring_url: str | None = None,
+) -> list[Path]:
+    """Write a folder per organization: compose file, and per engine its token and properties.
+
+    Parameters
+    ----------
+    identities : iterable of EngineIdentity
+    sch_url : str
+        Base URL of the Control Hub as the engines reach it.
+    output : path
+        Folder to write to; files of an earlier call are replaced.
+    image : str
+        Image of Data Collector.
+    authoring_url : str or None
+        URL of the authoring engine; None records the first Data Collector of each organization.
+
+    Returns
+    -------
+    list of Path
+        One folder per organization: ``docker-compose.yml``, ``engines.json``, and per engine
+        ``application-token.txt`` (mode 0600), ``dpm.properties``, ``sdc.properties`` and ``data/sdc.id``.
+
+    Raises
+    ------
+    InputError
+        When there is no engine, or two engines of an organization have the same address.
+    """
+    by_organization: dict[str, list[EngineIdentity]] = {}
+    for identity in identities:
+        by_organization.setdefault(identity.organization, []).append(identity)
+    if not by_organization:
+        raise InputError("no engines to configure; the seed document has none")
+    for organization, group in by_organization.items():
+        _check_addresses(organization, group)
+    root = Path(output).resolve()
+    return [
+        _configure_organization(root / organization, organization, group, sch_url, image, authoring_url)
+        for organization, group in by_organization.items()
+    ]
+
+
+def dpm_properties(identity: EngineIdentity, sch_url: str) -> dict[str, str]:
+    """Return the whole of ``dpm.properties`` (engine-protocol, 1.2); the token stays in its own file."""
+    return {
+        "dpm.enabled": "true",
+        "dpm.base.url": sch_url.rstrip("/") + "/",
+        "dpm.appAuthToken": f"@{TOKEN_FILE}@",
+        "dpm.registration.retry.attempts": "5",
+        "dpm.security.validationTokenFrequency.secs": "60",
+        "dpm.remote.control.job.labels": ",".join(identity.labels),
+        "dpm.remote.control.ping.frequency": "5000",
+        "dpm.remote.control.status.events.interval": "60000",
+        "dpm.remote.control.events.recipient": "jobrunner-app",
+        "dpm.remote.control.process.events.recipients": "jobrunner-app,timeseries-app",
+    }
+
+
+def sdc_properties(identity: EngineIdentity) -> dict[str, str]:
+    """Return the values of ``sdc.properties`` that differ from the vendor's."""
+    return {
+        "http.port": str(urlsplit(identity.url).port or DEFAULT_PORT),
+        "sdc.base.http.url": identity.url,
+    }
+
+
+def _check_addresses(organization: str, group: list[EngineIdentity]) -> None:
+    seen: dict[str, str] = {}
+    for identity in group:
+        address = urlsplit(identity.url).netloc
+        if address in seen:
+            raise InputError(
+                f"{organization}: engines {seen[address]} and {identity.key} share the address {address}; "
+                "give engines of one host different ports"
+            )
+        seen[address] = identity.key
+
+
+def _configure_organization(
+    folder: Path,
+    organization: str,
+    group: list[EngineIdentity],
+    sch_url: str,
+    image: str,
+    authoring_url: str | None,
+) -> Path:
+    services = {}
+    for identity in group:
+        _configure_engine(folder / identity.key, identity, sch_url)
+        if identity.type == "COLLECTOR":
+            services[identity.key] = _service(identity, image)
+        else:
+            logger.warning("%s %s is a %s: files only, no service", organization, identity.key, identity.type)
+    collectors = [identity.url for identity in group if identity.type == "COLLECTOR"]
+    summary = {
+        "organization": organization,
+        "control_hub": sch_url,
+        "authoring_engine": authoring_url or (collectors[0] if collectors else None),
+        "engines": [{"key": i.key, "id": i.id, "url": i.url, "labels": i.labels} for i in group],
+    }
+    _write(folder / "engines.json", json.dumps(summary, indent=1) + "\n")
+    compose = {"name": organization, "services": services}
+    _write(folder / "docker-compose.yml", yaml.safe_dump(compose, sort_keys=False))
+    return folder
+
+
+def _configure_engine(folder: Path, identity: EngineIdentity, sch_url: str) -> None:
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    write_private(folder / TOKEN_FILE, identity.token + "\n")
+    _write(folder / "dpm.properties", _properties(dpm_properties(identity, sch_url)))
+    _write(folder / "sdc.properties", _properties(sdc_properties(identity)))
+    _write(folder / "data" / "sdc.id", identity.id + "\n")  # the engine keeps the id it finds
+
+
+def _service(identity: EngineIdentity, image: str) -> dict[str, Any]:
+    key = identity.key
+    return {
+        "image": image,
+        "restart": "unless-stopped",
+        "network_mode": "host",  # the hub may listen on loopback, and the reported address is the host's
+        "user": "0:0",  # reads the token file of mode 0600, whoever owns it
+        "environment": {
+            "SDC_CONF_" + name.upper().replace(".", "_"): value
+            for name, value in sdc_properties(identity).items()
+        },
+        "volumes": [
+            f"./{key}/{TOKEN_FILE}:/etc/sdc/{TOKEN_FILE}:ro",
+            f"./{key}/dpm.properties:/etc/sdc/dpm.properties",
+            f"./{key}/data:/data",
+        ],
+    }
+
+
+def _properties(values: dict[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)

@@ -1,0 +1,46 @@
+"""Fixtures of the engine tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # helpers beside the tests
+
+from fleet_fakes import START_MS, Hand, JumpingClock, identity
+from fleet_recorder import Recorder
+
+from psrlib.engines.behaviour import Behaviour
+from psrlib.engines.engine import Engine
+from psrlib.engines.poll import PollLane
+
+BASE = "http://hub.example:18631"
+
+
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock()
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """One engine, booted, nothing told yet."""
+    engine = Engine(identity(0), BASE, Behaviour())
+    engine.boot(START_MS)
+    return engine
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """A recorder that knows the first ten engines."""
+    return Recorder({identity(n).id: identity(n).token for n in range(10)})
+
+
+@pytest.fixture
+def lane(engine: Engine) -> PollLane:
+    return PollLane(engine, phase_ms=0, start_ms=START_MS)
+
+
+@pytest.fixture
+def hand(engine: Engine, recorder: Recorder) -> Hand:
+    return Hand(engine, recorder)
