@@ -9,6 +9,7 @@ from typing import Any
 
 from psrlib.errors import InputError
 
+HINTS = {bool: "write True or False", int: "write a whole number", str: "pass it with papermill's -r"}
 NOTEBOOK_NAMES = {"In", "Out", "exit", "quit", "open", "get_ipython"}  # what IPython itself defines
 
 
@@ -39,5 +40,5 @@ def check_parameters(namespace: dict[str, Any]) -> None:
         if type(value) is not declared[name]:
             raise InputError(
                 f"notebook parameter {name!r}: expected {declared[name].__name__}, got "
-                f"{type(value).__name__} ({value!r}); pass text with papermill's -r instead of -p"
+                f"{type(value).__name__} ({value!r}); {HINTS.get(declared[name], 'see the parameters cell')}"
             )

@@ -3,35 +3,40 @@
 import asyncio
 import logging
 
+import aiohttp
 from sqlalchemy import Connection
 
+from psrlib.hub.runner.schedule import fire_due_tasks, generate_reports
 from psrlib.hub.runner.watch import watch
 from psrlib.hub.runner.work import Work
 from psrlib.hub.runtime import Hub
+from psrlib.hub.schema.security import sessions
+from psrlib.hub.webhooks import deliver_waiting
 
 logger = logging.getLogger(__name__)
 TICK_S = 1.0  # resolution of cron times and timeouts
 
 
 class Background:
-    """One task that ticks while the application lives."""
+    """Two tasks that live as long as the application: the tick, and the webhooks."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin ticking on the running event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        """Begin on the running event loop."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._deliver())]
 
     async def stop(self) -> None:
-        """Stop ticking and write what memory holds."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Stop, and write what memory holds."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.hub.write(self.hub.fleet.flush)
 
-    async def _run(self) -> None:
+    async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             try:
@@ -39,7 +44,29 @@ class Background:
             except Exception:
                 logger.exception("background work failed; it is repeated at the next tick")
 
+    async def _deliver(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                await asyncio.sleep(TICK_S)
+                try:
+                    while await deliver_waiting(self.hub, session):
+                        pass
+                except Exception:
+                    logger.exception("webhooks failed; they are repeated at the next tick")
+
     def tick(self, connection: Connection) -> None:
-        """Do everything that is due."""
+        """Do everything that is due, in one transaction."""
+        now = self.hub.now()
+        work = Work(self.hub, connection, now)
         self.hub.fleet.flush(connection)
-        watch(Work(self.hub, connection, self.hub.now()))
+        watch(work)
+        fire_due_tasks(work)
+        generate_reports(work)
+        self._end_sessions(connection, now)
+
+    def _end_sessions(self, connection: Connection, now: int) -> None:
+        expired = [digest for digest, p in self.hub.callers.sessions.items() if p.expires_on <= now]
+        for digest in expired:
+            self.hub.callers.sessions.pop(digest, None)
+        if expired:
+            connection.execute(sessions.delete().where(sessions.c.expires_on <= now))

@@ -13,7 +13,9 @@ PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the SDK's default (control-hub-rest
 def create_system_organization(connection: Connection, now_ms: int) -> None:
     """Create organization ``admin`` and user ``admin@admin``, unless they exist."""
     organizations, users = security.organizations, security.users
-    if connection.execute(select(organizations.c.id).where(organizations.c.id == SYSTEM_ORGANIZATION)).first():
+    if connection.execute(
+        select(organizations.c.id).where(organizations.c.id == SYSTEM_ORGANIZATION)
+    ).first():
         return
     audit = {
         "creator": SYSTEM_ADMIN,

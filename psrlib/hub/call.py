@@ -1,7 +1,7 @@
 """One request as its handler sees it: who, what, and a database connection scoped to the caller."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -62,7 +62,9 @@ class Call:
         In a transaction that is committed after the handler returns.
     """
 
-    def __init__(self, hub: "Hub", route: Route, path: dict[str, str], headers: dict[str, str], ip: str) -> None:
+    def __init__(
+        self, hub: "Hub", route: Route, path: dict[str, str], headers: dict[str, str], ip: str
+    ) -> None:
         self.hub = hub
         self.route = route
         self.path = path
@@ -74,7 +76,7 @@ class Call:
         self.caller: Principal | None = None
         self.token = ""
         self.now = hub.now()
-        self.after: list[Callable[[], None]] = []
+        self.after: list[Callable[[], object]] = []
         self._db: Connection | None = None
 
     @property
@@ -148,7 +150,7 @@ class Call:
     def page(
         self,
         statement: Select[Any],
-        order: dict[str, ColumnElement[Any]],
+        order: Mapping[str, ColumnElement[Any]],
         show: Callable[[list[Row[Any]]], list[Any]],
         wrap: bool | None = None,
     ) -> Any:
@@ -181,7 +183,9 @@ class Call:
         wrapped = bool(self.query.get("withWrapper")) if wrap is None else wrap
         if not wrapped:
             return data
-        total = self.db.execute(select(func.count()).select_from(statement.order_by(None).subquery())).scalar()
+        total = self.db.execute(
+            select(func.count()).select_from(statement.order_by(None).subquery())
+        ).scalar()
         return {"totalCount": total, "offset": offset, "len": length, "data": data}
 
 

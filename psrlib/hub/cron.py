@@ -61,7 +61,9 @@ def _split(expression: str) -> tuple[list[str], str]:
     if len(parts) == 7 and _YEARS.fullmatch(parts[6]):
         return parts[:6], parts[6]
     if len(parts) != 6:
-        raise bad_request(f"cron expression '{expression}': expected 6 fields, seconds first, and perhaps a year")
+        raise bad_request(
+            f"cron expression '{expression}': expected 6 fields, seconds first, and perhaps a year"
+        )
     return parts, "*"
 
 
@@ -86,7 +88,9 @@ def _translate(fields: list[str]) -> list[str]:
     """Return croniter's spelling: ``?`` is ``*``, ``a/n`` runs to the end, weekdays count from 0."""
     fields = ["*" if field == "?" else field for field in fields]
     fields[5] = _weekdays(fields[5])
-    return [",".join(_steps(part, top) for part in f.split(",")) for f, top in zip(fields, _LIMITS, strict=True)]
+    return [
+        ",".join(_steps(part, top) for part in f.split(",")) for f, top in zip(fields, _LIMITS, strict=True)
+    ]
 
 
 def _steps(part: str, top: int) -> str:
@@ -103,7 +107,9 @@ def _weekdays(field: str) -> str:
     for part in field.split(","):
         base, hash_, nth = part.partition("#")
         body, slash, step = base.partition("/")
-        body = re.sub(r"[A-Z]{3}|\d+", one, body) if body not in ("*", "L") else ("6" if body == "L" else body)
+        body = (
+            re.sub(r"[A-Z]{3}|\d+", one, body) if body not in ("*", "L") else ("6" if body == "L" else body)
+        )
         body = f"L{body[:-1]}" if body.endswith("L") else body
         parts.append(body + slash + step + hash_ + nth)
     return ",".join(parts)

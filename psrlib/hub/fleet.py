@@ -67,7 +67,9 @@ class Fleet:
         table = execution.engines
         if seen:
             statement = (
-                table.update().where(table.c.id == bindparam("engine")).values(last_reported_time=bindparam("last"))
+                table.update()
+                .where(table.c.id == bindparam("engine"))
+                .values(last_reported_time=bindparam("last"))
             )
             rows = [{"engine": e, "last": self.last_poll[e]} for e in sorted(seen)]
             connection.execute(statement, rows)

@@ -30,7 +30,9 @@ def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> 
     if not wanted:
         return
     ids = [label_id(path, organization) for path in wanted]
-    known = set(call.db.execute(select(labels.c.id).where(labels.c.kind == kind, labels.c.id.in_(ids))).scalars())
+    known = set(
+        call.db.execute(select(labels.c.id).where(labels.c.kind == kind, labels.c.id.in_(ids))).scalars()
+    )
     rows = [
         {
             "kind": kind,

@@ -30,7 +30,11 @@ def verify_password(password: str, stored: str | None, generated: str | None) ->
         Initial password that holds while no hash exists (a hub without mail: the user id); None for an
         unknown user.
     """
-    if stored is None and generated is not None and hmac.compare_digest(password.encode(), generated.encode()):
+    if (
+        stored is None
+        and generated is not None
+        and hmac.compare_digest(password.encode(), generated.encode())
+    ):
         return True
     try:
         return _HASHER.verify(stored or _NOBODY, password) and stored is not None

@@ -27,7 +27,10 @@ def empty_definition(name: str, execution_mode: str, fragment: bool) -> dict[str
         "title": name,
         "description": "",
         "uuid": "00000000-0000-0000-0000-000000000000",
-        "configuration": [{"name": "executionMode", "value": execution_mode}, {"name": "constants", "value": []}],
+        "configuration": [
+            {"name": "executionMode", "value": execution_mode},
+            {"name": "constants", "value": []},
+        ],
         "uiInfo": {},
         "fragments": [],
         "stages": [],
@@ -235,7 +238,9 @@ def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
     """Turn a draft into a published version."""
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is already published")
-    definition = _stamp(load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number)
+    definition = _stamp(
+        load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number
+    )
     values = {
         "draft": False,
         "message": message or commit.message,

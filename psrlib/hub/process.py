@@ -99,7 +99,9 @@ def start_hub(
         )
     _children[child.pid] = child
     _wait_healthy(url, child, log)
-    _write_record(folder, {"url": url, "pid": child.pid, "port": bound, "host": host, "db_url": _hidden(database)})
+    _write_record(
+        folder, {"url": url, "pid": child.pid, "port": bound, "host": host, "db_url": _hidden(database)}
+    )
     logger.info("embedded hub listens on %s, pid %d", url, child.pid)
     return HubProcess(folder, url, child.pid)
 

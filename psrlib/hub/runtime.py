@@ -101,7 +101,9 @@ def _load_components(connection: Connection, callers: Callers) -> None:
     table = security.components
     rows = connection.execute(select(table).where(table.c.active, table.c.user_id.is_(None)))
     for row in rows:
-        callers.components[row.token_hash] = component_principal(row.id, row.organization, row.type, row.token_hash)
+        callers.components[row.token_hash] = component_principal(
+            row.id, row.organization, row.type, row.token_hash
+        )
 
 
 def component_principal(component_id: str, organization: str, kind: str, digest: str) -> Principal:

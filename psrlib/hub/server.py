@@ -216,7 +216,9 @@ def _refusal(issue: IssueError) -> Raw:
 async def _send(send: Send, raw: Raw) -> None:
     body: bytes = raw.body if isinstance(raw.body, bytes) else orjson.dumps(raw.body)
     headers = [
-        JSON_HEADER if raw.content_type == "application/json" else (b"content-type", raw.content_type.encode()),
+        JSON_HEADER
+        if raw.content_type == "application/json"
+        else (b"content-type", raw.content_type.encode()),
         (b"content-length", b"%d" % len(body)),
     ]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in raw.headers]

@@ -46,7 +46,9 @@ def fire(connection: Connection, organization: str, event: str, values: dict[str
         connection.execute(action_runs.insert(), waiting)
 
 
-def _waiting(row: Any, event: str, action: dict[str, Any], values: dict[str, str], now_ms: int) -> dict[str, Any]:
+def _waiting(
+    row: Any, event: str, action: dict[str, Any], values: dict[str, str], now_ms: int
+) -> dict[str, Any]:
     return {
         "organization": row.organization,
         "subscription_id": row.id,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from psrlib.plots.style import BLUE, GREY, PALE, RED, SERIES, new_axes, no_data, style
+from psrlib.plots.style import BLUE, GREY, PALE, RED, SERIES, legend_above, new_axes, no_data, style
 
 
 @style()
@@ -79,8 +79,10 @@ def ecdf_panels(
     for ax, metric in zip(axes[0], metrics, strict=True):
         ecdf(frame, metric, by, reference, ax)
         ax.label_outer()
-    for ax in axes[0][:-1]:
         ax.get_legend().remove()
+    with style():
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 
@@ -113,8 +115,8 @@ def distances(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         if mask.any():
             ax.scatter(rows["distance"][mask], y[mask], 42, color=color, marker=marker, label=label, zorder=3)
     ax.set_yticks(y, [metric.replace("_", " ") for metric in rows["metric"]])
-    ax.set_xlim(0, min(1.0, 1.35 * float(rows[["distance", "band"]].to_numpy().max())))
+    ax.set_xlim(0, min(1.0, 1.1 * float(rows[["distance", "band"]].to_numpy().max())))
     ax.set_xlabel("largest difference of cumulative shares (0 to 1)")
     ax.grid(axis="x")
-    ax.legend(loc="lower right")
+    legend_above(ax)
     return ax

@@ -18,6 +18,7 @@ from psrlib.plots.style import (
     SERIES,
     SKY,
     label_organizations,
+    legend_above,
     new_axes,
     no_data,
     style,
@@ -60,7 +61,7 @@ def desired_and_observed(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.grid(axis="x")
-    ax.legend(loc="lower right")
+    legend_above(ax)
     ax.set_title("Desired and observed entities")
     return ax
 
@@ -118,7 +119,7 @@ def organization_sizes(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     label_organizations(ax, list(table.index))
     ax.set_ylabel("observed entities")
     ax.grid(axis="y")
-    ax.legend(loc="upper right", ncols=2)
+    legend_above(ax)
     ax.set_title("Size of organizations")
     return ax
 
@@ -140,5 +141,5 @@ def differences(items: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("deviations")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     ax.grid(axis="x")
-    ax.legend(loc="lower right")
+    legend_above(ax)
     return ax

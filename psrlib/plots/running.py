@@ -18,6 +18,7 @@ from psrlib.plots.style import (
     RED,
     SKY,
     label_organizations,
+    legend_above,
     new_axes,
     style,
 )
@@ -54,7 +55,8 @@ def job_status(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
         color = STATUS_COLORS.get(status, RED)
         edge: dict[str, Any] = {"edgecolor": RED, "hatch": "///"} if status == "MISSING" else {}
         width = 0.8 if len(x) <= MANY else 1.0
-        ax.bar(x, table[status], bottom=bottom, width=width, color=color, label=status, **edge)
+        some = (table[status] > 0).to_numpy()
+        ax.bar(x[some], table[status][some], width, bottom[some], color=color, label=status, **edge)
         bottom += table[status].to_numpy()
     wanted = (jobs["desired"] == "ACTIVE").groupby(jobs["organization"]).sum().reindex(table.index)
     ax.scatter(
@@ -70,8 +72,8 @@ def job_status(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("jobs")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
-    ax.legend(loc="upper right", ncols=2)
-    ax.set_ylim(0, max(1.0, float(bottom.max(initial=1))) * 1.25)
+    legend_above(ax)
+    ax.set_ylim(0, max(1.0, float(bottom.max(initial=1))) * 1.08)
     ax.set_title("Status of jobs")
     return ax
 
@@ -113,9 +115,9 @@ def jobs_per_engine(engines: pd.DataFrame, ax: Axes | None = None) -> Axes:
             float((mean + half).max()) if len(mean) else 1.0,
             float(engines["pipelines"].max() if len(engines) else 1),
         )
-        * 1.3,
+        * 1.08,
     )
     ax.grid(axis="y")
-    ax.legend(loc="upper right", ncols=3)
+    legend_above(ax)
     ax.set_title("Jobs per engine")
     return ax

@@ -75,3 +75,8 @@ def no_data(ax: Axes, text: str, color: str) -> Axes:
     ax.set_yticks([])
     ax.spines[["left", "bottom"]].set_visible(False)
     return ax
+
+
+def legend_above(ax: Axes, ncols: int = 3) -> None:
+    """Put the legend above the axes at the right, opposite the title, so that it hides nothing."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=ncols, borderaxespad=0.3, columnspacing=1.2)

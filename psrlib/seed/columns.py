@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from psrlib.errors import InputError
 from psrlib.model import NoiseModel, OrganizationDraws, QuantileTable
 from psrlib.seed.streams import IntArray, Streams, WordArray
 
@@ -21,6 +22,17 @@ NAMED = (
     "pipelines",
     "topologies",
 )  # order is part of the bytes
+
+# An entity of the first kind needs one of the second
+NEEDS = {
+    "pipelines": "users",
+    "jobs": "pipelines",
+    "job_templates": "pipelines",
+    "scheduled_tasks": "jobs",
+    "subscriptions": "jobs",
+    "connections": "users",
+    "topologies": "users",
+}
 
 
 @dataclass(frozen=True)
@@ -117,11 +129,29 @@ class Chunk:
         self.drawer = drawer
         self.organizations = organizations
         self.draws = drawer.organizations(organizations)
+        self._check_structure()
 
     def count(self, metric: str) -> IntArray:
-        """Return the drawn count of a metric per organization; 0 where the model has no such metric."""
+        """Return the count of a metric per organization; 0 where the model has no such metric.
+
+        It is the drawn count but for one thing: where jobs are active there is at least one engine, for
+        without one no job becomes ACTIVE.
+        """
         zeros = np.zeros(len(self.organizations), dtype=np.int64)
-        return np.asarray(self.draws.counts.get(metric, zeros), dtype=np.int64)
+        drawn = np.asarray(self.draws.counts.get(metric, zeros), dtype=np.int64)
+        if metric == "engines":
+            return np.maximum(drawn, self.draws.counts["active_jobs"] > 0)
+        return drawn
+
+    def _check_structure(self) -> None:
+        for metric, needed in NEEDS.items():
+            bad = np.flatnonzero((self.count(metric) > 0) & (self.count(needed) == 0))
+            if len(bad):
+                archetype = self.draws.archetype_names[int(self.draws.archetype[bad[0]])]
+                raise InputError(
+                    f'noise model "{self.drawer.model.name}": archetype "{archetype}" draws {metric} without'
+                    f" {needed}; raise the lower bound of {needed}"
+                )
 
     def rows(self, metric: str) -> Rows:
         """Return the entities of a metric."""

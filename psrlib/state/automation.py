@@ -48,7 +48,9 @@ def _create_task(work: Work, task: ScheduledTask) -> None:
         )
         return [session.scheduler.create_task(body)]
 
-    work.create("scheduled_tasks", [task], create, work.admin.scheduler.tasks, task.owner)
+    work.create(
+        "scheduled_tasks", [task], create, work.admin.scheduler.tasks, work.actor("scheduled_tasks", task)
+    )
 
 
 def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) -> Json:
@@ -79,7 +81,11 @@ def _create_subscription(work: Work, subscription: Subscription) -> None:
         return [{**body, **made}] if made.get("id") else []
 
     work.create(
-        "subscriptions", [subscription], create, work.admin.notification.subscriptions, subscription.owner
+        "subscriptions",
+        [subscription],
+        create,
+        work.admin.notification.subscriptions,
+        work.actor("subscriptions", subscription),
     )
 
 
@@ -104,7 +110,9 @@ def _create_topology(work: Work, topology: Topology) -> None:
     def create(session: ControlHub, _: Sequence[Topology]) -> list[Json]:
         return [session.topology.create_topology(topology.name, nodes)]
 
-    work.create("topologies", [topology], create, work.admin.topology.topologies, topology.owner)
+    work.create(
+        "topologies", [topology], create, work.admin.topology.topologies, work.actor("topologies", topology)
+    )
     row = work.rows["topologies"][topology.key]
     if row.get("draft", True):
         publish_topology(work, row)

@@ -33,7 +33,8 @@ def _create_connection(work: Work, connection: Connection) -> None:
     def create(session: ControlHub, _: Sequence[Connection]) -> list[Json]:
         return [{**body, **session.connection.create_connection(body)}]
 
-    work.create("connections", [connection], create, work.admin.connection.connections, connection.owner)
+    actor = work.actor("connections", connection)
+    work.create("connections", [connection], create, work.admin.connection.connections, actor)
 
 
 def _imports(work: Work, kind: str) -> list[Call]:

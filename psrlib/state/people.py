@@ -63,11 +63,20 @@ def _create_organization(work: Work) -> None:
 
 def _configure(work: Work) -> None:
     """Bring the configuration to what is desired: one reading call per hub, one writing call."""
-    entries = work.found.entries if work.found is not None else work.hub.security.configs(work.desired.id)
+    entries = work.found.entries if work.found is not None else _new_entries(work)
     values = entry_values(work.desired.config, entries)
     if values:
         work.hub.security.set_configs(work.desired.id, values)
         work.changed["configuration"] += 1
+
+
+def _new_entries(work: Work) -> list[Json]:
+    """Return the configuration every new organization has, read from the first one."""
+    known = work.knowledge
+    with known.lock:
+        if known.new_entries is None:
+            known.new_entries = work.hub.security.configs(work.desired.id)
+        return known.new_entries
 
 
 def open_administrator(hub: ControlHub, desired: Organization) -> None:

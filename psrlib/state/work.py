@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from psrlib.client import ControlHub
@@ -15,6 +16,17 @@ from psrlib.state.once import create_named
 from psrlib.state.reading import OWNED, hub_id, hub_name
 
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
+# Roles that let a user create objects of a kind (control-hub-rest, 3.4); the hub has the last word.
+CREATOR_ROLES = {
+    "connections": "connection:editor",
+    "fragments": "pipelinestore:pipelineEditor",
+    "pipelines": "pipelinestore:pipelineEditor",
+    "jobs": "jobrunner:operator",
+    "scheduled_tasks": "scheduler:operator",
+    "subscriptions": "notification:user",
+    "topologies": "topology:editor",
+}
+ADMINISTRATOR_ROLE = "org-admin"
 BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more call per owner who logs in
 
 
@@ -48,6 +60,7 @@ class Knowledge:
     import_adds_versions: bool | None = None
     generated_passwords_log_in: bool | None = None
     owners_log_in: bool = True
+    new_entries: list[Json] | None = None
     event_ids: dict[str, str] | None = None
     task_template: Json | None = None
     task_selector: Json | None = None
@@ -124,19 +137,20 @@ class Work:
         """Choose the owners who log in to create their objects themselves, and return their sessions.
 
         A login costs one call and one more per kind that is created in batches, an ACL one call per object.
+        At a tie the login is better: the object's creator is its owner then, and observing needs no ACL.
         """
         if not self.knowledge.owners_log_in:
             return []
         objects: Counter[str] = Counter()
         batches: dict[str, set[str]] = {}
         for kind in OWNED:
-            for entity in self.missing(kind):
+            for entity in filter(partial(self._may_create, kind), self.missing(kind)):
                 objects[entity.owner] += 1
                 if kind in BATCHED:
                     batches.setdefault(entity.owner, set()).add(kind)
         admin = self.desired.users[0].key
         self._by_login = {
-            owner for owner, n in objects.items() if owner != admin and n > 1 + len(batches.get(owner, ()))
+            owner for owner, n in objects.items() if owner != admin and n >= 1 + len(batches.get(owner, ()))
         }
         return [self.hub.for_user(self.user_id(owner)) for owner in sorted(self._by_login)]
 
@@ -153,8 +167,12 @@ class Work:
         admin = self.desired.users[0].key
         groups: dict[str, list[Any]] = {}
         for entity in self.missing(kind):
-            groups.setdefault(entity.owner if entity.owner in self._by_login else admin, []).append(entity)
+            groups.setdefault(self.actor(kind, entity) or admin, []).append(entity)
         return groups
+
+    def actor(self, kind: str, entity: Owned) -> str | None:
+        """Return the key of the owner who creates an entity himself; None when the administrator does."""
+        return entity.owner if entity.owner in self._by_login and self._may_create(kind, entity) else None
 
     def create(
         self,
@@ -208,6 +226,9 @@ class Work:
             return lambda: setters[kind](id, owner)
 
         return [setter(*entry) for entry in due]
+
+    def _may_create(self, kind: str, entity: Owned) -> bool:
+        return not {CREATOR_ROLES[kind], ADMINISTRATOR_ROLE}.isdisjoint(self._users[entity.owner].roles)
 
     def _known_rows(self, kind: str) -> dict[str, Json]:
         if self.found is None:

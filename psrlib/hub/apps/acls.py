@@ -155,7 +155,9 @@ def _serve(base: str, table: Table, kind: str) -> None:
         resource, new = call.fetch(table, call.path["id"], kind), call.body
         check_permission(call, resource.id, "WRITE")
         if new.subjectId != call.path["subject"]:
-            raise bad_request(f"the body's subjectId is '{new.subjectId}', the path's '{call.path['subject']}'")
+            raise bad_request(
+                f"the body's subjectId is '{new.subjectId}', the path's '{call.path['subject']}'"
+            )
         others = [
             p for p in load(_stored(call, resource, kind)["permissions"]) if p["subjectId"] != new.subjectId
         ]
@@ -170,7 +172,9 @@ def _serve(base: str, table: Table, kind: str) -> None:
     choice = "a list of permissions replaces the whole list; a new owner must be a user of the organization"
     app.route("POST", f"{base}/{{id}}/acl", USER, body=AclJson, returns=AclJson, choice=choice)(replace)
     path = f"{base}/{{id}}/permissions/{{subject}}"
-    app.route("POST", path, USER, body=PermissionJson, returns=AclJson, choice="no actions removes the entry")(set_one)
+    app.route(
+        "POST", path, USER, body=PermissionJson, returns=AclJson, choice="no actions removes the entry"
+    )(set_one)
 
 
 for _base, _table, _kind in RESOURCES:

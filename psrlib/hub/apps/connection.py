@@ -154,7 +154,9 @@ def get_connection(call: Call) -> Any:
     return _connection_json(_fetch(call, "READ"))
 
 
-@app.route("POST", "/connection/rest/v1/connection/{connection}", EDITOR, body=ConnectionJson, returns=ConnectionJson)
+@app.route(
+    "POST", "/connection/rest/v1/connection/{connection}", EDITOR, body=ConnectionJson, returns=ConnectionJson
+)
 def update_connection(call: Call) -> Any:
     """Update a connection."""
     row = _fetch(call, "WRITE")
@@ -166,7 +168,9 @@ def update_connection(call: Call) -> Any:
     return _connection_json(_fetch(call, "READ"))
 
 
-@app.route("DELETE", "/connection/rest/v1/connection/{connection}", EDITOR, choice="also while pipelines use it")
+@app.route(
+    "DELETE", "/connection/rest/v1/connection/{connection}", EDITOR, choice="also while pipelines use it"
+)
 def delete_connection(call: Call) -> Any:
     """Delete a connection."""
     row = _fetch(call, "WRITE")
@@ -227,7 +231,10 @@ def count_using(call: Call) -> Any:
 
 
 @app.route(
-    "GET", "/connection/rest/v1/connections/tags", USER, query=(*PAGING, ORGANIZATION, Query("parentId"), WRAPPER)
+    "GET",
+    "/connection/rest/v1/connections/tags",
+    USER,
+    query=(*PAGING, ORGANIZATION, Query("parentId"), WRAPPER),
 )
 def connection_tags(call: Call) -> Any:
     """List connection tags."""

@@ -41,7 +41,9 @@ def _runnable(call: Call, ids: list[str]) -> list[Row[Any]]:
 
 
 def _start(call: Call, row: Row[Any], parameters: dict[str, Any] | None) -> str:
-    return lifecycle.start_job(work_of(call), row, call.principal.id, sorted(call.principal.groups), parameters)
+    return lifecycle.start_job(
+        work_of(call), row, call.principal.id, sorted(call.principal.groups), parameters
+    )
 
 
 def _runs(call: Call, ids: list[str]) -> list[dict[str, Any]]:
@@ -81,7 +83,9 @@ def _stop(call: Call, ids: list[str], force: bool) -> list[dict[str, Any]]:
     return _runs(call, [lifecycle.stop_job(work, row, call.principal.id, force) for row in rows])
 
 
-@app.route("POST", "/jobrunner/rest/v1/job/{job}/stop", OPERATOR, choice="400 JOBRUNNER_07 when it does not run")
+@app.route(
+    "POST", "/jobrunner/rest/v1/job/{job}/stop", OPERATOR, choice="400 JOBRUNNER_07 when it does not run"
+)
 def stop(call: Call) -> Any:
     """Stop a job."""
     return _stop(call, [call.path["job"]], False)[0]
@@ -166,7 +170,9 @@ def _acknowledge(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     return _runs(call, touched)
 
 
-@app.route("POST", "/jobrunner/rest/v1/job/{job}/acknowledgeError", OPERATOR, choice="INACTIVE_ERROR to INACTIVE/RED")
+@app.route(
+    "POST", "/jobrunner/rest/v1/job/{job}/acknowledgeError", OPERATOR, choice="INACTIVE_ERROR to INACTIVE/RED"
+)
 def acknowledge_error(call: Call) -> Any:
     """Acknowledge the error of a job."""
     return _acknowledge(call, [call.path["job"]])[0]
@@ -253,7 +259,9 @@ def committed_offsets(call: Call) -> Any:
     merged: dict[str, Any] = {}
     work = work_of(call)
     live = [i for i in work.instances_of(row.current_run or "") if i.phase != GONE]
-    stored = call.db.execute(select(offsets.c.offset).where(offsets.c.job_id == row.id).order_by(offsets.c.slot))
+    stored = call.db.execute(
+        select(offsets.c.offset).where(offsets.c.job_id == row.id).order_by(offsets.c.slot)
+    )
     for text in [*stored.scalars(), *(i.offset for i in live if i.offset)]:
         merged.update(_entries(text))
     return {"version": 2, "offsets": merged} if merged else None

@@ -9,7 +9,7 @@ from psrlib.hub.acl import check_permission, drop_acls
 from psrlib.hub.apps.jobrunner_jobs import OPERATOR
 from psrlib.hub.apps.jobrunner_status import instance_json
 from psrlib.hub.apps.messaging import take_figures
-from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, Raw, contains, dump, load
+from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, Call, Raw, contains, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.names import GONE
 from psrlib.hub.routing import COMPONENT, EITHER, USER, App, Query, roles
@@ -119,9 +119,7 @@ ORDER = {
 }
 
 
-@app.route(
-    "GET", "/jobrunner/rest/v1/sdcs", USER, query=(*LISTING, *KIND, Query("label"), Query("version"))
-)
+@app.route("GET", "/jobrunner/rest/v1/sdcs", USER, query=(*LISTING, *KIND, Query("label"), Query("version")))
 def list_engines(call: Call) -> Any:
     """List engines."""
     return call.page(_finding(call), ORDER, lambda rows: engines_json(call, rows))
@@ -210,7 +208,9 @@ def _live(call: Call, engine_id: str) -> list[Row[Any]]:
     return list(call.db.execute(statement.order_by(instances.c.id)))
 
 
-@app.route("GET", "/jobrunner/rest/v1/sdc/{engine}/pipelines", USER, choice="pipelines of jobs; local ones unknown")
+@app.route(
+    "GET", "/jobrunner/rest/v1/sdc/{engine}/pipelines", USER, choice="pipelines of jobs; local ones unknown"
+)
 def engine_pipelines(call: Call) -> Any:
     """List the pipelines of an engine."""
     return [instance_json(call, i) for i in _live(call, _fetch(call).id)]
@@ -229,7 +229,7 @@ def delete_engine(call: Call) -> Any:
     _give_up(call, row.id)
     call.db.execute(engines.delete().where(engines.c.id == row.id))
     drop_acls(call, [row.id])
-    call.after.append(lambda: call.hub.fleet.last_poll.pop(row.id, None) and None)
+    call.after.append(lambda: call.hub.fleet.last_poll.pop(row.id, None))
     return None
 
 
@@ -320,4 +320,3 @@ def process_metrics(call: Call) -> Any:
 def job_metrics(call: Call) -> Any:
     """Take job metrics (off by default in engines)."""
     return Raw(b"")
-

@@ -127,9 +127,13 @@ def job_row(call: Call, new: NewJobJson, commit: Row[Any], organization: str) ->
     if not new.name.strip() or len(new.name) > MAX_NAME:
         raise bad_request(f"the job name must have 1 to {MAX_NAME} characters")
     if new.pipelineId != commit.pipeline_id:
-        raise bad_request(f"commit '{commit.id}' belongs to pipeline '{commit.pipeline_id}', not '{new.pipelineId}'")
+        raise bad_request(
+            f"commit '{commit.id}' belongs to pipeline '{commit.pipeline_id}', not '{new.pipelineId}'"
+        )
     if new.rulesId and new.rulesId != commit.rules_id:
-        raise bad_request(f"rulesId '{new.rulesId}' is not of commit '{commit.id}', which has '{commit.rules_id}'")
+        raise bad_request(
+            f"rulesId '{new.rulesId}' is not of commit '{commit.id}', which has '{commit.rules_id}'"
+        )
     n_instances = 1 if new.numInstances is None else new.numInstances
     if n_instances < -1 or n_instances == 0:
         raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
@@ -374,7 +378,9 @@ def jobs_for_commit(call: Call) -> Any:
     return call.page(statement, ORDER, lambda rows: jobs_json(call, rows))
 
 
-@app.route("GET", "/jobrunner/rest/v1/jobs/tags", USER, query=(*PAGING, WRAPPER, ORGANIZATION, Query("parentId")))
+@app.route(
+    "GET", "/jobrunner/rest/v1/jobs/tags", USER, query=(*PAGING, WRAPPER, ORGANIZATION, Query("parentId"))
+)
 def list_job_tags(call: Call) -> Any:
     """List job tags."""
     return label_tree.list_labels(call, "JOB", "tag")

@@ -27,7 +27,9 @@ def run_json_of(call: Call, ids: list[str]) -> dict[str, dict[str, Any]]:
         part = ids[start : start + 500]
         rows = list(call.db.execute(select(runs).where(runs.c.id.in_(part))))
         by_run: dict[str, list[Row[Any]]] = {row.id: [] for row in rows}
-        found = call.db.execute(select(instances).where(instances.c.run_id.in_(part)).order_by(instances.c.id))
+        found = call.db.execute(
+            select(instances).where(instances.c.run_id.in_(part)).order_by(instances.c.id)
+        )
         numbers = {}
         for instance in found:
             by_run[instance.run_id].append(instance)
@@ -170,7 +172,9 @@ def statuses(call: Call) -> Any:
 def all_statuses(call: Call) -> Any:
     """List the current status of every job that ran."""
     statement = (
-        select(runs).join(jobs, jobs.c.current_run == runs.c.id).where(runs.c.organization == call.organization)
+        select(runs)
+        .join(jobs, jobs.c.current_run == runs.c.id)
+        .where(runs.c.organization == call.organization)
     )
 
     def show(rows: list[Row[Any]]) -> list[Any]:
@@ -180,7 +184,9 @@ def all_statuses(call: Call) -> Any:
     return call.page(statement, {"START_TIME": runs.c.start_time, "ID": runs.c.id}, show)
 
 
-@app.route("GET", "/jobrunner/rest/v1/job/{job}/history", USER, query=(*PAGING, WRAPPER), choice="newest first")
+@app.route(
+    "GET", "/jobrunner/rest/v1/job/{job}/history", USER, query=(*PAGING, WRAPPER), choice="newest first"
+)
 def history(call: Call) -> Any:
     """List the runs of a job."""
     job = call.fetch(jobs, call.path["job"], "Job")

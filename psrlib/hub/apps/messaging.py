@@ -61,7 +61,9 @@ def take_poll(work: Work, engine: Principal, arrived: list[ClientEvent]) -> list
     for event in arrived:
         payload = _payload(event)
         if event.eventTypeId == ACK:
-            take_ack(work, engine.id, event.eventId, str(payload.get("ackEventStatus")), payload.get("message"))
+            take_ack(
+                work, engine.id, event.eventId, str(payload.get("ackEventStatus")), payload.get("message")
+            )
         elif event.eventTypeId == INFO:
             engine_records.take_info(work, engine, payload)
             record = engine_records.find_or_insert(work, engine)

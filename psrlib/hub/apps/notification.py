@@ -230,7 +230,9 @@ def list_alerts(call: Call) -> Any:
     return _alerts(call, None)
 
 
-@app.route("GET", "/notification/rest/v1/alerts/resource/{resource}", USER, query=(*LISTING, Query("alertStatus")))
+@app.route(
+    "GET", "/notification/rest/v1/alerts/resource/{resource}", USER, query=(*LISTING, Query("alertStatus"))
+)
 def list_alerts_of(call: Call) -> Any:
     """List alerts of one object."""
     return _alerts(call, call.path["resource"])

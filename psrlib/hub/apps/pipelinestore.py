@@ -184,7 +184,9 @@ def _named_pipeline(call: Call, definition: dict[str, Any]) -> Row[Any] | None:
     pipeline_id = metadata.get("dpm.pipeline.id") if isinstance(metadata, dict) else None
     if not isinstance(pipeline_id, str):
         return None
-    statement = select(pipelines).where(pipelines.c.id == pipeline_id, pipelines.c.organization == call.organization)
+    statement = select(pipelines).where(
+        pipelines.c.id == pipeline_id, pipelines.c.organization == call.organization
+    )
     return call.db.execute(statement).first()
 
 
@@ -197,7 +199,9 @@ def _finding(call: Call, fragment: bool, template: bool = False) -> Any:
     if query["onlyPublished"] or query["draft"] is False:
         statement = statement.where(pipelines.c.latest_published.is_not(None))
     if query["draft"]:
-        statement = statement.where(pipelines.c.latest_commit != func.coalesce(pipelines.c.latest_published, ""))
+        statement = statement.where(
+            pipelines.c.latest_commit != func.coalesce(pipelines.c.latest_published, "")
+        )
     if label := query["pipelineLabelId"]:
         statement = _with_label(statement, label.removesuffix(f":{org}"))
     if modes := query["executionModes"]:
@@ -321,7 +325,9 @@ def pipeline_log(call: Call) -> Any:
     )
 
 
-@app.route("GET", "/pipelinestore/rest/v1/pipeline/{pipeline}/tags", USER, choice="no call creates tags: empty")
+@app.route(
+    "GET", "/pipelinestore/rest/v1/pipeline/{pipeline}/tags", USER, choice="no call creates tags: empty"
+)
 def pipeline_tags(call: Call) -> Any:
     """List commit tags of a pipeline."""
     pipeline = store.fetch_pipeline(call, call.path["pipeline"])
@@ -382,7 +388,14 @@ def save_draft(call: Call) -> Any:
     if texts is not None and not texts:
         texts = store.pipeline_labels(definition)
     store.save_draft(
-        call, commit, new.name or commit.name, definition, rules, new.libraryDefinitions, new.commitMessage, texts
+        call,
+        commit,
+        new.name or commit.name,
+        definition,
+        rules,
+        new.libraryDefinitions,
+        new.commitMessage,
+        texts,
     )
     return shown(call, commit.id)
 
@@ -426,7 +439,9 @@ def create_draft(call: Call) -> Any:
     return shown(call, draft)
 
 
-@app.route("DELETE", "/pipelinestore/rest/v1/pipelineCommit/{commit}", EDITOR, choice="400 while a job uses it")
+@app.route(
+    "DELETE", "/pipelinestore/rest/v1/pipelineCommit/{commit}", EDITOR, choice="400 while a job uses it"
+)
 def delete_commit(call: Call) -> Any:
     """Delete one version."""
     commit = store.fetch_commit(call, call.path["commit"])
@@ -484,7 +499,9 @@ def pipelines_using_fragment(call: Call) -> Any:
         .where(pipelines.c.organization == commit.organization)
         .where(contains(commits.c.fragment_commits, dump(commit.id)))
     )
-    return call.page(statement, {"NAME": pipelines.c.name}, lambda rows: rows_json(call, rows, False), wrap=False)
+    return call.page(
+        statement, {"NAME": pipelines.c.name}, lambda rows: rows_json(call, rows, False), wrap=False
+    )
 
 
 @app.route(
@@ -512,7 +529,9 @@ def update_fragment_version(call: Call) -> Any:
         ]
         pipeline = store.fetch_pipeline(call, commit.pipeline_id)
         message = f"fragment {new.name} v{new.number}"
-        made.append(store.add_commit(call, pipeline, commit.name, definition, load(commit.rules), None, message))
+        made.append(
+            store.add_commit(call, pipeline, commit.name, definition, load(commit.rules), None, message)
+        )
     return [shown(call, commit_id) for commit_id in made]
 
 
@@ -557,7 +576,9 @@ def system_info(call: Call) -> Any:
     return SYSTEM_SDC
 
 
-@app.route("GET", "/pipelinestore/rest/v1/definitions", USER, choice="empty lists: no stage libraries are carried")
+@app.route(
+    "GET", "/pipelinestore/rest/v1/definitions", USER, choice="empty lists: no stage libraries are carried"
+)
 def definitions(call: Call) -> Any:
     """Return stage definitions."""
     return {"pipeline": [], "pipelineRules": [], "stages": [], "services": [], "runtimeConfigs": []}

@@ -48,7 +48,9 @@ def _existing(call: Call, definition: dict[str, Any]) -> Any:
     pipeline_id = metadata.get("dpm.pipeline.id") if isinstance(metadata, dict) else None
     if not isinstance(pipeline_id, str):
         return None
-    wanted = select(pipelines).where(pipelines.c.id == pipeline_id, pipelines.c.organization == call.organization)
+    wanted = select(pipelines).where(
+        pipelines.c.id == pipeline_id, pipelines.c.organization == call.organization
+    )
     return call.db.execute(wanted).first()
 
 

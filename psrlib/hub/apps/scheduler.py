@@ -225,7 +225,9 @@ def get_task(call: Call) -> Any:
     check_permission(call, row.id, "READ")
     task = _task_json(row)
     if call.query["runInfo"]:
-        found = select(task_runs).where(task_runs.c.task_id == row.id).order_by(task_runs.c.scheduled_time.desc())
+        found = (
+            select(task_runs).where(task_runs.c.task_id == row.id).order_by(task_runs.c.scheduled_time.desc())
+        )
         task["runs"] = [
             {"id": r.id, "scheduledTime": r.scheduled_time, "status": r.status, "message": r.message}
             for r in call.db.execute(found)
@@ -233,7 +235,8 @@ def get_task(call: Call) -> Any:
     if call.query["auditInfo"]:
         audits = select(task_audits).where(task_audits.c.task_id == row.id).order_by(task_audits.c.id.desc())
         task["audits"] = [
-            {"id": a.id, "action": a.action, "user": a.user_id, "time": a.time} for a in call.db.execute(audits)
+            {"id": a.id, "action": a.action, "user": a.user_id, "time": a.time}
+            for a in call.db.execute(audits)
         ]
     return {"response": {"data": task}}
 

@@ -17,7 +17,9 @@ from psrlib.hub.schema import execution, security
 app = App("security", "Components: tokens and registration")
 TYPES = ("dc", "transformer", "dc-edge", "provisioning-agent")
 ENGINE_TYPES = ("dc", "transformer", "dc-edge")
-TOKEN_ROLES = roles("auth-token-admin", "datacollector:admin", "datacollector:creator", "provisioning:operator")
+TOKEN_ROLES = roles(
+    "auth-token-admin", "datacollector:admin", "datacollector:creator", "provisioning:operator"
+)
 
 
 class NewComponentsJson(Struct):
@@ -160,7 +162,7 @@ def _bind(call: Call, row: Row[Any], component_id: str) -> None:
         raise IssueError(403, "SECURITY_58", "The component id belongs to another organization")
     if old is not None:
         call.db.execute(components.delete().where(components.c.token_hash == old.token_hash))
-        call.after.append(lambda: call.hub.callers.components.pop(old.token_hash, None) and None)
+        call.after.append(lambda: call.hub.callers.components.pop(old.token_hash, None))
     elif row.type in ENGINE_TYPES:
         _check_room(call, row.organization)
 
@@ -231,7 +233,9 @@ def delete_components(call: Call) -> Any:
     return []
 
 
-@app.route("GET", "/security/rest/v1/componentVersionRange", USER, query=(Query("id"),), choice="every version")
+@app.route(
+    "GET", "/security/rest/v1/componentVersionRange", USER, query=(Query("id"),), choice="every version"
+)
 def component_version_range(call: Call) -> Any:
     """Return the range of engine versions the hub takes."""
     return {"id": call.query["id"] or "dc", "minVersion": "0.0.0.0", "maxVersion": "999.9.9.9"}

@@ -176,7 +176,9 @@ def _changes(call: Call) -> dict[str, str]:
 
 
 def _checked(entry: configuration.Entry, value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value if value is not None else entry.default)
+    text = (
+        str(value).lower() if isinstance(value, bool) else str(value if value is not None else entry.default)
+    )
     if entry.kind == "boolean" and text.lower() not in ("true", "false"):
         raise bad_request(f"configuration '{entry.id}': expected true or false, received {text[:40]!r}")
     if entry.kind == "integer":

@@ -55,9 +55,7 @@ async def login(call: Call) -> Any:
     principal = await call.hub.write(lambda connection: _open_session(connection, call, user, token))
     call.hub.callers.sessions[principal.token_hash] = principal
     cookie = f"{COOKIE}={token}; Path=/; Max-Age={SESSION_LIFE_MS // 1000}; HttpOnly; SameSite=Lax"
-    return Raw(
-        principal_json(principal), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)]
-    )
+    return Raw(principal_json(principal), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])
 
 
 async def _verify(call: Call, password: str, stored: str | None, generated: str | None) -> bool:
@@ -69,7 +67,11 @@ async def _verify(call: Call, password: str, stored: str | None, generated: str 
 def _find_user(connection: Connection, user_id: str) -> Any:
     users, organizations = security.users, security.organizations
     statement = (
-        select(users, organizations.c.name.label("organization_name"), organizations.c.active.label("organization_active"))
+        select(
+            users,
+            organizations.c.name.label("organization_name"),
+            organizations.c.active.label("organization_active"),
+        )
         .join(organizations, organizations.c.id == users.c.organization)
         .where(users.c.id == user_id)
     )
@@ -86,8 +88,8 @@ def _audit(connection: Connection, call: Call, user: Any, success: bool, details
         "success": success,
         "details": details,
     }
-    result = connection.execute(security.login_audits.insert().values(row))
-    return int(result.inserted_primary_key[0])
+    table = security.login_audits
+    return int(connection.execute(table.insert().values(row).returning(table.c.id)).scalar_one())
 
 
 def _audit_failure(connection: Connection, call: Call, user: Any) -> None:
@@ -135,7 +137,7 @@ def _log_out(call: Call) -> Any:
         ended = {"logout_time": call.now, "logout_user": call.principal.id, "logout_reason": "LOGOUT"}
         call.db.execute(audits.update().where(audits.c.id == row.login_audit).values(ended))
         call.db.execute(sessions.delete().where(sessions.c.token_hash == digest))
-    call.after.append(lambda: call.hub.callers.sessions.pop(digest, None) and None)
+    call.after.append(lambda: call.hub.callers.sessions.pop(digest, None))
     return Raw({}, headers=[("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly")])
 
 
@@ -151,7 +153,9 @@ def logout_post(call: Call) -> Any:
     return _log_out(call)
 
 
-@app.route("GET", "/security/rest/v1/currentUser", EITHER, choice="a component sees its own principal with app true")
+@app.route(
+    "GET", "/security/rest/v1/currentUser", EITHER, choice="a component sees its own principal with app true"
+)
 def current_user(call: Call) -> Any:
     """Return the caller."""
     return principal_json(call.principal)

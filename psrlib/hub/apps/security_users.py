@@ -92,7 +92,9 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> str:
     return dump(wanted)
 
 
-def audit_action(call: Call, organization: str, action: str, affects: str, field: str = "", new: str = "") -> None:
+def audit_action(
+    call: Call, organization: str, action: str, affects: str, field: str = "", new: str = ""
+) -> None:
     """Write one row of the action audit."""
     row = {
         "organization": organization,
@@ -155,7 +157,9 @@ def check_groups(call: Call, groups: list[str], organization: str) -> None:
     table = security.groups
     found = set(
         call.db.execute(
-            select(table.c.id).where(table.c.id.in_(groups), table.c.organization == organization, ~table.c.deleted)
+            select(table.c.id).where(
+                table.c.id.in_(groups), table.c.organization == organization, ~table.c.deleted
+            )
         ).scalars()
     )
     for group in groups:
@@ -447,7 +451,9 @@ def _set_members(call: Call, group: str, organization: str, users: list[str]) ->
     wanted = list(dict.fromkeys(users))
     found = set(
         call.db.execute(
-            select(table.c.id).where(table.c.id.in_(wanted), table.c.organization == organization, ~table.c.deleted)
+            select(table.c.id).where(
+                table.c.id.in_(wanted), table.c.organization == organization, ~table.c.deleted
+            )
         ).scalars()
     )
     for user_id in wanted:

@@ -104,7 +104,9 @@ def _rate(registry: dict[str, Any], name: str) -> float:
 
 def _rows(call: Call, job_id: str) -> list[Row[Any]]:
     call.fetch(jobs, job_id, "Job")
-    statement = select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.run_count, metrics.c.engine_id)
+    statement = (
+        select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.run_count, metrics.c.engine_id)
+    )
     if engine_id := call.query.get("sdcId"):
         statement = statement.where(metrics.c.engine_id == engine_id)
     return list(call.db.execute(statement))
@@ -131,9 +133,7 @@ def _counts_json(rows: list[Row[Any]]) -> dict[str, Any]:
     }
 
 
-@app.route(
-    "GET", "/timeseries/rest/v1/metrics/job/{job}/recordCountsForAllRuns", READER, query=(SDC,)
-)
+@app.route("GET", "/timeseries/rest/v1/metrics/job/{job}/recordCountsForAllRuns", READER, query=(SDC,))
 def record_counts(call: Call) -> Any:
     """Return record counts keyed by run number; key 0 is the latest run."""
     by_run: dict[int, list[Row[Any]]] = {}

@@ -58,7 +58,9 @@ def _harmless(row: Row[Any], message: str | None) -> bool:
     text = message or ""
     if row.deliveries < 2:
         return False
-    return (row.type == SAVE and "already exists" in text) or (row.type == START and "Cannot change state" in text)
+    return (row.type == SAVE and "already exists" in text) or (
+        row.type == START and "Cannot change state" in text
+    )
 
 
 def take_statuses(work: Work, engine: Row[Any], statuses: list[dict[str, Any]], full: bool) -> None:

@@ -54,7 +54,9 @@ def start_job(
     if last is not None and last.status == INACTIVE_ERROR:
         raise IssueError(400, "JOBRUNNER_05", f"job '{job.name}' has an error; acknowledge it first")
     if last is not None and last.open:
-        raise IssueError(400, "JOBRUNNER_06", f"job '{job.name}' is {last.status}; it can start when INACTIVE")
+        raise IssueError(
+            400, "JOBRUNNER_06", f"job '{job.name}' is {last.status}; it can start when INACTIVE"
+        )
     commit = work.db.execute(select(commits).where(commits.c.id == job.commit_id)).one()
     run = _insert_run(work, job, commit, last, user_id, groups, parameters)
     place(work, run, job, int(job.instances), set())
@@ -160,8 +162,8 @@ def insert_instance(
         "phase": STARTING,
         "created_on": work.now,
     }
-    result = work.db.execute(instances.insert().values(row))
-    outbox.queue_start(work, run, int(result.inserted_primary_key[0]), engine.id, name)
+    number = work.db.execute(instances.insert().values(row).returning(instances.c.id)).scalar_one()
+    outbox.queue_start(work, run, number, engine.id, name)
 
 
 def set_warnings(work: Work, run: Row[Any], warnings: list[str]) -> None:
@@ -340,7 +342,9 @@ def fail_over(work: Work, run: Row[Any], job: Row[Any], instance: Row[Any], keep
     work.db.execute(runs.update().where(runs.c.id == run.id).values(failovers=runs.c.failovers + 1))
     commit = work.db.execute(select(commits.c.name).where(commits.c.id == run.commit_id)).one()
     name = pipeline_name(commit.name, job.id)
-    insert_instance(work, run, choice.chosen[0], name, instance.slot, instance.offset, instance.offset_protocol)
+    insert_instance(
+        work, run, choice.chosen[0], name, instance.slot, instance.offset, instance.offset_protocol
+    )
     return True
 
 

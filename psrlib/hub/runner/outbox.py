@@ -125,7 +125,11 @@ def _overdue(row: Row[Any], now: int) -> bool:
 
 def _save(work: Work, row: Row[Any]) -> str | None:
     instance = work.db.execute(select(instances).where(instances.c.id == row.instance)).first()
-    run = None if instance is None else work.db.execute(select(runs).where(runs.c.id == instance.run_id)).first()
+    run = (
+        None
+        if instance is None
+        else work.db.execute(select(runs).where(runs.c.id == instance.run_id)).first()
+    )
     return None if instance is None or run is None else dump(save_payload(work, instance, run))
 
 

@@ -32,7 +32,9 @@ class Work:
 
     def instances_of(self, run_id: str) -> list[Row[Any]]:
         """Return the pipeline instances of a run, oldest first."""
-        return list(self.db.execute(select(instances).where(instances.c.run_id == run_id).order_by(instances.c.id)))
+        return list(
+            self.db.execute(select(instances).where(instances.c.run_id == run_id).order_by(instances.c.id))
+        )
 
     def heartbeat_ms(self, organization: str) -> int:
         """Return after how much silence an engine counts as not responding."""
