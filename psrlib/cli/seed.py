@@ -43,3 +43,30 @@ def create_json(
     path = output or paths.run_dir("", random_seed, num_orgs) / "seed.json"
     sha256 = create_seed_file(model_path, random_seed, num_orgs, path, workers)
     click.echo(f"{path}: {num_orgs} organizations from {model_path.name}, sha256 {sha256}")
+
+
+@click.command("rewrite")
+@click.argument("seed", type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Another value for a variable.")
+@click.option("--rules", type=click.Path(path_type=Path), help="YAML file of rules.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new document.")
+def rewrite(seed: Path, settings: tuple[str, ...], rules: Path | None, output: Path) -> None:
+    """Write a seed document for another environment: variables and fields replaced."""
+    from psrlib.seed import load_rules, load_seed, rewrite_seed, save_seed, variable_rules
+
+    pairs = dict(_name_and_value(setting) for setting in settings)
+    wanted = variable_rules(pairs) + (load_rules(rules) if rules else [])
+    if not wanted:
+        raise click.UsageError("nothing to do; give --set or --rules")
+    document, counts = rewrite_seed(load_seed(seed), wanted)
+    sha256 = save_seed(document, output)
+    for rule, count in counts.items():
+        click.echo(f"{rule}: {count} texts")
+    click.echo(f"{output}: sha256 {sha256}")
+
+
+def _name_and_value(setting: str) -> tuple[str, str]:
+    name, equals, value = setting.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{setting!r}: expected NAME=VALUE", param_hint="--set")
+    return name, value

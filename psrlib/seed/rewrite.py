@@ -1,0 +1,201 @@
+"""Rewriting a seed document for another environment: variables by name, fields by path and expression."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from psrlib.errors import InputError
+from psrlib.seed.check import KINDS, check_references
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.seed.variables import VARIABLE, known_variables
+
+ANY = "*"  # every key of a map, in a field path
+FIELD_KEYS = {"field", "pattern", "replace"}
+VARIABLE_KEYS = {"variable", "value"}
+
+
+@dataclass(frozen=True)
+class VariableRule:
+    """Give a variable another value."""
+
+    variable: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"variable {self.variable}"
+
+
+@dataclass(frozen=True)
+class FieldRule:
+    """Replace what an expression matches in the texts of one field of all entities of a kind.
+
+    ``field`` is a path such as ``users.email``, ``connections.configuration.bucket`` or, for every key of a
+    map, ``pipelines.parameters.*``; lists are followed into. ``replace`` may use groups, ``\\1``.
+    """
+
+    field: str
+    pattern: re.Pattern[str]
+    replace: str
+
+    def __str__(self) -> str:
+        return f"field {self.field}, pattern {self.pattern.pattern!r}"
+
+
+Rule = VariableRule | FieldRule
+
+
+def variable_rules(settings: Mapping[str, str]) -> list[Rule]:
+    """Return the rules that ``--set NAME=VALUE`` stands for."""
+    return [VariableRule(name, value) for name, value in settings.items()]
+
+
+def load_rules(path: str | Path) -> list[Rule]:
+    """Read rules from a YAML file: a list of ``{variable, value}`` and ``{field, pattern, replace}``.
+
+    Raises
+    ------
+    InputError
+        Naming file and rule: not YAML, an unknown or missing key, an expression that does not compile.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the rules ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, list) or not content:
+        raise InputError(f"{path.name}: expected a list of rules, each with field or variable")
+    return [_rule(entry, f"{path.name}: rule {number}") for number, entry in enumerate(content, start=1)]
+
+
+def rewrite_seed(document: SeedDocument, rules: list[Rule]) -> tuple[SeedDocument, dict[str, int]]:
+    """Apply rules in order.
+
+    Parameters
+    ----------
+    document : SeedDocument
+    rules : list of VariableRule or FieldRule
+
+    Returns
+    -------
+    (SeedDocument, dict)
+        The new document, checked, and the number of texts that each rule concerns: for a field the changed
+        texts, for a variable those that use it.
+
+    Raises
+    ------
+    InputError
+        If a variable or field is unknown, a rule matches nothing, a replacement names a group that the
+        pattern lacks, or the result is no valid seed document.
+    """
+    counts = {}
+    for rule in rules:
+        if isinstance(rule, VariableRule):
+            variables = {
+                **document.variables,
+                **known_variables(document, {rule.variable: rule.value}),
+            }
+            document = msgspec.structs.replace(document, variables=variables, sha256=None)
+            counts[str(rule)] = _n_uses(document.organizations, rule.variable)
+        else:
+            document, counts[str(rule)] = _apply(document, rule)
+            if not counts[str(rule)]:
+                raise InputError(f"{rule}: matches nothing; correct the rule or leave it out")
+    check_references(document, "rewritten document")
+    return document, counts
+
+
+def _rule(entry: Any, place: str) -> Rule:
+    if not isinstance(entry, dict):
+        raise InputError(f"{place}: expected field, pattern and replace, or variable and value")
+    wanted = VARIABLE_KEYS if "variable" in entry else FIELD_KEYS
+    if set(entry) != wanted:
+        raise InputError(
+            f"{place}: expected {', '.join(sorted(wanted))}; got {', '.join(sorted(map(str, entry)))}"
+        )
+    for key, value in entry.items():
+        if not isinstance(value, str):
+            raise InputError(f"{place}: {key}: expected text, got {value!r}; put it in quotes")
+    if "variable" in entry:
+        return VariableRule(entry["variable"], entry["value"])
+    try:
+        pattern = re.compile(entry["pattern"])
+    except re.error as error:
+        raise InputError(
+            f"{place}: pattern {entry['pattern']!r} is not a regular expression ({error})"
+        ) from error
+    return FieldRule(entry["field"], pattern, entry["replace"])
+
+
+def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
+    kind, *path = rule.field.split(".")
+    if kind not in KINDS:
+        raise InputError(f"{rule}: unknown kind {kind!r}; expected one of {', '.join(KINDS)}")
+    counter = _Substitution(rule, path)
+    organizations = [
+        msgspec.structs.replace(
+            organization, **{kind: [counter.entity(entity) for entity in getattr(organization, kind)]}
+        )
+        for organization in document.organizations
+    ]
+    return msgspec.structs.replace(document, organizations=organizations, sha256=None), counter.changed
+
+
+class _Substitution:
+    """A field rule being applied; counts the texts it changes."""
+
+    def __init__(self, rule: FieldRule, path: list[str]) -> None:
+        self.rule = rule
+        self.path = path
+        self.changed = 0
+
+    def entity(self, entity: Any) -> Any:
+        fields = entity.__struct_fields__
+        if not self.path or self.path[0] not in fields:
+            raise InputError(f"{self.rule}: unknown field; {type(entity).__name__} has {', '.join(fields)}")
+        name = self.path[0]
+        return msgspec.structs.replace(entity, **{name: self._value(getattr(entity, name), self.path[1:])})
+
+    def _value(self, value: Any, path: list[str]) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, list):
+            return [self._value(item, path) for item in value]
+        if isinstance(value, dict) and path:
+            return {
+                key: self._value(item, path[1:]) if path[0] in (key, ANY) else item
+                for key, item in value.items()
+            }
+        if not isinstance(value, str) or path:
+            raise InputError(f"{self.rule}: the field holds {type(value).__name__}; only text is rewritten")
+        try:
+            new = self.rule.pattern.sub(self.rule.replace, value)
+        except (re.error, IndexError) as error:
+            raise InputError(
+                f"{self.rule}: replacement {self.rule.replace!r} does not fit ({error})"
+            ) from error
+        self.changed += new != value
+        return new
+
+
+def _n_uses(organizations: list[Organization], variable: str) -> int:
+    """Count the texts that use a variable."""
+
+    def count(value: Any) -> int:
+        if isinstance(value, str):
+            return variable in VARIABLE.findall(value) if "${" in value else 0
+        if isinstance(value, list):
+            return sum(map(count, value))
+        if isinstance(value, dict):
+            return sum(map(count, value.values()))
+        if isinstance(value, msgspec.Struct):
+            return sum(count(getattr(value, field)) for field in value.__struct_fields__)
+        return 0
+
+    return sum(map(count, organizations))
