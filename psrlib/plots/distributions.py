@@ -103,7 +103,7 @@ def distances(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     table : DataFrame
         metric, distance, band (Kolmogorov-Smirnov, 0 to 1), ok; as ``VerificationReport.distances``.
     """
-    ax = ax or new_axes(6, 3.6)
+    ax = ax or new_axes(7, 3.8)
     ax.set_title("Distance to the noise model")
     if table.empty:
         return no_data(ax, "not compared", GREY)

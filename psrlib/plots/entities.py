@@ -69,7 +69,7 @@ def desired_and_observed(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 @style()
 def agreement(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot every organization's count of every kind, observed over desired; all is well on the diagonal."""
-    ax = ax or new_axes(5.2, 4.6)
+    ax = ax or new_axes(7, 4.4)
     metrics = [
         m
         for m, part in counts.groupby("metric", sort=False)
@@ -127,7 +127,7 @@ def organization_sizes(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 @style()
 def differences(items: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot the deviations from the seed document by kind and change (of ``Difference.frame()``)."""
-    ax = ax or new_axes(6, 3.2)
+    ax = ax or new_axes(7, 3.8)
     ax.set_title(f"Deviations from the seed document: {len(items):,}")
     if items.empty:
         return no_data(ax, "none", GREEN)

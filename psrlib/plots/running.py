@@ -72,7 +72,7 @@ def job_status(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("jobs")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
-    legend_above(ax)
+    legend_above(ax, ncols=4)
     ax.set_ylim(0, max(1.0, float(bottom.max(initial=1))) * 1.08)
     ax.set_title("Status of jobs")
     return ax
