@@ -7,7 +7,6 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
-export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
 .PHONY: help env check test test-long unit notebooks populate verify report bench clean

@@ -41,6 +41,9 @@ STYLE: Any = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the kit's style, in a ``with`` block or as a decorator, whatever the style outside."""
+    # Settles the backend first: settled inside, its "interactive" would be undone with the style, and a
+    # notebook would show its first plot only.
+    mpl.get_backend()
     with mpl.rc_context(STYLE):
         yield
 
