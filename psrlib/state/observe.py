@@ -63,6 +63,8 @@ def observe_organization(
         partial(hub.security.groups, desired.id),
         partial(hub.security.users, desired.id),
     ]
+    if not row.get("active", True):
+        return reader.organization(locked=True)
     try:
         (pipelines,) = yield [session.pipelinestore.pipelines]
     except AuthenticationError:

@@ -4,10 +4,10 @@ from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
-from psrlib.errors import AuthenticationError
+from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Group, Organization, User
 from psrlib.state.limits import entry_values
-from psrlib.state.once import create_named
+from psrlib.state.once import TAKEN, create_named
 from psrlib.state.schedule import Call, Plan
 from psrlib.state.work import Work
 
@@ -19,6 +19,7 @@ def people_steps(work: Work) -> Plan[None]:
     if work.found is None:
         yield [partial(_create_organization, work)]
         work.note("organizations", work.desired.id, {})
+        work.note("users", work.desired.users[0].key, {"id": work.desired.users[0].id})
     groups = work.missing("groups")
     calls: list[Call] = [partial(_configure, work)]
     if work.found is None:
@@ -56,9 +57,18 @@ def _create_organization(work: Work) -> None:
         work.hub.security.create_organization(desired.id, desired.name, admin)
         return [{"id": desired.id}]
 
-    create_named(
-        {desired.id: desired}, create, work.hub.security.organizations, lambda r: str(r["id"]), work.lost
-    )
+    find = work.hub.security.organizations
+    try:
+        create_named({desired.id: desired}, create, find, lambda row: str(row["id"]), work.lost)
+    except HubError as error:
+        if error.status in TAKEN:
+            raise HubError(
+                f"organization {desired.id} was refused; if it appeared while populating, another populate is at "
+                f"work on {work.hub.url}: {error}",
+                error.status,
+                error.codes,
+            ) from error
+        raise
 
 
 def _configure(work: Work) -> None:

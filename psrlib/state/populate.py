@@ -4,28 +4,19 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from psrlib.client import ControlHub
-from psrlib.errors import AuthenticationError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.automation import automation_steps
-from psrlib.state.changes import change_steps, duplicate_steps
-from psrlib.state.design import design_steps
-from psrlib.state.diff import Difference, Item, diff_organization
+from psrlib.state.diff import Difference
 from psrlib.state.guards import check_organizations, find_engine
-from psrlib.state.jobs import job_steps
 from psrlib.state.lock import populate_lock
-from psrlib.state.observe import observe_organization
-from psrlib.state.observed import KINDS, ObservedOrganization
-from psrlib.state.people import open_administrator, people_steps
-from psrlib.state.reading import OWNED
+from psrlib.state.observed import KINDS
+from psrlib.state.organization import Outcome, populate_organization
+from psrlib.state.progress import Bars
 from psrlib.state.schedule import Plan, run_plans
-from psrlib.state.work import DefinitionSize, Knowledge, Work
+from psrlib.state.work import DefinitionSize, Knowledge
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +55,6 @@ class PopulateReport:
         calls = {kind.replace(" ", "_"): n for kind, n in self.calls.items()}
         table = [(k, self.created.get(k, 0), self.changed.get(k, 0), calls.get(k, 0)) for k in kinds]
         return pd.DataFrame(table, columns=["kind", "created", "changed", "calls"]).set_index("kind")
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    created: Counter[str]
-    changed: Counter[str]
-    left: tuple[Item, ...]
 
 
 def populate(
@@ -123,13 +107,13 @@ def _populate(
     calls_before = hub.calls.by_kind()
     existing = {str(row["id"]): row for row in hub.security.organizations()}
     check_organizations(document, existing, allow_foreign)
-    bars = _Bars(document, progress)
+    bars = Bars(document, progress)
     try:
 
-        def plan(desired: Organization) -> Plan[_Outcome]:
-            return _populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
+        def plan(desired: Organization) -> Plan[Outcome]:
+            return populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
 
-        def on_done(index: int, outcome: _Outcome) -> None:
+        def on_done(index: int, outcome: Outcome) -> None:
             organization = document.organizations[index].id
             log.info("%s: %s", organization, dict(outcome.created) or "nothing to create")
 
@@ -145,99 +129,3 @@ def _populate(
         duration_s=time.monotonic() - started,
         difference=Difference(tuple(item for outcome in outcomes for item in outcome.left)),
     )
-
-
-def _populate_organization(
-    hub: ControlHub,
-    document: SeedDocument,
-    desired: Organization,
-    row: dict[str, object] | None,
-    knowledge: Knowledge,
-    bars: "_Bars",
-) -> Plan[_Outcome]:
-    created: Counter[str] = Counter()
-    changed: Counter[str] = Counter()
-    found: ObservedOrganization | None = None
-    before: tuple[Item, ...] = ()
-    for round in count(1):
-        if row is not None:
-            found = yield from observe_organization(hub, desired, row, document.provenance.random_seed)
-            if found.locked:
-                yield from _unlock(hub, desired, round)
-                continue
-            left = tuple(diff_organization(desired, found, runtime=False))
-            bars.catch_up(desired, found, round)
-            if left == before or round > ROUNDS or not any(_is_work(desired, item) for item in left):
-                return _Outcome(created, changed, left)
-            before = left
-        work = Work(hub, document, desired, found, knowledge, bars.advance)
-        yield from _apply(work, before)
-        created += work.created
-        changed += work.changed
-        if not work.lost_answers and row is None:
-            return _Outcome(created, changed, ())
-        row = row or {"id": desired.id, "name": desired.name}
-    raise AssertionError("unreachable: the rounds are bounded")
-
-
-def _is_work(desired: Organization, item: Item) -> bool:
-    """Whether a deviation can be dealt with: everything but entities that the seed document does not name."""
-    if item.change != "extra":
-        return True
-    return item.kind in OWNED and any(entity.name == item.name for entity in getattr(desired, item.kind))
-
-
-def _unlock(hub: ControlHub, desired: Organization, round: int) -> Plan[None]:
-    """Let an organization's administrator log in, once."""
-    if round > 1:
-        raise AuthenticationError(
-            f"{desired.users[0].id} cannot log in, though its password was reset; "
-            "if the users' password is not their user id, give it with --organization-password"
-        )
-    yield [partial(open_administrator, hub, desired)]
-
-
-def _apply(work: Work, items: tuple[Item, ...]) -> Plan[None]:
-    yield from people_steps(work)
-    yield from duplicate_steps(work)
-    yield from change_steps(work, items)
-    yield [lambda s=session: work.log_in(s) for session in work.plan_logins()]  # type: ignore[misc]
-    yield from design_steps(work)
-    yield from job_steps(work)
-    yield from automation_steps(work)
-    yield work.owner_calls()
-
-
-class _Bars:
-    """A progress bar per kind of entity."""
-
-    def __init__(self, document: SeedDocument, progress: bool) -> None:
-        totals = {"organizations": len(document.organizations)}
-        for kind in KINDS:
-            if kind != "engines":
-                totals[kind] = sum(len(getattr(o, kind)) for o in document.organizations)
-        disable = None if progress else True
-        self._bars = {
-            kind: tqdm(total=total, desc=kind.replace("_", " "), disable=disable, position=i, leave=False)
-            for i, (kind, total) in enumerate((kind, total) for kind, total in totals.items() if total)
-        }
-
-    def advance(self, kind: str, n: int) -> None:
-        """Count ``n`` entities of a kind as there."""
-        if kind in self._bars:
-            self._bars[kind].update(n)
-
-    def catch_up(self, desired: Organization, found: ObservedOrganization, round: int) -> None:
-        """Count what is there already, at the first observation of an organization."""
-        if round > 1:
-            return
-        for kind in self._bars:
-            if kind != "organizations":
-                keys = {entity.key for entity in getattr(found.organization, kind)}
-                self.advance(kind, sum(entity.key in keys for entity in getattr(desired, kind)))
-        self.advance("organizations", 1)
-
-    def close(self) -> None:
-        """Remove the bars."""
-        for bar in self._bars.values():
-            bar.close()

@@ -1,0 +1,108 @@
+"""Populate one organization: observe, compare, apply, and look again where an answer was lost."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+
+from psrlib.client import ControlHub
+from psrlib.client.wire import Json
+from psrlib.errors import AuthenticationError
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.automation import automation_steps
+from psrlib.state.changes import change_steps, duplicate_steps
+from psrlib.state.design import design_steps
+from psrlib.state.diff import Item, diff_organization
+from psrlib.state.jobs import job_steps
+from psrlib.state.observe import observe_organization
+from psrlib.state.observed import ObservedOrganization
+from psrlib.state.people import open_administrator, people_steps
+from psrlib.state.progress import Bars
+from psrlib.state.reading import OWNED
+from psrlib.state.schedule import Plan
+from psrlib.state.work import Knowledge, Work
+
+ROUNDS = 4  # observations of one organization after lost answers, before what is left is reported
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Entities created and changed per kind, and the deviations left."""
+
+    created: Counter[str]
+    changed: Counter[str]
+    left: tuple[Item, ...]
+
+
+def populate_organization(
+    hub: ControlHub,
+    document: SeedDocument,
+    desired: Organization,
+    row: Json | None,
+    knowledge: Knowledge,
+    bars: Bars,
+) -> Plan[Outcome]:
+    """Bring one organization to what is desired; a plan for `run_plans`.
+
+    ``row`` is the hub's record of the organization, None when it does not exist. An organization made in this
+    run without a lost answer needs no look: the hub confirmed every entity.
+    """
+    created: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
+    found: ObservedOrganization | None = None
+    before: tuple[Item, ...] = ()
+    for round in count(1):
+        if row is not None:
+            found = yield from observe_organization(hub, desired, row, document.provenance.random_seed)
+            if found.locked:
+                row = yield from _unlock(hub, desired, row, round)
+                continue
+            left = tuple(diff_organization(desired, found, runtime=False))
+            bars.catch_up(desired, found)
+            if left == before or round > ROUNDS or not any(_is_work(desired, item) for item in left):
+                return Outcome(created, changed, left)
+            before = left
+        work = Work(hub, document, desired, found, knowledge, bars.advance)
+        yield from _apply(work, before)
+        created += work.created
+        changed += work.changed
+        if not work.lost_answers and row is None:
+            return Outcome(created, changed, ())
+        row = row or {"id": desired.id, "name": desired.name}
+    raise AssertionError("unreachable: the rounds are bounded")
+
+
+def _apply(work: Work, items: tuple[Item, ...]) -> Plan[None]:
+    """Do everything that is to be done, in the order in which entities refer to each other."""
+    yield from people_steps(work)
+    yield from duplicate_steps(work)
+    yield from change_steps(work, items)
+    yield [partial(work.log_in, session) for session in work.plan_logins()]
+    yield from design_steps(work)
+    yield from job_steps(work)
+    yield from automation_steps(work)
+    yield work.owner_calls()
+
+
+def _is_work(desired: Organization, item: Item) -> bool:
+    """Whether a deviation can be dealt with: everything but entities that the seed document does not name."""
+    if item.change != "extra":
+        return True
+    return item.kind in OWNED and any(entity.name == item.name for entity in getattr(desired, item.kind))
+
+
+def _unlock(hub: ControlHub, desired: Organization, row: Json, round: int) -> Plan[Json]:
+    """Activate an organization and let its administrator log in, once; return its record."""
+    if round > 1:
+        raise AuthenticationError(
+            f"{desired.users[0].id} cannot log in, though its password was reset; "
+            "if the users' password is not their user id, give it with --organization-password"
+        )
+    calls: list[Callable[[], None]] = [partial(open_administrator, hub, desired)]
+    if not row.get("active", True):
+        row = {**row, "active": True}
+        calls.insert(0, partial(hub.security.update_organization, row))
+    for call in calls:
+        yield [call]
+    return row

@@ -1,0 +1,43 @@
+"""Progress of a populate: a bar per kind of entity."""
+
+from tqdm.auto import tqdm
+
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.observed import KINDS, ObservedOrganization
+
+
+class Bars:
+    """A progress bar per kind of entity."""
+
+    def __init__(self, document: SeedDocument, progress: bool) -> None:
+        self._seen: set[str] = set()
+        totals = {"organizations": len(document.organizations)}
+        for kind in KINDS:
+            if kind != "engines":
+                totals[kind] = sum(len(getattr(o, kind)) for o in document.organizations)
+        disable = None if progress else True
+        self._bars = {
+            kind: tqdm(total=total, desc=kind.replace("_", " "), disable=disable, position=i, leave=False)
+            for i, (kind, total) in enumerate((kind, total) for kind, total in totals.items() if total)
+        }
+
+    def advance(self, kind: str, n: int) -> None:
+        """Count ``n`` entities of a kind as there."""
+        if kind in self._bars:
+            self._bars[kind].update(n)
+
+    def catch_up(self, desired: Organization, found: ObservedOrganization) -> None:
+        """Count what is there already, at the first observation of an organization."""
+        if desired.id in self._seen:
+            return
+        self._seen.add(desired.id)
+        for kind in self._bars:
+            if kind != "organizations":
+                keys = {entity.key for entity in getattr(found.organization, kind)}
+                self.advance(kind, sum(entity.key in keys for entity in getattr(desired, kind)))
+        self.advance("organizations", 1)
+
+    def close(self) -> None:
+        """Remove the bars."""
+        for bar in self._bars.values():
+            bar.close()
