@@ -41,11 +41,11 @@ STYLE: Any = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the kit's style, in a ``with`` block or as a decorator, whatever the style outside."""
-    # Settles the backend first: settled inside, its "interactive" would be undone with the style, and a
-    # notebook would show its first plot only.
-    mpl.get_backend()
     with mpl.rc_context(STYLE):
         yield
+        interactive = mpl.is_interactive()
+    # A notebook's backend turns interactive at the first figure; undone with the style, only that one would show.
+    mpl.interactive(interactive)
 
 
 def new_axes(width: float = 7.0, height: float = 4.0) -> Axes:
