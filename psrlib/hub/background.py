@@ -11,7 +11,7 @@ from psrlib.hub.runner.watch import watch
 from psrlib.hub.runner.work import Work
 from psrlib.hub.runtime import Hub
 from psrlib.hub.schema.security import sessions
-from psrlib.hub.webhooks import deliver_waiting
+from psrlib.hub.webhooks import MAX_PER_ROUND, deliver_waiting
 
 logger = logging.getLogger(__name__)
 TICK_S = 1.0  # resolution of cron times and timeouts
@@ -49,8 +49,8 @@ class Background:
             while True:
                 await asyncio.sleep(TICK_S)
                 try:
-                    while await deliver_waiting(self.hub, session):
-                        pass
+                    while await deliver_waiting(self.hub, session) == MAX_PER_ROUND:
+                        logger.info("more than %d webhooks wait", MAX_PER_ROUND)
                 except Exception:
                     logger.exception("webhooks failed; they are repeated at the next tick")
 

@@ -5,24 +5,31 @@ from importlib import import_module
 from psrlib.hub.routing import App, Route
 
 MODULES = (
-    "messaging",
-    "timeseries",
+    "server",
+    "security_sessions",
+    "security_organizations",
+    "security_users",
+    "security_components",
+    "security_audits",
     "pipelinestore",
     "pipelinestore_archives",
     "jobrunner_jobs",
     "jobrunner_status",
     "jobrunner_control",
     "jobrunner_engines",
+    "jobrunner_metrics",
+    "jobrunner_archives",
+    "messaging",
+    "timeseries",
     "scheduler",
     "notification",
     "topology",
+    "topology_archives",
     "connection",
+    "sla",
+    "reporting",
+    "provisioning",
     "acls",
-    "server",
-    "security_sessions",
-    "security_organizations",
-    "security_users",
-    "security_components",
 )
 
 

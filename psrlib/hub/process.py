@@ -52,6 +52,13 @@ class HubProcess:
         stop_hub(self.run_dir)
 
 
+@dataclass(frozen=True)
+class _Record:
+    url: str
+    pid: int
+    port: int
+
+
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -109,9 +116,9 @@ def start_hub(
 def find_hub(run_dir: str | Path) -> HubProcess | None:
     """Return the hub that runs for a folder, or None."""
     record = _read_record(Path(run_dir).resolve())
-    if record is None or not _is_hub(record["pid"]) or not _healthy(record["url"]):
+    if record is None or not _is_hub(record.pid) or not _healthy(record.url):
         return None
-    return HubProcess(Path(run_dir).resolve(), record["url"], record["pid"])
+    return HubProcess(Path(run_dir).resolve(), record.url, record.pid)
 
 
 def stop_hub(run_dir: str | Path) -> bool:
@@ -123,9 +130,9 @@ def stop_hub(run_dir: str | Path) -> bool:
         When the process does not end.
     """
     record = _read_record(Path(run_dir).resolve())
-    if record is None or not _is_hub(record["pid"]):
+    if record is None or not _is_hub(record.pid):
         return False
-    pid = int(record["pid"])
+    pid = record.pid
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while _alive(pid):
@@ -216,15 +223,15 @@ def _last_line(log: Path) -> str:
 
 def _last_port(folder: Path) -> int:
     record = _read_record(folder)
-    return int(record["port"]) if record else 0
+    return record.port if record else 0
 
 
-def _read_record(folder: Path) -> dict[str, str | int] | None:  # type: ignore[type-arg]
+def _read_record(folder: Path) -> "_Record | None":
     try:
         record = json.loads((folder / "hub.json").read_text())
-    except (OSError, ValueError):
+        return _Record(str(record["url"]), int(record["pid"]), int(record["port"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if isinstance(record, dict) and {"url", "pid", "port"} <= set(record) else None
 
 
 def _write_record(folder: Path, record: dict[str, str | int]) -> None:

@@ -12,6 +12,7 @@ from psrlib.hub.access import Callers, Principal
 from psrlib.hub.call import load
 from psrlib.hub.database import Database
 from psrlib.hub.fleet import Fleet
+from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Hub:
         self.url = url
         self.now = clock or _wall_clock_ms
         self.started_on = self.now()
+        self.routes: list[Route] = []
         self.callers = Callers()
         self.fleet = Fleet(self.started_on)
         self._writer = ThreadPoolExecutor(1, "hub-writer")

@@ -66,6 +66,7 @@ class HubApplication:
     def __init__(self, hub: Hub, background: bool) -> None:
         self.hub = hub
         self.router = Router(all_routes())
+        hub.routes = self.router.routes
         self.background = Background(hub) if background else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -81,7 +81,7 @@ def _counts(call: Call, rows: list[Row[Any]]) -> dict[str, Row[Any]]:
         .where(metrics.c.job_id.in_([row.job_id for row in rows]))
         .group_by(metrics.c.job_id, metrics.c.run_count)
     )
-    found = call.db.execute(statement)
+    found: list[Row[Any]] = list(call.db.execute(statement))
     return {by_key[(m.job_id, m.run_count)]: m for m in found if (m.job_id, m.run_count) in by_key}
 
 

@@ -13,6 +13,7 @@ from psrlib.hub.issues import IssueError, bad_request, not_found, over_limit
 from psrlib.hub.routing import ANYONE, USER, App, Query, roles
 from psrlib.hub.runtime import component_principal
 from psrlib.hub.schema import execution, security
+from psrlib.hub.schema.automation import agents
 
 app = App("security", "Components: tokens and registration")
 TYPES = ("dc", "transformer", "dc-edge", "provisioning-agent")
@@ -149,6 +150,8 @@ def register(call: Call) -> Any:
         "last_validated_on": call.now,
     }
     call.db.execute(components.update().where(components.c.token_hash == digest).values(values))
+    if row.type == "provisioning-agent":
+        _note_agent(call, row.organization, new)
     principal = component_principal(new.componentId, row.organization, row.type, digest)
     call.after.append(lambda: call.hub.callers.components.update({digest: principal}))
     return Raw({"configuration": {}})
@@ -165,6 +168,20 @@ def _bind(call: Call, row: Row[Any], component_id: str) -> None:
         call.after.append(lambda: call.hub.callers.components.pop(old.token_hash, None))
     elif row.type in ENGINE_TYPES:
         _check_room(call, row.organization)
+
+
+def _note_agent(call: Call, organization: str, new: RegistrationJson) -> None:
+    attributes = new.attributes or {}
+    values = {
+        "id": new.componentId,
+        "organization": organization,
+        "name": str(attributes.get("name") or new.componentId),
+        "version": str(attributes.get("version") or ""),
+        "url": str(attributes.get("baseHttpUrl") or ""),
+        "last_reported_time": call.now,
+    }
+    call.db.execute(agents.delete().where(agents.c.id == new.componentId))
+    call.db.execute(agents.insert().values(values))
 
 
 def _check_room(call: Call, organization: str) -> None:

@@ -3,11 +3,27 @@
 from typing import Any
 
 from psrlib.hub.call import Call, Raw
+from psrlib.hub.openapi import openapi, swagger
 from psrlib.hub.routing import ANYONE, COMPONENT, USER, App
 
 app = App("server", "Resources of the server itself and documents that clients read at start")
 
 VERSION = "3.22.0"  # a 3.x release with connections and pipeline drafts (control-hub-rest.md, 9.1)
+
+SWAGGER_APPS = (
+    "security",
+    "pipelinestore",
+    "jobrunner",
+    "timeseries",
+    "messaging",
+    "scheduler",
+    "notification",
+    "topology",
+    "connection",
+    "sla",
+    "reporting",
+    "provisioning",
+)
 
 EVENT_TYPES = {
     "PIPELINE_COMMITTED": "Pipeline Committed",
@@ -54,3 +70,21 @@ def login_page(call: Call) -> Any:
 def translations(call: Call) -> Any:
     """Return the part of the translations that clients read: subscription events."""
     return {"notifications": {"subscriptions": {"events": EVENT_TYPES}}}
+
+
+def _serve_swagger(name: str) -> None:
+    def document(call: Call) -> Any:
+        return swagger(call.hub.routes, name)
+
+    document.__doc__ = f"Return the Swagger document of app {name}."
+    app.route("GET", f"/{name}/rest/swagger.json", USER, choice="made from the hub's own routes")(document)
+
+
+for _name in SWAGGER_APPS:
+    _serve_swagger(_name)
+
+
+@app.route("GET", "/openapi.json", USER, choice="not in the reference: one OpenAPI document of all endpoints")
+def openapi_document(call: Call) -> Any:
+    """Return the OpenAPI document of the hub."""
+    return openapi(call.hub.routes)

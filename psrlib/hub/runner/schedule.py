@@ -1,0 +1,150 @@
+"""Scheduled tasks that are due: jobs started, stopped and upgraded at their cron times."""
+
+import logging
+import uuid
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from psrlib.hub import configuration
+from psrlib.hub.call import load
+from psrlib.hub.cron import next_time_ms
+from psrlib.hub.issues import IssueError
+from psrlib.hub.runner import lifecycle
+from psrlib.hub.runner.work import Work
+from psrlib.hub.schema.automation import task_runs, tasks
+from psrlib.hub.schema.design import acls, pipelines, report_definitions, reports
+from psrlib.hub.schema.execution import jobs
+from psrlib.hub.schema.security import group_members
+
+logger = logging.getLogger(__name__)
+LATE_MS = 60_000  # a firing later than this counts as missed: the hub was down
+MAX_CATCH_UP = 100  # firings made up for after a long pause, with RUN ALL
+
+
+def fire_due_tasks(work: Work) -> int:
+    """Fire every task whose time has come; return how many fired."""
+    due = select(tasks).where(
+        tasks.c.status == "RUNNING", tasks.c.next_time > 0, tasks.c.next_time <= work.now
+    )
+    rows = list(work.db.execute(due.order_by(tasks.c.next_time, tasks.c.id)))
+    for task in rows:
+        for moment in _moments(work, task):
+            _fire(work, task, moment)
+        following = next_time_ms(task.cron, work.now, task.time_zone)
+        over = not following or (task.end_time and following > task.end_time)
+        values = {"next_time": 0 if over else following, "status": "COMPLETED" if over else "RUNNING"}
+        work.db.execute(tasks.update().where(tasks.c.id == task.id).values(values))
+    return len(rows)
+
+
+def _moments(work: Work, task: Row[Any]) -> list[int]:
+    """Return the firing times to act on now, after the task's handling of missed ones."""
+    moments = [int(task.next_time)]
+    while len(moments) < MAX_CATCH_UP:
+        following = next_time_ms(task.cron, moments[-1], task.time_zone)
+        if not following or following > work.now:
+            break
+        moments.append(following)
+    if task.missed == "RUN ALL":
+        return moments
+    if task.missed == "RUN ONCE":
+        return moments[-1:]
+    return [moment for moment in moments[-1:] if work.now - moment <= LATE_MS]
+
+
+def _fire(work: Work, task: Row[Any], moment: int) -> None:
+    savepoint = work.db.begin_nested()
+    try:
+        message = _act(work, task)
+        savepoint.commit()
+        status = "SUCCESS"
+    except IssueError as issue:
+        savepoint.rollback()
+        status, message = "ERROR", issue.message
+    work.db.execute(
+        task_runs.insert().values(
+            id=str(uuid.uuid4()),
+            task_id=task.id,
+            scheduled_time=moment,
+            time=work.now,
+            status=status,
+            message=message,
+        )
+    )
+    _drop_old(work, task)
+
+
+def _act(work: Work, task: Row[Any]) -> str:
+    owner = work.db.execute(select(acls.c.resource_owner).where(acls.c.resource_id == task.id)).scalar()
+    user = str(owner or task.creator)
+    report = work.db.execute(select(report_definitions).where(report_definitions.c.id == task.job_id)).first()
+    if report is not None:
+        return _generate(work, report)
+    job = work.job(task.job_id)
+    if job is None:
+        raise IssueError(404, "JOBRUNNER_01", f"job '{task.job_id}' was removed")
+    if task.action == "START":
+        run_id = lifecycle.start_job(work, job, user, _groups(work, user, job.organization), None)
+        return f"started run {run_id}"
+    if task.action == "STOP":
+        return f"stopped run {lifecycle.stop_job(work, job, user)}"
+    latest = work.db.execute(
+        select(pipelines.c.latest_published).where(pipelines.c.id == job.pipeline_id)
+    ).scalar()
+    work.db.execute(jobs.update().where(jobs.c.id == job.id).values(commit_id=latest))
+    return f"upgraded to commit {latest}"
+
+
+def _groups(work: Work, user: str, organization: str) -> list[str]:
+    found = work.db.execute(select(group_members.c.group_id).where(group_members.c.user_id == user)).scalars()
+    return [f"all@{organization}", *sorted(found)]
+
+
+def _generate(work: Work, report: Row[Any]) -> str:
+    report_id = f"{uuid.uuid4()}:{report.organization}"
+    work.db.execute(
+        reports.insert().values(
+            id=report_id,
+            definition_id=report.id,
+            organization=report.organization,
+            name=report.name,
+            status="REPORT_TO_BE_GENERATED",
+            trigger_time=work.now,
+        )
+    )
+    return f"report {report_id}"
+
+
+def _drop_old(work: Work, task: Row[Any]) -> None:
+    kept = configuration.limit(work.db, task.organization, configuration.MAX_TASK_RUNS)
+    mine = task_runs.c.task_id == task.id
+    n = work.db.execute(select(func.count()).select_from(task_runs).where(mine)).scalar_one()
+    if kept < 1 or n <= kept:
+        return
+    oldest = select(task_runs.c.id).where(mine).order_by(task_runs.c.scheduled_time).limit(n - kept)
+    gone = list(work.db.execute(oldest).scalars())
+    work.db.execute(task_runs.delete().where(task_runs.c.id.in_(gone)))
+
+
+def generate_reports(work: Work) -> None:
+    """Write the text of reports that were asked for."""
+    waiting = select(reports).where(reports.c.status == "REPORT_TO_BE_GENERATED").limit(20)
+    for report in list(work.db.execute(waiting)):
+        definition = work.db.execute(
+            select(report_definitions).where(report_definitions.c.id == report.definition_id)
+        ).first()
+        values = {"status": "REPORT_SUCCESS", "content": _text(work, report, definition)}
+        work.db.execute(reports.update().where(reports.c.id == report.id).values(values))
+
+
+def _text(work: Work, report: Row[Any], definition: Row[Any] | None) -> str:
+    lines = [f"Report {report.name}", f"triggered at {report.trigger_time}"]
+    document = load(definition.document) if definition is not None else {}
+    for artifact in document.get("reportArtifacts") or []:
+        resource = str(artifact.get("resourceId"))
+        job = work.job(resource)
+        run = work.run(job.current_run) if job is not None and job.current_run else None
+        state = f"run {run.run_count}: {run.status}" if run is not None else "no run"
+        lines.append(f"{artifact.get('resourceType')} {resource}: {state}")
+    return "\n".join(lines)
