@@ -44,7 +44,7 @@ def style() -> Iterator[None]:
     with mpl.rc_context(STYLE):
         yield
         interactive = mpl.is_interactive()
-    # A notebook's backend turns interactive at the first figure; undone with the style, only that one would show.
+    # A notebook's backend turns interactive at the first figure; undone here, no other one would show.
     mpl.interactive(interactive)
 
 
