@@ -66,7 +66,8 @@ def ecdf(
 def ecdf_panels(
     frame: pd.DataFrame, metrics: Sequence[str], by: str = "archetype", reference: pd.DataFrame | None = None
 ) -> Figure:
-    """Return a figure with one `ecdf` beside the other; the caller closes it."""
+    """Return a figure with one `ecdf` beside the other; ``reference`` may be empty."""
+    reference = None if reference is None or reference.empty else reference
     with style():
         figure, axes = plt.subplots(
             1,

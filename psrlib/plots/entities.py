@@ -127,7 +127,7 @@ def organization_sizes(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 @style()
 def differences(items: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot the deviations from the seed document by kind and change (of ``Difference.frame()``)."""
-    ax = ax or new_axes(7, 3.8)
+    ax = ax or new_axes(7, 3.8 if len(items) else 1.4)
     ax.set_title(f"Deviations from the seed document: {len(items):,}")
     if items.empty:
         return no_data(ax, "none", GREEN)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,7 +15,7 @@ SHOWN = ("users", "pipelines", "jobs")
 
 
 def review(report: VerificationReport) -> dict[str, Figure]:
-    """Return the review's plots by caption, in order; the caller closes the figures."""
+    """Return the review's plots by caption, in order, ready to save; pyplot does not know them any more."""
     reference = None if report.model_counts.empty else report.model_counts
     drawings: dict[str, Callable[[], Axes | Figure]] = {
         "Entities meant and found, by kind": lambda: desired_and_observed(report.counts),
@@ -34,5 +35,6 @@ def review(report: VerificationReport) -> dict[str, Figure]:
         drawn = draw()
         figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
         assert figure is not None
+        plt.close(figure)  # else a notebook would show them all again
         figures[caption] = figure
     return figures

@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
-import matplotlib.pyplot as plt
 import pytest
 
 from psrlib import plots
@@ -50,8 +49,6 @@ def test_the_page_shows_the_verdict_the_plots_and_the_deviations(
     """Self-contained: plots are inside, nothing is loaded from elsewhere."""
     figures = plots.review(broken)
     page = Page(broken.save(folder, figures).read_text())
-    for figure in figures.values():
-        plt.close(figure)
     assert page.open == []
     assert broken.verdict in page.texts
     assert len(page.images) == len(figures) >= 6
