@@ -52,7 +52,8 @@ def create_json(
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new document.")
 def rewrite(seed: Path, settings: tuple[str, ...], rules: Path | None, output: Path) -> None:
     """Write a seed document for another environment: variables and fields replaced."""
-    from psrlib.seed import load_rules, load_seed, rewrite_seed, save_seed, variable_rules
+    from psrlib.seed import load_seed, save_seed
+    from psrlib.seed.rewrite import load_rules, rewrite_seed, variable_rules
 
     pairs = dict(_name_and_value(setting) for setting in settings)
     wanted = variable_rules(pairs) + (load_rules(rules) if rules else [])

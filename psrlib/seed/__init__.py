@@ -5,7 +5,6 @@ from psrlib.seed.files import load_seed, save_seed, seed_sha256
 from psrlib.seed.generate import create_seed, create_seed_file
 from psrlib.seed.library_definitions import library_definitions
 from psrlib.seed.pipelines import fragment_definition, pipeline_definition
-from psrlib.seed.rewrite import load_rules, rewrite_seed, variable_rules
 from psrlib.seed.variables import resolve_variables
 
 __all__ = [
@@ -14,12 +13,9 @@ __all__ = [
     "create_seed_file",
     "fragment_definition",
     "library_definitions",
-    "load_rules",
     "load_seed",
     "pipeline_definition",
     "resolve_variables",
-    "rewrite_seed",
     "save_seed",
     "seed_sha256",
-    "variable_rules",
 ]

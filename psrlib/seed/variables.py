@@ -79,7 +79,8 @@ def _map(value: Any, replace: Callable[[str], str]) -> Any:
         mapped = [_map(item, replace) for item in value]
         return mapped if any(a is not b for a, b in zip(mapped, value, strict=True)) else value
     if kind is dict:
-        return {key: _map(item, replace) for key, item in value.items()}
+        texts = {key: _map(item, replace) for key, item in value.items()}
+        return texts if texts != value else value
     if isinstance(value, msgspec.Struct):
         changes = {}
         for field in value.__struct_fields__:

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,18 +18,27 @@ from psrlib.seed import SeedDocument, create_seed
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def validation() -> ModuleType:
-    """The replayed validation rules, ``validation.py`` beside this file."""
-    spec = importlib.util.spec_from_file_location("seed_validation", HERE / "validation.py")
+def load(name: str) -> ModuleType:
+    """Load a module that stands beside this file; tests are no package."""
+    spec = importlib.util.spec_from_file_location(f"seed_{name}", HERE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["seed_validation"] = module  # dataclasses look their module up
+    sys.modules[module.__name__] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def validation() -> ModuleType:
+    """The replayed validation rules."""
+    return load("validation")
+
+
+@pytest.fixture(scope="session")
+def reference() -> ModuleType:
+    """Streams and look-ups with the standard library alone."""
+    return load("reference")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,123 @@
+"""Drawn content: counts are kept, references lead somewhere, tasks never contradict a job's status."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from psrlib.model import NoiseModel
+from psrlib.seed import SeedDocument
+from psrlib.seed.columns import Chunk, Drawer
+from psrlib.seed.draw import CODE_BITS, code, draw_jobs, draw_pipelines, draw_templates
+
+
+def test_counts_are_the_drawn_ones(rich_model: NoiseModel, rich_seed: SeedDocument) -> None:
+    """Every organization has as many of each kind as the model drew for it."""
+    draws = Drawer(rich_model, 19071990).organizations(range(60))
+    for number, organization in enumerate(rich_seed.organizations):
+        jobs = [job for job in organization.jobs if not job.is_template]
+        got = {
+            "users": len(organization.users),
+            "groups": len(organization.groups),
+            "engines": len(organization.engines),
+            "pipelines": len(organization.pipelines),
+            "jobs": len(jobs),
+            "active_jobs": sum(job.status == "ACTIVE" for job in jobs),
+            "job_templates": len(organization.jobs) - len(jobs),
+            "scheduled_tasks": len(organization.scheduled_tasks),
+            "subscriptions": len(organization.subscriptions),
+            "topologies": len(organization.topologies),
+            "connections": len(organization.connections),
+        }
+        assert got == {metric: int(draws.counts[metric][number]) for metric in got}
+        assert organization.archetype == draws.archetype_names[draws.archetype[number]]
+
+
+def test_every_kind_occurs(rich_seed: SeedDocument) -> None:
+    """The document that the other tests look at has some of everything."""
+    for kind in ("groups", "connections", "fragments", "topologies", "subscriptions", "scheduled_tasks"):
+        assert sum(len(getattr(organization, kind)) for organization in rich_seed.organizations) > 5
+    jobs = [job for organization in rich_seed.organizations for job in organization.jobs]
+    assert any(job.is_template for job in jobs)
+    assert any(job.template for job in jobs)
+    pipelines = [p for organization in rich_seed.organizations for p in organization.pipelines]
+    assert any(p.fragment for p in pipelines)
+    assert any(p.connection for p in pipelines)
+    assert any(p.event_lane for p in pipelines)
+
+
+def test_tasks_agree_with_the_status_of_their_job(rich_seed: SeedDocument) -> None:
+    """START tasks have jobs that should be ACTIVE, STOP tasks jobs that should not."""
+    actions = Counter()
+    for organization in rich_seed.organizations:
+        status = {job.key: job.status for job in organization.jobs}
+        for task in organization.scheduled_tasks:
+            wanted = {"START": {"ACTIVE"}, "STOP": {"INACTIVE"}}.get(task.action, {"ACTIVE", "INACTIVE"})
+            assert status[task.job] in wanted
+            actions[task.action] += 1
+    assert actions["START"] > actions["STOP"] > 0
+
+
+def test_the_first_user_is_the_administrator(rich_seed: SeedDocument) -> None:
+    """It has the organization's administrator role, and counts as a user."""
+    for organization in rich_seed.organizations:
+        assert organization.users[0].id == f"admin@{organization.id}"
+        assert {"user", "org-admin"} <= set(organization.users[0].roles)
+        assert all("org-admin" not in user.roles for user in organization.users[1:])
+
+
+def test_ownership_is_concentrated(rich_seed: SeedDocument) -> None:
+    """In organizations with many users the first tenth of them owns far more than a tenth of the jobs."""
+    owned, total = 0, 0
+    for organization in rich_seed.organizations:
+        n_users = len(organization.users)
+        if n_users < 20:
+            continue
+        first = {user.key for user in organization.users[: n_users // 10]}
+        owned += sum(job.owner in first for job in organization.jobs)
+        total += len(organization.jobs)
+    assert total > 100
+    assert owned / total > 0.3
+
+
+def test_an_instance_of_a_template_runs_its_pipeline(rich_seed: SeedDocument) -> None:
+    """Template and instance name the same pipeline, and the instance sets a parameter if there is one."""
+    n = 0
+    for organization in rich_seed.organizations:
+        jobs = {job.key: job for job in organization.jobs}
+        pipelines = {pipeline.key: pipeline for pipeline in organization.pipelines}
+        for job in organization.jobs:
+            if job.template:
+                parameters = pipelines[job.pipeline].parameters
+                assert jobs[job.template].pipeline == job.pipeline
+                assert list(job.parameters) == list(parameters)[:1]
+                assert job.parameters != dict(list(parameters.items())[:1]) or not parameters
+                n += 1
+    assert n > 10
+
+
+def test_every_instance_fits_on_an_engine(rich_seed: SeedDocument) -> None:
+    """No job asks for more engines than the organization has, and active jobs have at least one."""
+    for organization in rich_seed.organizations:
+        for job in organization.jobs:
+            assert 1 <= job.instances <= max(1, len(organization.engines))
+            assert organization.engines or job.status == "INACTIVE"
+
+
+def test_active_jobs_are_spread_evenly(sample_model: NoiseModel) -> None:
+    """Between two active jobs stand about as many inactive ones everywhere."""
+    chunk = Chunk(Drawer(sample_model, 1), range(50))
+    pipelines = draw_pipelines(chunk)
+    jobs = draw_jobs(chunk, pipelines, draw_templates(chunk, pipelines))
+    for start, stop in zip(jobs.rows.offsets, jobs.rows.offsets[1:], strict=False):
+        gaps = np.diff(np.flatnonzero(jobs.active[start:stop]))
+        assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_codes_hold_start_and_number(n: int) -> None:
+    """A code says where a list of neighbours starts and how long it is; nothing is always 0."""
+    words = np.array([0, 2**63, 2**64 - 1], dtype=np.uint64)
+    codes = code(words, "abcd", np.full(3, n)).tolist()
+    assert [c & ((1 << CODE_BITS) - 1) for c in codes] == [n] * 3
+    assert [c >> CODE_BITS for c in codes] == ([0, 2, 3] if n else [0, 0, 0])
