@@ -4,10 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from psrlib.errors import InputError
 from psrlib.model.archetype import Archetype
@@ -15,6 +14,9 @@ from psrlib.model.dependence import WORDS_PER_METRIC
 from psrlib.model.metrics import CONFIG, COUNTS, INACTIVE, NOT_SET
 from psrlib.model.model_file import build_archetypes
 from psrlib.model.table import IntArray, QuantileTable, WordArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class OrganizationDraws:
     counts: dict[str, IntArray]
     config: dict[str, IntArray]
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """Return the draws as a table, one row per organization."""
+        import pandas as pd  # takes longer than drawing ten thousand organizations; psr create-json does without
+
         names = np.array(self.archetype_names, dtype=object)[self.archetype]
         return pd.DataFrame({"archetype": names, **self.counts, **self.config})
 
