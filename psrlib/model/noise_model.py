@@ -30,7 +30,7 @@ class OrganizationDraws:
 
     def frame(self) -> "pd.DataFrame":
         """Return the draws as a table, one row per organization."""
-        import pandas as pd  # takes longer than drawing ten thousand organizations; psr create-json does without
+        import pandas as pd  # half of psr create-json would be this import
 
         names = np.array(self.archetype_names, dtype=object)[self.archetype]
         return pd.DataFrame({"archetype": names, **self.counts, **self.config})
