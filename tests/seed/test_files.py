@@ -146,7 +146,7 @@ def test_a_truncated_file_is_refused(tiny_seed: SeedDocument, tmp_path: Path, fo
 
 
 def test_a_lost_line_is_noticed(tiny_seed: SeedDocument, tmp_path: Path) -> None:
-    """A line-based file without one of its organizations is refused; without its digest it is an edited one."""
+    """A file without one of its organizations is refused; one without its digest was edited."""
     path = tmp_path / "seed.jsonl"
     save_seed(tiny_seed, path)
     lines = path.read_text().splitlines(keepends=True)

@@ -78,7 +78,7 @@ def test_an_error_in_a_worker_arrives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("random_seed", "num_orgs"), [(2**63, 1), (1, -1)])
 def test_impossible_numbers_are_refused(rich_model: NoiseModel, random_seed: int, num_orgs: int) -> None:
     """Both must fit what every JSON reader can hold."""
-    with pytest.raises(InputError, match="random seed|number of organizations"):
+    with pytest.raises(InputError, match=r"random seed|number of organizations"):
         create_seed(rich_model, random_seed, num_orgs)
 
 

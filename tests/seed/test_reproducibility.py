@@ -1,0 +1,173 @@
+"""The same bytes on every supported Python, numpy and processor (design.md, section 5).
+
+Digests are pinned in ``tests/golden/seed/digests.json``; ``--update-golden`` rewrites them for review. Other
+interpreters get numpy, orjson and msgspec at the pinned versions into a cache folder. Where no package can be
+had, the standard-library part still runs there, and a warning says that it was only that.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "seed"
+DIGESTS = GOLDEN / "digests.json"
+REPRODUCE, REFERENCE = (Path(__file__).with_name(name) for name in ("reproduce.py", "reference.py"))
+MODELS = [GOLDEN / "rich.json", *sorted((ROOT / "data" / "models").glob("*.json"))]
+NEEDED = ("numpy", "orjson", "msgspec")
+CACHE = Path(tempfile.gettempdir()) / f"psr-test-packages-{os.getuid()}"
+TIMEOUT_S = 120
+
+
+def label(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def interpreters() -> list[str]:
+    """Return one interpreter per supported minor version found besides the running one."""
+    found: dict[str, str] = {}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in ("3.11", "3.12", "3.13"):
+        candidates = [shutil.which(f"python{minor}"), *pyenv.glob(f"{minor}.*/bin/python")]
+        for candidate in filter(None, candidates):
+            version = run([str(candidate), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+            if version == minor:
+                found.setdefault(minor, str(candidate))
+    found.pop("{}.{}".format(*sys.version_info), None)
+    return list(found.values())
+
+
+def run(command: list[str], **environment: str) -> str:
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        cwd=tempfile.gettempdir(),
+        env={**os.environ, **environment},
+    )
+    return result.stdout if result.returncode == 0 else f"failed: {result.stderr}"
+
+
+def digests(
+    interpreter: str, model: Path, packages: Path | None = None, **environment: str
+) -> dict[str, str]:
+    """Return what ``reproduce.py`` prints there."""
+    path = os.pathsep.join(str(folder) for folder in (ROOT, packages) if folder)
+    output = run([interpreter, str(REPRODUCE), str(model)], PYTHONPATH=path, **environment)
+    assert not output.startswith("failed"), output
+    return dict(line.split() for line in output.splitlines())
+
+
+def packages_for(interpreter: str, *requirements: str) -> Path | None:
+    """Return a folder with the needed packages, filled when first used; None where none can be had."""
+    version = run([interpreter, "-c", "import sys; print(sys.version)"])
+    pins = [line for line in (ROOT / "constraints.txt").read_text().split() if line.split("==")[0] in NEEDED]
+    wanted = [next((r for r in requirements if r.startswith(pin.split("==")[0])), pin) for pin in pins]
+    name = hashlib.sha256("\n".join([version, *wanted]).encode()).hexdigest()[:16]
+    folder = CACHE / name
+    if not folder.exists():
+        CACHE.mkdir(mode=0o700, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=CACHE))
+        command = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        output = run([*command, "--only-binary=:all:", "--target", str(unfinished), *wanted])
+        if output.startswith("failed"):
+            shutil.rmtree(unfinished)
+            return None
+        unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    return json.loads(DIGESTS.read_text())
+
+
+INTERPRETERS = interpreters()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=label)
+def test_digests_are_the_golden_ones(model: Path, golden: dict[str, Any], update_golden: bool) -> None:
+    """Whoever changes what a random seed gives, changes a golden file too, and raises GENERATOR."""
+    got = digests(sys.executable, model)
+    if update_golden:
+        pinned = json.loads(DIGESTS.read_text()) | {label(model): got}
+        present = {label(path) for path in MODELS}
+        DIGESTS.write_text(
+            json.dumps({k: pinned[k] for k in sorted(pinned) if k in present}, indent=1) + "\n"
+        )
+    else:
+        assert got == golden.get(label(model)), "if this is meant: pytest tests/seed --update-golden"
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS, ids=lambda path: Path(path).parent.parent.name)
+def test_other_interpreters_give_the_same_bytes(interpreter: str, golden: dict[str, Any]) -> None:
+    """Every golden digest again on each other supported Python of this machine."""
+    packages = packages_for(interpreter)
+    if packages is None:
+        output = run([interpreter, str(REFERENCE)])
+        assert output.splitlines() == run([sys.executable, str(REFERENCE)]).splitlines()
+        warnings.warn(
+            f"{interpreter}: no packages to be had, only the standard-library part ran", stacklevel=1
+        )
+        return
+    for model in MODELS:
+        assert digests(interpreter, model, packages) == golden[label(model)]
+
+
+@pytest.mark.parametrize("interpreter", [sys.executable, *INTERPRETERS], ids=lambda path: path.split("/")[-3])
+def test_the_standard_library_agrees_everywhere(interpreter: str, reference: ModuleType) -> None:
+    """Streams and look-ups written down a second time give the same words on every interpreter."""
+    assert run([interpreter, str(REFERENCE)]).splitlines() == reference.lines()
+
+
+def processor_features() -> list[str]:
+    """Return what numpy could use besides its baseline on this processor."""
+    core = np._core._multiarray_umath
+    return [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"NPY_DISABLE_CPU_FEATURES": " ".join(processor_features())},
+        {"NPY_DISABLE_CPU_FEATURES": " ".join(f for f in processor_features() if "512" in f or "V4" in f)},
+        {"OPENBLAS_CORETYPE": "Prescott"},
+        {"OPENBLAS_CORETYPE": "Haswell"},
+        {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F,-FMA4", "PYTHONHASHSEED": "1"},
+        {"PYTHONHASHSEED": "2", "LC_ALL": "C", "TZ": "Asia/Kathmandu"},
+    ],
+    ids=["no-vectors", "no-avx512", "blas-prescott", "blas-haswell", "libm-without-fma", "hash-and-locale"],
+)
+def test_processors_and_environments_do_not_matter(
+    environment: dict[str, str], golden: dict[str, Any]
+) -> None:
+    """Vector units, BLAS kernels, the C library's mathematics, hash seed and locale switched one by one."""
+    for model in MODELS:
+        assert digests(sys.executable, model, None, **environment) == golden[label(model)]
+
+
+@pytest.mark.long
+def test_the_oldest_numpy_gives_the_same_bytes(golden: dict[str, Any]) -> None:
+    """The lower bound of pyproject.toml, on the running interpreter."""
+    packages = packages_for(sys.executable, "numpy==2.0.0")
+    assert packages is not None, "numpy 2.0.0 can't be installed here"
+    path = os.pathsep.join((str(packages), str(ROOT)))
+    version = run([sys.executable, "-c", "import numpy; print(numpy.__version__)"], PYTHONPATH=path)
+    assert version.strip() == "2.0.0"
+    for model in MODELS:
+        output = run([sys.executable, str(REPRODUCE), str(model)], PYTHONPATH=path)
+        assert not output.startswith("failed"), output
+        assert dict(line.split() for line in output.splitlines()) == golden[label(model)]
