@@ -1,7 +1,6 @@
 """Populate one organization: observe, compare, apply, and look again where an answer was lost."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -93,16 +92,15 @@ def _is_work(desired: Organization, item: Item) -> bool:
 
 
 def _unlock(hub: ControlHub, desired: Organization, row: Json, round: int) -> Plan[Json]:
-    """Activate an organization and let its administrator log in, once; return its record."""
-    if round > 1:
-        raise AuthenticationError(
-            f"{desired.users[0].id} cannot log in, though its password was reset; "
-            "if the users' password is not their user id, give it with --organization-password"
-        )
-    calls: list[Callable[[], None]] = [partial(open_administrator, hub, desired)]
+    """Make that an organization's administrator can log in, the gentlest way first; return its record."""
     if not row.get("active", True):
         row = {**row, "active": True}
-        calls.insert(0, partial(hub.security.update_organization, row))
-    for call in calls:
-        yield [call]
+        yield [partial(hub.security.update_organization, row)]
+    elif round <= 2:
+        yield [partial(open_administrator, hub, desired)]
+    else:
+        raise AuthenticationError(
+            f"{desired.users[0].id} cannot log in; if the organizations' users have another password than "
+            "their user id, give it with --organization-password"
+        )
     return row

@@ -63,7 +63,7 @@ def _create_organization(work: Work) -> None:
     except HubError as error:
         if error.status in TAKEN:
             raise HubError(
-                f"organization {desired.id} was refused; if it appeared while populating, another populate is at "
+                f"organization {desired.id} was refused; if it appeared just now, another populate is at "
                 f"work on {work.hub.url}: {error}",
                 error.status,
                 error.codes,
@@ -136,5 +136,15 @@ def _create_user(work: Work, user: User) -> None:
         return [{"id": user.id, **security.create_user(work.desired.id, user_body(work, user))}]
 
     find = partial(security.users, work.desired.id)
-    create_named({user.id: user}, create, find, lambda row: str(row["id"]), work.lost)
+    try:
+        create_named({user.id: user}, create, find, lambda row: str(row["id"]), work.lost)
+    except HubError as error:
+        if error.status in TAKEN and work.found is not None:
+            raise HubError(
+                f"user {user.id} was refused though the Control Hub lists no such user; deleted users keep "
+                f"their ids: after a teardown, take an empty database ({error})",
+                error.status,
+                error.codes,
+            ) from error
+        raise
     work.note("users", user.key, {"id": user.id})

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -65,6 +66,7 @@ def populate(
     allow_foreign: bool = False,
     definition_size: DefinitionSize = "small",
     authoring_url: str | None = None,
+    lock_folder: Path | None = None,
 ) -> PopulateReport:
     """Create on a hub what a seed document names and the hub lacks; doing it again changes nothing.
 
@@ -83,6 +85,8 @@ def populate(
     authoring_url : str or None
         URL of an engine registered with the system administrator's organization, which pipelines name as
         their authoring engine; None names none.
+    lock_folder : Path or None
+        Where the lock against a second populate is; None means the folder for temporary files.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def populate(
     HubError
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
-    with populate_lock(hub.url):
+    with populate_lock(hub.url, lock_folder):
         knowledge = Knowledge(definition_size=definition_size)
         if authoring_url:
             knowledge.authoring_engine = find_engine(hub, authoring_url)

@@ -22,8 +22,8 @@ COMPONENT_TYPES = {"COLLECTOR": "dc", "TRANSFORMER": "transformer"}  # control-h
 def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> list[engines.EngineIdentity]:
     """Return the identity of every engine, asking the hub for the tokens that the run directory lacks.
 
-    One call per organization and engine type; tokens are saved (mode 0600) before this returns. Identities
-    saved by an earlier call are used again as long as the hub still knows their registrations.
+    One listing per organization and one call per engine type; tokens are saved (mode 0600) before this
+    returns. Identities saved by an earlier call are used again as long as the hub knows their registrations.
     """
     saved = {(i.organization, i.key): i for i in _saved(run_dir)}
     random_seed = document.provenance.random_seed
@@ -53,16 +53,20 @@ def _identities(
         if (organization.id, e.key) in saved
     }
     session = hub.for_organization(organization.id)
-    if known:
-        (components,) = yield [partial(session.security.components, organization.id)]
-        if len(components) < len(known):
-            known = {}  # another hub than the one that gave the tokens
+    (components,) = yield [partial(session.security.components, organization.id)]
+    if len(components) < len(known):
+        known = {}  # another hub than the one that gave the tokens
+    if not known:
+        orphans = [str(row["id"]) for row in components if not row.get("registeredOn")]
+        yield [partial(_delete, session, organization.id, orphans)]
+        components = [row for row in components if row.get("registeredOn")]
+    before = {str(row["id"]) for row in components}
     lacking: dict[str, list[Engine]] = {}
     for engine in organization.engines:
         if engine.key not in known:
             lacking.setdefault(engine.type, []).append(engine)
     found = yield [
-        partial(_tokens, session, organization.id, COMPONENT_TYPES[engine_type], len(group))
+        partial(_tokens, session, organization.id, COMPONENT_TYPES[engine_type], len(group), before)
         for engine_type, group in lacking.items()
     ]
     tokens = {
@@ -84,19 +88,22 @@ def _identities(
     ]
 
 
-def _tokens(session: ControlHub, organization: str, component_type: str, n: int) -> list[str]:
+def _tokens(
+    session: ControlHub, organization: str, component_type: str, n: int, before: set[str]
+) -> list[str]:
     """Return ``n`` new tokens; registrations whose answer was lost can never be used and are removed."""
-    before = {str(row["id"]) for row in session.security.components(organization)} if n else set()
+    security = session.security
 
     def forget_lost() -> None:
-        unused = [
-            str(r["id"]) for r in session.security.components(organization) if str(r["id"]) not in before
-        ]
-        if unused:
-            session.security.deactivate_components(organization, unused)
-            session.security.delete_components(organization, unused)
+        rows = [row for row in security.components(organization) if row.get("type") in (None, component_type)]
+        _delete(session, organization, [str(row["id"]) for row in rows if str(row["id"]) not in before])
 
-    rows = repeat_lost(
-        lambda: session.security.create_components(organization, component_type, n), forget_lost
-    )
+    rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)
     return [str(row["fullAuthToken"]) for row in rows]
+
+
+def _delete(session: ControlHub, organization: str, ids: list[str]) -> None:
+    """Remove registrations that no engine can use because their tokens are lost."""
+    if ids:
+        session.security.deactivate_components(organization, ids)
+        session.security.delete_components(organization, ids)

@@ -1,18 +1,22 @@
 """Seed documents, hubs and the fault proxy for the state tests."""
 
 import importlib.util
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
+import uvicorn
 
 from psrlib import paths
 from psrlib.client import ControlHub
-from psrlib.hub.process import HubProcess, start_hub
+from psrlib.hub.server import create_app
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 
@@ -63,20 +67,44 @@ def sample() -> SeedDocument:
     return resolve_variables(create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 19071990, 5), {})
 
 
-@pytest.fixture
-def hub_process(tmp_path: Path) -> Iterator[HubProcess]:
-    """Return an empty embedded hub in its own process."""
-    with start_hub(tmp_path / "hub") as process:
-        yield process
+@contextmanager
+def serve_hub(database: Path) -> Iterator[str]:
+    """Serve an embedded hub from a thread, which starts faster than a process; yield its URL."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(create_app(f"sqlite:///{database}", url), log_level="error", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
 
 
 @pytest.fixture
-def connect(hub_process: HubProcess) -> Iterator[Callable[..., ControlHub]]:
+def hub_url(tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an empty embedded hub."""
+    with serve_hub(tmp_path / "hub.db") as url:
+        yield url
+
+
+@pytest.fixture
+def other_hub_url(tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a second empty hub."""
+    with serve_hub(tmp_path / "other.db") as url:
+        yield url
+
+
+@pytest.fixture
+def connect(hub_url: str) -> Iterator[Callable[..., ControlHub]]:
     """Return a function that logs in as system administrator, at the hub or at another address."""
     opened: list[ControlHub] = []
 
     def log_in(url: str = "", **options: Any) -> ControlHub:
-        opened.append(ControlHub(url or hub_process.url, "admin@admin", PASSWORD, **options))
+        opened.append(ControlHub(url or hub_url, "admin@admin", PASSWORD, **options))
         return opened[-1]
 
     yield log_in

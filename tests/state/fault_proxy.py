@@ -1,8 +1,8 @@
 """A small HTTP proxy that injects faults between a client and a Control Hub, reproducibly.
 
-It reads one request at a time from each connection, decides by a seeded generator what goes wrong with it, and
-counts. Faults that follow the hub's work (``*_after``) are the ones that tell a careful client from a careless
-one: the hub has carried the request out and the client cannot know.
+It reads one request at a time from each connection, decides by a seeded generator what goes wrong with it,
+and counts. Faults that follow the hub's work (``*_after``) are the ones that tell a careful client from a
+careless one: the hub has carried the request out and the client cannot know.
 """
 
 import asyncio
@@ -171,7 +171,9 @@ class FaultProxy:
         if fault == "reset_after":
             return _reset(writer)
         if fault == "cut_body":
-            writer.write(answer[: len(head) + (len(answer) - len(head)) // 2] if len(answer) > len(head) else b"")
+            writer.write(
+                answer[: len(head) + (len(answer) - len(head)) // 2] if len(answer) > len(head) else b""
+            )
             await writer.drain()
             return False
         if fault in ("error_500_after", "error_503_after"):
@@ -207,7 +209,9 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> bool:
 def _answer(status: int, retry_after: str | None) -> bytes:
     body = b'{"ISSUES":[{"code":"PROXY_%d","message":"injected"}]}' % status
     retry = b"Retry-After: " + retry_after.encode() + b"\r\n" if retry_after is not None else b""
-    return (
-        b"HTTP/1.1 %d Injected\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
-        % (status, retry, len(body), body)
+    return b"HTTP/1.1 %d Injected\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s" % (
+        status,
+        retry,
+        len(body),
+        body,
     )

@@ -39,8 +39,12 @@ class Shelf:
         return [{"name": name} for name in self.held]
 
 
+def name_of(row: dict[str, Any]) -> str:
+    return str(row["name"])
+
+
 def run(shelf: Shelf) -> dict[str, Any]:
-    return once.create_named({n: n for n in NAMES}, shelf.create, shelf.find, lambda row: str(row["name"]))
+    return once.create_named({n: n for n in NAMES}, shelf.create, shelf.find, name_of)
 
 
 @given(st.lists(st.integers(0, 5), max_size=once.ATTEMPTS - 1))
@@ -64,7 +68,7 @@ def test_a_refusal_is_not_taken_for_a_loss() -> None:
         raise HubError("limit reached", 403)
 
     with pytest.raises(HubError, match="limit"):
-        once.create_named({"a": "a"}, refuse, list, lambda row: str(row["name"]))
+        once.create_named({"a": "a"}, refuse, list, name_of)
 
 
 def test_a_refused_repeat_of_something_done_late_is_success() -> None:
@@ -80,7 +84,7 @@ def test_a_refused_repeat_of_something_done_late_is_success() -> None:
         held.append("a")
         raise HubError("taken", 409)
 
-    found = once.create_named({"a": "a"}, create, lambda: [{"name": n} for n in held], lambda row: str(row["name"]))
+    found = once.create_named({"a": "a"}, create, lambda: [{"name": n} for n in held], name_of)
     assert list(found) == ["a"]
 
 
@@ -89,6 +93,10 @@ def test_losses_are_counted() -> None:
     losses: list[int] = []
     shelf = Shelf([2, 0])
     once.create_named(
-        {n: n for n in NAMES}, shelf.create, shelf.find, lambda row: str(row["name"]), lambda: losses.append(1)
+        {n: n for n in NAMES},
+        shelf.create,
+        shelf.find,
+        name_of,
+        lambda: losses.append(1),
     )
     assert len(losses) == 2
