@@ -19,6 +19,7 @@ LAYERS = (
     "engines",
     "state",
     "verify",
+    "collect",
     "plots",
     "parameters",
     "cli",

@@ -7,6 +7,7 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")  # Quartz counts from 1 = Sunday
 LOWEST = (0, 0, 0, 1, 1, 1, 1970)
 HIGHEST = (59, 59, 23, 31, 12, 7, 2199)
+SIZES = (60, 60, 24, 365.25 / 12, 12, 7)  # values of a field, on average
 DAY_OF_MONTH, MONTH, DAY_OF_WEEK, YEAR = 3, 4, 5, 6
 CALENDAR = "LW#"  # last day, nearest weekday, n-th weekday
 
@@ -52,6 +53,19 @@ class Cron:
     def fires_between(self, first_s: int, last_s: int) -> bool:
         """Whether it fires in any second from ``first_s`` through ``last_s`` (seconds since 1970)."""
         return any(self.fires_at(datetime.fromtimestamp(s, UTC)) for s in range(first_s, last_s + 1))
+
+    def mean_period_s(self) -> float:
+        """Return the mean time between two instants, seconds; a year given limits nothing.
+
+        Examples
+        --------
+        >>> round(Cron.parse("0 0 3 ? * MON,WED,FRI *").mean_period_s() / 3600)
+        56
+        """
+        share = 1.0
+        for allowed, size in zip(self.fields[:YEAR], SIZES, strict=True):
+            share *= 1.0 if allowed is None else len(allowed) / size
+        return 1 / share
 
 
 def _field(position: int, text: str) -> frozenset[int] | None:

@@ -1,0 +1,74 @@
+"""``psr collect``: an anonymized stats set from a live Control Hub."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--sch-url", required=True, help="Address of the Control Hub.")
+@click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator.")
+@click.option(
+    "--sch-password",
+    envvar="PSR_SCH_PASSWORD",
+    help="Password; better in the environment variable PSR_SCH_PASSWORD, else asked for.",
+)
+@click.option(
+    "--organization-password",
+    envvar="PSR_ORGANIZATION_PASSWORD",
+    help="Password of each organization's administrator, for scheduled tasks [default: the user's id].",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the stats set, such as data/stats/NAME; must not exist.",
+)
+@click.option(
+    "--k", default=5, show_default=True, type=click.IntRange(1), help="Organizations to hide among."
+)
+@click.option("--noise", default=0.0, show_default=True, help="Share by which counts are blurred.")
+@click.option(
+    "--source", default="production", show_default=True, help="What meta.json says about the origin."
+)
+@click.option("--definitions/--no-definitions", default=True, help="Read pipeline definitions.")
+@click.option("--tasks/--no-tasks", default=True, help="Read scheduled tasks (needs organizations' logins).")
+@click.option(
+    "--rate", default=10.0, show_default=True, type=click.FloatRange(0.01), help="Requests a second."
+)
+def collect(
+    sch_url: str,
+    sch_username: str,
+    sch_password: str | None,
+    organization_password: str | None,
+    output: Path,
+    k: int,
+    noise: float,
+    source: str,
+    definitions: bool,
+    tasks: bool,
+    rate: float,
+) -> None:
+    """Read a Control Hub, change nothing, and write an anonymized stats set. Run again to resume."""
+    from psrlib.client import ControlHub
+    from psrlib.collect import collect_stats
+
+    password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
+    with ControlHub(
+        sch_url, sch_username, password, workers=1, organization_password=organization_password
+    ) as hub:
+        done = collect_stats(
+            hub,
+            output,
+            password,
+            k=k,
+            noise=noise,
+            source=source,
+            definitions=definitions,
+            tasks=tasks,
+            rate_per_s=rate,
+        )
+    for name, n in done.rows.items():
+        click.echo(f"{done.directory / name}.csv: {n} rows")
+    click.echo(f"{sum(done.calls.values())} requests, {done.calls_per_organization:.1f} an organization")

@@ -1,0 +1,5 @@
+"""Collecting: from a live Control Hub to an anonymized stats set that a noise model can be fitted to."""
+
+from psrlib.collect.collection import Collection, collect_stats
+
+__all__ = ["Collection", "collect_stats"]

@@ -1,0 +1,215 @@
+"""Collect a stats set from a live Control Hub: only reads, anonymizes before anything touches the disk."""
+
+import logging
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from psrlib.client import ControlHub
+from psrlib.client.wire import Json
+from psrlib.collect.anonymize import Tables, anonymize, check_settings
+from psrlib.collect.progress import Progress
+from psrlib.collect.rows import Listings, OrganizationRows, is_pipeline, to_rows
+from psrlib.collect.session import Pace, ReadingSession
+from psrlib.errors import AuthenticationError, HubError, InputError
+from psrlib.stats import StatsSet, read_stats, write_stats
+from psrlib.stats.schema import REQUIRED_COUNTS
+
+log = logging.getLogger(__name__)
+
+SYSTEM_ORGANIZATION = "admin"
+ABSENT = (404, 405, 501)  # an app this hub does not have
+COMMITS_PER_CALL = 50  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
+RATE_PER_S = 10.0  # requests a second: a twentieth of what one small hub answers
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was collected.
+
+    Parameters
+    ----------
+    directory : Path
+        The stats set.
+    rows : dict
+        Rows per table.
+    n_organizations, n_resumed : int
+        Organizations in all, and those of them that an earlier attempt had read.
+    calls : dict
+        HTTP requests per kind.
+    """
+
+    directory: Path
+    rows: dict[str, int]
+    n_organizations: int
+    n_resumed: int
+    calls: dict[str, int]
+
+    @property
+    def calls_per_organization(self) -> float:
+        """HTTP requests per organization read this time."""
+        return sum(self.calls.values()) / max(1, self.n_organizations - self.n_resumed)
+
+
+def collect_stats(
+    hub: ControlHub,
+    directory: str | Path,
+    password: str,
+    *,
+    k: int = 5,
+    noise: float = 0.0,
+    source: str = "production",
+    definitions: bool = True,
+    tasks: bool = True,
+    rate_per_s: float = RATE_PER_S,
+    rng: np.random.Generator | None = None,
+) -> Collection:
+    """Read a hub as its system administrator and write an anonymized stats set.
+
+    Parameters
+    ----------
+    hub : ControlHub
+        Session of a system administrator.
+    directory : path
+        Folder of the stats set; must not exist. Until the end there is ``<directory>.partial``, encrypted.
+    password : str
+        The administrator's; it is the key of the unfinished collection.
+    k, noise
+        See `psrlib.collect.anonymize.anonymize`.
+    source : str
+        What ``meta.json`` says about the origin.
+    definitions : bool
+        Read pipeline definitions, for stages, parameters and size.
+    tasks : bool
+        Read scheduled tasks. Their listing knows no organization but the caller's (control-hub-rest, 7.1), so
+        each organization's administrator logs in for it. Without, the set lacks a column that fitting needs.
+    rate_per_s : float
+        Requests a second at most.
+    rng : Generator or None
+        Random order and noise; None takes fresh randomness.
+
+    Raises
+    ------
+    InputError
+        If the folder exists, or the unfinished collection in its place cannot be resumed.
+    HubError
+        If the hub refuses a listing, or an organization's administrator; what was read is kept.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        raise InputError(f"{directory} exists already; choose another folder, or remove it first")
+    if not directory.parent.is_dir():
+        raise InputError(f"{directory.parent}: no such folder")
+    before = hub.calls.by_kind()
+    pace = Pace(rate_per_s)
+    listed = ReadingSession(hub, SYSTEM_ORGANIZATION, pace).security.organizations()
+    ids = sorted(str(row["id"]) for row in listed if row["id"] != SYSTEM_ORGANIZATION)
+    check_settings(len(ids), k, noise)
+    progress = Progress(directory.with_name(f"{directory.name}.partial"), password, hub.url)
+    resumed = [id for id in ids if id in progress.entries]
+    shuffle = random.SystemRandom().shuffle
+    bar = tqdm(ids, desc="collect", unit="organization", disable=None)
+    for id in bar:
+        if id not in progress.entries:
+            rows = to_rows(read_organization(hub, id, pace, definitions=definitions, tasks=tasks), shuffle)
+            progress.add(id, asdict(rows))
+    organizations = {id: OrganizationRows(**progress.entries[id]) for id in ids}
+    tables = anonymize(organizations, rng or np.random.default_rng(), k=k, noise=noise)
+    settings = {"k": k, "noise": noise, "shuffled": True, "surrogate_keys": True}
+    write_set(tables, directory, source, settings)
+    progress.finish()
+    return Collection(
+        directory=directory,
+        rows={name: len(table) for name, table in tables.items()},
+        n_organizations=len(ids),
+        n_resumed=len(resumed),
+        calls=hub.calls.since(before),
+    )
+
+
+def read_organization(
+    hub: ControlHub, organization: str, pace: Pace, *, definitions: bool = True, tasks: bool = True
+) -> Listings:
+    """Read everything of one organization that a stats set needs, each thing once."""
+    session = ReadingSession(hub, organization, pace)
+    found = Listings(
+        configs=session.security.configs(organization),
+        users=session.security.users(organization),
+        groups=session.security.groups(organization),
+        jobs=session.jobrunner.jobs(),
+        subscriptions=session.notification.subscriptions(),
+        topologies=session.topology.topologies(),
+        connections=_if_present(session.connection.connections),
+        engines=session.jobrunner.engines(),
+    )
+    rows = session.pipelinestore.pipelines()
+    _check_organization(organization, [*rows, *found.jobs, *found.engines])
+    told = all("fragment" in row for row in rows)
+    fragments = [] if told else session.pipelinestore.fragments()
+    found.pipelines = [row for row in rows if is_pipeline(row, fragments)]
+    if definitions:
+        ids = [str(row["commitId"]) for row in found.pipelines]
+        for start in range(0, len(ids), COMMITS_PER_CALL):
+            found.commits += session.pipelinestore.commits(ids[start : start + COMMITS_PER_CALL])
+    if tasks:
+        found.tasks = _tasks(hub, organization, pace)
+    return found
+
+
+def _check_organization(organization: str, rows: list[Json]) -> None:
+    """Raise HubError when a hub answered for another organization than the one asked for."""
+    others = {str(row["organization"]) for row in rows if row.get("organization")} - {organization}
+    if others:
+        raise HubError(
+            f"asked for {organization}, the hub answered with objects of {min(others)}; "
+            "is the user a system administrator?"
+        )
+
+
+def write_set(tables: Tables, directory: Path, source: str, settings: dict[str, Any]) -> None:
+    """Write a stats set into a folder that takes its name when it is complete and reads back well."""
+    try:
+        folder = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror})") from error
+    month = datetime.now(UTC).strftime("%Y-%m")
+    meta = {"source": source, "collected_on": month, "anonymization": settings}
+    details = {name: table for name, table in tables.items() if name != "orgs"}
+    try:
+        write_stats(StatsSet(tables["orgs"], details, meta), folder)
+        if set(REQUIRED_COUNTS) <= set(tables["orgs"]) and len(tables["orgs"]) > 1:
+            read_stats(folder)
+        os.chmod(folder, 0o755)
+        os.rename(folder, directory)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _tasks(hub: ControlHub, organization: str, pace: Pace) -> list[Json]:
+    session = ReadingSession(hub.for_organization(organization), organization, pace)
+    try:
+        return session.scheduler.tasks()
+    except AuthenticationError as error:
+        raise HubError(
+            f"scheduled tasks are listed to members of an organization only, and the administrator of "
+            f"{organization} cannot log in: {error}; give the organizations' password, or leave tasks out"
+        ) from error
+
+
+def _if_present(listing: Callable[[], list[Json]]) -> list[Json]:
+    try:
+        return listing()
+    except HubError as error:
+        if error.status in ABSENT:
+            return []
+        raise

@@ -1,0 +1,176 @@
+"""From a hub's records of one organization to rows of numbers: names and ids end here.
+
+Columns after design.md, section 3. Owners, pipelines and jobs are numbered in an order that has no meaning.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from psrlib.client.apps import scheduler
+from psrlib.client.wire import Json
+from psrlib.seed.document import Config
+from psrlib.state.definitions import parse, read_shape
+from psrlib.state.limits import read_config
+from psrlib.state.reading import creator, hub_id, n_commits
+from psrlib.verify.cron import Cron
+
+Row = dict[str, Any]
+DETAILS = ("pipelines", "jobs", "scheduled_tasks", "subscriptions")
+OTHER = "OTHER"
+TASK_ACTIONS = ("START", "STOP", "UPGRADE")
+ACTION_TYPES = {"EMAIL": "EMAIL", "WEBHOOKV1": "WEBHOOK"}
+JOB_STATUSES = ("ACTIVE", "INACTIVE", "ACTIVATING", "DEACTIVATING", "INACTIVE_ERROR", "ACTIVATION_ERROR")
+
+
+@dataclass
+class Listings:
+    """What a hub answered about one organization; ``tasks`` is None when they were not read."""
+
+    configs: list[Json] = field(default_factory=list)
+    users: list[Json] = field(default_factory=list)
+    groups: list[Json] = field(default_factory=list)
+    pipelines: list[Json] = field(default_factory=list)
+    commits: list[Json] = field(default_factory=list)
+    jobs: list[Json] = field(default_factory=list)
+    tasks: list[Json] | None = None
+    subscriptions: list[Json] = field(default_factory=list)
+    topologies: list[Json] = field(default_factory=list)
+    connections: list[Json] = field(default_factory=list)
+    engines: list[Json] = field(default_factory=list)
+
+
+@dataclass
+class OrganizationRows:
+    """One organization in numbers: its row of ``orgs.csv`` and its rows of the detail tables."""
+
+    counts: Row
+    details: dict[str, list[Row]]
+
+
+class _Numbers:
+    """Numbers for ids, by order of first use."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, id: Any) -> int:
+        return self._numbers.setdefault(str(id), len(self._numbers) + 1)
+
+
+def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> OrganizationRows:
+    """Return the rows of one organization.
+
+    Parameters
+    ----------
+    shuffle : callable
+        Brings a list into random order, in place; rows and numbers tell nothing about age or name then.
+    """
+    config, unseen = read_config(found.configs)
+    jobs = [job for job in found.jobs if not job.get("jobTemplate")]
+    counts: Row = {
+        "users": len(found.users),
+        "groups": sum(not str(group["id"]).startswith("all@") for group in found.groups),
+        "engines": len(found.engines),
+        "pipelines": len(found.pipelines),
+        "jobs": len(jobs),
+        "active_jobs": sum(_status(job) == "ACTIVE" for job in jobs),
+        "job_templates": len(found.jobs) - len(jobs),
+        "scheduled_tasks": None if found.tasks is None else len(found.tasks),
+        "subscriptions": len(found.subscriptions),
+        "topologies": len(found.topologies),
+        "connections": len(found.connections),
+        **_config_columns(config, unseen),
+    }
+    for rows in (found.pipelines, found.jobs, found.tasks or [], found.subscriptions):
+        shuffle(rows)
+    owner, pipeline, job_number = _Numbers(), _Numbers(), _Numbers()
+    commits = {str(commit["commitId"]): commit for commit in found.commits}
+    details = {
+        "pipelines": [_pipeline(p, commits.get(str(p.get("commitId"))), owner) for p in found.pipelines],
+        "jobs": [_job(job, owner, pipeline, len(found.engines)) for job in found.jobs],
+        "scheduled_tasks": [_task(task, job_number) for task in found.tasks or []],
+        "subscriptions": [_subscription(subscription) for subscription in found.subscriptions],
+    }
+    return OrganizationRows(counts, details)
+
+
+def _config_columns(config: Config, unseen: set[str]) -> Row:
+    columns: Row = {"subscriptions_enabled": int(config.subscriptions_enabled)}
+    for name in Config.__struct_fields__:
+        if name != "subscriptions_enabled" and name not in unseen:
+            columns[name] = getattr(config, name)
+    return columns
+
+
+def _status(job: Json) -> str:
+    status = str((job.get("currentJobStatus") or {}).get("status") or "INACTIVE")
+    return status if status in JOB_STATUSES else OTHER
+
+
+def _pipeline(row: Json, commit: Json | None, owner: _Numbers) -> Row:
+    columns: Row = {
+        "commits": n_commits(row),
+        "labels": len(row.get("pipelineLabels") or []),
+        "owner": owner(creator(row)),
+    }
+    if commit is not None:
+        text = commit.get("pipelineDefinition") or {}
+        definition = parse(text)
+        shape = read_shape(definition)
+        size = len(text.encode()) if isinstance(text, str) else len(orjson.dumps(text))
+        columns |= {
+            "stages": shape.stages,
+            "parameters": len(shape.parameters),
+            "labels": len(shape.labels),
+            "definition_bytes": size,
+        }
+    return columns
+
+
+def _job(row: Json, owner: _Numbers, pipeline: _Numbers, n_engines: int) -> Row:
+    instances = int(row.get("numInstances") or 1)
+    return {
+        "status": _status(row),
+        "pipeline": pipeline(row.get("pipelineId")),
+        "owner": owner(creator(row)),
+        "instances": instances if instances > 0 else max(1, n_engines),  # -1: one on each engine
+        "engine_labels": len(row.get("labels") or []),
+        "tags": len(row.get("rawJobTags") or row.get("jobTags") or []),
+        "is_template": int(bool(row.get("jobTemplate"))),
+    }
+
+
+def _task(row: Json, job: _Numbers) -> Row:
+    action = str(scheduler.action(row))
+    return {
+        "action": action if action in TASK_ACTIONS else OTHER,
+        "period_s": _period_s(str(scheduler.value(row.get("crontabMask")))),
+        "job": job(scheduler.value(row.get("jobId"))),
+    }
+
+
+def _period_s(expression: str) -> int | None:
+    try:
+        return round(Cron.parse(expression).mean_period_s())
+    except ValueError:
+        return None
+
+
+def _subscription(row: Json) -> Row:
+    event: Json = next(iter(row.get("events") or []), {})
+    action: Json = next(iter(row.get("externalActions") or []), {})
+    return {
+        "event": str(event.get("eventType") or OTHER),
+        "action": ACTION_TYPES.get(str(action.get("eventType")), OTHER),
+        "enabled": int(bool(row.get("enabled"))),
+    }
+
+
+def is_pipeline(row: Json, fragments: Sequence[Json]) -> bool:
+    """Whether a row of the pipeline listing is a pipeline and no fragment."""
+    return not row.get("fragment") and hub_id("pipelines", row) not in {
+        hub_id("fragments", fragment) for fragment in fragments
+    }
