@@ -188,7 +188,9 @@ def many_jobs(engines: int, jobs: int) -> SeedDocument:
     keys = [pipeline.key for pipeline in organization.pipelines]
     many = msgspec.structs.replace(
         organization,
-        config=Config(subscriptions_enabled=False),
+        config=Config(
+            subscriptions_enabled=False, max_engines=engines, max_jobs=2 * jobs, max_job_runs=2 * jobs
+        ),
         engines=[
             Engine(f"engine-{n:05d}", "COLLECTOR", f"http://127.0.0.1:{1024 + n}", ["all"])
             for n in range(engines)

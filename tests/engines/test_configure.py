@@ -1,0 +1,94 @@
+"""Configuration of real engines."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+from fleet_fakes import identity
+
+from psrlib.engines.configure import configure_engines
+from psrlib.errors import InputError
+
+HUB = "http://127.0.0.1:18631"
+
+
+def properties(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in path.read_text().splitlines())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the first of two organizations."""
+    group = [identity(0), identity(1), identity(2, "org-0002")]
+    first, second = configure_engines(group, HUB, tmp_path / "real")
+    assert second.name == "org-0002"
+    return first
+
+
+def test_each_engine_has_its_token_readable_by_its_owner_only(folder: Path) -> None:
+    """And nowhere else is it written."""
+    path = folder / "engine-0001" / "application-token.txt"
+    assert path.read_text() == identity(0).token + "\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    others = [p for p in folder.rglob("*") if p.is_file() and p.name != path.name]
+    assert others
+    assert not [p for p in others if "example-token" in p.read_text()]
+
+
+def test_dpm_properties_turn_control_hub_on(folder: Path) -> None:
+    """Address with a trailing slash, token by reference, labels."""
+    found = properties(folder / "engine-0001" / "dpm.properties")
+    assert found["dpm.enabled"] == "true"
+    assert found["dpm.base.url"] == HUB + "/"
+    assert found["dpm.appAuthToken"] == "@application-token.txt@"
+    assert found["dpm.remote.control.job.labels"] == "all"
+
+
+def test_the_real_engine_takes_the_mock_engines_id_and_address(folder: Path) -> None:
+    """sdc.id holds the component id the hub knows; port and address are those of the seed document."""
+    assert (folder / "engine-0002" / "data" / "sdc.id").read_text().strip() == identity(1).id
+    found = properties(folder / "engine-0002" / "sdc.properties")
+    assert found == {"http.port": "18631", "sdc.base.http.url": identity(1).url}
+
+
+def test_the_compose_file_has_a_service_per_engine(folder: Path) -> None:
+    """Image, the values of sdc.properties, and the files where the image expects them."""
+    compose = yaml.safe_load((folder / "docker-compose.yml").read_text())
+    assert list(compose["services"]) == ["engine-0001", "engine-0002"]
+    service = compose["services"]["engine-0001"]
+    assert service["image"].startswith("streamsets/datacollector:3.")
+    assert service["environment"]["SDC_CONF_SDC_BASE_HTTP_URL"] == identity(0).url
+    for volume in service["volumes"]:
+        assert (folder / volume.split(":")[0]).exists()
+
+
+def test_the_authoring_engine_is_recorded(tmp_path: Path) -> None:
+    """The one given, else the first Data Collector."""
+    (first,) = configure_engines([identity(0)], HUB, tmp_path / "a")
+    (given,) = configure_engines([identity(0)], HUB, tmp_path / "b", authoring_url="http://sdc.example:18630")
+    assert json.loads((first / "engines.json").read_text())["authoring_engine"] == identity(0).url
+    assert json.loads((given / "engines.json").read_text())["authoring_engine"] == "http://sdc.example:18630"
+
+
+def test_a_transformer_gets_files_but_no_data_collector_service(tmp_path: Path) -> None:
+    """The vendor's Data Collector image cannot run it."""
+    transformer = msgspec.structs.replace(identity(0), type="TRANSFORMER")
+    (folder,) = configure_engines([transformer], HUB, tmp_path)
+    assert yaml.safe_load((folder / "docker-compose.yml").read_text())["services"] == {}
+    assert (folder / "engine-0001" / "application-token.txt").exists()
+
+
+def test_two_engines_at_one_address_are_refused(tmp_path: Path) -> None:
+    """Nothing is written then."""
+    twin = msgspec.structs.replace(identity(1), url=identity(0).url)
+    with pytest.raises(InputError, match="engine-0001 and engine-0002 share the address"):
+        configure_engines([identity(0), twin], HUB, tmp_path / "real")
+    assert not (tmp_path / "real").exists()
+
+
+def test_no_engines_is_an_error(tmp_path: Path) -> None:
+    """Rather than an empty folder."""
+    with pytest.raises(InputError, match="no engines to configure"):
+        configure_engines([], HUB, tmp_path)
