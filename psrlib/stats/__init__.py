@@ -1,1 +1,7 @@
-"""Production stats sets: schema, reading, checking, summary, anonymizing."""
+"""Production stats: reading, checking, summarizing."""
+
+from psrlib.stats.check import find_broken_rules
+from psrlib.stats.reading import StatsSet, read_stats, write_stats
+from psrlib.stats.summary import read_summary, summarize
+
+__all__ = ["StatsSet", "find_broken_rules", "read_stats", "read_summary", "summarize", "write_stats"]

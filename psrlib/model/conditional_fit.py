@@ -1,0 +1,141 @@
+"""Choosing, per metric, its unit and how finely its forest looks: by the likelihood of held-out organizations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from psrlib.model.bins import FloatArray
+from psrlib.model.forest_fit import Cells, Forest, fit_forest, make_cells
+from psrlib.model.marginal import Marginal
+from psrlib.model.metrics import CONFIG
+from psrlib.model.smoothing import Smoothed, smooth
+from psrlib.model.table import SCALE, IntArray
+from psrlib.model.unit import Unit
+
+_FOLDS = 3
+_TRIAL_TREES = 4
+_MIN_LEAF = (8, 16, 32)
+_BASES = 2  # how many metrics to try as base of a share or difference
+_BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
+_MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations
+_FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
+WEIGHT_TOTAL = 1 << 20  # weights of a frozen table are integers that sum to about this
+
+
+@dataclass(frozen=True)
+class FittedMetric:
+    """What was chosen for one metric: unit, marginal, cells, and the forest (None: independent)."""
+
+    unit: Unit
+    values: IntArray
+    smoothed: Smoothed
+    marginal: Marginal
+    cells: Cells
+    min_leaf: int | None
+    held_out: dict[str, float]
+
+
+def freeze(smoothed: Smoothed) -> tuple[list[int], list[int], list[int]]:
+    """Return low, high and integer weight of the bins that can be drawn."""
+    weight = np.round(smoothed.probability * WEIGHT_TOTAL).astype(int)
+    kept = np.flatnonzero(weight)
+    return smoothed.bins.low[kept].tolist(), smoothed.bins.high[kept].tolist(), weight[kept].tolist()
+
+
+def choose_metric(
+    name: str,
+    counts: IntArray,
+    known: dict[str, IntArray],
+    features: dict[str, IntArray],
+    largest: int | None,
+) -> FittedMetric:
+    """Choose unit and resolution for one metric.
+
+    Parameters
+    ----------
+    name : str
+    counts : array of int, shape (n_organizations,)
+    known : dict of str to array
+        Counts drawn before: possible bases.
+    features : dict of str to array
+        What trees may look at: counts drawn before, and their shares and differences.
+    largest : int or None
+        Largest value the limits allow.
+    """
+    units = [Unit()] if name in CONFIG or not known else _units(name, counts, known)
+    x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
+    scores: dict[str, float] = {}
+    best: tuple[float, Unit, int | None] = (-np.inf, units[0], None)
+    for unit in units:
+        trial = _prepare(unit, counts, known, largest if not unit.base else None)
+        options: list[int | None] = [None]
+        if x.shape[1] and len(trial.cells.single) > 1:
+            options += [leaf for leaf in _MIN_LEAF if 2 * leaf <= len(counts) * (_FOLDS - 1) // _FOLDS]
+        for min_leaf in options:
+            score = _held_out_likelihood(trial, counts, known, x, min_leaf)
+            scores[f"{_label(unit)}, {min_leaf or 'no'} per leaf"] = round(score, 1)
+            if score > best[0] + _MIN_GAIN * (best[1:] != (unit, None) and best[0] > -np.inf):
+                best = (score, unit, min_leaf)
+    fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
+    return FittedMetric(
+        fitted.unit, fitted.values, fitted.smoothed, fitted.marginal, fitted.cells, best[2], scores
+    )
+
+
+def _label(unit: Unit) -> str:
+    return f"{unit.kind} of {unit.base}" if unit.base else "count"
+
+
+def _units(name: str, counts: IntArray, known: dict[str, IntArray]) -> list[Unit]:
+    if name == "active_jobs" and "jobs" in known:
+        return [Unit("share", "jobs")]
+    if np.ptp(counts) == 0:
+        return [Unit()]
+    ranks = np.argsort(np.argsort(counts))
+    strength = {}
+    for base, values in known.items():
+        if base not in CONFIG and np.ptp(values) > 0:
+            strength[base] = abs(np.corrcoef(ranks, np.argsort(np.argsort(values)))[0, 1])
+    bases = sorted((b for b in strength if strength[b] >= _BASE_CORRELATION), key=lambda b: -strength[b])[:_BASES]
+    return [Unit()] + [Unit(kind, base) for base in bases for kind in ("share", "difference")]  # type: ignore[arg-type]
+
+
+def _prepare(unit: Unit, counts: IntArray, known: dict[str, IntArray], largest: int | None) -> FittedMetric:
+    values = unit.value(counts, known)
+    smoothed = smooth(values, largest)
+    marginal = Marginal(*freeze(smoothed))
+    return FittedMetric(unit, values, smoothed, marginal, make_cells(marginal, values), None, {})
+
+
+def _held_out_likelihood(
+    trial: FittedMetric, counts: IntArray, known: dict[str, IntArray], x: FloatArray, min_leaf: int | None
+) -> float:
+    """Return the log likelihood of the counts, each fold under a forest of the other folds."""
+    fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
+    low, high = trial.unit.window(counts, counts, known)
+    first = trial.marginal.first_rank(low).astype(float)
+    end = trial.marginal.first_rank(np.maximum(high, low) + 1).astype(float)
+    total = 0.0
+    for f in range(_FOLDS):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        probability = _cell_probability(trial.cells, x, train, test, min_leaf)
+        total += float(np.log(_mass(trial.cells.edges, probability, first[test], end[test])).sum())
+    return total
+
+
+def _cell_probability(
+    cells: Cells, x: FloatArray, train: IntArray, test: IntArray, min_leaf: int | None
+) -> FloatArray:
+    part = Cells(cells.edges, cells.middle[train], cells.index[train], cells.single)
+    if min_leaf is None:
+        share = np.bincount(part.index, minlength=len(cells.single)) / len(train)
+        return np.repeat(share[None, :], len(test), axis=0)
+    forest: Forest = fit_forest(x[train], part, _TRIAL_TREES, min_leaf)
+    return forest.probability(x[test])
+
+
+def _mass(edges: IntArray, probability: FloatArray, first: FloatArray, end: FloatArray) -> FloatArray:
+    """Return the probability between two ranks, with a flat background."""
+    overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
+    share = np.clip(overlap, 0, None) / np.diff(edges)
+    return np.asarray((1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * (end - first) / SCALE + 1e-12)
