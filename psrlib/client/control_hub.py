@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 HEADERS = {"X-Requested-By": "psr", "X-SS-REST-CALL": "true", "Accept": "application/json"}
 TOKEN_HEADER = "X-SS-User-Auth-Token"
 TOKEN_COOKIE = "SS-SSO-LOGIN"
+RENEWALS = 3  # logins for one call; more means that the hub refuses the user, not an old session
 LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 
 
@@ -202,11 +203,11 @@ class ControlHub:
         upload: Upload | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
-        """Send one request, logging in again once when the session has ended (status 401)."""
+        """Send one request, logging in again when the session has ended (status 401)."""
         if repeatable is None:
             repeatable = method in ("GET", "DELETE")
         token = self._token or self._new_token(None)
-        for last_try in (False, True):
+        for renewals_left in reversed(range(RENEWALS + 1)):
             try:
                 return self.transport.send(
                     method,
@@ -219,11 +220,11 @@ class ControlHub:
                     repeatable=repeatable,
                 )
             except HubError as error:
-                if error.status != 401 or last_try:
+                if error.status != 401 or not renewals_left:
                     raise
                 log.info("session of %s ended, logging in again", self.user)
                 token = self._new_token(token)
-        raise AssertionError("unreachable: the second try returns or raises")
+        raise AssertionError("unreachable: the last try returns or raises")
 
     def _new_token(self, old: str | None) -> str:
         """Log in unless another thread has done so since ``old`` was the token."""

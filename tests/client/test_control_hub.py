@@ -69,7 +69,7 @@ def test_a_lasting_401_is_raised(scripted: Any, reply: Any) -> None:
     with log_in(scripted) as hub, pytest.raises(HubError) as caught:
         hub.security.organizations()
     assert caught.value.status == 401
-    assert scripted.count(ORGANIZATIONS) == 2
+    assert scripted.count(ORGANIZATIONS) == 4
 
 
 def test_organizations_have_their_own_sessions(scripted: Any, reply: Any) -> None:

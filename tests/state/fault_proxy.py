@@ -100,7 +100,7 @@ class FaultProxy:
             tasks.add(task)
             try:
                 await self._connection(reader, writer)
-            except (ConnectionError, asyncio.IncompleteReadError, OSError):
+            except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
                 pass
             finally:
                 tasks.discard(task)
@@ -125,7 +125,7 @@ class FaultProxy:
                 try:
                     if self._on_request is not None:
                         self._on_request(self.n_requests)
-                    fault = self._draw()
+                    fault = self._draw(b"/authentication/login" in head)
                     if upstream is None and not _only_refuses(fault):
                         upstream = await asyncio.open_connection(*self._target, limit=1 << 20)
                     if not await self._exchange(fault, request, writer, upstream):
@@ -136,10 +136,13 @@ class FaultProxy:
             if upstream is not None:
                 upstream[1].close()
 
-    def _draw(self) -> str:
+    def _draw(self, is_login: bool) -> str:
+        """Choose what goes wrong; a session cannot have ended at the login that begins it."""
         point = self._random.random()
         for kind, rate in self.faults.rates.items():
             if point < rate:
+                if kind == "expired" and is_login:
+                    return ""
                 self.injected[kind] += 1
                 return kind
             point -= rate

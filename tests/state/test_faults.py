@@ -1,0 +1,186 @@
+"""Whatever goes wrong on the way, the hub ends up holding exactly what the seed document says."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from psrlib.client import ControlHub
+from psrlib.errors import HubError
+from psrlib.seed import SeedDocument, save_seed
+from psrlib.state import diff, observe, populate
+from psrlib.state.observed import KINDS
+
+Connect = Callable[..., ControlHub]
+PASSWORD = "admin@admin"
+REPEATS = 6  # a user who starts populate again after an error, at most so often
+RUN_TIMEOUT_S = 60
+
+
+def assert_holds_exactly(document: SeedDocument, hub: ControlHub) -> None:
+    """Nothing missing, nothing different, nothing there twice."""
+    observed = observe(document, hub)
+    difference = diff(document, observed, runtime=False)
+    assert not difference, difference.frame().to_string()
+    for organization in document.organizations:
+        held = observed.organizations[organization.id].organization
+        for kind in KINDS:
+            if kind != "engines":
+                assert len(getattr(held, kind)) == len(getattr(organization, kind)), (organization.id, kind)
+
+
+def populate_through(document: SeedDocument, url: str) -> int:
+    """Populate through a bad line, again after an error as a user would; return the number of attempts."""
+    for attempt in range(1, REPEATS + 1):
+        try:
+            with ControlHub(url, "admin@admin", PASSWORD, timeout_s=1.5, deadline_s=20, workers=4) as hub:
+                populate(document, hub, progress=False)
+            return attempt
+        except HubError:
+            if attempt == REPEATS:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def random_rates(kinds: tuple[str, ...], seed: int, most: float) -> dict[str, float]:
+    """Return a random total fault rate up to ``most``, spread over the kinds at random."""
+    generator = random.Random(seed)
+    weights = {kind: generator.random() ** 2 for kind in kinds}
+    weights["hang"] /= 10  # each one costs seconds
+    scale = generator.uniform(0.02, most) / sum(weights.values())
+    return {kind: weight * scale for kind, weight in weights.items()}
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "error_500_after", "cut_body"])
+def test_answers_lost_after_the_work_leave_no_duplicates(
+    kind: str, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+) -> None:
+    """Every fifth request is carried out without its answer arriving."""
+    with fault.FaultProxy(hub_url, fault.Faults({kind: 0.2}), seed=1) as proxy:
+        populate_through(rich, proxy.url)
+    assert proxy.injected[kind] > 5
+    assert_holds_exactly(rich, connect())
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "error_503", "error_429", "expired"])
+def test_refused_requests_are_made_up_for(
+    kind: str, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+) -> None:
+    """Every fifth request never reaches the hub."""
+    with fault.FaultProxy(hub_url, fault.Faults({kind: 0.2}), seed=2) as proxy:
+        populate_through(rich, proxy.url)
+    assert proxy.injected[kind] > 5
+    assert_holds_exactly(rich, connect())
+
+
+def test_work_done_after_the_timeout_is_not_done_twice(
+    rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+) -> None:
+    """The hub carries out late what the client gave up on and looked for in vain."""
+    with fault.FaultProxy(hub_url, fault.Faults({"hang": 0.04}, hang_s=2.0), seed=3) as proxy:
+        populate_through(rich, proxy.url)
+        assert proxy.injected["hang"] > 0
+        populate_through(rich, proxy.url)
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        assert_holds_exactly(rich, hub)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_mixed_faults(
+    seed: int, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+) -> None:
+    """Faults of all kinds at random rates."""
+    survive_mixed_faults(seed, rich, hub_url, connect, fault)
+
+
+def test_a_killed_populate_is_resumed_exactly(
+    rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType, tmp_path: Path
+) -> None:
+    """SIGKILL at any request; the next run does the rest, once."""
+    survive_kills([9, 60], {}, 0, rich, hub_url, connect, fault, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 150))
+def test_random_faults_and_kills(
+    seed: int, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType, tmp_path: Path
+) -> None:
+    """Fifty runs, each with its own fault rates and up to three kill points."""
+    generator = random.Random(seed)
+    kills = sorted(generator.sample(range(1, 150), generator.randint(0, 3)))
+    if kills:
+        rates = random_rates(fault.KINDS, seed, most=0.15)
+        survive_kills(kills, rates, seed, rich, hub_url, connect, fault, tmp_path)
+    else:
+        survive_mixed_faults(seed, rich, hub_url, connect, fault)
+
+
+def survive_mixed_faults(
+    seed: int, document: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+) -> None:
+    """Populate under random faults, then check."""
+    rates = random_rates(fault.KINDS, seed, most=0.3)
+    with fault.FaultProxy(hub_url, fault.Faults(rates, hang_s=2.0), seed=seed) as proxy:
+        populate_through(document, proxy.url)
+        assert proxy.injected.total() > 0
+    settle(document, proxy, connect)
+
+
+def survive_kills(
+    kills: list[int],
+    rates: dict[str, float],
+    seed: int,
+    document: SeedDocument,
+    hub_url: str,
+    connect: Connect,
+    fault: ModuleType,
+    folder: Path,
+) -> None:
+    """Run ``psr populate`` as its own process, kill it at the given requests, and check what is left."""
+    path = folder / "seed.json"
+    save_seed(document, path)
+    victim: list[subprocess.Popen[bytes]] = []
+    pending = list(kills)
+    lock = threading.Lock()
+
+    def kill_if_due(n_requests: int) -> None:
+        with lock:
+            if pending and n_requests >= pending[0]:
+                pending.pop(0)
+                os.kill(victim[-1].pid, signal.SIGKILL)
+
+    faults = fault.Faults(rates, hang_s=2.0)
+    with fault.FaultProxy(hub_url, faults, seed=seed, on_request=kill_if_due) as proxy:
+        for _ in range(len(kills) + REPEATS):
+            victim.append(start_populate(path, proxy.url))
+            status = victim[-1].wait(RUN_TIMEOUT_S)
+            if status == 0:
+                break
+            assert status in (-signal.SIGKILL, 1)
+        assert status == 0
+        assert len(victim) > len(kills) - len(pending)
+    settle(document, proxy, connect)
+
+
+def start_populate(seed: Path, url: str) -> subprocess.Popen[bytes]:
+    code = "from psrlib.cli import main; main()"
+    command = [sys.executable, "-c", code, "populate", str(seed), "--sch-url", url, "--no-engines"]
+    environment = {**os.environ, "PSR_SCH_PASSWORD": PASSWORD}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def settle(document: SeedDocument, proxy: Any, connect: Connect) -> None:
+    """Check; a dead client's requests may have been carried out after the last look: populate once more."""
+    with connect() as hub:
+        if proxy.injected["hang"]:
+            populate(document, hub, progress=False)
+        assert_holds_exactly(document, hub)
