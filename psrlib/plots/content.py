@@ -1,0 +1,72 @@
+"""What a seed document holds beside what its noise model says."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from psrlib.plots.style import BLUE, GREY, INK, PALE, legend_above, new_axes, style
+
+PERCENT = FuncFormatter(lambda value, _: f"{value:.0%}")
+
+
+@style()
+def shares(table: pd.DataFrame, xlabel: str, ax: Axes | None = None) -> Axes:
+    """Plot how often each value was drawn, as bars, and how often the model draws it, as marks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `psrlib.seed.frames.drawn_and_model`: values as index, columns drawn and model (0 to 1).
+    xlabel : str
+        What the values are, with their unit.
+    """
+    ax = ax or new_axes(7, 3.2)
+    x = np.arange(len(table))
+    ax.bar(x, table["drawn"], width=0.7, color="#CFE3F2", label="drawn")
+    ax.scatter(x, table["model"], s=160, color=BLUE, marker="_", linewidths=2, zorder=3, label="model")
+    ax.set_xticks(x, [str(value) for value in table.index])
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("share")
+    ax.set_title(xlabel[0].upper() + xlabel[1:])
+    ax.yaxis.set_major_formatter(PERCENT)
+    ax.grid(axis="y")
+    legend_above(ax)
+    return ax
+
+
+@style()
+def concentration(curve: pd.DataFrame, what: str = "jobs", ax: Axes | None = None) -> Axes:
+    """Plot what share of entities the busiest users own (`psrlib.seed.frames.owned_share`)."""
+    ax = ax or new_axes(5, 3.6)
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1, label="everyone the same")
+    ax.fill_between(curve["users"], curve["users"], curve["owned"], color=PALE)
+    ax.plot(curve["users"], curve["owned"], color=BLUE, lw=2, label="drawn")
+    tenth = float(np.interp(0.1, curve["users"], curve["owned"]))
+    ax.plot([0.1], [tenth], "o", color=INK)
+    ax.annotate(
+        f"a tenth of the users owns {tenth:.0%}",
+        (0.1, tenth),
+        (12, -14),
+        textcoords="offset points",
+        color=INK,
+        fontsize=9,
+    )
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("share of users, busiest first")
+    ax.set_ylabel(f"share of {what} they own")
+    ax.xaxis.set_major_formatter(PERCENT)
+    ax.yaxis.set_major_formatter(PERCENT)
+    ax.legend(loc="lower right")
+    return ax
+
+
+def logarithmic(figure: Figure) -> Figure:
+    """Give all axes of a figure of counts a logarithmic x axis that begins at 0."""
+    for ax in figure.axes:
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xlim(left=-0.3)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    return figure
