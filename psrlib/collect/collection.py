@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm.auto import tqdm
 
 from psrlib.client import ControlHub
@@ -22,7 +23,7 @@ from psrlib.collect.rows import Listings, OrganizationRows, is_pipeline, to_rows
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import AuthenticationError, HubError, InputError
 from psrlib.stats import StatsSet, read_stats, write_stats
-from psrlib.stats.schema import REQUIRED_COUNTS
+from psrlib.stats.schema import DETAIL_TABLES, REQUIRED_COUNTS
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,10 @@ class Collection:
     n_organizations: int
     n_resumed: int
     calls: dict[str, int]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per file: table and its rows."""
+        return pd.DataFrame(self.rows.items(), columns=["table", "rows"]).set_index("table")
 
     @property
     def calls_per_organization(self) -> float:
@@ -183,7 +188,7 @@ def write_set(tables: Tables, directory: Path, source: str, settings: dict[str, 
         raise InputError(f"{directory}: cannot be written ({error.strerror})") from error
     month = datetime.now(UTC).strftime("%Y-%m")
     meta = {"source": source, "collected_on": month, "anonymization": settings}
-    details = {name: table for name, table in tables.items() if name != "orgs"}
+    details = {name: table for name, table in tables.items() if _is_complete(name, table)}
     try:
         write_stats(StatsSet(tables["orgs"], details, meta), folder)
         if set(REQUIRED_COUNTS) <= set(tables["orgs"]) and len(tables["orgs"]) > 1:
@@ -193,6 +198,12 @@ def write_set(tables: Tables, directory: Path, source: str, settings: dict[str, 
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _is_complete(name: str, table: pd.DataFrame) -> bool:
+    """Whether it is a detail table with all columns that are required; pipelines need their definitions."""
+    columns = DETAIL_TABLES.get(name, {})
+    return bool(columns) and all(column in table for column, kind in columns.items() if kind.required)
 
 
 def _tasks(hub: ControlHub, organization: str, pace: Pace) -> list[Json]:

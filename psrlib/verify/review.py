@@ -31,12 +31,11 @@ PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
 @contextmanager
 def open_run(
     run_dir: str | Path,
-    document: SeedDocument,
+    document: SeedDocument | None,
     sch_url: str = EMBEDDED,
     sch_username: str = "admin@admin",
     *,
     sch_password: str | None = None,
-    engines: bool = True,
 ) -> Iterator[ControlHub]:
     """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
 
@@ -44,14 +43,13 @@ def open_run(
     ----------
     run_dir : path
         Folder of the run, holding ``hub.db`` and ``engines/``.
-    document : SeedDocument
-        Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to.
+    document : SeedDocument or None
+        Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to. None leaves the
+        engines of an embedded run down.
     sch_url : str
         URL, or ``embedded``.
     sch_password : str or None
         None means the environment variable PSR_SCH_PASSWORD.
-    engines : bool
-        Also start the engines of an embedded run.
 
     Raises
     ------
@@ -71,7 +69,7 @@ def open_run(
             if not was_up:
                 stack.enter_context(process)
             sch_url, password = process.url, password or EMBEDDED_PASSWORD
-            if engines and not fleet_status(folder)["running"]:
+            if document is not None and not fleet_status(folder)["running"]:
                 stack.enter_context(start_fleet(folder, sch_url, document.variables.get("webhook_url")))
         elif not password:
             raise InputError(f"set {PASSWORD_VARIABLE} to the password of {sch_username} on {sch_url}")

@@ -1,0 +1,51 @@
+"""Collect from the hub of a run: what ``collect.ipynb`` does."""
+
+import os
+from pathlib import Path
+
+from psrlib.collect.collection import RATE_PER_S, Collection, collect_stats
+from psrlib.verify.review import EMBEDDED, EMBEDDED_PASSWORD, PASSWORD_VARIABLE, open_run
+
+HIDE_AMONG = 5  # organizations; the embedded hub holds nothing private
+
+
+def collect_run(
+    run_dir: str | Path,
+    sch_url: str = EMBEDDED,
+    sch_username: str = "admin@admin",
+    output_dir: str | Path = "",
+    *,
+    k: int = 0,
+    noise: float = 0.0,
+    rate_per_s: float = RATE_PER_S,
+) -> Collection:
+    """Collect a stats set from a run's embedded hub, brought up if it is down, or from another hub.
+
+    Parameters
+    ----------
+    output_dir : path
+        Folder of the stats set; empty means ``stats`` in the run's folder.
+    k : int
+        Organizations to hide among; 0 means 5, or 1 on the embedded hub.
+    noise, rate_per_s
+        See `psrlib.collect.collect_stats`.
+
+    Raises
+    ------
+    InputError
+        If there is no such hub, no password for it (environment variable PSR_SCH_PASSWORD), or the folder
+        exists.
+    """
+    embedded = sch_url == EMBEDDED
+    password = os.environ.get(PASSWORD_VARIABLE) or (EMBEDDED_PASSWORD if embedded else "")
+    directory = Path(output_dir).resolve() if str(output_dir) else Path(run_dir) / "stats"
+    with open_run(run_dir, None, sch_url, sch_username, sch_password=password) as hub:
+        return collect_stats(
+            hub,
+            directory,
+            password,
+            k=k or (1 if embedded else HIDE_AMONG),
+            noise=noise,
+            source="synthetic" if embedded else "production",
+            rate_per_s=rate_per_s,
+        )
