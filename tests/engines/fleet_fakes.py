@@ -86,10 +86,10 @@ class JumpingClock:
         return self.now
 
     async def wait(self, until_ms: int | None, is_busy: Callable[[], bool]) -> None:
-        await asyncio.sleep(0)
-        while is_busy():
-            await asyncio.sleep(0)
-        if until_ms is not None:
+        if is_busy():
+            while is_busy():
+                await asyncio.sleep(0)
+        elif until_ms is not None:
             self.now = max(self.now, until_ms)
 
 
