@@ -21,6 +21,7 @@ LAYERS = (
     "verify",
     "collect",
     "plots",
+    "run",
     "parameters",
     "cli",
 )
