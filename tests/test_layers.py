@@ -18,10 +18,10 @@ LAYERS = (
     "client",
     "engines",
     "state",
+    "run",
     "verify",
     "collect",
     "plots",
-    "run",
     "parameters",
     "cli",
 )
