@@ -1,19 +1,26 @@
 """Fitting one archetype: marginals, units and dependence of the organizations that belong to it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from psrlib.model.bins import make_bins
 from psrlib.model.conditional_fit import FittedMetric, choose_metric, freeze
-from psrlib.model.forest_fit import fit_forest, forest_spec
-from psrlib.model.metrics import CONFIG, LIMIT_OF, NOT_SET
+from psrlib.model.families import FamilyFit
+from psrlib.model.forest_fit import fit_forest, forest_spec, make_cells
+from psrlib.model.marginal import Marginal
+from psrlib.model.marginal_fit import MarginalChoice, choose_family
+from psrlib.model.metrics import AT_LEAST, CONFIG, LIMIT_OF, NOT_SET
+from psrlib.model.smoothing import Smoothed
 from psrlib.model.table import IntArray
 
 N_TREES = 10
+TAIL = 1.5  # a named family is cut at this many times the largest value seen: no draw outgrows all experience
 
 
-def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str, Any], dict[str, FittedMetric]]:
+def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit the organizations of one archetype.
 
     Parameters
@@ -25,41 +32,75 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
     -------
     spec : dict
         ``metrics``, ``limits`` and ``dependence`` as they stand in a model file.
-    fitted : dict of str to FittedMetric
-        What was chosen for each metric, for the fit report.
+    report : dict
+        Per metric what was chosen and why: unit, organizations per leaf, family, p-value, rejected families.
     """
     order = choose_order(frame)
     known: dict[str, IntArray] = {}
     features: dict[str, IntArray] = {}
-    fitted: dict[str, FittedMetric] = {}
     spec: dict[str, Any] = {"metrics": {}, "limits": {}}
     conditionals: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     for name in order:
         counts = frame[name].to_numpy(dtype=np.int64)
-        choice = choose_metric(name, counts, known, features, _largest(name, frame))
-        fitted[name] = choice
-        spec["limits" if name in CONFIG else "metrics"][name] = marginal_spec(choice)
-        if choice.min_leaf is not None:
+        largest = _largest(name, frame)
+        chosen = choose_metric(name, counts, known, features, largest)
+        family = MarginalChoice(None, None, {"all": "a limit, a share or a difference"})
+        if not chosen.unit.base and name not in CONFIG:
+            family = choose_family(counts)
+        if family.fit is not None:
+            chosen = _with_family(chosen, family.fit, largest, AT_LEAST.get(name, 0))
+        spec["limits" if name in CONFIG else "metrics"][name] = marginal_spec(chosen, family.fit)
+        report[name] = _explain(chosen, family)
+        if chosen.min_leaf is not None:
             x = np.stack(list(features.values()), axis=1).astype(float)
-            forest = fit_forest(x, choice.cells, n_trees, choice.min_leaf)
-            conditionals[name] = forest_spec(forest, choice.cells, list(features))
+            forest = fit_forest(x, chosen.cells, n_trees, chosen.min_leaf)
+            conditionals[name] = forest_spec(forest, chosen.cells, list(features))
         known[name] = counts
         if np.ptp(counts) > 0:
             features[name] = counts
-        if choice.unit.base and np.ptp(choice.values) > 0:
-            features[choice.unit.feature(name)] = choice.values
+        if chosen.unit.base and np.ptp(chosen.values) > 0:
+            features[chosen.unit.feature(name)] = chosen.values
     spec["dependence"] = {"kind": "forest", "order": order, "conditionals": conditionals}
-    return spec, fitted
+    return spec, report
 
 
-def marginal_spec(choice: FittedMetric) -> dict[str, Any]:
+def _with_family(chosen: FittedMetric, fit: FamilyFit, largest: int | None, smallest: int) -> FittedMetric:
+    """Replace the smoothed probabilities by those of a named family."""
+    top = int(TAIL * chosen.values.max())
+    bins = make_bins(smallest, top if largest is None else min(top, largest), np.empty(0, dtype=np.int64))
+    probability = np.maximum(fit.cdf(bins.high) - fit.cdf(bins.low - 1), 0)
+    smoothed = Smoothed(bins, probability / probability.sum(), 0.0)
+    # every value of the sample must stay possible, or its organization would have no place in the forest
+    if (smoothed.probability[bins.index(chosen.values)] <= 1e-6).any():
+        return chosen
+    marginal = Marginal(*freeze(smoothed))
+    return replace(chosen, smoothed=smoothed, marginal=marginal, cells=make_cells(marginal, chosen.values))
+
+
+def marginal_spec(chosen: FittedMetric, family: FamilyFit | None) -> dict[str, Any]:
     """Return a marginal as it stands in a model file."""
     spec: dict[str, Any] = {"family": "empirical"}
-    if choice.unit.base:
-        spec["share_of" if choice.unit.kind == "share" else "more_than"] = choice.unit.base
-    low, high, weight = freeze(choice.smoothed)
+    if family is not None:
+        spec = {"family": family.family.name, **family.parameters}
+    if chosen.unit.base:
+        spec["share_of" if chosen.unit.kind == "share" else "more_than"] = chosen.unit.base
+    low, high, weight = freeze(chosen.smoothed)
     spec["table"] = {"low": low, "high": high, "weight": weight}
     return spec
+
+
+def _explain(chosen: FittedMetric, family: MarginalChoice) -> dict[str, Any]:
+    unit = f"{chosen.unit.kind} of {chosen.unit.base}" if chosen.unit.base else "count"
+    return {
+        "unit": unit,
+        "organizations_per_leaf": chosen.min_leaf,
+        "family": family.fit.family.name if family.fit else "empirical",
+        "parameters": family.fit.parameters if family.fit else {},
+        "p_value": family.p_value,
+        "rejected": family.rejected,
+        "held_out_log_likelihood": chosen.held_out,
+    }
 
 
 def choose_order(frame: pd.DataFrame) -> list[str]:
@@ -69,9 +110,13 @@ def choose_order(frame: pd.DataFrame) -> list[str]:
     rest = [name for name in frame.columns if name not in order and name != "jobs"]
     counts = ["jobs"]
     while rest:
-        following = max(rest, key=lambda name: strength.loc[name, counts].max())
+        following = max(rest, key=lambda name: float(strength.loc[name, counts].max()))
         rest.remove(following)
         counts.append(following)
+    # a template needs a pipeline, so pipelines come first (metrics.NEEDS)
+    if "job_templates" in counts and counts.index("job_templates") < counts.index("pipelines"):
+        counts.remove("job_templates")
+        counts.insert(counts.index("pipelines") + 1, "job_templates")
     return order + counts
 
 
@@ -79,4 +124,4 @@ def _largest(name: str, frame: pd.DataFrame) -> int | None:
     limit = LIMIT_OF.get(name, "")
     if limit not in frame or (frame[limit] == NOT_SET).any():
         return None
-    return max(int(frame[limit].max()), int(frame[name].max()))
+    return int(frame[limit].max())

@@ -47,6 +47,8 @@ def make_bins(smallest: int, largest: int, alone: IntArray) -> Bins:
     while steps[-1] <= max(abs(smallest), abs(largest)):
         steps.append(np.int64(steps[-1] + max(1, int(RELATIVE_WIDTH * steps[-1]))))
     positive = np.array(steps[:-1], dtype=np.int64)
-    starts = np.concatenate([-(np.array(steps[1:], dtype=np.int64) - 1), positive, alone, alone + 1, [smallest]])
+    starts = np.concatenate(
+        [-(np.array(steps[1:], dtype=np.int64) - 1), positive, alone, alone + 1, [smallest]]
+    )
     starts = np.unique(starts[(starts >= smallest) & (starts <= largest)]).astype(np.int64)
     return Bins(starts, np.append(starts[1:] - 1, largest))

@@ -14,7 +14,7 @@ from psrlib.model.unit import Unit
 
 _FOLDS = 3
 _TRIAL_TREES = 4
-_MIN_LEAF = (8, 16, 32)
+_MIN_LEAF = (16, 32, 64)
 _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations
@@ -96,7 +96,9 @@ def _units(name: str, counts: IntArray, known: dict[str, IntArray]) -> list[Unit
     for base, values in known.items():
         if base not in CONFIG and np.ptp(values) > 0:
             strength[base] = abs(np.corrcoef(ranks, np.argsort(np.argsort(values)))[0, 1])
-    bases = sorted((b for b in strength if strength[b] >= _BASE_CORRELATION), key=lambda b: -strength[b])[:_BASES]
+    bases = sorted((b for b in strength if strength[b] >= _BASE_CORRELATION), key=lambda b: -strength[b])[
+        :_BASES
+    ]
     return [Unit()] + [Unit(kind, base) for base in bases for kind in ("share", "difference")]  # type: ignore[arg-type]
 
 

@@ -61,7 +61,9 @@ def make_cells(marginal: Marginal, values: IntArray) -> Cells:
         edges.append(SCALE)
     if len(edges) > 2 and edges[-1] - edges[-2] < step / 3 and edges[-2] - edges[-3] < 1.5 * step:
         edges.pop(-2)
-    middle = (marginal.first_rank(values).astype(np.float64) + marginal.first_rank(values + 1).astype(float)) / 2
+    middle = (
+        marginal.first_rank(values).astype(np.float64) + marginal.first_rank(values + 1).astype(float)
+    ) / 2
     array = np.array(edges, dtype=np.int64)
     index = np.clip(np.searchsorted(array, middle, side="right") - 1, 0, len(array) - 2)
     starts = marginal.value(array[:-1].astype(np.uint64))
@@ -140,7 +142,9 @@ def _spread(cells: Cells, middle: FloatArray) -> FloatArray:
     own = np.clip(np.searchsorted(cells.edges, middle, side="right") - 1, 0, len(run) - 1)
     low = np.maximum(middle - width, cells.edges[start[own]])
     high = np.minimum(middle + width, cells.edges[end[own]])
-    overlap = np.minimum(high[:, None], cells.edges[None, 1:]) - np.maximum(low[:, None], cells.edges[None, :-1])
+    overlap = np.minimum(high[:, None], cells.edges[None, 1:]) - np.maximum(
+        low[:, None], cells.edges[None, :-1]
+    )
     overlap = np.clip(overlap, 0, None)
     return np.asarray((overlap / np.maximum(overlap.sum(axis=1, keepdims=True), 1e-12)).sum(axis=0))
 

@@ -112,7 +112,9 @@ def _segments(distinct: IntArray, width: FloatArray, k: int) -> IntArray:
     return np.concatenate([[0], np.cumsum(expected > _EMPTY)]).astype(np.int64)
 
 
-def _keep_heaps(mass: FloatArray, counts: IntArray, own: IntArray, share: FloatArray, bins: Bins) -> FloatArray:
+def _keep_heaps(
+    mass: FloatArray, counts: IntArray, own: IntArray, share: FloatArray, bins: Bins
+) -> FloatArray:
     alone = (counts >= _HEAP_COUNT) & (bins.low[own] == bins.high[own])
     others = mass[own] - counts * share[np.arange(len(own)), own]
     stays = 1 - share[np.arange(len(own)), own]

@@ -1,0 +1,33 @@
+"""``psr fit``: from production stats to a noise model."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("stats_dir", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option("--name", default="", help="Name of the model; empty takes the file's.")
+@click.option(
+    "--n-archetypes", type=click.IntRange(min=1), help="Number of archetypes; chosen when not given."
+)
+@click.option("--evaluate/--no-evaluate", default=True, help="Measure goodness of fit on held-out halves.")
+def fit(stats_dir: Path, output: Path, name: str, n_archetypes: int | None, evaluate: bool) -> None:
+    """Fit a noise model to STATS_DIR: a folder with orgs.csv, or a summary.json alone."""
+    from psrlib.model import fit_directory
+
+    fitted = fit_directory(stats_dir, name or output.stem, n_archetypes, evaluate)
+    fitted.save(output)
+    weights = {archetype.name: archetype.weight for archetype in fitted.model.archetypes}
+    click.echo(f"{output}: {len(weights)} archetypes: " + "; ".join(f"{k} ({v})" for k, v in weights.items()))
+    goodness = fitted.report.get("goodness")
+    if goodness:
+        drawn, real = goodness["drawn_against_held_out"], goodness["real_against_real"]
+        click.echo(
+            f"two-sample AUC {drawn['auc']:.3f} (real against real {real['auc']:.3f}),"
+            f" KS complement {drawn['ks_complement']:.3f} ({real['ks_complement']:.3f}),"
+            f" Spearman difference {drawn['spearman_difference']:.3f} ({real['spearman_difference']:.3f})"
+        )
+        click.echo(f"privacy: {goodness['privacy']}")
+    click.echo(f"sha256 {fitted.model.sha256}; report: {output.with_suffix('.report.json')}")

@@ -1,0 +1,136 @@
+"""Archetypes found in the data: how many, who belongs to which, and what to call them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from psrlib.model.bins import FloatArray
+from psrlib.model.table import IntArray
+
+MAX_ARCHETYPES = 6
+MIN_ORGANIZATIONS = 40  # per archetype, fewer are too few to fit
+STABLE = 0.6  # adjusted Rand index between fits on resampled halves; 1 is perfect, 0 is chance
+_RESAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Archetype of each organization, names, and how the number was chosen.
+
+    Attributes
+    ----------
+    label : array of int, shape (n_organizations,)
+    names : list of str
+    choice : list of dict
+        For each number tried: ``n_archetypes``, ``bic``, ``stability``, ``smallest`` and ``verdict``.
+    """
+
+    label: IntArray
+    names: list[str]
+    choice: list[dict[str, Any]]
+
+
+def find_archetypes(frame: pd.DataFrame, n_archetypes: int | None = None, seed: int = 0) -> Clustering:
+    """Group organizations by a Gaussian mixture on normal scores.
+
+    The number of archetypes is the one with the smallest Bayesian information criterion among those that are
+    stable (mean adjusted Rand index of at least 0.6 between fits on random halves) and whose smallest
+    archetype has at least 40 organizations; one archetype is always allowed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Counts, one row per organization.
+    n_archetypes : int or None
+        A number given by the user, taken as it is.
+    """
+    scores = normal_scores(frame)
+    rng = np.random.default_rng(seed)
+    tried: list[dict[str, Any]] = []
+    labels: dict[int, IntArray] = {}
+    numbers = [n_archetypes] if n_archetypes else range(1, MAX_ARCHETYPES + 1)
+    for number in numbers:
+        if scores.shape[1] == 0 or len(frame) < number * 2:
+            labels[number] = np.zeros(len(frame), dtype=np.int64)
+            tried.append({"n_archetypes": 1, "verdict": "chosen: nothing to tell organizations apart"})
+            break
+        mixture = _mixture(number, seed).fit(scores)
+        labels[number] = mixture.predict(scores).astype(np.int64)
+        smallest = int(np.bincount(labels[number], minlength=number).min())
+        entry = {"n_archetypes": number, "bic": round(float(mixture.bic(scores)), 1), "smallest": smallest}
+        entry["stability"] = 1.0 if number == 1 else round(_stability(scores, number, rng), 3)
+        entry["verdict"] = _verdict(entry, bool(n_archetypes))
+        tried.append(entry)
+        if smallest < MIN_ORGANIZATIONS and number > 1 and not n_archetypes:
+            break
+    allowed = [entry for entry in tried if entry["verdict"] == "possible"]
+    if allowed:
+        best = min(allowed, key=lambda entry: entry["bic"])
+        best["verdict"] = "chosen: smallest BIC among the stable ones"
+        number = best["n_archetypes"]
+    else:
+        number = next(iter(labels))
+    label = _by_size(frame, labels[number])
+    return Clustering(label, _names(frame, label), tried)
+
+
+def normal_scores(frame: pd.DataFrame) -> FloatArray:
+    """Return the normal score of each count among all organizations, constant columns left out."""
+    varying = [name for name in frame if frame[name].nunique() > 1]
+    ranks = (frame[varying].rank().to_numpy() - 0.5) / len(frame)
+    return np.asarray(ndtri(ranks), dtype=float).reshape(len(frame), len(varying))
+
+
+def _mixture(number: int, seed: int) -> GaussianMixture:
+    return GaussianMixture(number, covariance_type="full", reg_covar=0.1, n_init=2, random_state=seed)
+
+
+def _stability(scores: FloatArray, number: int, rng: np.random.Generator) -> float:
+    """Return how well fits on two random halves agree about everybody."""
+    agreement = []
+    for repeat in range(_RESAMPLES):
+        half = rng.permutation(len(scores)) % 2 == 0
+        parts = [scores[half], scores[~half]]
+        if min(len(part) for part in parts) <= number:
+            return 0.0
+        first, second = (_mixture(number, repeat).fit(part).predict(scores) for part in parts)
+        agreement.append(adjusted_rand_score(first, second))
+    return float(np.mean(agreement))
+
+
+def _verdict(entry: dict[str, Any], given: bool) -> str:
+    if given:
+        return "chosen: given by the user"
+    if entry["n_archetypes"] > 1 and entry["smallest"] < MIN_ORGANIZATIONS:
+        return f"rejected: an archetype of fewer than {MIN_ORGANIZATIONS} organizations"
+    if entry["stability"] < STABLE:
+        return f"rejected: not stable under resampling (below {STABLE})"
+    return "possible"
+
+
+def _by_size(frame: pd.DataFrame, label: IntArray) -> IntArray:
+    """Renumber archetypes from small to large organizations, leaving out empty ones."""
+    size = frame.rank().mean(axis=1).groupby(label).mean().sort_values()
+    place = {int(old): new for new, old in enumerate(size.index)}
+    return np.array([place[int(old)] for old in label], dtype=np.int64)
+
+
+def _names(frame: pd.DataFrame, label: IntArray) -> list[str]:
+    """Name each archetype by its size and by what sets it apart most from all organizations."""
+    ranks = frame.rank(pct=True)
+    by_mean = ranks.groupby(label).mean() - ranks.mean()
+    n = len(by_mean)
+    sizes = {1: ["all"], 2: ["small", "large"], 3: ["small", "middle", "large"]}.get(
+        n, [f"size-{index + 1}" for index in range(n)]
+    )
+    names = []
+    for index in range(n):
+        strongest = str(by_mean.loc[index].abs().idxmax())
+        direction = "many" if by_mean.loc[index, strongest] > 0 else "few"
+        names.append(sizes[index] if n == 1 else f"{sizes[index]}, {direction} {strongest.replace('_', ' ')}")
+    return names
