@@ -61,7 +61,8 @@ class Callers:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Principal] = {}
-        self.components: dict[str, Principal] = {}  # by token digest
+        self.components: dict[str, Principal] = {}  # engines and agents
+        self.credentials: dict[str, tuple[str, Principal]] = {}  # API credentials: id, user
 
     def user(self, token: str, now_ms: int) -> Principal | None:
         """Return the user of a session token, or None when unknown or expired."""
@@ -71,19 +72,25 @@ class Callers:
         return principal
 
     def component(self, component_id: str, token: str) -> Principal | None:
-        """Return the component of an id and token, or None when they do not belong together."""
-        principal = self.components.get(token_hash(token))
+        """Return the component, or the user of an API credential; None when id and token do not match."""
+        digest = token_hash(token)
+        credential = self.credentials.get(digest)
+        if credential is not None:
+            return credential[1] if credential[0] == component_id else None
+        principal = self.components.get(digest)
         return principal if principal is not None and principal.id == component_id else None
 
-    def drop_user(self, user_id: str) -> None:
-        """End the sessions of a user."""
-        for digest in [d for d, p in self.sessions.items() if p.id == user_id]:
+    def drop_users(self, users: set[str], keep: str = "") -> None:
+        """End the sessions of users, and their API credentials, but for one session."""
+        for digest in [d for d, p in self.sessions.items() if p.id in users and d != keep]:
             self.sessions.pop(digest, None)
+        for digest in [d for d, (_, p) in self.credentials.items() if p.id in users and not keep]:
+            self.credentials.pop(digest, None)
 
     def drop_organization(self, organization: str) -> None:
-        """End the sessions of an organization's users."""
-        for digest in [d for d, p in self.sessions.items() if p.organization == organization]:
-            self.sessions.pop(digest, None)
+        """End the sessions and API credentials of an organization's users."""
+        everybody = [*self.sessions.values(), *(p for _, p in self.credentials.values())]
+        self.drop_users({p.id for p in everybody if p.organization == organization})
 
 
 def check(

@@ -54,6 +54,8 @@ class Call:
     ----------
     path, query : dict
         Values of the path's ``{names}``; typed values of the declared query parameters.
+    pairs : list of (str, str)
+        The query as sent, for parameters that may be repeated.
     body : Any
         The decoded body, of the route's type.
     principal : Principal
@@ -72,6 +74,7 @@ class Call:
         self.ip = ip
         self.query: dict[str, Any] = {}
         self.raw_query: dict[str, str] = {}
+        self.pairs: list[tuple[str, str]] = []
         self.body: Any = None
         self.caller: Principal | None = None
         self.token = ""

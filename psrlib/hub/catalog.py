@@ -10,6 +10,7 @@ MODULES = (
     "security_organizations",
     "security_users",
     "security_components",
+    "security_credentials",
     "security_audits",
     "pipelinestore",
     "pipelinestore_archives",

@@ -57,6 +57,11 @@ def swagger(routes: Iterable[Route], name: str) -> dict[str, Any]:
     }
 
 
+def app_openapi(routes: Iterable[Route], name: str) -> dict[str, Any]:
+    """Return the OpenAPI document of one app: clients of the 4.x line read its components.schemas."""
+    return openapi(of_app(routes, name), name)
+
+
 def openapi(routes: Iterable[Route], title: str = "Embedded Control Hub") -> dict[str, Any]:
     """Return the OpenAPI 3 document of all routes."""
     listed = list(routes)

@@ -27,6 +27,8 @@ ROLES = {
     "classification:admin": "Classification Administrator",
     "connection:user": "Connection User",
     "connection:editor": "Connection Editor",
+    "csp:environment-manager": "Environment Manager",  # 4.x line: listed, guards nothing here
+    "csp:deployment-manager": "Deployment Manager",  # 4.x line: listed, guards nothing here
     "system-admin": "System Administrator",  # id: this hub's choice
     "license-admin": "License Administrator",  # id: this hub's choice
     "dpm-authentication": "Control Hub Authentication",  # id: this hub's choice

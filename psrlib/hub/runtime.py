@@ -16,6 +16,7 @@ from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
 
 T = TypeVar("T")
+NEVER_MS = 2**62
 N_READERS = 2  # threads for reading; more gain nothing on the two cores of a small machine
 
 
@@ -48,6 +49,7 @@ class Hub:
         with self.database.reading() as connection:
             _load_sessions(connection, self.callers, self.now())
             _load_components(connection, self.callers)
+            _load_credentials(connection, self.callers)
             self.fleet.load(connection)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -106,6 +108,42 @@ def _load_components(connection: Connection, callers: Callers) -> None:
         callers.components[row.token_hash] = component_principal(
             row.id, row.organization, row.type, row.token_hash
         )
+
+
+def _load_credentials(connection: Connection, callers: Callers) -> None:
+    table = security.components
+    for row in connection.execute(select(table).where(table.c.active, table.c.user_id.is_not(None))):
+        principal = user_principal(connection, row.user_id, row.token_hash)
+        if principal is not None:
+            callers.credentials[row.token_hash] = (row.id, principal)
+
+
+def user_principal(
+    connection: Connection, user_id: str, digest: str, expires_on: int = NEVER_MS
+) -> Principal | None:
+    """Return the principal of a user with the roles and groups of this moment, or None for an inactive user."""
+    users, organizations = security.users, security.organizations
+    members, groups = security.group_members, security.groups
+    user = connection.execute(
+        select(users, organizations.c.name.label("organization_name"))
+        .join(organizations, organizations.c.id == users.c.organization)
+        .where(users.c.id == user_id, users.c.active, ~users.c.deleted, organizations.c.active)
+    ).first()
+    if user is None:
+        return None
+    own = select(groups.c.id, groups.c.roles).join(members, members.c.group_id == groups.c.id)
+    rows = list(connection.execute(own.where(members.c.user_id == user.id, ~groups.c.deleted)))
+    return Principal(
+        id=user.id,
+        organization=user.organization,
+        roles=frozenset(load(user.roles)).union(*(load(row.roles) for row in rows)),
+        groups=frozenset([f"all@{user.organization}", *(row.id for row in rows)]),
+        name=user.name,
+        email=user.email,
+        organization_name=user.organization_name,
+        expires_on=expires_on,
+        token_hash=digest,
+    )
 
 
 def component_principal(component_id: str, organization: str, kind: str, digest: str) -> Principal:

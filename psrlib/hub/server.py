@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 from sqlalchemy import Connection
@@ -111,14 +111,15 @@ class HubApplication:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         client = scope.get("client") or ("", 0)
         call = Call(self.hub, route, path, headers, client[0])
-        raw_query = _raw_query(scope)
+        pairs = _pairs(scope)
+        raw_query = dict(pairs)
         call.token, call.caller = self._caller(headers, raw_query, call.now)
         if "x-requested-by" not in headers and _needs_marker(route):
             raise _marker_missing(call.caller)
         check(route, call.caller, path, raw_query)
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
-        call.raw_query = raw_query
+        call.raw_query, call.pairs = raw_query, pairs
         call.query = decode_query(route, raw_query)
         call.body = await decode_body(call, headers, await read_body(receive, headers, route))
         if call.query.get("organization") is None and "org" not in path and call.caller is not None:
@@ -188,13 +189,9 @@ def _segments(scope: Scope) -> list[str]:
     return segments
 
 
-def _raw_query(scope: Scope) -> dict[str, str]:
+def _pairs(scope: Scope) -> list[tuple[str, str]]:
     raw = scope.get("query_string") or b""
-    if not raw:
-        return {}
-    from urllib.parse import parse_qsl
-
-    return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
+    return parse_qsl(raw.decode("latin-1"), keep_blank_values=True) if raw else []
 
 
 def _cookie(headers: dict[str, str]) -> str:

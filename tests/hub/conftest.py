@@ -143,9 +143,13 @@ class Session:
     def upload(self, path: str, content: bytes) -> Answer:
         boundary = "xyz"
         body = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n'
-            "Content-Type: application/zip\r\n\r\n"
-        ).encode() + content + f"\r\n--{boundary}--\r\n".encode()
+            (
+                f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n'
+                "Content-Type: application/zip\r\n\r\n"
+            ).encode()
+            + content
+            + f"\r\n--{boundary}--\r\n".encode()
+        )
         headers = {
             "X-Requested-By": "test",
             "X-SS-User-Auth-Token": self.token,
@@ -262,7 +266,9 @@ class FakeEngine:
     def poll(self) -> list[dict[str, Any]]:
         return self.send([])
 
-    def ack(self, event: dict[str, Any], status: str = "SUCCESS", message: str | None = None) -> dict[str, Any]:
+    def ack(
+        self, event: dict[str, Any], status: str = "SUCCESS", message: str | None = None
+    ) -> dict[str, Any]:
         return self.event(5000, {"ackEventStatus": status, "message": message}, event["eventId"])
 
     def report(self, *statuses: tuple[str, str], full: bool = False, **more: Any) -> list[dict[str, Any]]:
@@ -408,5 +414,9 @@ def helpers() -> Any:
     from types import SimpleNamespace
 
     return SimpleNamespace(
-        create_organization=create_organization, Driver=Driver, Clock=Clock, ROLES=ROLES, fresh_postgres=fresh_postgres
+        create_organization=create_organization,
+        Driver=Driver,
+        Clock=Clock,
+        ROLES=ROLES,
+        fresh_postgres=fresh_postgres,
     )

@@ -26,6 +26,11 @@ class JobTemplateCreationInfoJson(Struct):
     runtimeParametersList: list[dict[str, Any]] | None = None
     namePostfixType: str | None = "COUNTER"
     paramName: str | None = None
+    name: str | None = None
+    description: str | None = None
+    rawJobTags: list[str] | None = None
+    attachToTemplate: bool | None = True
+    deleteAfterCompletion: bool | None = False
 
 
 def work_of(call: Call) -> Work:
@@ -220,16 +225,18 @@ def create_and_start(call: Call) -> Any:
     if not row.template:
         raise bad_request(f"job '{row.name}' is not a template")
     commit = call.fetch(commits, row.commit_id, "Pipeline commit")
-    made = []
+    made, info = [], call.body
     first = _instances_so_far(call, row)
-    for index, values in enumerate(call.body.runtimeParametersList or [{}]):
+    for index, values in enumerate(info.runtimeParametersList or [{}]):
         copy = as_new_job(row, commit)
         copy.jobTemplate = False
-        copy.name = f"{row.name} - {_postfix(call, call.body, values, first + index + 1)}"
+        copy.name = f"{info.name or row.name} - {_postfix(call, info, values, first + index + 1)}"
+        copy.description = copy.description if info.description is None else info.description
+        copy.rawJobTags = copy.rawJobTags if info.rawJobTags is None else info.rawJobTags
         defaults = load(copy.runtimeParameters) if copy.runtimeParameters else {}
         copy.runtimeParameters = dump(defaults | values)
         made.append(copy)
-    ids = insert_jobs(call, made, row.id)
+    ids = insert_jobs(call, made, None if info.attachToTemplate is False else row.id)
     return _runs(call, [_start(call, job, None) for job in call.fetch_all(jobs, ids, "Job")])
 
 

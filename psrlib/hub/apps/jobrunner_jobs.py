@@ -322,6 +322,7 @@ ORDER = {
     "NAME": jobs.c.name,
     "LAST_MODIFIED_ON": jobs.c.last_modified_on,
     "CREATED_ON": jobs.c.created_on,
+    "CREATE_TIME": jobs.c.created_on,
     "CREATOR": jobs.c.creator,
 }
 

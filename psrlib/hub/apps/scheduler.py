@@ -48,6 +48,10 @@ def _action(task: dict[str, Any]) -> str:
     return str(found)
 
 
+def _single(task: dict[str, Any]) -> dict[str, Any]:
+    return {"response": {"data": task, "success": True, "messages": []}}
+
+
 def _blank(kind: str = "PIPELINE_JOB") -> dict[str, Any]:
     names = ("jobId", "jobName", "reportId", "reportName")
     return {"type": {"value": kind}} | {name: {"value": None} for name in names}
@@ -56,7 +60,7 @@ def _blank(kind: str = "PIPELINE_JOB") -> dict[str, Any]:
 @app.route("GET", f"{BASE}/o:jobTypeSelector/pageId=SchedulerJobTypeSelectorPage", USER)
 def type_selector(call: Call) -> Any:
     """Return a blank type selector."""
-    return {"response": {"data": _blank()}}
+    return _single(_blank())
 
 
 @app.route(
@@ -85,7 +89,7 @@ def new_task(call: Call) -> Any:
         "endTime": {"value": None},
         "missedTriggerHandling": {"value": "IGNORE"},
     }
-    return {"response": {"data": task}}
+    return _single(task)
 
 
 def _millis(task: dict[str, Any], name: str) -> int:
@@ -184,12 +188,13 @@ def _task_json(row: Row[Any]) -> dict[str, Any]:
         "lastModifiedBy": row.last_modified_by,
         "lastModifiedOn": row.last_modified_on,
         "nextExecutionTime": row.next_time,
+        "messages": [],
     }
     return task
 
 
 def _shown(call: Call, task_id: str) -> Any:
-    return {"response": {"data": _task_json(call.fetch(tasks, task_id, "Scheduled task"))}}
+    return _single(_task_json(call.fetch(tasks, task_id, "Scheduled task")))
 
 
 @app.route(
@@ -238,7 +243,7 @@ def get_task(call: Call) -> Any:
             {"id": a.id, "action": a.action, "user": a.user_id, "time": a.time}
             for a in call.db.execute(audits)
         ]
-    return {"response": {"data": task}}
+    return _single(task)
 
 
 @app.route("POST", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", OPERATOR, body=TaskEnvelope)
@@ -262,7 +267,12 @@ def update_task(call: Call) -> Any:
 )
 def act_on_task(call: Call) -> Any:
     """Pause, resume, kill or delete a scheduled task."""
-    row = call.fetch(tasks, call.path["task"], "Scheduled task")
+    _act(call, call.path["task"])
+    return _shown(call, call.path["task"])
+
+
+def _act(call: Call, task_id: str) -> None:
+    row = call.fetch(tasks, task_id, "Scheduled task")
     check_permission(call, row.id, "WRITE")
     action = str(call.query["action"] or "")
     if action not in ACTIONS:
@@ -274,4 +284,19 @@ def act_on_task(call: Call) -> Any:
         values["next_time"] = next_time_ms(row.cron, max(call.now, row.start_time), row.time_zone)
     call.db.execute(tasks.update().where(tasks.c.id == row.id).values(values))
     _audit(call, row.id, action)
-    return _shown(call, row.id)
+
+
+@app.route(
+    "POST",
+    f"{BASE}/o:action/pageId=SchedulerJobListPage",
+    OPERATOR,
+    query=(Query("action"), Query("id")),
+    choice="not in 3.x: clients of the 4.x line repeat the parameter id",
+)
+def act_on_tasks(call: Call) -> Any:
+    """Pause, resume, kill or delete several scheduled tasks."""
+    ids = [value for name, value in call.pairs if name == "id"]
+    for task_id in ids:
+        _act(call, task_id)
+    rows = call.fetch_all(tasks, ids, "Scheduled task")
+    return {"response": [{"data": _task_json(row)} for row in rows], "success": True, "messages": []}

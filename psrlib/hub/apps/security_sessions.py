@@ -6,10 +6,11 @@ from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from psrlib.hub.access import SESSION_LIFE_MS, Principal, new_token, token_hash
-from psrlib.hub.call import Call, Raw, dump, load
+from psrlib.hub.call import Call, Raw, dump
 from psrlib.hub.issues import IssueError
 from psrlib.hub.passwords import verify_password
 from psrlib.hub.routing import ANYONE, COMPONENT, EITHER, USER, App
+from psrlib.hub.runtime import user_principal
 from psrlib.hub.schema import security
 
 app = App("security", "Login, sessions and the caller's own record")
@@ -97,21 +98,9 @@ def _audit_failure(connection: Connection, call: Call, user: Any) -> None:
 
 
 def _open_session(connection: Connection, call: Call, user: Any, token: str) -> Principal:
-    members, groups = security.group_members, security.groups
-    own = select(groups.c.id, groups.c.roles).join(members, members.c.group_id == groups.c.id)
-    rows = list(connection.execute(own.where(members.c.user_id == user.id, ~groups.c.deleted)))
-    roles = set(load(user.roles)).union(*(load(row.roles) for row in rows))
-    principal = Principal(
-        id=user.id,
-        organization=user.organization,
-        roles=frozenset(roles),
-        groups=frozenset([f"all@{user.organization}", *(row.id for row in rows)]),
-        name=user.name,
-        email=user.email,
-        organization_name=user.organization_name,
-        expires_on=call.now + SESSION_LIFE_MS,
-        token_hash=token_hash(token),
-    )
+    principal = user_principal(connection, user.id, token_hash(token), call.now + SESSION_LIFE_MS)
+    if principal is None:
+        raise IssueError(401, "SECURITY_01", "User name or password is wrong, or the user is not active")
     row = {
         "token_hash": principal.token_hash,
         "user_id": user.id,

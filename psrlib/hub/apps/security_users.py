@@ -330,11 +330,7 @@ def end_sessions(call: Call, users: list[str], keep: str = "") -> None:
     table = security.sessions
     call.db.execute(table.delete().where(table.c.user_id.in_(users), table.c.token_hash != keep))
 
-    def drop() -> None:
-        for digest in [d for d, p in call.hub.callers.sessions.items() if p.id in users and d != keep]:
-            call.hub.callers.sessions.pop(digest, None)
-
-    call.after.append(drop)
+    call.after.append(lambda: call.hub.callers.drop_users(set(users), keep))
 
 
 def _fetch_users(call: Call, ids: list[str]) -> list[Row[Any]]:

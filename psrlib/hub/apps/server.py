@@ -3,14 +3,14 @@
 from typing import Any
 
 from psrlib.hub.call import Call, Raw
-from psrlib.hub.openapi import openapi, swagger
+from psrlib.hub.openapi import app_openapi, openapi, swagger
 from psrlib.hub.routing import ANYONE, COMPONENT, USER, App
 
 app = App("server", "Resources of the server itself and documents that clients read at start")
 
 VERSION = "3.22.0"  # a 3.x release with connections and pipeline drafts (control-hub-rest.md, 9.1)
 
-SWAGGER_APPS = (
+DOCUMENTED_APPS = (
     "security",
     "pipelinestore",
     "jobrunner",
@@ -23,6 +23,7 @@ SWAGGER_APPS = (
     "sla",
     "reporting",
     "provisioning",
+    "sequencing",
 )
 
 EVENT_TYPES = {
@@ -34,6 +35,8 @@ EVENT_TYPES = {
     "SDC_NOT_RESPONDING": "Data Collector not Responding",
     "MAX_GLOBAL_FAILOVER_RETRIES_EXHAUSTED": "Max Global Failover Retries Exhausted",
 }
+
+ACTION_TYPES = {"EMAIL": "Email", "WEBHOOKV1": "Webhook"}
 
 
 @app.route("GET", "/public-rest/v1/health", ANYONE)
@@ -68,20 +71,27 @@ def login_page(call: Call) -> Any:
     choice="event ids other than PIPELINE_COMMITTED are inferred from their labels",
 )
 def translations(call: Call) -> Any:
-    """Return the part of the translations that clients read: subscription events."""
-    return {"notifications": {"subscriptions": {"events": EVENT_TYPES}}}
+    """Return the part of the translations that clients read: subscription events and actions."""
+    return {"notifications": {"subscriptions": {"events": EVENT_TYPES, "actions": ACTION_TYPES}}}
 
 
-def _serve_swagger(name: str) -> None:
-    def document(call: Call) -> Any:
+def _serve_documents(name: str) -> None:
+    def swagger_document(call: Call) -> Any:
         return swagger(call.hub.routes, name)
 
-    document.__doc__ = f"Return the Swagger document of app {name}."
-    app.route("GET", f"/{name}/rest/swagger.json", USER, choice="made from the hub's own routes")(document)
+    def openapi_of_app(call: Call) -> Any:
+        return app_openapi(call.hub.routes, name)
+
+    swagger_document.__doc__ = f"Return the Swagger document of app {name}."
+    openapi_of_app.__doc__ = f"Return the OpenAPI document of app {name}."
+    choice = "made from the hub's own routes"
+    app.route("GET", f"/{name}/rest/swagger.json", USER, choice=choice)(swagger_document)
+    choice = "not in 3.x: clients of the 4.x line read it"
+    app.route("GET", f"/{name}/rest/openapi.json", USER, choice=choice)(openapi_of_app)
 
 
-for _name in SWAGGER_APPS:
-    _serve_swagger(_name)
+for _name in DOCUMENTED_APPS:
+    _serve_documents(_name)
 
 
 @app.route("GET", "/openapi.json", USER, choice="not in the reference: one OpenAPI document of all endpoints")
