@@ -85,3 +85,14 @@ def acl_body(
         "resourceOwner": owner,
         "permissions": permissions or [],
     }
+
+
+def is_absent(error: HubError) -> bool:
+    """Whether a refusal means that the hub has no such call, rather than no such object.
+
+    Examples
+    --------
+    >>> [is_absent(HubError("", 501)), is_absent(HubError("", 404, ("JOBRUNNER_01",)))]
+    [True, False]
+    """
+    return error.status in (405, 501) or (error.status == 404 and not error.codes)

@@ -8,7 +8,7 @@ import orjson
 
 from psrlib import seed
 from psrlib.client import LostAnswerError
-from psrlib.client.wire import Json
+from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError, HubUnreachableError
 from psrlib.seed.document import Pipeline
 from psrlib.state.once import ATTEMPTS, pause
@@ -18,7 +18,6 @@ from psrlib.state.work import Work
 
 T = TypeVar("T")
 ARCHIVE_BYTES = 32_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
-ABSENT = (404, 405, 501)  # the hub does not know the bulk form
 COMMIT_MESSAGE = "Commit {}"
 CONNECTIONS = "dpm.pipeline.connections"  # metadata keys of the hub (4.4): ids of connections used,
 PIPELINE_ID = "dpm.pipeline.id"  # and the pipeline that a document is the next version of
@@ -82,8 +81,7 @@ def commit_steps(work: Work) -> Plan[None]:
             if work.knowledge.import_adds_versions is None:
                 yield [partial(_probe, work, behind[0])]
             elif work.knowledge.import_adds_versions:
-                for batch in batches(_versions(work, behind)):
-                    yield [partial(_import_versions, work, batch)]
+                yield [partial(_import_all, work, behind)]
             else:
                 yield [partial(_commit_next, work, pipeline) for pipeline in behind]
         except LostAnswerError:
@@ -123,7 +121,7 @@ def _probe(work: Work, pipeline: Pipeline) -> None:
     try:
         (made,) = store.import_pipelines({"0001.json": document}, COMMIT_MESSAGE.format(n_commits(row) + 1))
     except HubError as error:
-        if isinstance(error, HubUnreachableError) or error.status not in (400, *ABSENT):
+        if error.status != 400 and not is_absent(error):
             raise
         work.knowledge.import_adds_versions = False
         return
@@ -133,6 +131,12 @@ def _probe(work: Work, pipeline: Pipeline) -> None:
     else:
         work.knowledge.import_adds_versions = False
         store.delete_pipeline(hub_id("pipelines", made))
+
+
+def _import_all(work: Work, behind: Sequence[Pipeline]) -> None:
+    """Import the missing versions, archive by archive so that they stay in order."""
+    for batch in batches(_versions(work, behind)):
+        _import_versions(work, batch)
 
 
 def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, Json]]) -> None:

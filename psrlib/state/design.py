@@ -7,14 +7,12 @@ from typing import Any
 import orjson
 
 from psrlib.client import ControlHub
-from psrlib.client.wire import Json
+from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError
 from psrlib.seed.document import Connection
 from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document
 from psrlib.state.schedule import Call, Plan
 from psrlib.state.work import Work
-
-ABSENT = (404, 405, 501)  # the hub does not know the bulk form
 
 
 def design_steps(work: Work) -> Plan[None]:
@@ -39,11 +37,16 @@ def _create_connection(work: Work, connection: Connection) -> None:
 
 def _imports(work: Work, kind: str) -> list[Call]:
     """Return the calls that create the missing pipelines (or fragments): an archive per acting owner."""
-    calls: list[Call] = []
-    for owner, entities in work.by_owner(kind).items():
-        documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
-        calls += [partial(_import, work, kind, dict(batch), owner) for batch in batches(documents)]
-    return calls
+    return [
+        partial(_import_all, work, kind, entities, owner) for owner, entities in work.by_owner(kind).items()
+    ]
+
+
+def _import_all(work: Work, kind: str, entities: Sequence[Any], owner: str) -> None:
+    """Import an owner's pipelines, archive by archive."""
+    documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
+    for batch in batches(documents):
+        _import(work, kind, dict(batch), owner)
 
 
 def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> None:
@@ -60,7 +63,7 @@ def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> No
                 work.knowledge.has_import = True
                 return rows
             except HubError as error:
-                if error.status not in ABSENT:
+                if not is_absent(error):
                     raise
                 work.knowledge.has_import = False
         return [

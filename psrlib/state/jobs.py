@@ -5,13 +5,12 @@ from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.client.apps import jobrunner
-from psrlib.client.wire import Json
+from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError
 from psrlib.seed.document import Job
 from psrlib.state.schedule import Call, Plan
 from psrlib.state.work import Work
 
-ABSENT = (404, 405, 501)  # the hub does not know the bulk form
 JOBS_PER_CALL = 200
 
 
@@ -52,7 +51,7 @@ def _create(work: Work, jobs: Sequence[Job], owner: str) -> None:
                 work.knowledge.has_create_jobs = True
                 return rows
             except HubError as error:
-                if error.status not in ABSENT:
+                if not is_absent(error):
                     raise
                 work.knowledge.has_create_jobs = False
         return [session.jobrunner.create_job(body) for body in bodies]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from psrlib.client import ControlHub
-from psrlib.client.wire import Json
+from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization, ObservedState
@@ -15,7 +15,6 @@ from psrlib.state.schedule import Call, Plan, run_plans
 log = logging.getLogger(__name__)
 
 SYSTEM_ORGANIZATION = "admin"
-ABSENT = (404, 405, 501)  # an app this hub does not have, connections before 3.19 for instance
 COMMITS_PER_CALL = 50  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
 
 
@@ -117,12 +116,13 @@ def _acl_reader(session: ControlHub, kind: str) -> Callable[[str], Json]:
 
 
 def _if_present(listing: Call) -> list[Json]:
+    """Return a listing; nothing where the hub lacks the app, such as connections before 3.19."""
     try:
         found: list[Json] = listing()
     except HubError as error:
-        if error.status in ABSENT:
-            return []
-        raise
+        if not is_absent(error):
+            raise
+        return []
     return found
 
 

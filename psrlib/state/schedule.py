@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+BACKLOG = 2  # calls waiting or under way per thread, so that threads have work while a plan computes its next
 Call = Callable[[], Any]
 Plan = Generator[list[Call], list[Any], T]
 
@@ -93,7 +94,7 @@ def run_plans(
         exhausted = False
         try:
             while True:
-                while in_flight < workers and not exhausted and failure is None:
+                while in_flight < BACKLOG * workers and not exhausted and failure is None:
                     try:
                         index, plan = next(waiting)
                     except StopIteration:
