@@ -93,8 +93,8 @@ class Pack:
 class Block:
     """Neighbouring organizations: as part of the canonical JSON, and as part of the file."""
 
-    content: bytes
-    packed: bytes
+    content: bytes | memoryview
+    packed: bytes | memoryview
 
 
 def write_blocks(

@@ -4,7 +4,7 @@ from itertools import chain, pairwise
 
 from psrlib.seed.columns import Chunk, Rows
 from psrlib.seed.streams import IntArray
-from psrlib.seed.texts import dumps, keys
+from psrlib.seed.texts import PAIR, Texts, dumps, keys
 
 
 def flat_keys(kind: str, rows: Rows) -> list[str]:
@@ -24,6 +24,7 @@ class ModelTexts:
 
     def __init__(self) -> None:
         self._rendered: dict[str, list[str]] = {}
+        self._shapes: Texts | None = None
 
     def rendered(self, chunk: Chunk, name: str) -> list[str]:
         """Return the values of a detail as JSON texts."""
@@ -31,14 +32,17 @@ class ModelTexts:
             self._rendered[name] = [dumps(value) for value in chunk.details(name).values]
         return self._rendered[name]
 
-    def shapes(self, chunk: Chunk) -> list[str]:
-        """Return the pipeline shapes as JSON members."""
-        if "shape" not in self._rendered:
-            self._rendered["shape"] = [
-                f'"stages":{stages},"branches":{branches},"event_lane":{"true" if event_lane else "false"}'
-                for stages, branches, event_lane, _ in chunk.details("pipeline_shape").values
-            ]
-        return self._rendered["shape"]
+    def shapes(self, chunk: Chunk) -> Texts:
+        """Return shape and commits of pipelines as JSON members, by a pair of shape and number of commits."""
+        if self._shapes is None:
+            values = chunk.details("pipeline_shape").values
+            self._shapes = Texts(lambda code: _shape(code % PAIR, *values[code // PAIR]))
+        return self._shapes
+
+
+def _shape(commits: int, stages: int, branches: int, event_lane: int, parameters: int) -> str:
+    flag = "true" if event_lane else "false"
+    return f'"stages":{stages},"branches":{branches},"event_lane":{flag},"commits":{commits}'
 
 
 class Page:

@@ -7,12 +7,13 @@ from psrlib.seed.draw import Pipelines, code
 from psrlib.seed.page import Page, flat_keys, groups_of
 from psrlib.seed.streams import uniform
 from psrlib.seed.texts import (
-    CONNECTION_KEYS,
     CONNECTIONS,
-    FRAGMENT_KEYS,
     LABEL_LISTS,
+    LOGINS,
+    PAIR,
     PARAMETER_MAPS,
     TAG_LISTS,
+    USES,
     dumps,
     engine_list,
     group_list,
@@ -72,7 +73,7 @@ def write_users(page: Page) -> list[str]:
                 f'"roles":{administrator},"groups":[]}}'
             )
             continue
-        login = name.lower().replace(" ", ".")
+        login = LOGINS[name]
         groups = group_list(g, (1, 0, 2, 1)[m], n)
         entities.append(
             f'{{"key":"{key}","id":"{login}@{org}","name":"{name}","email":"{login}@{org}.example.com",'
@@ -142,19 +143,17 @@ def write_pipelines(page: Page, pipelines: Pipelines, names: list[str]) -> list[
         flat_keys("pipeline", pipelines.rows),
         names,
         page.owners(pipelines.owner),
-        pipelines.shape.tolist(),
-        pipelines.commits.tolist(),
+        (pipelines.shape * PAIR + pipelines.commits).tolist(),
         pipelines.labels.tolist(),
         pipelines.parameters.tolist(),
-        pipelines.fragment.tolist(),
-        pipelines.connection.tolist(),
+        ((pipelines.fragment + 1) * PAIR + pipelines.connection + 1).tolist(),
     )
     return groups_of(
         pipelines.rows,
         [
-            f'{{"key":"{k}","name":"{name}","owner":"{o}",{shapes[s]},"commits":{commits},'
+            f'{{"key":"{k}","name":"{name}","owner":"{o}",{shapes[s]},'
             f'"labels":{LABEL_LISTS[labels]},"parameters":{PARAMETER_MAPS[p]},'
-            f'"fragment":{FRAGMENT_KEYS[f]},"connection":{CONNECTION_KEYS[c]}}}'
-            for k, name, o, s, commits, labels, p, f, c in zip(*columns, strict=True)
+            f"{USES[uses]}}}"
+            for k, name, o, s, labels, p, uses in zip(*columns, strict=True)
         ],
     )

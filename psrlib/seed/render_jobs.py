@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from psrlib.seed.draw import Jobs, OnJobs, Pipelines
 from psrlib.seed.page import Page, flat_keys, groups_of
 from psrlib.seed.streams import uniform
-from psrlib.seed.texts import NUMBERED, OVERRIDE_MAPS, PARAMETER_MAPS, QUALIFIED, TAG_LISTS, job_list
+from psrlib.seed.texts import (
+    NUMBERED,
+    OVERRIDE_MAPS,
+    PAIR,
+    PARAMETER_MAPS,
+    QUALIFIED,
+    RUNS,
+    TAG_LISTS,
+    job_list,
+)
 from psrlib.seed.vocabulary import TOPOLOGY_NAMES
 
 TASK_WORDS = ("Start", "Stop", "Upgrade")
@@ -58,9 +67,7 @@ def write_jobs(page: Page, jobs: Jobs, templates: Jobs, pipelines: Pipelines, na
         named.names,
         jobs.pipeline.tolist(),
         page.owners(jobs.owner),
-        jobs.active.tolist(),
-        jobs.instances.tolist(),
-        jobs.tags.tolist(),
+        ((jobs.tags * PAIR + jobs.instances) * 2 + jobs.active).tolist(),
         jobs.override.tolist(),
         jobs.template.tolist(),
     )
@@ -68,10 +75,9 @@ def write_jobs(page: Page, jobs: Jobs, templates: Jobs, pipelines: Pipelines, na
         jobs.rows,
         [
             f'{{"key":"{k}","name":"{name}","pipeline":"{key_of[p]}","owner":"{o}",'
-            f'"status":"{"ACTIVE" if a else "INACTIVE"}","labels":["all"],"instances":{i},'
-            f'"tags":{TAG_LISTS[t]},"parameters":{OVERRIDE_MAPS[v]},'
+            f'{RUNS[runs]},"parameters":{OVERRIDE_MAPS[v]},'
             f'"is_template":false,"template":{template_of[of]}}}'
-            for k, name, p, o, a, i, t, v, of in zip(*columns, strict=True)
+            for k, name, p, o, runs, v, of in zip(*columns, strict=True)
         ],
     )
 

@@ -10,6 +10,7 @@ from psrlib.seed.draw import CODE_BITS
 from psrlib.seed.vocabulary import LABELS, PARAMETERS, QUALIFIERS, TAGS
 
 T = TypeVar("T")
+PAIR = 1 << 20  # two numbers in one code: first * PAIR + second
 
 ENGINE_PORT = 18630  # Data Collector's own default; engine n of an organization listens on 18630 + n
 # Connection types of Control Hub with the configuration names of their stages; nothing contacts them
@@ -74,8 +75,32 @@ TAG_LISTS = word_list(TAGS)
 PARAMETER_MAPS = Texts(lambda code: dumps({name: value for name, value, _ in _parameters(code)}))
 # what a job sets instead: the other value of its pipeline's first parameter
 OVERRIDE_MAPS = Texts(lambda code: dumps({name: other for name, _, other in _parameters(code)[:1]}))
-FRAGMENT_KEYS = Texts(lambda number: "null" if number < 0 else f'"fragment-{number + 1:04d}"')
-CONNECTION_KEYS = Texts(lambda number: "null" if number < 0 else f'"connection-{number + 1:04d}"')
+# last members of a pipeline, by a pair of numbers that count from 1, 0 for none
+USES = Texts(lambda code: _uses(*divmod(code, PAIR)))
+# status, labels, instances and tags of a job, by a pair of a pair (tags, instances) and active
+RUNS = Texts(lambda code: _runs(*divmod(code >> 1, PAIR), bool(code & 1)))
+
+
+def _uses(fragment: int, connection: int) -> str:
+    first = f'"fragment-{fragment:04d}"' if fragment else "null"
+    second = f'"connection-{connection:04d}"' if connection else "null"
+    return f'"fragment":{first},"connection":{second}'
+
+
+def _runs(tags: int, instances: int, active: bool) -> str:
+    status = "ACTIVE" if active else "INACTIVE"
+    return f'"status":"{status}","labels":["all"],"instances":{instances},"tags":{TAG_LISTS[tags]}'
+
+
+class Logins(dict[str, str]):
+    """The login names that names stand for, made when first asked for."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = login = name.lower().replace(" ", ".")
+        return login
+
+
+LOGINS = Logins()
 
 
 def _qualifier(rank: int) -> str:

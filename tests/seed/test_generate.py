@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,10 @@ from click.testing import CliRunner
 
 from psrlib import paths
 from psrlib.cli import psr
-from psrlib.errors import InputError, ProcessError
+from psrlib.errors import InputError
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, create_seed_file, load_seed, seed_sha256
-from psrlib.seed.files import BLOCK, Block
-from psrlib.seed.parallel import generate_blocks
+from psrlib.seed.files import BLOCK
 
 
 def test_a_larger_document_extends_a_smaller_one(rich_model: NoiseModel) -> None:
@@ -51,28 +49,6 @@ def test_the_number_of_processes_does_not_matter(rich_model_file: Path, tmp_path
     assert len({file.read_bytes() for file in files}) == 1
     assert digests == {seed_sha256(create_seed(NoiseModel.load(rich_model_file), 7, n))}
     assert load_seed(files[0]).sha256 in digests
-
-
-def die(organizations: range) -> Block:
-    if organizations.start:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Block(b"", b"")
-
-
-def test_a_worker_that_dies_is_one_sentence() -> None:
-    """The process pool's failure becomes an error with a next step."""
-    with pytest.raises(ProcessError, match="--workers 1"):
-        list(generate_blocks(die, 3 * BLOCK, 2))
-
-
-def fail(organizations: range) -> Block:
-    raise InputError(f"organization {organizations.start}")
-
-
-def test_an_error_in_a_worker_arrives(tmp_path: Path) -> None:
-    """What goes wrong in a process is what the caller sees."""
-    with pytest.raises(InputError, match="organization 0"):
-        list(generate_blocks(fail, 3 * BLOCK, 2))
 
 
 @pytest.mark.parametrize(("random_seed", "num_orgs"), [(2**63, 1), (1, -1)])
