@@ -50,7 +50,20 @@ def create_json(
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Another value for a variable.")
 @click.option("--rules", type=click.Path(path_type=Path), help="YAML file of rules.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new document.")
-def rewrite(seed: Path, settings: tuple[str, ...], rules: Path | None, output: Path) -> None:
+@click.option("--apply", "apply", is_flag=True, help="Also update a Control Hub that holds SEED, in place.")
+@click.option("--sch-url", default="embedded", show_default=True, help="URL, or embedded (with --apply).")
+@click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator.")
+@click.option("--sch-password", envvar="PSR_SCH_PASSWORD", help="Password; better in PSR_SCH_PASSWORD.")
+def rewrite(
+    seed: Path,
+    settings: tuple[str, ...],
+    rules: Path | None,
+    output: Path,
+    apply: bool,
+    sch_url: str,
+    sch_username: str,
+    sch_password: str | None,
+) -> None:
     """Write a seed document for another environment: variables and fields replaced."""
     from psrlib.seed import load_seed, save_seed
     from psrlib.seed.rewrite import load_rules, rewrite_seed, variable_rules
@@ -59,7 +72,14 @@ def rewrite(seed: Path, settings: tuple[str, ...], rules: Path | None, output: P
     wanted = variable_rules(pairs) + (load_rules(rules) if rules else [])
     if not wanted:
         raise click.UsageError("nothing to do; give --set or --rules")
-    document, counts = rewrite_seed(load_seed(seed), wanted)
+    original = load_seed(seed)
+    document, counts = rewrite_seed(original, wanted)
+    if apply:
+        from psrlib.verify import apply_to_run
+
+        click.echo(
+            apply_to_run(original, document, seed.resolve().parent, sch_url, sch_username, sch_password)
+        )
     sha256 = save_seed(document, output)
     for rule, count in counts.items():
         click.echo(f"{rule}: {count} texts")

@@ -6,6 +6,7 @@ from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
 from psrlib.state.plan import Plan, plan
 from psrlib.state.populate import PopulateReport, populate
+from psrlib.state.rewrite import apply_rewrite
 from psrlib.state.running import start_jobs, wait_until_active
 from psrlib.state.teardown import TeardownReport, teardown
 from psrlib.state.tokens import setup_engines
@@ -20,6 +21,7 @@ __all__ = [
     "Plan",
     "PopulateReport",
     "TeardownReport",
+    "apply_rewrite",
     "check_address",
     "diff",
     "observe",

@@ -2,13 +2,14 @@
 
 from psrlib.verify.compare import Comparison, compare_reports, load_report
 from psrlib.verify.report import Subject, VerificationReport
-from psrlib.verify.review import find_model, open_run, review_run
+from psrlib.verify.review import apply_to_run, find_model, open_run, review_run
 from psrlib.verify.verification import judge_state, verify
 
 __all__ = [
     "Comparison",
     "Subject",
     "VerificationReport",
+    "apply_to_run",
     "compare_reports",
     "find_model",
     "judge_state",

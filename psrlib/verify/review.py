@@ -15,8 +15,9 @@ from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InconsistentStateError, InputError
 from psrlib.hub.process import find_hub, start_hub
 from psrlib.model import NoiseModel
+from psrlib.seed import resolve_variables
 from psrlib.seed.document import SeedDocument
-from psrlib.state import wait_until_active
+from psrlib.state import apply_rewrite, wait_until_active
 from psrlib.verify.report import VerificationReport
 from psrlib.verify.tasks import driven_jobs
 from psrlib.verify.verification import verify
@@ -90,6 +91,20 @@ def review_run(
     with open_run(run_dir, document, sch_url, sch_username, sch_password=sch_password) as hub:
         settle(document, hub, timeout_s)
         return verify(document, hub, model)
+
+
+def apply_to_run(
+    document: SeedDocument,
+    rewritten: SeedDocument,
+    run_dir: str | Path,
+    sch_url: str = EMBEDDED,
+    sch_username: str = "admin@admin",
+    sch_password: str | None = None,
+) -> str:
+    """Update a run's hub from a document to its rewritten form; return what was done (`apply_rewrite`)."""
+    before, after = resolve_variables(document), resolve_variables(rewritten)
+    with open_run(run_dir, before, sch_url, sch_username, sch_password=sch_password) as hub:
+        return f"{hub.url}: {apply_rewrite(before, after, hub).summary()}"
 
 
 def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> bool:

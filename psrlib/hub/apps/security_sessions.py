@@ -45,7 +45,7 @@ async def login(call: Call) -> Any:
     name, password = call.body.userName, call.body.password
     user = await call.hub.read(lambda connection: _find_user(connection, name))
     stored = user.password_hash if user else None
-    generated = user.id if user and user.password_generated else None
+    generated = user.id if user and user.password_hash is None else None
     right = await _verify(call, password, stored, generated)
     allowed = right and user is not None and user.active and not user.deleted and user.organization_active
     if not allowed:

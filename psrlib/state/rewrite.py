@@ -1,0 +1,129 @@
+"""Bring a populated hub from a seed document to its rewritten form: entities are updated in place."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from psrlib.client import ControlHub
+from psrlib.errors import InconsistentStateError, InputError
+from psrlib.seed.document import SeedDocument
+from psrlib.state.changes import UNCHANGEABLE
+from psrlib.state.diff import diff, identity
+from psrlib.state.observe import observe
+from psrlib.state.observed import KINDS, ObservedState
+from psrlib.state.populate import PopulateReport, populate
+from psrlib.state.running import start_jobs
+
+log = logging.getLogger(__name__)
+
+STOPPED = (None, "INACTIVE", "INACTIVE_ERROR", "ACTIVATION_ERROR")
+STOP_TIMEOUT_S = 60.0
+PAUSE_S = 0.5
+REPORTED = {("engines", "url")}  # engines report it when they are configured anew; no call sets it
+
+
+def apply_rewrite(
+    document: SeedDocument, rewritten: SeedDocument, hub: ControlHub, *, progress: bool = True
+) -> PopulateReport:
+    """Update what differs between two documents on a hub that holds the first.
+
+    Changed jobs that run are stopped before and started again.
+
+    Parameters
+    ----------
+    document : SeedDocument
+        What the hub holds now, variables resolved.
+    rewritten : SeedDocument
+        The same entities with other texts (`psrlib.seed.rewrite_seed`), variables resolved.
+    hub : ControlHub
+        Session of the system administrator.
+
+    Returns
+    -------
+    PopulateReport
+        ``changed`` counts the updated entities per kind.
+
+    Raises
+    ------
+    InputError
+        If the rewriting changes what no call can change in place, or the hub does not hold the document;
+        nothing was changed.
+    InconsistentStateError
+        If the hub does not hold the rewritten document afterwards.
+    """
+    changed = sorted(set(changed_fields(document, rewritten)))
+    for kind, field in changed:
+        if field in ("id", "key", "name") or kind in UNCHANGEABLE:
+            raise InputError(
+                f"{kind}.{field} cannot be changed in place on a Control Hub; "
+                "write the document with -o and populate an empty hub with it"
+            )
+    observed = observe(document, hub)
+    before = diff(document, observed, runtime=False)
+    if before:
+        raise InputError(
+            f"{hub.url} does not hold what the seed document says ({before.summary()}); "
+            "populate and verify it before rewriting it"
+        )
+    if REPORTED & set(changed):
+        log.warning("engines show their new addresses when they have been started with them")
+    stopped = _stop_jobs(document, rewritten, observed, hub)
+    report = populate(rewritten, hub, progress=progress, allow_foreign=True)
+    if stopped:
+        start_jobs(rewritten, hub)
+    after = diff(rewritten, observe(rewritten, hub), runtime=False)
+    if after:
+        raise InconsistentStateError(f"{hub.url} does not hold all that was rewritten: {after.summary()}")
+    return report
+
+
+def _stop_jobs(
+    document: SeedDocument, rewritten: SeedDocument, observed: ObservedState, hub: ControlHub
+) -> int:
+    """Stop the jobs that run and are to be changed, which a hub refuses; wait until they are inactive."""
+    running: dict[str, list[str]] = {}
+    for old, new in zip(document.organizations, rewritten.organizations, strict=True):
+        jobs = observed.organizations[old.id].jobs
+        changed = [before.key for before, after in zip(old.jobs, new.jobs, strict=True) if before != after]
+        if ids := [jobs[key].id for key in changed if jobs[key].status not in STOPPED]:
+            running[old.id] = ids
+    for organization, ids in running.items():
+        hub.for_organization(organization).jobrunner.stop_jobs(ids)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    for organization, ids in running.items():
+        while left := _not_stopped(hub.for_organization(organization), ids):
+            if time.monotonic() > deadline:
+                raise InconsistentStateError(
+                    f"{organization}: {len(left)} jobs to be changed do not stop in {STOP_TIMEOUT_S:.0f} s; "
+                    "are its engines running?"
+                )
+            time.sleep(PAUSE_S)
+    return sum(map(len, running.values()))
+
+
+def _not_stopped(session: ControlHub, ids: list[str]) -> list[str]:
+    statuses = session.jobrunner.statuses(ids)
+    return [id for id in ids if (statuses.get(id) or {}).get("status") not in STOPPED]
+
+
+def changed_fields(document: SeedDocument, rewritten: SeedDocument) -> Iterator[tuple[str, str]]:
+    """Yield kind and field of each entity's changes.
+
+    Raises
+    ------
+    InputError
+        If the documents do not hold the same organizations and entities.
+    """
+    if [o.id for o in document.organizations] != [o.id for o in rewritten.organizations]:
+        raise InputError("the rewritten document has other organizations than the seed document")
+    for old, new in zip(document.organizations, rewritten.organizations, strict=True):
+        for kind in KINDS:
+            pairs = getattr(old, kind), getattr(new, kind)
+            if [entity.key for entity in pairs[0]] != [entity.key for entity in pairs[1]]:
+                raise InputError(f"{old.id}: the rewritten document has other {kind} than the seed document")
+            for before, after in zip(*pairs, strict=True):
+                if identity(kind, before) != identity(kind, after):
+                    yield kind, "id" if kind in ("users", "groups") else "name"
+                for field in before.__struct_fields__:
+                    if getattr(before, field) != getattr(after, field):
+                        yield kind, field
