@@ -15,7 +15,7 @@ import click
 @click.option("--evaluate/--no-evaluate", default=True, help="Measure goodness of fit on held-out halves.")
 def fit(stats_dir: Path, output: Path, name: str, n_archetypes: int | None, evaluate: bool) -> None:
     """Fit a noise model to STATS_DIR: a folder with orgs.csv, or a summary.json alone."""
-    from psrlib.model import fit_directory
+    from psrlib.model.fit import fit_directory, report_path
 
     fitted = fit_directory(stats_dir, name or output.stem, n_archetypes, evaluate)
     fitted.save(output)
@@ -30,4 +30,4 @@ def fit(stats_dir: Path, output: Path, name: str, n_archetypes: int | None, eval
             f" Spearman difference {drawn['spearman_difference']:.3f} ({real['spearman_difference']:.3f})"
         )
         click.echo(f"privacy: {goodness['privacy']}")
-    click.echo(f"sha256 {fitted.model.sha256}; report: {output.with_suffix('.report.json')}")
+    click.echo(f"sha256 {fitted.model.sha256}; report: {report_path(output)}")

@@ -106,11 +106,11 @@ def _explain(chosen: FittedMetric, family: MarginalChoice) -> dict[str, Any]:
 def choose_order(frame: pd.DataFrame) -> list[str]:
     """Return limits, then jobs, then each time the metric that goes most closely with one drawn before."""
     order = [name for name in CONFIG if name in frame]
-    strength = frame.rank().corr().fillna(0).abs()
+    strength = frame.rank().corr().fillna(0).abs().to_dict()
     rest = [name for name in frame.columns if name not in order and name != "jobs"]
     counts = ["jobs"]
     while rest:
-        following = max(rest, key=lambda name: float(strength.loc[name, counts].max()))
+        following = max(rest, key=lambda name: max(strength[name][other] for other in counts))
         rest.remove(following)
         counts.append(following)
     # a template needs a pipeline, so pipelines come first (metrics.NEEDS)

@@ -25,13 +25,13 @@ class Bins:
     @property
     def edges(self) -> FloatArray:
         """Edges between bins on the log scale, half way between integers; shape (n_bins + 1,)."""
-        return log_scale(np.append(self.low - 0.5, self.high[-1] + 0.5))
+        return np.asarray(log_scale(np.append(self.low - 0.5, self.high[-1] + 0.5)))
 
 
 def log_scale(values: NDArray[np.number]) -> FloatArray:
     """Return sign(v) * log(1 + |v|): near linear for small counts, logarithmic for large ones."""
     values = np.asarray(values, dtype=np.float64)
-    return np.sign(values) * np.log1p(np.abs(values))
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
 
 
 def make_bins(smallest: int, largest: int, alone: IntArray) -> Bins:

@@ -62,7 +62,7 @@ def find_archetypes(frame: pd.DataFrame, n_archetypes: int | None = None, seed: 
         mixture = _mixture(number, seed).fit(scores)
         labels[number] = mixture.predict(scores).astype(np.int64)
         smallest = int(np.bincount(labels[number], minlength=number).min())
-        entry = {"n_archetypes": number, "bic": round(float(mixture.bic(scores)), 1), "smallest": smallest}
+        entry: dict[str, Any] = {"n_archetypes": number, "bic": round(float(mixture.bic(scores)), 1), "smallest": smallest}
         entry["stability"] = 1.0 if number == 1 else round(_stability(scores, number, rng), 3)
         entry["verdict"] = _verdict(entry, bool(n_archetypes))
         tried.append(entry)
@@ -123,14 +123,15 @@ def _by_size(frame: pd.DataFrame, label: IntArray) -> IntArray:
 def _names(frame: pd.DataFrame, label: IntArray) -> list[str]:
     """Name each archetype by its size and by what sets it apart most from all organizations."""
     ranks = frame.rank(pct=True)
-    by_mean = ranks.groupby(label).mean() - ranks.mean()
-    n = len(by_mean)
+    shift = (ranks.groupby(label).mean() - ranks.mean()).to_numpy(dtype=float)
+    n = len(shift)
     sizes = {1: ["all"], 2: ["small", "large"], 3: ["small", "middle", "large"]}.get(
         n, [f"size-{index + 1}" for index in range(n)]
     )
     names = []
     for index in range(n):
-        strongest = str(by_mean.loc[index].abs().idxmax())
-        direction = "many" if by_mean.loc[index, strongest] > 0 else "few"
+        column = int(np.abs(shift[index]).argmax())
+        strongest = str(frame.columns[column])
+        direction = "many" if shift[index, column] > 0 else "few"
         names.append(sizes[index] if n == 1 else f"{sizes[index]}, {direction} {strongest.replace('_', ' ')}")
     return names

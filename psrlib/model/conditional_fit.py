@@ -1,4 +1,4 @@
-"""Choosing, per metric, its unit and how finely its forest looks: by the likelihood of held-out organizations."""
+"""Choosing, per metric, its unit and how finely its forest looks, by the likelihood of held-out rows."""
 
 from dataclasses import dataclass
 
@@ -99,7 +99,7 @@ def _units(name: str, counts: IntArray, known: dict[str, IntArray]) -> list[Unit
     bases = sorted((b for b in strength if strength[b] >= _BASE_CORRELATION), key=lambda b: -strength[b])[
         :_BASES
     ]
-    return [Unit()] + [Unit(kind, base) for base in bases for kind in ("share", "difference")]  # type: ignore[arg-type]
+    return [Unit()] + [Unit(kind, base) for base in bases for kind in ("share", "difference")]
 
 
 def _prepare(unit: Unit, counts: IntArray, known: dict[str, IntArray], largest: int | None) -> FittedMetric:

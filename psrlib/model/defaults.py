@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-# Versions per public pipeline, n = 100: quantiles 0, 5, 10, 25, 50, 75, 90, 95, 99, 100 % are 1 1 1 2 3 5 7 10 14 16
+# Versions per public pipeline (n = 100): quantiles 0, 5, 10, 25, 50, 75, 90, 95, 99, 100 % are
+# 1 1 1 2 3 5 7 10 14 16
 COMMIT_WEIGHTS = {1: 20, 2: 16, 3: 19, 4: 11, 5: 12, 6: 8, 7: 5, 8: 2, 9: 2, 10: 1, 12: 2, 14: 1, 16: 1}
 # Schedule mix of a dbt platform (Paradime 2024), percent of runs: daily 50, several a day 22, monthly 11,
-# weekly 7, several a week 6, hourly 2, near-real-time 2; peaks at midnight and the full hour (iron.io, Celonis).
+# weekly 7, several a week 6, hourly 2, near-real-time 2;
+# peaks at midnight and on the full hour (iron.io, Celonis).
 CRON_WEIGHTS = {
     "0 0 0 * * ? *": 24,
     "0 0 2 * * ? *": 10,

@@ -1,9 +1,9 @@
 """Dependence between metrics: which rank of its marginal a metric takes, given the metrics drawn before it.
 
-Two kinds. ``gaussian`` is a correlation matrix of normal scores, easy to read and to edit, and all that can be
-learned from a summary. ``forest`` holds, per metric, a few small decision trees on the values drawn before it;
-each leaf says how likely each cell (interval of ranks) of the marginal is. A forest follows thresholds, shares
-and tiers that no correlation can express. Both run on integers only.
+Two kinds. ``gaussian`` is a correlation matrix of normal scores, easy to read and to edit, and all that
+can be learned from a summary. ``forest`` holds, per metric, a few small decision trees on the values
+drawn before it; each leaf says how likely each cell (interval of ranks) of the marginal is. A forest
+follows thresholds, shares and tiers that no correlation can express. Both run on integers only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -166,7 +166,8 @@ def _flatten(tree: dict[str, Any], given: list[str], n_cells: int) -> Tree:
 
     add(tree)
     columns = np.array(nodes, dtype=np.int64).T
-    return Tree(*columns, cumulative=np.stack(leaves))
+    feature, threshold, left, right, leaf = columns
+    return Tree(feature, threshold, left, right, leaf, np.stack(leaves))
 
 
 def _cholesky(size: int, matrix: Sequence[Sequence[float]]) -> list[list[int]]:

@@ -130,7 +130,7 @@ def _shapes(pipelines: pd.DataFrame, public: dict[str, Any]) -> dict[str, Any]:
     shares = shares[shares >= _RARE]
     known = np.array([row[0] for row in public["values"]])
     table: dict[tuple[int, int, int, int], int] = {}
-    for (n_stages, n_parameters), n in shares.items():  # type: ignore[misc]
+    for (n_stages, n_parameters), n in zip(shares.index.to_list(), shares.to_list(), strict=True):
         near = np.flatnonzero(np.abs(known - n_stages) == np.abs(known - n_stages).min())
         for index in near:
             _, branches, event_lane, _ = public["values"][index]

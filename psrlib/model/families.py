@@ -1,8 +1,8 @@
 """Named families of counts: what each is, and its maximum likelihood fit.
 
-Every family is a probability mass function on 0, 1, 2, ...; fits maximize the likelihood of the distinct values
-weighted by how often they occur (scipy.optimize). Formulas: Johnson, Kemp, Kotz, Univariate Discrete
-Distributions (2005), chapters 4, 5 and 8.
+Every family is a probability mass function on 0, 1, 2, ...; fits maximize the likelihood of the distinct
+values weighted by how often they occur (scipy.optimize). Formulas: Johnson, Kemp, Kotz, Univariate
+Discrete Distributions (2005), chapters 4, 5 and 8.
 """
 
 from collections.abc import Callable

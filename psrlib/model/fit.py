@@ -16,6 +16,7 @@ from psrlib.model.clustering import find_archetypes
 from psrlib.model.defaults import default_details
 from psrlib.model.details_fit import fit_details
 from psrlib.model.goodness import compare, ks_distance, metric_p_values
+from psrlib.model.metrics import CONFIG
 from psrlib.model.model_file import FORMAT
 from psrlib.model.noise_model import NoiseModel
 from psrlib.model.privacy import measure_privacy
@@ -36,11 +37,23 @@ class Fit:
     report: dict[str, Any]
 
     def save(self, path: str | Path) -> None:
-        """Write the model file, and the report beside it as ``<name>.report.json``."""
+        """Write the model file, and the report under the same name in the folder ``reports`` beside it."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        report = report_path(path)
+        report.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, self.text)
-        write_text(path.with_suffix(".report.json"), json.dumps(self.report, indent=1) + "\n")
+        write_text(report, json.dumps(self.report, indent=1) + "\n")
+
+
+def report_path(model_path: Path) -> Path:
+    """Return where the fit report of a model file is.
+
+    Examples
+    --------
+    >>> report_path(Path("models/model.json")).as_posix()
+    'models/reports/model.json'
+    """
+    return model_path.parent / "reports" / model_path.name
 
 
 def fit_directory(
@@ -110,7 +123,7 @@ def fit_metrics(
     """
     if len(frame) < 2:
         raise FitError(f"{len(frame)} organization: a population needs at least 2")
-    counts = [column for column in frame if column not in {"subscriptions_enabled"} and "max_" not in column]
+    counts = [str(column) for column in frame if column not in CONFIG]
     clustering = find_archetypes(frame[counts], n_archetypes)
     archetypes, chosen = [], {}
     for index, archetype in enumerate(tqdm(clustering.names, "archetypes", disable=None)):
@@ -120,8 +133,13 @@ def fit_metrics(
         except (ValueError, np.linalg.LinAlgError) as error:
             raise FitError(f'archetype "{archetype}" ({len(members)} organizations): {error}') from error
         archetypes.append({"name": archetype, "weight": len(members), **spec})
-    document = {"format": FORMAT, "name": name, "description": description, "archetypes": archetypes}
-    document["details"] = details
+    document = {
+        "format": FORMAT,
+        "name": name,
+        "description": description,
+        "archetypes": archetypes,
+        "details": details,
+    }
     return document, {"archetypes": clustering.choice, "metrics": chosen}
 
 
@@ -177,21 +195,12 @@ def format_model(document: dict[str, Any]) -> str:
 
 
 def _format(value: Any, depth: int) -> str:
-    pad = " " * (depth + 1)
-    if (
-        isinstance(value, dict)
-        and depth < 6
-        and any(isinstance(item, dict | list) for item in value.values())
-    ):
-        if not {"family", "given"} & set(value) and "at_most" not in value:
-            lines = [f"{pad}{json.dumps(key)}: {_format(item, depth + 1)}" for key, item in value.items()]
-            return "{\n" + ",\n".join(lines) + "\n" + " " * depth + "}"
+    pad, end = " " * (depth + 1), " " * depth
+    nested = isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values())
+    if nested and not {"family", "given", "at_most", "values"} & set(value):
+        lines = [f"{pad}{json.dumps(key)}: {_format(item, depth + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{end}}}"
     if isinstance(value, list) and value and isinstance(value[0], dict) and depth < 3:
-        return (
-            "[\n"
-            + ",\n".join(f"{pad}{_format(item, depth + 1)}" for item in value)
-            + "\n"
-            + " " * depth
-            + "]"
-        )
+        lines = [f"{pad}{_format(item, depth + 1)}" for item in value]
+        return "[\n" + ",\n".join(lines) + f"\n{end}]"
     return json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,8 @@
 """Fitting a forest: how likely each cell of a metric's marginal is, given the metrics drawn before.
 
-The trees are a random forest (scikit-learn) on the cumulative indicators of the cells, so a split is good when
-it separates distributions, not just means (the ranked probability score). A draw follows one tree at random,
-which averages their accidents away.
+The trees are a random forest (scikit-learn) on the cumulative indicators of the cells, so a split is good
+when it separates distributions, not just means (the ranked probability score). A draw follows one tree at
+random, which averages their accidents away.
 """
 
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ def leaf_distribution(cells: Cells, rows: IntArray) -> FloatArray:
     spread = rows[~cells.single[index]]
     if len(spread):
         weight += _spread(cells, np.sort(cells.middle[spread]))
-    return weight / weight.sum()
+    return np.asarray(weight / weight.sum())
 
 
 def _spread(cells: Cells, middle: FloatArray) -> FloatArray:

@@ -46,7 +46,7 @@ class Comparison:
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison:
     """Compare two samples with the same columns, one row per organization."""
-    per_metric = {name: ks_distance(first[name], second[name]) for name in first}
+    per_metric = {str(name): ks_distance(first[name], second[name]) for name in first}
     return Comparison(
         two_sample_auc(first, second, seed),
         1 - float(np.mean(list(per_metric.values()))),
@@ -108,7 +108,7 @@ def metric_p_values(
 def ecdf_band(values: "pd.Series[Any]", level: float = 0.95) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the sorted distinct values, and lower and upper ends of the band of the distribution function.
 
-    The band covers the whole function with probability ``level`` (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
+    The band covers the whole function with probability ``level`` (Dvoretzky, Kiefer, Wolfowitz, Massart).
     """
     distinct, counts = np.unique(values, return_counts=True)
     share = np.cumsum(counts) / len(values)

@@ -1,8 +1,8 @@
 """Marginals as they are drawn: ranges of integers with frozen integer probabilities.
 
-A rank is an integer in [0, 2**32); a marginal maps ranks to values, monotonically, and knows the first rank of
-each value. Dependence (copula or forest) decides about ranks, so a marginal can be edited by hand without
-touching the dependence.
+A rank is an integer in [0, 2**32); a marginal maps ranks to values, monotonically, and knows the first
+rank of each value. Dependence (copula or forest) decides about ranks, so a marginal can be edited by hand
+without touching the dependence.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,8 @@ class Marginal:
         index = np.searchsorted(self._end, ranks, side="right")
         width = (self.high[index] - self.low[index] + 1).astype(np.uint64)
         offset = (ranks - self._start[index]) * width // self._span[index]
-        return self.low[index] + offset.astype(np.int64)
+        values: IntArray = self.low[index] + offset.astype(np.int64)
+        return values
 
     def first_rank(self, values: IntArray) -> WordArray:
         """Return the smallest rank whose value is at least the given one; 2**32 above the largest value."""

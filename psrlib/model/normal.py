@@ -30,7 +30,7 @@ def _grid() -> tuple[IntArray, IntArray]:
 
 
 def _height(z: int) -> int:
-    """Return the distribution function at ``z / Z_ONE`` (z >= 0) in units of 1/SCALE: 1/2 + density series."""
+    """Return the distribution function at ``z / Z_ONE``, z >= 0, in units of 1/SCALE: 1/2 + a series."""
     one = 1 << _BITS
     x = (z << _BITS) // Z_ONE
     square = x * x >> _BITS
@@ -55,7 +55,8 @@ def normal_score(ranks: WordArray) -> IntArray:
     rank = ranks.astype(np.int64)
     index = np.clip(np.searchsorted(heights, rank, side="right") - 1, 0, len(z) - 2)
     span = heights[index + 1] - heights[index]
-    return z[index] + (rank - heights[index]) * _STEP // np.maximum(span, 1)
+    scores: IntArray = z[index] + (rank - heights[index]) * _STEP // np.maximum(span, 1)
+    return scores
 
 
 def normal_rank(scores: IntArray) -> WordArray:
@@ -71,4 +72,5 @@ def normal_rank(scores: IntArray) -> WordArray:
     index = (inside + _REACH) // _STEP
     span = heights[index + 1] - heights[index]
     rank = heights[index] + (inside - z[index]) * span // _STEP
-    return np.minimum(rank, SCALE - 1).astype(np.uint64)
+    ranks: WordArray = np.minimum(rank, SCALE - 1).astype(np.uint64)
+    return ranks

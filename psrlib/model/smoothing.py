@@ -1,9 +1,9 @@
 """The empirical marginal, smoothed: what the counts say, without repeating their accidents.
 
 A model that repeats its sample's accidents (this value three times, that one not at all) is told from new
-organizations by them. So each value is spread over the neighbourhood that holds ``k`` organizations, on a log
-scale, not across gaps where nothing was seen, and values that stand out (zeros, tier constants, round numbers)
-keep their excess. ``k`` is chosen by cross-validated likelihood.
+organizations by them. So each value is spread over the neighbourhood that holds ``k`` organizations, on a
+log scale, not across gaps where nothing was seen, and values that stand out (zeros, tier constants, round
+numbers) keep their excess. ``k`` is chosen by cross-validated likelihood.
 """
 
 from dataclasses import dataclass
@@ -123,4 +123,5 @@ def _keep_heaps(
     result = mass - (np.where(heap, excess, 0.0)[:, None] * share).sum(axis=0)
     np.add.at(result, own[heap], excess[heap])
     result = np.maximum(result, 0)
-    return result / result.sum()
+    probability: FloatArray = result / result.sum()
+    return probability

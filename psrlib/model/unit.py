@@ -1,7 +1,8 @@
-"""Units of a marginal: a count by itself, a share of another metric, or what it has more than another metric.
+"""Units of a marginal: a count by itself, a share of another metric, or what it has more than another
+metric.
 
-Pipelines follow jobs, and active jobs are a part of the jobs: said as a share or a difference, such a relation
-is one narrow marginal instead of a dependence that has to be learned count by count.
+Pipelines follow jobs, and active jobs are a part of the jobs: said as a share or a difference, such a
+relation is one narrow marginal instead of a dependence that has to be learned count by count.
 """
 
 from collections.abc import Mapping
@@ -40,7 +41,8 @@ class Unit:
     def count(self, values: IntArray, known: Mapping[str, IntArray]) -> IntArray:
         """Return the counts that values in this unit stand for; shares are rounded half up."""
         if self.kind == "share":
-            return (np.maximum(known[self.base], 1) * values + SHARE_ONE // 2) // SHARE_ONE
+            counts: IntArray = (np.maximum(known[self.base], 1) * values + SHARE_ONE // 2) // SHARE_ONE
+            return counts
         return values + known[self.base] if self.kind == "difference" else values
 
     def window(
@@ -59,7 +61,8 @@ class Unit:
         """Return the counts in this unit; the nearest share where none is exact."""
         if self.kind == "share":
             base = np.maximum(known[self.base], 1)
-            return (2 * counts * SHARE_ONE + base) // (2 * base)
+            shares: IntArray = (2 * counts * SHARE_ONE + base) // (2 * base)
+            return shares
         return counts - known[self.base] if self.kind == "difference" else counts
 
     def feature(self, name: str) -> str:

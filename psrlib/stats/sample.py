@@ -89,7 +89,8 @@ def _organizations(rng: np.random.Generator, n: int) -> pd.DataFrame:
     active_share = np.array([rng.beta(*kinds[k].active) for k in kind])
     users = 1 + rng.negative_binomial(1.6, 1.6 / (1.6 + np.exp(0.5 * size + 0.1)))
     users = np.minimum(users, limits["max_users"])
-    engines = np.minimum(rng.poisson(0.4 + np.exp(0.5 * size - 0.8)), limits["max_engines"])
+    active_jobs = rng.binomial(jobs, active_share)
+    engines = np.maximum(rng.poisson(0.4 + np.exp(0.5 * size - 0.8)), active_jobs > 0)  # to run on
     scheduling = (rng.random(n) < of("task_chance")) & (jobs > 0)
     tasks = np.where(scheduling, 1 + rng.binomial(jobs, rng.beta(1.2, 8, n)), 0)
     subscribing = (rng.random(n) < of("subscription_chance")) & (jobs > 0)
@@ -98,10 +99,10 @@ def _organizations(rng: np.random.Generator, n: int) -> pd.DataFrame:
         {
             "users": users,
             "groups": rng.binomial(users, 0.12) + ((users > 8) & (rng.random(n) < 0.5)),
-            "engines": engines,
+            "engines": np.minimum(engines, limits["max_engines"]),
             "pipelines": pipelines,
             "jobs": jobs,
-            "active_jobs": rng.binomial(jobs, active_share),
+            "active_jobs": active_jobs,
             "job_templates": rng.binomial(pipelines, of("template_share")),
             "scheduled_tasks": tasks,
             "subscriptions": subscriptions,
