@@ -30,10 +30,6 @@ CACHE = Path(tempfile.gettempdir()) / f"psr-test-packages-{os.getuid()}"
 TIMEOUT_S = 120
 
 
-def label(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
 def interpreters() -> list[str]:
     """Return one interpreter per supported minor version found besides the running one."""
     found: dict[str, str] = {}
@@ -61,14 +57,16 @@ def run(command: list[str], **environment: str) -> str:
     return result.stdout if result.returncode == 0 else f"failed: {result.stderr}"
 
 
-def digests(
-    interpreter: str, model: Path, packages: Path | None = None, **environment: str
-) -> dict[str, str]:
-    """Return what ``reproduce.py`` prints there."""
-    path = os.pathsep.join(str(folder) for folder in (ROOT, packages) if folder)
-    output = run([interpreter, str(REPRODUCE), str(model)], PYTHONPATH=path, **environment)
+def digests(interpreter: str, packages: Path | None = None, **environment: str) -> dict[str, dict[str, str]]:
+    """Return what ``reproduce.py`` prints there: model, then name and digest."""
+    path = os.pathsep.join(str(folder) for folder in (packages, ROOT) if folder)
+    output = run([interpreter, str(REPRODUCE), *map(str, MODELS)], PYTHONPATH=path, **environment)
     assert not output.startswith("failed"), output
-    return dict(line.split() for line in output.splitlines())
+    found: dict[str, dict[str, str]] = {}
+    for line in output.splitlines():
+        model, name, digest = line.split()
+        found.setdefault(model, {})[name] = digest
+    return found
 
 
 def packages_for(interpreter: str, *requirements: str) -> Path | None:
@@ -98,18 +96,13 @@ def golden() -> dict[str, Any]:
 INTERPRETERS = interpreters()
 
 
-@pytest.mark.parametrize("model", MODELS, ids=label)
-def test_digests_are_the_golden_ones(model: Path, golden: dict[str, Any], update_golden: bool) -> None:
+def test_digests_are_the_golden_ones(golden: dict[str, Any], update_golden: bool) -> None:
     """Whoever changes what a random seed gives, changes a golden file too, and raises GENERATOR."""
-    got = digests(sys.executable, model)
+    got = digests(sys.executable)
     if update_golden:
-        pinned = json.loads(DIGESTS.read_text()) | {label(model): got}
-        present = {label(path) for path in MODELS}
-        DIGESTS.write_text(
-            json.dumps({k: pinned[k] for k in sorted(pinned) if k in present}, indent=1) + "\n"
-        )
+        DIGESTS.write_text(json.dumps(got, indent=1) + "\n")
     else:
-        assert got == golden.get(label(model)), "if this is meant: pytest tests/seed --update-golden"
+        assert got == golden, "if this is meant: pytest tests/seed --update-golden"
 
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS, ids=lambda path: Path(path).parent.parent.name)
@@ -123,8 +116,7 @@ def test_other_interpreters_give_the_same_bytes(interpreter: str, golden: dict[s
             f"{interpreter}: no packages to be had, only the standard-library part ran", stacklevel=1
         )
         return
-    for model in MODELS:
-        assert digests(interpreter, model, packages) == golden[label(model)]
+    assert digests(interpreter, packages) == golden
 
 
 @pytest.mark.parametrize("interpreter", [sys.executable, *INTERPRETERS], ids=lambda path: path.split("/")[-3])
@@ -155,8 +147,7 @@ def test_processors_and_environments_do_not_matter(
     environment: dict[str, str], golden: dict[str, Any]
 ) -> None:
     """Vector units, BLAS kernels, the C library's mathematics, hash seed and locale switched one by one."""
-    for model in MODELS:
-        assert digests(sys.executable, model, None, **environment) == golden[label(model)]
+    assert digests(sys.executable, **environment) == golden
 
 
 @pytest.mark.long
@@ -167,7 +158,4 @@ def test_the_oldest_numpy_gives_the_same_bytes(golden: dict[str, Any]) -> None:
     path = os.pathsep.join((str(packages), str(ROOT)))
     version = run([sys.executable, "-c", "import numpy; print(numpy.__version__)"], PYTHONPATH=path)
     assert version.strip() == "2.0.0"
-    for model in MODELS:
-        output = run([sys.executable, str(REPRODUCE), str(model)], PYTHONPATH=path)
-        assert not output.startswith("failed"), output
-        assert dict(line.split() for line in output.splitlines()) == golden[label(model)]
+    assert digests(sys.executable, packages) == golden
