@@ -11,6 +11,7 @@ class CallCounter:
         self._counts: Counter[str] = Counter()
         self._sent_bytes = 0
         self._received_bytes = 0
+        self._waited_s = 0.0
         self._lock = threading.Lock()
 
     def add(self, kind: str, sent_bytes: int = 0) -> None:
@@ -19,10 +20,11 @@ class CallCounter:
             self._counts[kind] += 1
             self._sent_bytes += sent_bytes
 
-    def add_received(self, received_bytes: int) -> None:
-        """Count the bytes of an answer's body."""
+    def add_answer(self, received_bytes: int, duration_s: float) -> None:
+        """Count the bytes of an answer's body and the time it took."""
         with self._lock:
             self._received_bytes += received_bytes
+            self._waited_s += duration_s
 
     @property
     def total(self) -> int:
@@ -39,6 +41,11 @@ class CallCounter:
     def received_bytes(self) -> int:
         """Bytes of all answers' bodies received so far."""
         return self._received_bytes
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds until the answers came, added up over all requests: connections overlap."""
+        return self._waited_s
 
     def by_kind(self) -> dict[str, int]:
         """Return the number of requests per kind, in the order of the names."""

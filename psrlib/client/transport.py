@@ -180,7 +180,7 @@ class Transport:
                 request, timeout=(CONNECT_TIMEOUT_S, self.timeout_s), allow_redirects=False
             )
             duration_s = time.monotonic() - started
-        self.calls.add_received(len(response.content))
+        self.calls.add_answer(len(response.content), duration_s)
         if response.status_code not in BUSY:
             self.limit.answered(duration_s)
         log.debug("%s %s: %d in %.3f s", request.method, request.path_url, response.status_code, duration_s)
