@@ -21,8 +21,8 @@ PSR = [str(Path(sys.executable).with_name("psr"))]
 SLICE = 500  # organizations
 
 
-def create(model: Path, num_orgs: int, output: Path, *options: str) -> tuple[float, float]:
-    """Return wall time (s) and the largest process's memory (MB) of one ``psr create-json``."""
+def create(model: Path, num_orgs: int, output: Path, *options: str) -> tuple[float, float, float]:
+    """Return wall and processor time (s) and the largest process's memory (MB) of one ``psr create-json``."""
     command = [*PSR, "create-json", "--model", str(model), "--num-orgs", str(num_orgs), "-o", str(output)]
     start = time.perf_counter()
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
@@ -30,20 +30,22 @@ def create(model: Path, num_orgs: int, output: Path, *options: str) -> tuple[flo
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"psr create-json ended with status {process.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    wall = time.perf_counter() - start
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def floor(document: Path, output: Path) -> float:
-    """Return the seconds that dumping and writing the document's objects takes."""
-    total = 0.0
+def floor(document: Path, output: Path) -> tuple[float, float]:
+    """Return the wall and processor time (s) that dumping and writing the document's objects takes."""
+    wall, cpu = 0.0, 0.0
     with document.open("rb") as lines, output.open("wb") as file:
         while texts := [line for line in (lines.readline() for _ in range(SLICE)) if line]:
             objects = [orjson.loads(text) for text in texts]
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             file.write(orjson.dumps(objects))
             file.flush()
-            total += time.perf_counter() - start
-    return total
+            wall += time.perf_counter() - start
+            cpu += time.process_time() - start_cpu
+    return wall, cpu
 
 
 def main() -> None:
@@ -61,16 +63,16 @@ def main() -> None:
         print(f"{model.name}: {n} organizations, {size:.0f} MB of JSON, {os.cpu_count()} processors")
         ratios = []
         for number in range(arguments.rounds):
-            bottom = floor(lines, folder / "floor.json")
-            wall, _ = create(model, n, folder / "seed.json")
+            bottom, bottom_cpu = floor(lines, folder / "floor.json")
+            wall, cpu, _ = create(model, n, folder / "seed.json")
             ratios.append(wall / bottom)
-            print(
-                f"round {number + 1}: floor {bottom:.2f} s, create-json {wall:.2f} s, ratio {ratios[-1]:.1f}"
-            )
-        one, _ = create(model, n, folder / "seed.json", "--workers", "1")
-        print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.1f} (at most 4); one process {one:.2f} s")
+            times = f"floor {bottom:.2f} s (CPU {bottom_cpu:.2f}), create-json {wall:.2f} s (CPU {cpu:.2f})"
+            print(f"round {number + 1}: {times}, ratio {ratios[-1]:.1f} (CPU {cpu / bottom_cpu:.1f})")
+        one, cpu, _ = create(model, n, folder / "seed.json", "--workers", "1")
+        print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.1f} (at most 4)")
+        print(f"one process: {one:.2f} s (CPU {cpu:.2f})")
         for size_n in (n // 10, n):
-            wall, memory = create(model, size_n, folder / "seed.jsonl.gz")
+            wall, _, memory = create(model, size_n, folder / "seed.jsonl.gz")
             print(f".jsonl.gz of {size_n} organizations: {wall:.2f} s, largest process {memory:.0f} MB")
 
 

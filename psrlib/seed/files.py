@@ -160,24 +160,30 @@ def suffix(path: Path) -> str:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that becomes ``path`` when the block ends well, or disappears."""
+    """Open a temporary file beside ``path`` that becomes ``path`` when the block ends well, or disappears.
+
+    Raises
+    ------
+    InputError
+        If the folder can't be made or written to, or the disk is full.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+                yield file
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)  # mkstemp makes files only the owner can read
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); choose another file with -o"
         ) from error
-    try:
-        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files only the owner can read
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> bytes:
