@@ -100,8 +100,8 @@ def compare_calls(n_organizations: int) -> tuple[float, float]:
 def measure_latency(n_organizations: int) -> float:
     """Populate with latency on every answer; return wall time over the ideal.
 
-    The ideal knows the latency only. Where the hub takes long for its own work, because other programs use the
-    processors for instance, wall time over (time of all answers / connections) says what is the client's part.
+    The ideal knows the latency only. Where the hub takes long for its own work, because other programs use
+    the processors for instance, wall time over (time of all answers / connections) is the client's part.
     """
     document = draw(n_organizations)
     with tempfile.TemporaryDirectory() as folder, start_hub(folder) as process:

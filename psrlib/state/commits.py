@@ -75,6 +75,7 @@ def commit_steps(work: Work) -> Plan[None]:
     while lost < ATTEMPTS:
         behind = [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) < p.commits]
         if not behind:
+            yield [partial(_trim, work, pipeline) for pipeline in _ahead(work)]
             return
         present = _n_present(work)
         try:
@@ -160,6 +161,20 @@ def _commit_next(work: Work, pipeline: Pipeline) -> None:
         **row,
         **_slim(made or {"version": str(number), "currentRules": None}),
     }
+
+
+def _ahead(work: Work) -> list[Pipeline]:
+    return [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) > p.commits]
+
+
+def _trim(work: Work, pipeline: Pipeline) -> None:
+    """Delete versions beyond the last desired one: a request given up on was carried out after its repeat."""
+    store = work.admin.pipelinestore
+    log = sorted(store.log(hub_id("pipelines", work.rows["pipelines"][pipeline.key])), key=n_commits)
+    for row in reversed([row for row in log if n_commits(row) > pipeline.commits]):
+        store.delete_commit(str(row["commitId"]))
+    work.rows["pipelines"][pipeline.key] = next(row for row in log if n_commits(row) == pipeline.commits)
+    work.changed["pipelines"] += 1
 
 
 def _look(work: Work) -> None:

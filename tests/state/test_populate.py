@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from psrlib import seed
 from psrlib.client import ControlHub
 from psrlib.errors import HubError, InputError, ProcessError
 from psrlib.seed import SeedDocument
@@ -117,6 +118,23 @@ def test_duplicates_are_removed_and_strangers_left_alone(rich: SeedDocument, con
         assert (left.kind, left.name, left.change) == ("jobs", "Somebody's own job", "extra")
         names = [row["name"] for row in session.jobrunner.jobs()]
         assert names.count(organization.jobs[0].name) == 1
+
+
+def test_a_version_too_many_is_removed(rich: SeedDocument, connect: Connect) -> None:
+    """It is what an import that was carried out late leaves; jobs keep the version they were made with."""
+    organization = rich.organizations[0]
+    pipeline = organization.pipelines[0]
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        store = hub.for_organization(organization.id).pipelinestore
+        row = next(row for row in store.pipelines() if row["name"] == pipeline.name)
+        config, rules = seed.pipeline_definition(rich, organization, pipeline, pipeline.commits)
+        store.import_new_version(
+            row["pipelineId"], {"pipelineConfig": config, "pipelineRules": rules}, "late"
+        )
+        assert diff(rich, observe(rich, hub), runtime=False).counts() == {"pipelines": {"different": 1}}
+        populate(rich, hub, progress=False)
+        assert not diff(rich, observe(rich, hub), runtime=False)
 
 
 def test_foreign_organizations_are_refused_unless_allowed(rich: SeedDocument, connect: Connect) -> None:

@@ -89,6 +89,16 @@ class PipelineStore(App):
         )
         return found
 
+    def log(self, pipeline_id: str) -> list[Json]:
+        """Return all commits of a pipeline, without definitions."""
+        query = {**ALL, "organization": self._organization}
+        found = self._session.call("GET", f"{BASE}/pipeline/{pipeline_id}/log", kind="pipelines", query=query)
+        return rows(found, "pipeline versions")
+
+    def delete_commit(self, commit_id: str) -> None:
+        """Delete one version of a pipeline."""
+        self._session.call("DELETE", f"{BASE}/pipelineCommit/{commit_id}", kind="pipelines")
+
     def delete_pipeline(self, pipeline_id: str) -> None:
         """Delete a pipeline with all its versions."""
         self._session.call("DELETE", f"{BASE}/pipeline/{pipeline_id}", kind="pipelines")
