@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
 from psrlib.errors import ProcessError
 
@@ -103,6 +104,7 @@ def start_fleet(
     """
     folder = Path(run_dir).resolve()
     identities = load_identities(folder)
+    load_behaviour(behaviour)
     wanted = {
         "sch_url": sch_url.rstrip("/"),
         "webhook_url": webhook_url,
@@ -176,6 +178,7 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write ``fleet.json``: where a running fleet is found (no secrets in it)."""
     partial = folder / (RECORD + ".partial")
     partial.write_text(json.dumps(record, indent=1) + "\n")
+    partial.chmod(0o600)
     partial.replace(folder / RECORD)
 
 
@@ -184,7 +187,7 @@ def _spawn(folder: Path, settings: dict[str, Any]) -> FleetProcess:
     (private / RECORD).unlink(missing_ok=True)
     command = [sys.executable, "-m", MODULE, str(folder), json.dumps(settings)]
     log = private / LOG
-    with log.open("ab") as output:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from psrlib.engines.behaviour import load_behaviour
-from psrlib.engines.fleet import Fleet
+from psrlib.engines.fleet import CONNECTIONS, Fleet
 from psrlib.engines.identity import engines_dir, load_identities
 from psrlib.engines.process import write_record
 from psrlib.engines.sink import loopback_address, serve, status_app, webhook_app
@@ -39,24 +39,22 @@ def main() -> None:
 async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
     """Serve status and webhooks, write ``fleet.json``, and run the engines until told to stop."""
     folder = engines_dir(run_dir)
-    store = FleetStore(folder)
-    interval_ms = max(1, int(settings["poll_interval_s"] * 1000))
-    # A connection in use 100 ms per poll serves 50 engines at 5 s; more than these only queue up at the hub.
-    transport = HttpTransport(connections=128)
-    fleet = Fleet(
-        load_identities(run_dir),
-        settings["sch_url"],
-        transport,
-        behaviour=load_behaviour(settings["behaviour"]),
-        store=store,
-        interval_ms=interval_ms,
-        workers=128,
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, fleet.stop)
     async with contextlib.AsyncExitStack() as stack:
+        store = FleetStore(folder)
         stack.callback(store.close)
+        transport = HttpTransport(connections=CONNECTIONS)
+        stack.push_async_callback(transport.close)
+        fleet = Fleet(
+            load_identities(run_dir),
+            settings["sch_url"],
+            transport,
+            behaviour=load_behaviour(settings["behaviour"]),
+            store=store,
+            interval_ms=max(1, int(settings["poll_interval_s"] * 1000)),
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, fleet.stop)
         sink = loopback_address(settings["webhook_url"])
         if sink is not None:
             host, port, path = sink

@@ -27,6 +27,7 @@ class FleetStore:
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")  # its side files take the mode of the file
+            self._db.execute("PRAGMA wal_autocheckpoint=100")  # pages: the side file stays below a megabyte
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY, state BLOB NOT NULL)")
             self._db.execute(
