@@ -1,5 +1,6 @@
 """The fleet's state on disk: what each engine must find again when its process starts anew."""
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -16,8 +17,10 @@ _decoder = msgspec.msgpack.Decoder(Saved)
 
 
 class FleetStore:
-    """One row per engine in an SQLite file of mode 0600; whole transactions, so a killed fleet loses nothing
-    that it acknowledged: acks leave with the next poll, seconds after the row was written.
+    """One row per engine in an SQLite file of mode 0600.
+
+    Transactions are whole, and acks leave with the next poll, seconds after the row was written: a killed
+    fleet loses nothing that it acknowledged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +32,10 @@ class FleetStore:
             self._db.execute("PRAGMA journal_mode=WAL")  # its side files take the mode of the file
             self._db.execute("PRAGMA wal_autocheckpoint=100")  # pages: the side file stays below a megabyte
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute("CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY, state BLOB NOT NULL)")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS engine "
+                "(id TEXT PRIMARY KEY, token TEXT NOT NULL, state BLOB NOT NULL)"
+            )
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
             )
@@ -39,10 +45,11 @@ class FleetStore:
             ) from error
 
     def restore(self, engines: Iterable[Engine]) -> None:
-        """Give each engine back what it had."""
-        saved = dict(self._db.execute("SELECT id, state FROM engine"))
+        """Give each engine back what it had; what it had under another token belongs to another hub."""
+        rows = self._db.execute("SELECT id, token, state FROM engine")
+        saved = {(engine_id, token): state for engine_id, token, state in rows}
         for engine in engines:
-            state = saved.get(engine.identity.id)
+            state = saved.get((engine.identity.id, _digest(engine)))
             if state is not None:
                 engine.restore(_decoder.decode(state))
 
@@ -51,11 +58,11 @@ class FleetStore:
         rows = []
         for engine in engines:
             if engine.dirty:
-                rows.append((engine.identity.id, _encoder.encode(engine.save())))
+                rows.append((engine.identity.id, _digest(engine), _encoder.encode(engine.save())))
                 engine.dirty = False
         with self._db:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO engine VALUES (?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO engine VALUES (?, ?, ?)", rows)
             self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", list(counters.items()))
 
     def counter(self, name: str) -> int | None:
@@ -66,3 +73,7 @@ class FleetStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _digest(engine: Engine) -> str:
+    return hashlib.sha256(engine.identity.token.encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from fleet_fakes import START_MS, base_event, identity, save_event
 
@@ -41,6 +42,17 @@ def test_only_the_owner_may_read_the_state(tmp_path: Path, engine: Engine) -> No
     store.close()
     assert len(modes) == 3
     assert set(modes.values()) == {0o600}
+
+
+def test_state_of_another_token_is_left_alone(tmp_path: Path, engine: Engine) -> None:
+    """An engine with a new token serves a new hub, which knows nothing of the pipelines of the old one."""
+    handle_events(engine, [ServerEvent("a", 1001, json.dumps(save_event()))], START_MS)
+    store = FleetStore(tmp_path)
+    store.save([engine], {})
+    later = Engine(msgspec.structs.replace(identity(0), token="another"), "http://hub", Behaviour())
+    store.restore([later])
+    store.close()
+    assert later.pipelines == {}
 
 
 def test_only_what_changed_is_written(tmp_path: Path, engine: Engine) -> None:
