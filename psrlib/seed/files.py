@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -22,6 +22,7 @@ from psrlib.errors import InputError
 from psrlib.seed.check import check_references
 from psrlib.seed.document import FORMAT, Organization, Provenance, SeedDocument
 
+T = TypeVar("T")
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
 GZIP_LEVEL = 1  # a fifth of level 6's time for a quarter more bytes on these documents
 BLOCK = 128  # organizations in a block
@@ -32,7 +33,7 @@ def seed_sha256(document: SeedDocument) -> str:
 
     It is the SHA-256 of the canonical JSON of all fields but ``sha256`` itself.
     """
-    digest = hashlib.sha256(head(document.provenance, document.variables))
+    digest = hashlib.sha256(document_head(document.provenance, document.variables))
     for number, organization in enumerate(document.organizations):
         digest.update(b"," * (number > 0) + msgspec.json.encode(organization))
     digest.update(b"]}")
@@ -62,7 +63,7 @@ def save_seed(document: SeedDocument, path: str | Path) -> str:
     return write_blocks(document.provenance, document.variables, blocks, path)
 
 
-def head(provenance: Provenance, variables: dict[str, str]) -> bytes:
+def document_head(provenance: Provenance, variables: dict[str, str]) -> bytes:
     """Return the canonical JSON of a document up to its first organization."""
     values = {"format": FORMAT, "provenance": msgspec.to_builtins(provenance), "variables": variables}
     return orjson.dumps(values)[:-1] + b',"organizations":['
@@ -102,7 +103,7 @@ def write_blocks(
 ) -> str:
     """Write a document block by block; see `save_seed`."""
     form = suffix(path)
-    start = head(provenance, variables)
+    start = document_head(provenance, variables)
     digest = hashlib.sha256(start)
     first = start if form == ".json" else start.removesuffix(b',"organizations":[') + b"}\n"
     with new_file(path) as file:
@@ -140,7 +141,10 @@ def load_seed(path: str | Path) -> SeedDocument:
         that does not match the content.
     """
     path = Path(path)
-    document = _decode_lines(path) if suffix(path) != ".json" else _decode(path, _read(path))
+    if suffix(path) == ".json":
+        document = _typed(_read(path), SeedDocument, path.name)
+    else:
+        document = _decode_lines(path)
     check_references(document, path.name)
     if document.sha256 is not None and document.sha256 != seed_sha256(document):
         raise InputError(
@@ -195,17 +199,35 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _decode(path: Path, content: bytes) -> SeedDocument:
+class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """First line of a line-based file."""
+
+    format: Literal["psr-seed/1"]
+    provenance: Provenance
+    variables: dict[str, str]
+
+
+class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Last line of a line-based file."""
+
+    sha256: str
+
+
+def _typed(content: bytes, kind: type[T], place: str) -> T:
+    """Decode JSON to a record, or say what is wrong and where."""
     try:
-        return msgspec.json.decode(content, type=SeedDocument)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path.name}: {_place(error, content)}") from error
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path.name}: not JSON ({error}); create it again with psr create-json") from error
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: text that is not UTF-8
+        try:
+            document = orjson.loads(content)
+        except orjson.JSONDecodeError as not_json:
+            raise InputError(
+                f"{place}: not JSON ({not_json}); create it again with psr create-json"
+            ) from error
+        raise InputError(f"{place}: {_place(' '.join(str(error).split()), document)}") from error
 
 
 def _decode_lines(path: Path) -> SeedDocument:
-    parts: list[Any] = []
     content = _read(path)
     if path.name.endswith(".gz"):
         try:
@@ -217,25 +239,22 @@ def _decode_lines(path: Path) -> SeedDocument:
     lines = content.splitlines()
     if len(lines) < 2:
         raise InputError(f"{path.name}: expected a head line, a line per organization and a digest line")
-    first = _decode(path, lines[0].rstrip()[:-1] + b',"organizations":[]}')
-    end = lines.pop() if b'"sha256"' in lines[-1][:10] else b"{}"
-    decoder = msgspec.json.Decoder(Organization)
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            parts.append(decoder.decode(line))
-        except msgspec.ValidationError as error:
-            raise InputError(f"{path.name}: line {number}: {_place(error, line)}") from error
-        except msgspec.DecodeError as error:
-            raise InputError(f"{path.name}: line {number}: not JSON ({error})") from error
-    sha256 = orjson.loads(end).get("sha256")
-    return SeedDocument(first.format, first.provenance, first.variables, parts, sha256)
+    head = _typed(lines[0], _Head, f"{path.name}: line 1")
+    end = None
+    if lines[-1].startswith(b'{"sha256"'):
+        end = _typed(lines.pop(), _End, f"{path.name}: last line").sha256
+    organizations = [
+        _typed(line, Organization, f"{path.name}: line {number}")
+        for number, line in enumerate(lines[1:], start=2)
+    ]
+    return SeedDocument(head.format, head.provenance, head.variables, organizations, end)
 
 
-def _place(error: msgspec.ValidationError, content: bytes) -> str:
+def _place(error: str, document: Any) -> str:
     """Turn ``$.organizations[0].jobs[3].owner`` into the ids that stand there."""
-    reason, _, where = str(error).partition(" - at `")
+    reason, _, where = error.partition(" - at `")
     steps = where.rstrip("`").removeprefix("$").replace("[", ".[").strip(".").split(".")
-    node: Any = orjson.loads(content)
+    node = document
     names = []
     for step in steps:
         if not step:

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from psrlib.errors import InputError
 from psrlib.seed import SeedDocument, load_seed, save_seed, seed_sha256
@@ -59,7 +61,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files_module.Pack, "__call__", fail)
-    with pytest.raises(InputError, match="cannot be written .No space left"):
+    with pytest.raises(InputError, match=r"cannot be written .No space left"):
         save_seed(tiny_seed, path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -166,3 +168,46 @@ def test_an_edited_document_without_digest_is_accepted(tiny_seed: SeedDocument, 
     del document["sha256"]
     path.write_text(json.dumps(document, indent=2))
     assert load_seed(path).variables["engine_host"] == "10.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def small_files(tiny_seed: SeedDocument, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """One organization with one of each of its entities, in each form."""
+    first = tiny_seed.organizations[0]
+    provenance = msgspec.structs.replace(tiny_seed.provenance, num_orgs=1)
+    document = msgspec.structs.replace(tiny_seed, provenance=provenance, organizations=[first])
+    folder = tmp_path_factory.mktemp("small")
+    for form in FORMS:
+        save_seed(document, folder / f"seed{form}")
+    return {form: (folder / f"seed{form}").read_bytes() for form in FORMS}
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    form=st.sampled_from(FORMS),
+    place=st.floats(0, 1, exclude_max=True),
+    length=st.integers(0, 3),
+    other=st.one_of(
+        st.binary(max_size=3),
+        st.sampled_from([b"null", b"[]", b"{}", b'"', b"\\n", b"\xff", b"1e400", b"\n", b"-0", b"\\ud800"]),
+    ),
+)
+def test_no_damage_gives_anything_but_a_sentence(
+    small_files: dict[str, bytes], tmp_path: Path, form: str, place: float, length: int, other: bytes
+) -> None:
+    """Bytes replaced, added or lost anywhere: the file is refused in one sentence, or says what it said."""
+    content = small_files[form]
+    start = int(place * len(content))
+    path = tmp_path / f"seed{form}"
+    path.write_bytes(content[:start] + other + content[start + length :])
+    message = ""
+    try:
+        document = load_seed(path)
+    except InputError as error:
+        message = str(error)
+    if message:
+        assert path.name in message
+        assert "\n" not in message
+    else:
+        path.write_bytes(content)
+        assert document.organizations == load_seed(path).organizations
