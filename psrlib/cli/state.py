@@ -121,7 +121,8 @@ def populate(
     with open_hub(seed, **where) as hub:
         if plan_only:
             plan = state.plan(document, hub, definition_size=definition_size)
-            click.echo(plan.frame().to_string() if plan.difference else "")
+            if plan.difference:
+                click.echo(plan.frame().to_string())
             click.echo(plan.summary())
             return
         report = state.populate(

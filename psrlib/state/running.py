@@ -30,10 +30,16 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
     Raises
     ------
     InconsistentStateError
-        If the hub lacks such a job: populate first.
+        If the hub lacks such a job or its organization: populate first.
     HubError
         If the hub refuses the start, for want of engines for instance.
     """
+    present = {str(row["id"]) for row in hub.security.organizations()}
+    if absent := [o.id for o in document.organizations if o.id not in present]:
+        raise InconsistentStateError(
+            f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, {absent[0]} for "
+            "one; populate it first"
+        )
     plans = (_start(hub, organization) for organization in document.organizations)
     started = sum(run_plans(plans, hub.limit.largest))
     log.info("started %d jobs", started)

@@ -15,6 +15,7 @@ import pytest
 
 from psrlib.client import ControlHub
 from psrlib.errors import HubError
+from psrlib.hub.process import start_hub
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import diff, observe, populate
 from psrlib.state.observed import KINDS
@@ -107,6 +108,31 @@ def test_a_killed_populate_is_resumed_exactly(
 ) -> None:
     """SIGKILL at any request; the next run does the rest, once."""
     survive_kills([9, 60], {}, 0, rich, hub_url, connect, fault, tmp_path)
+
+
+def test_a_hub_restarted_in_mid_run_is_waited_for(
+    rich: SeedDocument, fault: ModuleType, tmp_path: Path
+) -> None:
+    """The hub's process is killed and comes back on its database; nothing is lost or done twice."""
+    with start_hub(tmp_path) as first:
+        restarts: list[threading.Thread] = []
+
+        def restart() -> None:
+            os.kill(first.pid, signal.SIGKILL)
+            proxy.retarget(start_hub(tmp_path).url)
+
+        def restart_once(n_requests: int) -> None:
+            if n_requests == 30:
+                restarts.append(threading.Thread(target=restart))
+                restarts[0].start()
+
+        with fault.FaultProxy(first.url, fault.Faults(), on_request=restart_once) as proxy:
+            populate_through(rich, proxy.url)
+            restarts[0].join()
+        running = start_hub(tmp_path)
+        with running, ControlHub(running.url, "admin@admin", PASSWORD) as hub:
+            assert running.pid != first.pid
+            assert_holds_exactly(rich, hub)
 
 
 @pytest.mark.long
