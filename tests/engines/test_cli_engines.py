@@ -1,0 +1,82 @@
+"""``psr engines``: start, status, restart, stop and configure, on the embedded hub."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from psrlib import paths
+from psrlib.cli.engines import engines
+from psrlib.client import ControlHub
+from psrlib.engines import load_identities, stop_fleet
+from psrlib.hub.process import start_hub, stop_hub
+from psrlib.model import NoiseModel
+from psrlib.seed import create_seed, resolve_variables, save_seed
+from psrlib.state import populate
+
+
+@pytest.fixture
+def seed(tmp_path: Path) -> Iterator[Path]:
+    """The seed document of one populated organization on an embedded hub."""
+    document = create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 3, 1)
+    (organization,) = document.organizations
+    few = msgspec.structs.replace(
+        organization, jobs=[], scheduled_tasks=[], subscriptions=[], topologies=[], connections=[]
+    )
+    few = msgspec.structs.replace(few, pipelines=[p for p in few.pipelines if p.connection is None][:1])
+    document = msgspec.structs.replace(document, organizations=[few])
+    path = tmp_path / "seed.json"
+    save_seed(document, path)
+    hub = start_hub(tmp_path)
+    try:
+        populate(
+            resolve_variables(document, {}), ControlHub(hub.url, "admin@admin", "admin@admin"), progress=False
+        )
+        yield path
+    finally:
+        stop_fleet(tmp_path)
+        stop_hub(tmp_path)
+
+
+def psr(*words: object) -> str:
+    result = CliRunner().invoke(engines, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_engines_are_started_shown_restarted_and_stopped(seed: Path) -> None:
+    """Tokens that are lacking are asked for; a restart brings the same engines."""
+    sink = ("--set", "webhook_url=https://elsewhere.example/hook")
+    assert "engines poll http://127.0.0.1" in psr("start", seed, *sink)
+    number = len(load_identities(seed.parent))
+    assert f"{number} engines, {number} registered, {number} polling, 0 refused" in psr("status", seed)
+    first = json.loads(psr("status", seed, "--json"))
+    psr("restart", seed, *sink)
+    second = json.loads(psr("status", seed, "--json"))
+    assert (second["engines"], second["polling"]) == (number, number)
+    assert second["pid"] != first["pid"]
+    assert "engines stopped" in psr("stop", seed)
+    assert "no engines were running" in psr("stop", seed)
+    assert psr("status", seed).startswith("not running")
+
+
+def test_real_engines_are_configured_with_the_tokens_of_the_hub(seed: Path, tmp_path: Path) -> None:
+    """A folder per organization; the authoring engine is recorded."""
+    output = tmp_path / "real"
+    text = psr("configure", seed, "-o", output, "--sch-authoring-sdc", "http://sdc.example:18630")
+    assert "of 1 organizations configured" in text
+    (folder,) = output.iterdir()
+    assert json.loads((folder / "engines.json").read_text())["authoring_engine"] == "http://sdc.example:18630"
+    for identity in load_identities(seed.parent):
+        assert (folder / identity.key / "application-token.txt").read_text().strip() == identity.token
+        assert identity.token not in text
+
+
+def test_a_missing_seed_document_is_wrong_use() -> None:
+    """Exit status 2, naming the file."""
+    result = CliRunner().invoke(engines, ["status", "/nowhere/seed.json"])
+    assert result.exit_code == 2
+    assert "/nowhere/seed.json" in result.output
