@@ -41,3 +41,46 @@ def stop(run_dir: Path) -> None:
     from psrlib.hub.process import stop_hub
 
     click.echo("stopped" if stop_hub(run_dir) else f"no hub runs in {run_dir}")
+
+
+NAME = click.option("--name", default="populated", show_default=True, help="Name of the snapshot.")
+DB = click.option("--db", "db_url", help="SQLAlchemy URL, when the hub does not use hub.db.")
+
+
+@hub.command()
+@RUN_DIR
+@NAME
+@DB
+def snapshot(run_dir: Path, name: str, db_url: str | None) -> None:
+    """Save the database of a hub, running or not."""
+    from psrlib.hub.snapshots import save_snapshot
+
+    click.echo(f"saved: {save_snapshot(run_dir, name, db_url)}")
+
+
+@hub.command()
+@RUN_DIR
+@NAME
+@DB
+def restore(run_dir: Path, name: str, db_url: str | None) -> None:
+    """Bring a snapshot back; a running hub is restarted on its port."""
+    from psrlib.hub.snapshots import restore_snapshot
+
+    process = restore_snapshot(run_dir, name, db_url)
+    click.echo(f"restored; the hub runs again at {process.url}" if process else "restored")
+
+
+@hub.command()
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File; default: print.")
+def document(output: Path | None) -> None:
+    """Write the table of all endpoints (docs/embedded-hub.md)."""
+    from psrlib.hub.catalog import hub_documentation
+
+    text = hub_documentation()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    partial = output.with_name(output.name + ".partial")
+    partial.write_text(text)
+    partial.replace(output)
+    click.echo(f"written: {output}")

@@ -1,7 +1,8 @@
 """Configuration entries of organizations: ids, labels, defaults, and the limits read from them.
 
-Ids of the first five entries are documented (control-hub-rest.md, 2.3). The other labels follow the documented
-ones where they are known; their ids and every default are this hub's choice: they stand here and nowhere else.
+Ids of the first five entries are documented (control-hub-rest.md, 2.3). The other labels follow the
+documented ones where they are known; their ids and every default are this hub's choice: they stand here
+and nowhere else.
 """
 
 from dataclasses import dataclass

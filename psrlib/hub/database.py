@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from psrlib.errors import InputError
+from psrlib.hub.migrations import migrate
 from psrlib.hub.schema import SCHEMA_VERSION, metadata
 from psrlib.hub.schema.security import meta
 
@@ -54,31 +55,31 @@ class Database:
         return engine
 
     def prepare(self) -> None:
-        """Create the tables of an empty database, or check the version of an existing one."""
+        """Create the tables of an empty database, or bring an existing one to this release's version."""
         try:
             with self._writer.begin() as connection:
-                tables = set(inspect(connection).get_table_names())
-                if meta.name not in tables:
-                    if tables & set(metadata.tables):
-                        raise InputError(
-                            f"database {self.url.render_as_string()} holds tables of something else; "
-                            "give the hub an empty database"
-                        )
-                    metadata.create_all(connection)
-                    row = {"key": "schema_version", "value": str(SCHEMA_VERSION)}
-                    connection.execute(meta.insert().values(row))
-                    return
-                found = connection.execute(
-                    select(meta.c.value).where(meta.c.key == "schema_version")
-                ).scalar_one()
+                self._create_or_migrate(connection)
         except DBAPIError as error:
+            self.close()
             name = self.url.render_as_string()
             raise InputError(f"database {name} cannot be opened: {error.orig}") from error
-        if int(found) != SCHEMA_VERSION:
+        except InputError:
+            self.close()
+            raise
+
+    def _create_or_migrate(self, connection: Connection) -> None:
+        tables = set(inspect(connection).get_table_names())
+        if meta.name in tables:
+            found = connection.execute(select(meta.c.value).where(meta.c.key == "schema_version"))
+            migrate(connection, int(found.scalar_one()))
+            return
+        if tables & set(metadata.tables):
             raise InputError(
-                f"database {self.url.render_as_string()} has schema version {found}, this release reads "
-                f"{SCHEMA_VERSION}; use the release that made it, or a new run directory"
+                f"database {self.url.render_as_string()} holds tables of something else; "
+                "give the hub an empty database"
             )
+        metadata.create_all(connection)
+        connection.execute(meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION)))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

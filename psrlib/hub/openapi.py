@@ -209,15 +209,25 @@ Made from the route table by `psr hub document`; `tests/hub/test_openapi.py` fai
 Common to all endpoints:
 
 - The base is `http://127.0.0.1:<port>`; the hub listens on loopback unless told otherwise.
-- Every call below `/<app>/rest` and the login need the header `X-Requested-By`: without it 401 for a caller that is not
-  logged in, 400 for one that is.
-- Users send the session token as header `X-SS-User-Auth-Token`, cookie `SS-SSO-LOGIN` or query `ss-userAuthToken`;
-  engines and API credentials send `X-SS-App-Component-Id` and `X-SS-App-Auth-Token`.
+- Every call below `/<app>/rest` and the login need the header `X-Requested-By`: without it 401 for a
+  caller that is not logged in, 400 for one that is.
+- Users send the session token as header `X-SS-User-Auth-Token`, cookie `SS-SSO-LOGIN` or query
+  `ss-userAuthToken`; engines and API credentials send `X-SS-App-Component-Id` and
+  `X-SS-App-Auth-Token`.
 - `org-admin` passes every role check inside its organization, the system administrator everywhere.
-- Refusals have the body `{"ISSUES": [{"code", "message"}]}`: 400 wrong form, 401 no session, 403 wrong role,
-  organization or limit, 404 unknown id (foreign ids get the same words), 409 taken id, 413 too large, 501 not served.
-- Lists take `offset`, `len` (-1: all, the default), `orderBy`, `order`, `filterText` and `withWrapper`; booleans are
-  read in any case.
+- Refusals have the body `{"ISSUES": [{"code", "message"}]}`: 400 wrong form, 401 no session, 403 wrong
+  role, organization or limit, 404 unknown id (foreign ids get the same words), 409 taken id, 413 too
+  large, 501 not served.
+- Lists take `offset`, `len` (-1: all, the default), `orderBy`, `order`, `filterText` and
+  `withWrapper`; booleans are read in any case.
 - JSON bodies are limited to 64 MiB, uploads to 256 MiB, zip entries to 32 MiB and 512 MiB together.
 - Unknown fields of a body are ignored, null means absent.
+
+How jobs run, where the reference is silent: an engine that is silent for the heartbeat interval
+(`Execution engine heartbeat interval`, 60 s) counts as not responding; its pipelines move to another
+engine when the job has failover on. An event without acknowledgement is handed out again after 30 s.
+A failed pipeline is tried once on each other matching engine, then the run ends INACTIVE_ERROR. A stop
+nobody answers ends 70 s after the job's force-stop timeout. Scheduled tasks fire as their owner, and a
+firing later than a minute is missed unless the task says RUN ALL or RUN ONCE. A webhook is tried three
+times. Mail is not sent.
 """

@@ -19,6 +19,7 @@ from psrlib.errors import ProcessError
 logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
+PORT_ATTEMPTS = 20  # 50 ms apart
 HEALTH = "/public-rest/v1/health"
 
 
@@ -144,7 +145,9 @@ def stop_hub(run_dir: str | Path) -> bool:
 
 def _listen(host: str, port: int, preferred: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in [port] if port else [preferred, 0]:
+    # A hub that was killed a moment ago holds its port until the system has cleaned up after it.
+    attempts = [port] if port else [preferred] * PORT_ATTEMPTS + [0] if preferred else [0]
+    for number, candidate in enumerate(attempts):
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -152,11 +155,12 @@ def _listen(host: str, port: int, preferred: int) -> socket.socket:
             listener.listen(4096)
         except OSError as error:
             listener.close()
-            if candidate in (port, 0):
+            if number == len(attempts) - 1:
                 raise ProcessError(
                     f"embedded hub cannot listen on {host}:{candidate}: {error.strerror}; "
                     "choose another --port, or stop what uses it"
                 ) from error
+            time.sleep(0.05)
             continue
         return listener
     raise ProcessError(f"embedded hub found no free port on {host}")

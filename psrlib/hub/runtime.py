@@ -121,7 +121,7 @@ def _load_credentials(connection: Connection, callers: Callers) -> None:
 def user_principal(
     connection: Connection, user_id: str, digest: str, expires_on: int = NEVER_MS
 ) -> Principal | None:
-    """Return the principal of a user with the roles and groups of this moment, or None for an inactive user."""
+    """Return a user's principal with the roles and groups of this moment; None for an inactive user."""
     users, organizations = security.users, security.organizations
     members, groups = security.group_members, security.groups
     user = connection.execute(

@@ -279,7 +279,7 @@ def test_without_a_session_there_is_no_answer(route: Route, walker: Any) -> None
 
 @pytest.fixture(scope="module")
 def walker(tmp_path_factory: Any, helpers: Any) -> Any:
-    """A hub and a session of a user without any role but ``user``, shared by the walks that change nothing."""
+    """A hub and a session of a user without any role but ``user``, shared by walks that change nothing."""
     from types import SimpleNamespace
 
     folder = tmp_path_factory.mktemp("walk")

@@ -25,7 +25,7 @@ def send(session: Any, case: Any) -> Any:
     path = case.path
     for name, value in (case.path_parameters or {}).items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
-    query = urlencode({k: v for k, v in (case.query or {}).items()}, doseq=True)
+    query = urlencode(dict(case.query or {}), doseq=True)
     target = f"{path}?{query}" if query else path
     if case.media_type == "multipart/form-data":
         content = (case.body or {}).get("file", b"") if isinstance(case.body, dict) else b""

@@ -144,7 +144,7 @@ def test_a_stop_before_the_engine_polled_never_reaches_it(acme: Any) -> None:
 
 
 def test_the_offset_of_a_run_starts_the_next_one(acme: Any) -> None:
-    """The last offset before the pipeline vanished comes back unchanged in the next SAVE, until it is reset."""
+    """The last offset comes back unchanged in the next SAVE, until it is reset."""
     engine, job = acme.engine(), acme.job()
     acme.start(job)
     name = json.loads(engine.run()[0]["payload"])["name"]

@@ -116,7 +116,8 @@ def _answer(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     OPERATOR,
     body=bytes,
     query=UPDATES,
-    choice="always new jobs; a pipeline is taken from the hub by commit id or by name, else from the document; "
+    choice="always new jobs; a pipeline is taken from the hub by commit id or by name, else "
+    "from the document; "
     "the update flags are read and have no effect",
 )
 def import_jobs(call: Call) -> Any:

@@ -61,7 +61,8 @@ def _runs(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     "/jobrunner/rest/v1/job/{job}/start",
     OPERATOR,
     body=dict[str, Any],
-    choice="400 JOBRUNNER_06 for a job that runs; without a matching engine the run is ACTIVE/RED with warning "
+    choice="400 JOBRUNNER_06 for a job that runs; without a matching engine the run is "
+    "ACTIVE/RED with warning "
     "JOBRUNNER_24 (none) or JOBRUNNER_72 (thresholds) and starts as soon as one is there",
 )
 def start(call: Call) -> Any:

@@ -38,7 +38,8 @@ class ClientEvent(Struct):
     COMPONENT,
     body=list[ClientEvent],
     direct=True,
-    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out again; an event that "
+    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out "
+    "again; an event that "
     "cannot be read is passed over, the rest of the poll counts",
 )
 async def events(call: Call) -> Any:

@@ -142,7 +142,8 @@ def shown(call: Call, commit_id: str) -> dict[str, Any]:
     status=201,
     query=(*FLAGS, ORGANIZATION, Query("executionMode"), Query("templateCommitId"), Query("pipelineType")),
     returns=PipelineJson,
-    choice="a definition whose metadata names an existing dpm.pipeline.id becomes that pipeline's next version; "
+    choice="a definition whose metadata names an existing dpm.pipeline.id becomes that "
+    "pipeline's next version; "
     "with importPipeline it is always a new pipeline; the same name twice is allowed unless failIfExists",
 )
 def commit_pipeline(call: Call) -> Any:
@@ -294,7 +295,7 @@ def latest_commits(call: Call) -> Any:
     returns=PipelineJson,
 )
 def latest_commit(call: Call) -> Any:
-    """Return the latest commit of a pipeline; commitId null when only a draft exists but published is asked."""
+    """Return the latest commit of a pipeline; commitId null when published is asked and none is."""
     pipeline = store.fetch_pipeline(call, call.path["pipeline"])
     check_permission(call, pipeline.id, "READ")
     commit_id = pipeline.latest_published if call.query["onlyPublished"] else pipeline.latest_commit

@@ -60,7 +60,8 @@ def _existing(call: Call, definition: dict[str, Any]) -> Any:
     EDITOR,
     body=bytes,
     query=(Query("commitMessage"), Query("fragments", "boolean", False), ORGANIZATION),
-    choice="a document whose metadata names a pipeline of the organization becomes its next version; all or nothing",
+    choice="a document whose metadata names a pipeline of the organization becomes its next "
+    "version; all or nothing",
 )
 def import_commits(call: Call) -> Any:
     """Import a zip of export documents, each published at once."""

@@ -46,7 +46,8 @@ class RegistrationJson(Struct):
     TOKEN_ROLES,
     body=NewComponentsJson,
     status=201,
-    choice="tokens are opaque and shown once; componentId is made by the hub until the engine registers its own; "
+    choice="tokens are opaque and shown once; componentId is made by the hub until the engine "
+    "registers its own; "
     "at most 10000 in one call",
 )
 def create_components(call: Call) -> Any:
@@ -125,7 +126,8 @@ def _component_json(call: Call, row: Row[Any]) -> dict[str, Any]:
     "/security/public-rest/v1/components/registration",
     ANYONE,
     body=RegistrationJson,
-    choice="403 for an unknown or deactivated token and for a token bound to another id; no version range is checked; "
+    choice="403 for an unknown or deactivated token and for a token bound to another id; no "
+    "version range is checked; "
     "configuration is always empty (no sync mode)",
 )
 def register(call: Call) -> Any:

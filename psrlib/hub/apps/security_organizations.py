@@ -76,7 +76,8 @@ def create_organization(call: Call) -> Any:
     new, admin = call.body.organization, call.body.organizationAdminUser
     if admin.id != new.primaryAdminId:
         raise bad_request(
-            f"organization.primaryAdminId is '{new.primaryAdminId}', organizationAdminUser.id is '{admin.id}'; "
+            f"organization.primaryAdminId is '{new.primaryAdminId}', organizationAdminUser.id "
+            f"is '{admin.id}'; "
             "they must be equal"
         )
     table = security.organizations

@@ -297,7 +297,8 @@ def update_user(call: Call) -> Any:
     "/security/rest/v1/organization/{org}/user/{user}/updatePassword",
     USER,
     body=PasswordsJson,
-    choice=f"fields oldPassword and newPassword ({MIN_LENGTH} characters or more); users change their own with the "
+    choice=f"fields oldPassword and newPassword ({MIN_LENGTH} characters or more); users change "
+    f"their own with the "
     "old one, administrators that of others without it; other sessions of the user end",
 )
 def update_password(call: Call) -> Any:

@@ -41,7 +41,8 @@ class MetricsJson(Struct):
     "/timeseries/rest/v1/metrics",
     COMPONENT,
     body=list[MetricsJson],
-    choice="the latest registry per job run and engine is kept; metrics of unknown jobs, of other organizations and "
+    choice="the latest registry per job run and engine is kept; metrics of unknown jobs, of "
+    "other organizations and "
     "of pipelines the hub deleted are taken and dropped",
 )
 def take_metrics(call: Call) -> Any:

@@ -176,7 +176,7 @@ def set_warnings(work: Work, run: Row[Any], warnings: list[str]) -> None:
 def set_status(
     work: Work, run: Row[Any], status: str, color: str, user_id: str | None = None, error: str | None = None
 ) -> None:
-    """Change status and color of a run, write its history and fire events; nothing when both are as before."""
+    """Change status and color of a run, write its history and fire events; nothing when both stay."""
     now = work.db.execute(select(runs.c.status, runs.c.color).where(runs.c.id == run.id)).one()
     if (now.status, now.color) == (status, color):
         return
@@ -282,7 +282,7 @@ def mark_gone(work: Work, instance: Row[Any]) -> None:
 
 
 def fail_run(work: Work, run: Row[Any], message: str) -> None:
-    """Stop a run because of an error; it ends INACTIVE_ERROR, or INACTIVE/RED without manual acknowledgement."""
+    """Stop a run because of an error; it ends INACTIVE_ERROR, or INACTIVE without manual ack."""
     set_status(work, run, DEACTIVATING, RED, error=message)
     for instance in work.instances_of(run.id):
         if instance.phase not in (GONE, STOPPING):

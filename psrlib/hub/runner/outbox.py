@@ -11,7 +11,8 @@ from psrlib.hub.runner.payload import save_payload
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engine_events, instances, runs
 
-# Whether a real hub repeats unacknowledged events is unknown (engine-protocol.md, section 7). An engine acks in
+# Whether a real hub repeats unacknowledged events is unknown (engine-protocol.md, section 7). An
+# engine acks in
 # its next poll, 5 s later; after six silent polls the answer that held the event was lost on its way.
 REDELIVER_AFTER_MS = 30_000
 STOP_REDELIVER_AFTER_MS = 300_000  # 1009 is acked when the stop is done, up to forceTimeoutMillis later

@@ -1,4 +1,4 @@
-"""The SAVE event: a job's pipeline with its constants, as an engine wants it (engine-protocol.md, 5 and 8)."""
+"""The SAVE event: a job's pipeline with its constants, as engines want it (engine-protocol.md, 5 and 8)."""
 
 import re
 from typing import Any

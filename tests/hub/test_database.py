@@ -1,0 +1,105 @@
+"""The database: schema version, migrations, comments."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+
+from psrlib.errors import InputError
+from psrlib.hub.database import Database
+from psrlib.hub.migrations import migrate
+from psrlib.hub.schema import SCHEMA_VERSION, metadata
+
+
+def open_database(url: str) -> Database:
+    database = Database(url)
+    database.prepare()
+    return database
+
+
+def set_version(database: Database, version: int) -> None:
+    with database.writing() as connection:
+        connection.execute(text("UPDATE meta SET value = :v"), {"v": str(version)})
+
+
+def test_every_table_and_column_has_a_comment() -> None:
+    """The schema explains itself."""
+    for table in metadata.sorted_tables:
+        assert table.comment, table.name
+        assert [column.name for column in table.columns if not column.comment] == [], table.name
+
+
+def test_comments_are_in_postgresql(postgres: str) -> None:
+    """They travel into the database where it keeps comments."""
+    engine = create_engine(postgres.rpartition("/")[0] + "/hub" + ("?" + postgres.partition("?")[2]))
+    query = "SELECT col_description('users'::regclass, 1)"
+    with engine.connect() as connection:
+        assert connection.execute(text(query)).scalar() == "User id, name@organization"
+    engine.dispose()
+
+
+def test_a_database_is_opened_again_as_it_was(db_url: str) -> None:
+    """Preparing twice changes nothing."""
+    first = open_database(db_url)
+    set_version(first, SCHEMA_VERSION)
+    first.close()
+    open_database(db_url).close()
+
+
+def test_a_newer_database_is_refused_with_its_version(db_url: str) -> None:
+    """The message says what was found, what is read, and what to do."""
+    database = open_database(db_url)
+    set_version(database, SCHEMA_VERSION + 1)
+    with pytest.raises(InputError, match=f"schema version {SCHEMA_VERSION + 1}.*reads {SCHEMA_VERSION}"):
+        Database(db_url).prepare()
+    database.close()
+
+
+def test_an_older_database_is_brought_up_step_by_step(db_url: str) -> None:
+    """Each step runs once, in order; a missing step refuses and changes nothing."""
+    database = open_database(db_url)
+    ran: list[int] = []
+
+    def step(version: int) -> object:
+        def run(connection: Connection) -> None:
+            ran.append(version)
+
+        return run
+
+    with database.writing() as connection:
+        migrate(connection, 1, {1: step(1), 2: step(2)}, wanted=3)  # type: ignore[dict-item]
+    assert ran == [1, 2]
+    with pytest.raises(InputError, match="schema version 3"):
+        Database(db_url).prepare()
+    with pytest.raises(InputError, match="cannot bring it to 9"), database.writing() as connection:
+        migrate(connection, 3, {}, wanted=9)
+    database.close()
+
+
+def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
+    """Tables of the same names that are not ours are left alone."""
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE users (id INTEGER)")
+    connection.close()
+    with pytest.raises(InputError, match="holds tables of something else"):
+        Database(f"sqlite:///{path}").prepare()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "no url at all", "sqlite:////no/such/folder/x.db"])
+def test_a_wrong_url_is_named(url: str) -> None:
+    """Unknown kinds, nonsense and unreachable files are refused with one sentence."""
+    with pytest.raises(InputError, match="database"):
+        Database(url).prepare()
+
+
+def test_a_failed_request_leaves_no_trace(db_url: str) -> None:
+    """What was written before the error is rolled back."""
+    database = open_database(db_url)
+    with pytest.raises(RuntimeError, match="half way"), database.writing() as connection:
+        connection.execute(text("INSERT INTO meta (key, value) VALUES ('a', 'b')"))
+        raise RuntimeError("half way")
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM meta")).scalar() == 1
+    database.close()
