@@ -210,13 +210,15 @@ def many_jobs(engines: int, jobs: int) -> SeedDocument:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engines", type=int, default=10_000)
+    parser.add_argument("--engines", type=int, default=10_000, help="0 leaves the first part out")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--hub-engines", type=int, default=2_000)
-    parser.add_argument("--hub-jobs", type=int, default=6_000)
+    parser.add_argument("--hub-jobs", type=int, default=6_000, help="0 leaves the second part out")
     arguments = parser.parse_args()
-    polls_on_time(arguments.engines, arguments.seconds)
-    start_many(arguments.hub_engines, arguments.hub_jobs, 60.0)
+    if arguments.engines:
+        polls_on_time(arguments.engines, arguments.seconds)
+    if arguments.hub_jobs:
+        start_many(arguments.hub_engines, arguments.hub_jobs, 60.0)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from psrlib.seed import create_seed, resolve_variables, save_seed
 from psrlib.state import populate
 
 
-@pytest.fixture
-def seed(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The seed document of one populated organization on an embedded hub."""
+    tmp_path = tmp_path_factory.mktemp("run")
     document = create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 3, 1)
     (organization,) = document.organizations
     few = msgspec.structs.replace(

@@ -72,8 +72,10 @@ class Running:
         )
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One populated hub for all tests here; each leaves it as it found it."""
+    tmp_path = tmp_path_factory.mktemp("run")
     document = create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 5, 1)
     document = msgspec.structs.replace(document, organizations=[organization(document.organizations[0])])
     document = resolve_variables(document, {})
