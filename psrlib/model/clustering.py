@@ -12,8 +12,8 @@ from sklearn.mixture import GaussianMixture
 from psrlib.model.bins import FloatArray
 from psrlib.model.table import IntArray
 
-MAX_ARCHETYPES = 6
-MIN_ORGANIZATIONS = 40  # per archetype, fewer are too few to fit
+MAX_ARCHETYPES = 4
+MIN_ORGANIZATIONS = 100  # per archetype, fewer are too few to fit its dependence
 STABLE = 0.6  # adjusted Rand index between fits on resampled halves; 1 is perfect, 0 is chance
 _RESAMPLES = 4
 
@@ -40,7 +40,7 @@ def find_archetypes(frame: pd.DataFrame, n_archetypes: int | None = None, seed: 
 
     The number of archetypes is the one with the smallest Bayesian information criterion among those that are
     stable (mean adjusted Rand index of at least 0.6 between fits on random halves) and whose smallest
-    archetype has at least 40 organizations; one archetype is always allowed.
+    archetype has at least 100 organizations; one archetype is always allowed.
 
     Parameters
     ----------
@@ -62,7 +62,11 @@ def find_archetypes(frame: pd.DataFrame, n_archetypes: int | None = None, seed: 
         mixture = _mixture(number, seed).fit(scores)
         labels[number] = mixture.predict(scores).astype(np.int64)
         smallest = int(np.bincount(labels[number], minlength=number).min())
-        entry: dict[str, Any] = {"n_archetypes": number, "bic": round(float(mixture.bic(scores)), 1), "smallest": smallest}
+        entry: dict[str, Any] = {
+            "n_archetypes": number,
+            "bic": round(float(mixture.bic(scores)), 1),
+            "smallest": smallest,
+        }
         entry["stability"] = 1.0 if number == 1 else round(_stability(scores, number, rng), 3)
         entry["verdict"] = _verdict(entry, bool(n_archetypes))
         tried.append(entry)

@@ -48,6 +48,7 @@ class FamilyFit:
     family: Family
     parameters: dict[str, float]
     aic: float
+    free: FloatArray  # the same on the optimizer's unbounded scale
 
     def cdf(self, values: IntArray) -> FloatArray:
         """Return the probability of at most each value."""
@@ -141,13 +142,15 @@ def full_cdf(family: Family, parameters: FloatArray, values: IntArray) -> FloatA
     return np.where(k >= 0, share + (1 - share) * np.clip(above, 0, 1), 0)
 
 
-def fit_family(family: Family, counts: IntArray) -> FamilyFit:
+def fit_family(family: Family, counts: IntArray, near: FloatArray | None = None) -> FamilyFit:
     """Fit a family by maximum likelihood.
 
     Parameters
     ----------
     counts : array of int, shape (n_organizations,)
         Not negative.
+    near : array of float or None
+        Where to start on the free scale; a good guess saves most of the work.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def fit_family(family: Family, counts: IntArray) -> FamilyFit:
     with np.errstate(all="ignore"):
         found = optimize.minimize(
             cost,
-            family.start(counts),
+            family.start(counts) if near is None else near,
             method="Nelder-Mead",
             options={"maxiter": 250, "xatol": 1e-3, "fatol": 1e-3},
         )
@@ -172,4 +175,4 @@ def fit_family(family: Family, counts: IntArray) -> FamilyFit:
         raise FitError(f"{family.name}: no finite likelihood for {len(counts)} counts")
     parameters = [float(f"{value:.6g}") for value in family.to_parameters(found.x)]
     named = dict(zip(family.parameters, parameters, strict=True))
-    return FamilyFit(family, named, 2 * len(parameters) + 2 * float(found.fun))
+    return FamilyFit(family, named, 2 * len(parameters) + 2 * float(found.fun), found.x)

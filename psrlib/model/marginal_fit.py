@@ -15,9 +15,10 @@ from psrlib.model.bins import FloatArray
 from psrlib.model.families import FAMILIES, FamilyFit, fit_family, full_cdf
 from psrlib.model.table import IntArray
 
-REPEATS = 39  # bootstrap samples
+REPEATS = 19  # bootstrap samples; p-values are multiples of 0.05
 ACCEPT = 0.1  # smallest p-value at which a family is kept
-_LARGEST_SAMPLE = 300  # organizations per bootstrap sample and test; more only find smaller faults
+_LARGEST_SAMPLE = 200  # organizations per bootstrap sample and test; more only find smaller faults
+_ZEROS = 0.02  # share of zeros below which no family treats them apart
 _MIN_VALUES = 4  # distinct values below which no family is worth naming
 
 
@@ -38,6 +39,9 @@ def choose_family(counts: IntArray, seed: int = 0) -> MarginalChoice:
     fits: list[FamilyFit] = []
     uniform = _uniform_p_value(counts)
     for family in FAMILIES:
+        if family.zero and (counts == 0).mean() < _ZEROS:
+            rejected[family.name] = "hardly any zeros to treat apart"
+            continue
         try:
             fits.append(fit_family(family, counts))
         except FitError as error:
@@ -65,7 +69,7 @@ def bootstrap_p_value(fit: FamilyFit, counts: IntArray, seed: int = 0, repeats: 
     for _ in range(repeats):
         drawn = draw_family(fit, len(sample), rng, int(counts.max()))
         try:
-            farther += distance(fit_family(fit.family, drawn), drawn) >= observed
+            farther += distance(fit_family(fit.family, drawn, fit.free), drawn) >= observed
         except FitError:
             farther += 1
     return (farther + 1) / (repeats + 1)

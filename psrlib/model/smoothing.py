@@ -15,12 +15,12 @@ from sklearn.neighbors import KDTree
 from psrlib.model.bins import Bins, FloatArray, log_scale, make_bins
 from psrlib.model.table import IntArray
 
-NEIGHBOURS = (0.0, 0.02, 0.05, 0.1, 0.2)  # candidates for k, as a share of the organizations
+NEIGHBOURS = (0.0, 0.03, 0.08, 0.2)  # candidates for k, as a share of the organizations
 _EMPTY = 6.0  # a gap counts when this many organizations were expected in it: chance below exp(-6)
 _HEAP_Z = 4.0  # a value stands out when its count is this many standard deviations above its neighbours
 _HEAP_COUNT = 5  # and at least this many organizations share it
 _REACH = 0.1  # how far beyond the largest value the tail may reach, relative
-_FOLDS = 4
+_FOLDS = 3
 _BACKGROUND = 0.02  # share of a flat background in the cross-validated likelihood, so that no fold is -inf
 
 

@@ -96,11 +96,13 @@ def cumulative_thresholds(weights: Sequence[float]) -> WordArray:
     """
     if not all(0 <= float(weight) < float("inf") for weight in weights):
         raise ValueError("a weight is negative or not finite")
-    exact = [Fraction(weight) for weight in weights]
-    total = sum(exact, Fraction(0))
+    # whole numbers, which models hold by the ten thousand, need no fractions to be exact
+    whole = all(type(weight) is int for weight in weights)
+    exact: Sequence[Any] = weights if whole else [Fraction(weight) for weight in weights]
+    total = sum(exact)
     if total <= 0:
         raise ValueError("the weights do not sum to something positive")
-    thresholds, running = [], Fraction(0)
+    thresholds, running = [], 0 * total
     for weight in exact:
         running += weight
         thresholds.append(running * SCALE // total)

@@ -1,0 +1,53 @@
+"""Small stats and models for the tests of the noise model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from psrlib import paths
+from psrlib.model.defaults import default_details
+from psrlib.model.fit import Fit, fit_stats
+from psrlib.stats.sample import make_sample
+
+
+@pytest.fixture
+def details() -> dict[str, Any]:
+    return default_details(paths.STATS / "public_pipelines.csv")
+
+
+@pytest.fixture
+def document(details: dict[str, Any]) -> dict[str, Any]:
+    """A hand-written model file of one archetype."""
+    metrics = {
+        name: {"family": "uniform", "low": low, "high": high}
+        for name, low, high in (
+            ("users", 2, 5),
+            ("engines", 1, 3),
+            ("pipelines", 0, 5),
+            ("jobs", 0, 8),
+            ("active_jobs", 0, 8),
+            ("scheduled_tasks", 0, 2),
+            ("subscriptions", 0, 6),
+        )
+    }
+    limits = {"subscriptions_enabled": 1, "max_users": 50}
+    archetype = {"name": "small", "weight": 1, "metrics": metrics, "limits": limits}
+    return {"format": "psr-model/1", "name": "test", "archetypes": [archetype], "details": details}
+
+
+@pytest.fixture
+def words(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 2**64, size=(4000, 60), dtype=np.uint64)
+
+
+@pytest.fixture(scope="session")
+def tiny_fit() -> Fit:
+    """A model fitted to 300 synthetic organizations, two archetypes."""
+    return fit_stats(make_sample(300, 8), "tiny", n_archetypes=2, evaluate=False)
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    return tmp_path / "model.json"

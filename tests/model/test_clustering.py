@@ -1,0 +1,50 @@
+"""Archetypes found in data."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from psrlib.model.clustering import find_archetypes
+
+
+@pytest.fixture
+def two_kinds(rng: np.random.Generator) -> pd.DataFrame:
+    """Small and large organizations, far apart."""
+    large = np.arange(300) < 100
+    return pd.DataFrame(
+        {
+            "users": np.where(large, rng.poisson(60, 300), rng.poisson(4, 300)),
+            "jobs": np.where(large, rng.poisson(200, 300), rng.poisson(6, 300)),
+            "pipelines": np.where(large, rng.poisson(150, 300), rng.poisson(9, 300)),
+        }
+    )
+
+
+def test_separate_kinds_are_found_and_ordered_by_size(two_kinds: pd.DataFrame) -> None:
+    """Every organization is told apart from the other kind; the first archetype is the small one."""
+    clustering = find_archetypes(two_kinds)
+    large = np.arange(300) < 100
+    assert len(clustering.names) >= 2
+    assert two_kinds["jobs"].groupby(clustering.label).mean().is_monotonic_increasing
+    assert not set(clustering.label[large]) & set(clustering.label[~large])
+
+
+def test_the_choice_is_explained(two_kinds: pd.DataFrame) -> None:
+    """Each number tried has a verdict, one of them chosen."""
+    choice = find_archetypes(two_kinds).choice
+    assert sum(entry["verdict"].startswith("chosen") for entry in choice) == 1
+    assert all({"n_archetypes", "verdict"} <= set(entry) for entry in choice)
+
+
+def test_a_number_given_by_the_user_is_taken(two_kinds: pd.DataFrame) -> None:
+    """Three archetypes when three are asked for."""
+    assert len(find_archetypes(two_kinds, 3).names) == 3
+
+
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_few_or_equal_organizations_are_one_archetype(n: int) -> None:
+    """Nothing to tell apart, or too few to try."""
+    frame = pd.DataFrame({"users": np.full(n, 3), "jobs": np.zeros(n, int)})
+    clustering = find_archetypes(frame)
+    assert clustering.names == ["all"]
+    assert (clustering.label == 0).all()
