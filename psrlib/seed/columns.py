@@ -4,6 +4,7 @@ Entities of one kind stand in one flat column, organization after organization. 
 arithmetic on raw words and look-ups in the model's quantile tables, so the numbers are the same everywhere.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ NAMED = (
     "topologies",
 )  # order is part of the bytes
 
+FEW, MANY = 1024, 8192  # organizations drawn at once, multiples of a block: at first and later
 # An entity of the first kind needs one of the second
 NEEDS = {
     "pipelines": "users",
@@ -115,6 +117,21 @@ class Drawer:
             self.streams.table("organization", organizations, self.model.n_words)
         )
 
+    def blocks(self, n: int, size: int) -> Iterator[tuple[range, OrganizationDraws]]:
+        """Yield ranges of at most ``size`` of ``n`` organizations with their draws.
+
+        Many organizations are drawn at once, for a model of decision trees costs the same for 100 as for
+        10,000; few at first, so that what follows can begin.
+        """
+        start, many = 0, FEW
+        while start < n:
+            end = min(start + many, n)
+            draws = self.organizations(range(start, end))
+            for first in range(start, end, size):
+                last = min(first + size, end)
+                yield range(first, last), _slice(draws, first - start, last - start)
+            start, many = end, min(2 * many, MANY)
+
     def details(self, name: str, n_archetypes: int) -> Details:
         """Return the detail tables of that name."""
         if name not in self._details:
@@ -122,13 +139,31 @@ class Drawer:
         return self._details[name]
 
 
-class Chunk:
-    """The columns of a range of organizations; each kind is drawn when first asked for."""
+def _slice(draws: OrganizationDraws, first: int, last: int) -> OrganizationDraws:
+    return OrganizationDraws(
+        draws.archetype[first:last],
+        draws.archetype_names,
+        {name: column[first:last] for name, column in draws.counts.items()},
+        {name: column[first:last] for name, column in draws.config.items()},
+    )
 
-    def __init__(self, drawer: Drawer, organizations: range) -> None:
+
+class Chunk:
+    """The columns of a range of organizations; each kind is drawn when first asked for.
+
+    Parameters
+    ----------
+    drawer : Drawer
+    organizations : range
+        Neighbouring positions in the document.
+    draws : OrganizationDraws or None
+        What ``drawer.organizations`` gives for them, where it is known already.
+    """
+
+    def __init__(self, drawer: Drawer, organizations: range, draws: OrganizationDraws | None = None) -> None:
         self.drawer = drawer
         self.organizations = organizations
-        self.draws = drawer.organizations(organizations)
+        self.draws = draws or drawer.organizations(organizations)
         self._check_structure()
 
     def count(self, metric: str) -> IntArray:

@@ -1,5 +1,6 @@
 """From a noise model and a random seed to a seed document."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +8,12 @@ from pathlib import Path
 import msgspec
 
 from psrlib.errors import InputError
-from psrlib.model import NoiseModel
+from psrlib.model import NoiseModel, OrganizationDraws
 from psrlib.seed.columns import Chunk, Drawer
 from psrlib.seed.document import GENERATOR, Organization, Provenance, SeedDocument
 from psrlib.seed.files import BLOCK, Block, Pack, suffix, write_blocks
 from psrlib.seed.page import ModelTexts, Page
-from psrlib.seed.parallel import generate_blocks
+from psrlib.seed.parallel import generate_blocks, n_processors
 from psrlib.seed.render import write_organizations
 from psrlib.seed.texts import VARIABLES
 
@@ -28,6 +29,9 @@ def provenance(model: NoiseModel, random_seed: int, num_orgs: int) -> Provenance
     return Provenance(random_seed, num_orgs, model.name, model.sha256, GENERATOR)
 
 
+Task = tuple[range, OrganizationDraws]
+
+
 class Generator:
     """Makes organizations of one model and random seed; knows nothing of how many there will be."""
 
@@ -35,9 +39,13 @@ class Generator:
         self._drawer = Drawer(model, random_seed)
         self._texts = ModelTexts()
 
-    def organizations(self, organizations: range) -> list[str]:
-        """Return the canonical JSON of each organization; positions in the document count from 0."""
-        return write_organizations(Page(self._texts, Chunk(self._drawer, organizations)))
+    def tasks(self, n: int) -> Iterator[Task]:
+        """Yield the blocks of ``n`` organizations: positions from 0, and what the model draws."""
+        return self._drawer.blocks(n, BLOCK)
+
+    def organizations(self, organizations: range, draws: OrganizationDraws | None = None) -> list[str]:
+        """Return the canonical JSON of each organization."""
+        return write_organizations(Page(self._texts, Chunk(self._drawer, organizations, draws)))
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,9 @@ class MakeBlock:
     generator: Generator
     pack: Pack
 
-    def __call__(self, organizations: range) -> Block:
+    def __call__(self, task: Task) -> Block:
         """Return the block of these organizations."""
-        return self.pack(self.generator.organizations(organizations))
+        return self.pack(self.generator.organizations(*task))
 
 
 def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocument:
@@ -64,9 +72,7 @@ def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocum
     decoder = msgspec.json.Decoder(Organization)
     generator = Generator(model, random_seed)
     organizations = [
-        decoder.decode(part)
-        for start in range(0, num_orgs, BLOCK)
-        for part in generator.organizations(range(start, min(start + BLOCK, num_orgs)))
+        decoder.decode(part) for task in generator.tasks(num_orgs) for part in generator.organizations(*task)
     ]
     return SeedDocument("psr-seed/1", origin, dict(VARIABLES), organizations)
 
@@ -98,7 +104,10 @@ def create_seed_file(
     suffix(path)
     model = NoiseModel.load(model_path)
     origin = provenance(model, random_seed, num_orgs)
-    work = MakeBlock(Generator(model, random_seed), Pack(suffix(path)))
-    with closing(generate_blocks(work, num_orgs, workers)) as blocks:
-        shown = tqdm(blocks, total=-(-num_orgs // BLOCK), unit=" blocks", disable=None, leave=False)
+    generator = Generator(model, random_seed)
+    work = MakeBlock(generator, Pack(suffix(path)))
+    n_blocks = -(-num_orgs // BLOCK)
+    workers = min(workers or n_processors(), n_blocks)
+    with closing(generate_blocks(work, generator.tasks(num_orgs), workers)) as blocks:
+        shown = tqdm(blocks, total=n_blocks, unit=" blocks", disable=None, leave=False)
         return write_blocks(origin, VARIABLES, shown, path)

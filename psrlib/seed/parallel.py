@@ -1,4 +1,4 @@
-"""Organizations are independent, so a document is generated in blocks, by any number of processes.
+"""Organizations are independent, so a document is made in blocks, by any number of processes.
 
 Blocks have a fixed size and come back in order: the bytes do not depend on the number of processes. Only a
 few blocks exist at a time, so memory does not grow with the number of organizations. Blocks travel through
@@ -11,19 +11,20 @@ import os
 import signal
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from psrlib.errors import ProcessError
-from psrlib.seed.files import BLOCK, Block
+from psrlib.seed.files import Block
 
-Work = Callable[[range], Block]
+T = TypeVar("T")
 AHEAD = 2  # blocks under way per process: enough that none waits for the writer
 SLOT_BYTES = 1 << 26  # address space for a block; only what is used takes memory, larger ones take the pipe
 
-_work: Work | None = None  # what a worker process does; set once when it starts
+_work: Callable[[Any], Block] | None = None  # what a worker process does; set once when it starts
 _kept: Block | None = (
     None  # a worker's last block: freed at once, its memory would come and go with each block
 )
@@ -50,17 +51,19 @@ def n_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def generate_blocks(work: Work, n: int, workers: int | None = None) -> Generator[Block, None, None]:
-    """Yield the blocks of ``n`` organizations in order.
+def generate_blocks(
+    work: Callable[[T], Block], tasks: Iterable[T], workers: int
+) -> Generator[Block, None, None]:
+    """Yield a block per task, in order.
 
     Parameters
     ----------
     work : callable
-        Makes the block of a range of organizations.
-    n : int
-        Number of organizations.
-    workers : int or None
-        Number of processes; None means one per processor. One block, or one worker, stays in this process.
+        Makes the block of a task.
+    tasks : iterable
+        Small values that can be sent to another process; asked for a few at a time.
+    workers : int
+        Number of processes; 1 stays in this process.
 
     Yields
     ------
@@ -72,10 +75,8 @@ def generate_blocks(work: Work, n: int, workers: int | None = None) -> Generator
     ProcessError
         If a worker process dies.
     """
-    ranges = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
-    workers = min(workers or n_processors(), len(ranges))
     if workers <= 1 or not hasattr(os, "fork"):
-        yield from map(work, ranges)
+        yield from map(work, tasks)
         return
     _slots[:] = [mmap.mmap(-1, SLOT_BYTES) for _ in range(AHEAD * workers + 1)]
     context = multiprocessing.get_context("fork")  # the workers have all modules and the slots already
@@ -86,8 +87,8 @@ def generate_blocks(work: Work, n: int, workers: int | None = None) -> Generator
             # Python 3.12 warns when a process with threads forks. The threads are OpenBLAS's own, which it
             # stops around a fork; the children do integer arithmetic and share no lock with them.
             warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
-            for number, organizations in enumerate(ranges):
-                under_way.append(pool.submit(_run, organizations, number % len(_slots)))
+            for number, task in enumerate(tasks):
+                under_way.append(pool.submit(_run, task, number % len(_slots)))
                 if len(under_way) > AHEAD * workers:
                     yield _received(under_way.popleft().result())
         while under_way:
@@ -105,16 +106,16 @@ def _received(result: Block | InSlot) -> Block:
     return result.block() if isinstance(result, InSlot) else result
 
 
-def _start(work: Work) -> None:
+def _start(work: Callable[[Any], Block]) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool
 
 
-def _run(organizations: range, slot: int) -> Block | InSlot:
+def _run(task: Any, slot: int) -> Block | InSlot:
     global _kept
     assert _work is not None
-    _kept = block = _work(organizations)
+    _kept = block = _work(task)
     packed = b"" if block.packed is block.content else block.packed
     if len(block.content) + len(packed) > SLOT_BYTES:
         return block

@@ -6,12 +6,12 @@ import signal
 import pytest
 
 from psrlib.errors import InputError, ProcessError
-from psrlib.seed.files import BLOCK, Block
+from psrlib.seed.files import Block
 from psrlib.seed.parallel import SLOT_BYTES, generate_blocks
 
 
-def die(organizations: range) -> Block:
-    if organizations.start:
+def die(number: int) -> Block:
+    if number:
         os.kill(os.getpid(), signal.SIGKILL)
     return Block(b"", b"")
 
@@ -19,31 +19,29 @@ def die(organizations: range) -> Block:
 def test_a_worker_that_dies_is_one_sentence() -> None:
     """The process pool's failure becomes an error with a next step."""
     with pytest.raises(ProcessError, match="--workers 1"):
-        list(generate_blocks(die, 3 * BLOCK, 2))
+        list(generate_blocks(die, range(3), 2))
 
 
-def fail(organizations: range) -> Block:
-    raise InputError(f"organization {organizations.start}")
+def fail(number: int) -> Block:
+    raise InputError(f"organization {number}")
 
 
 def test_an_error_in_a_worker_arrives() -> None:
     """What goes wrong in a process is what the caller sees."""
     with pytest.raises(InputError, match="organization 0"):
-        list(generate_blocks(fail, 3 * BLOCK, 2))
+        list(generate_blocks(fail, range(3), 2))
 
 
-def big(organizations: range) -> Block:
+def big(number: int) -> Block:
     """A block whose content says which it is; as large as a slot allows, then larger, then empty."""
-    content = (
-        bytes([organizations.start // BLOCK]) * (1000, SLOT_BYTES + 1, 0)[organizations.start // BLOCK % 3]
-    )
-    return Block(content, content if organizations.start % (2 * BLOCK) else content[:10])
+    content = bytes([number]) * (1000, SLOT_BYTES + 1, 0)[number % 3]
+    return Block(content, content if number % 2 else content[:10])
 
 
 def test_blocks_arrive_in_order_whatever_their_size() -> None:
     """Small ones through shared memory, larger ones through the pipe, more of them than there are slots."""
     n = 13
-    blocks = generate_blocks(big, n * BLOCK, 2)
+    blocks = generate_blocks(big, iter(range(n)), 2)
     got = [(bytes(block.content), bytes(block.packed)) for block in blocks]
-    expected = [big(range(number * BLOCK, (number + 1) * BLOCK)) for number in range(n)]
+    expected = [big(number) for number in range(n)]
     assert got == [(block.content, block.packed) for block in expected]

@@ -3,6 +3,7 @@
 from types import ModuleType
 
 import numpy as np
+import pytest
 
 from psrlib.model import QuantileTable
 from psrlib.seed.streams import Streams, uniform
@@ -40,6 +41,14 @@ def test_rows_give_each_organization_its_own_words() -> None:
     assert rows.shape == (3, 3)
     assert np.array_equal(rows[:2].ravel(), streams.words("jobs", 5, 6))
     assert np.array_equal(rows[2], streams.words("jobs", 7, 3))
+
+
+@pytest.mark.parametrize("width", [1, 4, 7])
+def test_tables_do_not_depend_on_where_they_begin(width: int) -> None:
+    """Each organization keeps its words whatever range they are asked for in, and shares them with nobody."""
+    table = Streams(3).table("names", range(20), width)
+    assert np.array_equal(Streams(3).table("names", range(5, 9), width), table[5:9])
+    assert len(np.unique(table)) == table.size
 
 
 def test_uniform_covers_its_range_evenly(rng: np.random.Generator) -> None:
