@@ -37,8 +37,8 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
     present = {str(row["id"]) for row in hub.security.organizations()}
     if absent := [o.id for o in document.organizations if o.id not in present]:
         raise InconsistentStateError(
-            f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, {absent[0]} for "
-            "one; populate it first"
+            f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, "
+            f"{absent[0]} for one; populate it first"
         )
     plans = (_start(hub, organization) for organization in document.organizations)
     started = sum(run_plans(plans, hub.limit.largest))

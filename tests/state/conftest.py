@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,11 +68,15 @@ def sample() -> SeedDocument:
 
 
 @contextmanager
-def serve_hub(database: Path) -> Iterator[str]:
-    """Serve an embedded hub from a thread, which starts faster than a process; yield its URL."""
+def serve_hub(database: Path, wrap: Callable[[Any], Any] = lambda app: app) -> Iterator[str]:
+    """Serve an embedded hub from a thread, which starts faster than a process; yield its URL.
+
+    ``wrap`` may put another ASGI application around it.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(create_app(f"sqlite:///{database}", url), log_level="error", access_log=False)
+    app = wrap(create_app(f"sqlite:///{database}", url))
+    config = uvicorn.Config(app, log_level="error", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -89,6 +93,13 @@ def hub_url(tmp_path: Path) -> Iterator[str]:
     """Return the URL of an empty embedded hub."""
     with serve_hub(tmp_path / "hub.db") as url:
         yield url
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[Callable[[Any], Any]], str]]:
+    """Return a function that serves an empty hub inside another ASGI application."""
+    with ExitStack() as stack:
+        yield lambda wrap: stack.enter_context(serve_hub(tmp_path / "variant.db", wrap))
 
 
 @pytest.fixture

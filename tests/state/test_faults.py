@@ -119,6 +119,7 @@ def test_a_hub_restarted_in_mid_run_is_waited_for(
 
         def restart() -> None:
             os.kill(first.pid, signal.SIGKILL)
+            os.waitpid(first.pid, 0)
             proxy.retarget(start_hub(tmp_path).url)
 
         def restart_once(n_requests: int) -> None:
