@@ -169,7 +169,9 @@ def _diff_kind(
         if not matches:
             yield Item(organization, kind, name, "", "missing", _record(wanted), None)
             continue
-        yield from _diff_fields(organization, kind, name, wanted, matches.pop(0), runtime)
+        match = matches.pop(0)
+        if wanted != match:  # most are equal, and comparing whole records is ten times faster
+            yield from _diff_fields(organization, kind, name, wanted, match, runtime)
     for name, entities in seen.items():
         for entity in entities:
             yield Item(organization, kind, name, "", "extra", None, _record(entity))
