@@ -157,8 +157,10 @@ def _refuse_other_hub(document: SeedDocument, observed: ObservedState, url: str)
 
 def _names(organization: Organization) -> Iterator[tuple[str, str]]:
     """Yield what a seed's random streams name: pipelines and jobs."""
-    for entity in [*organization.pipelines, *organization.jobs]:
-        yield organization.id, entity.name
+    for pipeline in organization.pipelines:
+        yield organization.id, pipeline.name
+    for job in organization.jobs:
+        yield organization.id, job.name
 
 
 def without_status(
