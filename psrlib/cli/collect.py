@@ -52,8 +52,9 @@ def collect(
 ) -> None:
     """Read a Control Hub, change nothing, and write an anonymized stats set. Run again to resume."""
     from psrlib.client import ControlHub
-    from psrlib.collect import collect_stats
+    from psrlib.collect import check_output, collect_stats
 
+    check_output(output)
     password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
     with ControlHub(
         sch_url, sch_username, password, workers=1, organization_password=organization_password

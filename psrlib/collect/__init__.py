@@ -1,6 +1,6 @@
 """Collecting: from a live Control Hub to an anonymized stats set that a noise model can be fitted to."""
 
-from psrlib.collect.collection import Collection, collect_stats
+from psrlib.collect.collection import Collection, check_output, collect_stats
 from psrlib.collect.run import collect_run
 
-__all__ = ["Collection", "collect_run", "collect_stats"]
+__all__ = ["Collection", "check_output", "collect_run", "collect_stats"]

@@ -109,11 +109,7 @@ def collect_stats(
     HubError
         If the hub refuses a listing, or an organization's administrator; what was read is kept.
     """
-    directory = Path(directory)
-    if directory.exists():
-        raise InputError(f"{directory} exists already; choose another folder, or remove it first")
-    if not directory.parent.is_dir():
-        raise InputError(f"{directory.parent}: no such folder")
+    directory = check_output(directory)
     before = hub.calls.by_kind()
     pace = Pace(rate_per_s)
     listed = ReadingSession(hub, SYSTEM_ORGANIZATION, pace).security.organizations()
@@ -139,6 +135,16 @@ def collect_stats(
         n_resumed=len(resumed),
         calls=hub.calls.since(before),
     )
+
+
+def check_output(directory: str | Path) -> Path:
+    """Return the folder that a stats set is to be written to; InputError if it exists or cannot be made."""
+    directory = Path(directory)
+    if directory.exists():
+        raise InputError(f"{directory} exists already; choose another folder, or remove it first")
+    if not directory.parent.is_dir():
+        raise InputError(f"{directory}: there is no folder {directory.parent}; make it first")
+    return directory
 
 
 def read_organization(

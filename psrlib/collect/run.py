@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from psrlib.collect.collection import RATE_PER_S, Collection, collect_stats
+from psrlib.collect.collection import RATE_PER_S, Collection, check_output, collect_stats
 from psrlib.verify.review import EMBEDDED, EMBEDDED_PASSWORD, PASSWORD_VARIABLE, open_run
 
 HIDE_AMONG = 5  # organizations; the embedded hub holds nothing private
@@ -39,6 +39,7 @@ def collect_run(
     embedded = sch_url == EMBEDDED
     password = os.environ.get(PASSWORD_VARIABLE) or (EMBEDDED_PASSWORD if embedded else "")
     directory = Path(output_dir).resolve() if str(output_dir) else Path(run_dir) / "stats"
+    check_output(directory)
     with open_run(run_dir, None, sch_url, sch_username, sch_password=password) as hub:
         return collect_stats(
             hub,
