@@ -59,7 +59,8 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
     principal = call.principal
     if principal.is_org_admin:
         return
-    if not configuration.is_on(call.db, principal.organization, configuration.PERMISSIONS):
+    entries = configuration.remembered(call.hub.memory, call.db, principal.organization)
+    if entries[configuration.PERMISSIONS].lower() != "true":
         return
     row = call.db.execute(select(design.acls).where(design.acls.c.resource_id == resource_id)).first()
     if row is None or row.resource_owner == principal.id:

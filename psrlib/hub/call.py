@@ -117,16 +117,18 @@ class Call:
         if organization and organization != self.organization and not self.principal.is_system_admin:
             raise forbidden(f"'{self.principal.id}' has no access to organization '{organization}'")
 
-    def fetch(self, table: Table, entity_id: str, kind: str, key: str = "id") -> Row[Any]:
+    def fetch(self, table: Table, entity_id: str, kind: str, own: str = "organization") -> Row[Any]:
         """Return the row with an id, if it exists in an organization the caller may touch.
+
+        ``own`` names the column that holds the organization.
 
         Raises
         ------
         IssueError
             404; the same words for an unknown id and for a foreign one.
         """
-        row = self.db.execute(select(table).where(table.c[key] == entity_id)).first()
-        if row is None or not self.may_see(row.organization):
+        row = self.db.execute(select(table).where(table.c.id == entity_id)).first()
+        if row is None or not self.may_see(getattr(row, own)):
             raise not_found(kind, entity_id)
         return row
 
@@ -144,11 +146,16 @@ class Call:
 
     def fetch_organization(self, organization: str) -> Row[Any]:
         """Return an organization the caller may touch; 404 otherwise."""
-        table = security.organizations
-        row = self.db.execute(select(table).where(table.c.id == organization)).first()
+        row = self.hub.memory.recall(
+            organization, "organization", lambda: self._read_organization(organization)
+        )
         if row is None or not self.may_see(organization):
             raise not_found("Organization", organization)
         return row
+
+    def _read_organization(self, organization: str) -> Row[Any] | None:
+        table = security.organizations
+        return self.db.execute(select(table).where(table.c.id == organization)).first()
 
     def page(
         self,

@@ -11,6 +11,7 @@ from typing import Literal
 from sqlalchemy import Connection, Table, func, select
 
 from psrlib.hub.issues import over_limit
+from psrlib.hub.memory import Memory
 from psrlib.hub.schema import security
 
 Kind = Literal["boolean", "integer", "string"]
@@ -97,23 +98,45 @@ def limit(connection: Connection, organization: str, entry_id: str) -> int:
 
 
 def check_room(
-    connection: Connection, organization: str, entry_id: str, table: Table, what: str, n_new: int = 1
+    memory: Memory,
+    connection: Connection,
+    organization: str,
+    entry_id: str,
+    table: Table,
+    what: str,
+    n_new: int = 1,
 ) -> None:
     """Refuse a create that would exceed the organization's limit.
+
+    The count is kept as an upper bound: creates raise it, deletes leave it, and only when it meets the limit
+    the rows are counted again.
 
     Raises
     ------
     IssueError
         403 naming the limit.
     """
-    allowed = limit(connection, organization, entry_id)
+    allowed = int(remembered(memory, connection, organization)[entry_id])
     if allowed < 0:
         return
+    key = (table.name, organization)
+    known = memory.counts.get(key)
+    if known is None or known + n_new > allowed:
+        known = _count(connection, organization, table)
+    if known + n_new > allowed:
+        raise over_limit(what, allowed)
+    memory.counts[key] = known + n_new
+
+
+def remembered(memory: Memory, connection: Connection, organization: str) -> dict[str, str]:
+    """Return every entry's value for an organization, from memory where it is there."""
+    return memory.recall(organization, "configuration", lambda: values(connection, organization))
+
+
+def _count(connection: Connection, organization: str, table: Table) -> int:
     condition = table.c.organization == organization
     if "deleted" in table.c:
         condition &= ~table.c.deleted
     if "fragment" in table.c:
         condition &= ~table.c.fragment
-    present = connection.execute(select(func.count()).select_from(table).where(condition)).scalar_one()
-    if present + n_new > allowed:
-        raise over_limit(what, allowed)
+    return int(connection.execute(select(func.count()).select_from(table).where(condition)).scalar_one())

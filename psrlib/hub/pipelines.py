@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from psrlib.hub import configuration, labels
 from psrlib.hub.acl import drop_acls, insert_acls
@@ -104,7 +104,9 @@ def insert_pipeline(
     org = call.organization
     check_name(name)
     if not fragment:
-        configuration.check_room(call.db, org, configuration.MAX_PIPELINES, pipelines, "pipelines")
+        configuration.check_room(
+            call.hub.memory, call.db, org, configuration.MAX_PIPELINES, pipelines, "pipelines"
+        )
     if fail_if_exists:
         same = select(pipelines.c.id).where(pipelines.c.organization == org, pipelines.c.name == name)
         if call.db.execute(same).first():
@@ -385,11 +387,15 @@ def delete_commit(call: Call, commit: Row[Any]) -> None:
     call.db.execute(pipelines.update().where(pipelines.c.id == pipeline.id).values(values))
 
 
+LIGHT = [c for c in commits.c if c.name not in ("definition", "library_definitions", "rules")]
+PUBLISHED = select(*LIGHT).where(commits.c.id == bindparam("wanted"))
+
+
 def published_commit(call: Call, commit_id: str) -> Row[Any]:
-    """Return a commit a job may run: published and of the call's organization."""
-    commit = fetch_commit(call, commit_id)
+    """Return a commit a job may run, without its documents: published and of the call's organization."""
+    commit = call.db.execute(PUBLISHED, {"wanted": commit_id}).first()
+    if commit is None or commit.organization != call.organization:
+        raise not_found("Pipeline commit", commit_id)
     if commit.draft:
         raise bad_request(f"commit '{commit_id}' is a draft; only published pipelines run in jobs")
-    if commit.organization != call.organization:
-        raise not_found("Pipeline commit", commit_id)
     return commit

@@ -84,6 +84,7 @@ def start_hub(
     ProcessError
         When the port is in use or the process does not become healthy.
     """
+    _reap()
     folder = Path(run_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     running = find_hub(folder)
@@ -140,6 +141,7 @@ def stop_hub(run_dir: str | Path) -> bool:
         if time.monotonic() > deadline:
             raise ProcessError(f"embedded hub, pid {pid}, does not end; stop it with kill -9 {pid}")
         time.sleep(0.02)
+    _reap()
     return True
 
 
@@ -218,6 +220,13 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _reap() -> None:
+    """Forget children that ended, however they ended."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]
 
 
 def _last_line(log: Path) -> str:

@@ -12,6 +12,7 @@ from psrlib.hub.access import Callers, Principal
 from psrlib.hub.call import load
 from psrlib.hub.database import Database
 from psrlib.hub.fleet import Fleet
+from psrlib.hub.memory import Memory
 from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
 
@@ -40,6 +41,7 @@ class Hub:
         self.started_on = self.now()
         self.routes: list[Route] = []
         self.callers = Callers()
+        self.memory = Memory()
         self.fleet = Fleet(self.started_on)
         self._writer = ThreadPoolExecutor(1, "hub-writer")
         self._readers = ThreadPoolExecutor(N_READERS, "hub-reader")
@@ -67,8 +69,12 @@ class Hub:
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """Run a transaction in this thread; at start, and in the writer thread."""
-        with self.database.writing() as connection:
-            return work(connection)
+        try:
+            with self.database.writing() as connection:
+                return work(connection)
+        except BaseException:
+            self.memory.forget()  # it may hold what was rolled back
+            raise
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Run work without a database (password hashing) in a reader thread."""

@@ -67,7 +67,7 @@ def import_document(call: Call, document: dict[str, Any]) -> str:
     commit = _commit(call, minimal, document.get("commitPipelineJson"))
     fields = {name: getattr(minimal, name) for name in NewJobJson.__struct_fields__}
     fields |= {"pipelineId": commit.pipeline_id, "pipelineCommitId": commit.id, "rulesId": commit.rules_id}
-    return insert_jobs(call, [NewJobJson(**fields)])[0]
+    return str(insert_jobs(call, [NewJobJson(**fields)])[0]["id"])
 
 
 def _commit(call: Call, minimal: JobJson, pipeline: Any) -> Row[Any]:

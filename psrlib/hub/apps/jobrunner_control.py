@@ -237,7 +237,8 @@ def create_and_start(call: Call) -> Any:
         defaults = load(copy.runtimeParameters) if copy.runtimeParameters else {}
         copy.runtimeParameters = dump(defaults | values)
         made.append(copy)
-    ids = insert_jobs(call, made, None if info.attachToTemplate is False else row.id)
+    created = insert_jobs(call, made, None if info.attachToTemplate is False else row.id)
+    ids = [job["id"] for job in created]
     return _runs(call, [_start(call, job, None) for job in call.fetch_all(jobs, ids, "Job")])
 
 

@@ -1,5 +1,6 @@
 """Jobrunner app: jobs and job templates."""
 
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -164,10 +165,14 @@ def _executor(commit: Row[Any]) -> str:
     return modes.get(commit.execution_mode, "COLLECTOR")
 
 
-def insert_jobs(call: Call, new_jobs: list[NewJobJson], template_id: str | None = None) -> list[str]:
-    """Create jobs in one go; return their ids."""
+def insert_jobs(
+    call: Call, new_jobs: list[NewJobJson], template_id: str | None = None
+) -> list[dict[str, Any]]:
+    """Create jobs in one go; return them in wire form."""
     org = call.organization
-    configuration.check_room(call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs))
+    configuration.check_room(
+        call.hub.memory, call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs)
+    )
     rows, tags = [], set()
     known: dict[str, Row[Any]] = {}
     for new in new_jobs:
@@ -180,6 +185,8 @@ def insert_jobs(call: Call, new_jobs: list[NewJobJson], template_id: str | None 
             "id": call.new_id(org),
             "organization": org,
             "template_id": template_id,
+            "current_run": None,
+            "archived": False,
             "creator": call.principal.id,
             "created_on": call.now,
         }
@@ -188,10 +195,9 @@ def insert_jobs(call: Call, new_jobs: list[NewJobJson], template_id: str | None 
     if not rows:
         return []
     call.db.execute(jobs.insert(), rows)
-    ids = [row["id"] for row in rows]
-    insert_acls(call, "JOB", ids, org)
+    insert_acls(call, "JOB", [row["id"] for row in rows], org)
     label_tree.remember(call, "JOB", tags, org)
-    return ids
+    return [_job_json(SimpleNamespace(**row), known[row["commit_id"]], None) for row in rows]
 
 
 def jobs_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
@@ -208,7 +214,7 @@ def jobs_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     return [_job_json(row, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows]
 
 
-def _job_json(row: Row[Any], commit: Row[Any], status: dict[str, Any] | None) -> dict[str, Any]:
+def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict[str, Any]:
     tags = load(row.tags)
     return {
         "id": row.id,
@@ -260,7 +266,7 @@ def shown(call: Call, ids: list[str]) -> list[dict[str, Any]]:
 )
 def create_job(call: Call) -> Any:
     """Create a job or job template."""
-    return shown(call, insert_jobs(call, [call.body]))[0]
+    return insert_jobs(call, [call.body])[0]
 
 
 @app.route(
@@ -272,7 +278,7 @@ def create_job(call: Call) -> Any:
 )
 def create_jobs(call: Call) -> Any:
     """Create several jobs."""
-    return shown(call, insert_jobs(call, call.body))
+    return insert_jobs(call, call.body)
 
 
 def finding(call: Call) -> Select[Any]:
@@ -512,7 +518,7 @@ def duplicate_job(call: Call) -> Any:
         copy = as_new_job(row, commit)
         copy.name, copy.description = name, new.description
         copies.append(copy)
-    return shown(call, insert_jobs(call, copies))
+    return insert_jobs(call, copies)
 
 
 @app.route(

@@ -188,7 +188,8 @@ def _note_agent(call: Call, organization: str, new: RegistrationJson) -> None:
 
 def _check_room(call: Call, organization: str) -> None:
     table = security.components
-    allowed = configuration.limit(call.db, organization, configuration.MAX_ENGINES)
+    entries = configuration.remembered(call.hub.memory, call.db, organization)
+    allowed = int(entries[configuration.MAX_ENGINES])
     condition = (table.c.organization == organization) & table.c.registered & table.c.type.in_(ENGINE_TYPES)
     present = call.db.execute(select(func.count()).select_from(table).where(condition)).scalar_one()
     if 0 <= allowed <= present:

@@ -96,9 +96,11 @@ def create_organization(call: Call) -> Any:
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
-    call.db.execute(table.insert().values(row))
+    call.db.execute(table.insert(), row)
+    call.hub.memory.forget()
     insert_user(call, admin, new.id)
-    return organization_json(call.fetch_organization(new.id))
+    call.after.append(call.hub.memory.forget)
+    return organization_json(call.fetch(table, new.id, "Organization", own="id"))
 
 
 @app.route("GET", "/security/rest/v1/organizations", SYSTEM, query=(*LISTING, Query("active", "boolean")))
@@ -153,10 +155,11 @@ def update_organization(call: Call) -> Any:
         "last_modified_on": call.now,
     }
     call.db.execute(table.update().where(table.c.id == org).values(values))
+    call.after.append(call.hub.memory.forget)
     if not values["active"]:
         call.db.execute(security.sessions.delete().where(security.sessions.c.organization == org))
         call.after.append(lambda: call.hub.callers.drop_organization(org))
-    return organization_json(call.fetch_organization(org))
+    return organization_json(call.fetch(table, org, "Organization", own="id"))
 
 
 def _entries(call: Call, organization: str) -> list[dict[str, Any]]:
@@ -219,6 +222,7 @@ def set_configs(call: Call) -> Any:
             if configuration.BY_ID[key].system and value != now[key]:
                 raise forbidden(f"configuration '{key}' is changed by the system administrator only")
     configuration.save(call.db, org, changes)
+    call.after.append(call.hub.memory.forget)
     return _entries(call, org)
 
 
@@ -232,4 +236,5 @@ def get_global_configs(call: Call) -> Any:
 def set_global_configs(call: Call) -> Any:
     """Change the global configuration; organizations with one of their own keep it."""
     configuration.save(call.db, configuration.GLOBAL, _changes(call))
+    call.after.append(call.hub.memory.forget)
     return _entries(call, configuration.GLOBAL)

@@ -1,6 +1,7 @@
 """Security app: users, groups and roles."""
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -106,16 +107,18 @@ def audit_action(
         "time": call.now,
         "ip_address": call.ip,
     }
-    call.db.execute(security.action_audits.insert().values(row))
+    call.db.execute(security.action_audits.insert(), row)
 
 
-def insert_user(call: Call, user: UserJson, organization: str) -> None:
-    """Create a user, checking id, roles, groups and the organization's limit."""
+def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]:
+    """Create a user, checking id, roles, groups and the organization's limit; return its row."""
     check_id(user.id, organization, "user")
     roles = check_roles(call, user.roles, organization)
     if "user" not in user.roles:
         raise bad_request(f"user '{user.id}': roles must contain 'user'")
-    configuration.check_room(call.db, organization, configuration.MAX_USERS, security.users, "users")
+    configuration.check_room(
+        call.hub.memory, call.db, organization, configuration.MAX_USERS, security.users, "users"
+    )
     life = call.fetch_organization(organization).password_expiry_ms
     row = {
         "id": user.id,
@@ -125,29 +128,40 @@ def insert_user(call: Call, user: UserJson, organization: str) -> None:
         "name_in_org": user.nameInOrg,
         "roles": roles,
         "active": user.active is not False,
+        "password_hash": None,
         "password_generated": True,
         "password_expiry_time": call.now + life,
+        "deleted": False,
+        "delete_time": 0,
+        "destroyer": None,
         "creator": call.principal.id,
         "created_on": call.now,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
     try:
-        call.db.execute(security.users.insert().values(row))
+        call.db.execute(security.users.insert(), row)
     except IntegrityError as error:
         raise duplicate("User", user.id) from error
-    set_memberships(call, user.id, organization, user.groups or [])
+    insert_memberships(call, user.id, organization, user.groups or [])
     audit_action(call, organization, "USER_CREATE", user.id)
+    return row
 
 
 def set_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
     """Make a user a member of exactly these groups."""
     members = security.group_members
+    call.db.execute(members.delete().where(members.c.user_id == user_id))
+    insert_memberships(call, user_id, organization, groups)
+
+
+def insert_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
+    """Make a user a member of groups, beside those it has."""
     wanted = [g for g in dict.fromkeys(groups) if g != all_group(organization)]
     check_groups(call, wanted, organization)
-    call.db.execute(members.delete().where(members.c.user_id == user_id))
     if wanted:
-        call.db.execute(members.insert(), [{"group_id": g, "user_id": user_id} for g in wanted])
+        rows = [{"group_id": g, "user_id": user_id} for g in wanted]
+        call.db.execute(security.group_members.insert(), rows)
 
 
 def check_groups(call: Call, groups: list[str], organization: str) -> None:
@@ -179,7 +193,7 @@ def users_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     return [_user_json(row, groups[row.id]) for row in rows]
 
 
-def _user_json(row: Row[Any], groups: list[str]) -> dict[str, Any]:
+def _user_json(row: Any, groups: list[str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -224,8 +238,9 @@ def create_user(call: Call) -> Any:
     org = call.path["org"]
     call.fetch_organization(org)
     call.check_body_organization(call.body.organization)
-    insert_user(call, call.body, org)
-    return users_json(call, [fetch_user(call, call.body.id)])[0]
+    row = insert_user(call, call.body, org)
+    groups = dict.fromkeys([all_group(org), *(call.body.groups or [])])
+    return _user_json(SimpleNamespace(**row), list(groups))
 
 
 @app.route(

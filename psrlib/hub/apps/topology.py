@@ -84,7 +84,9 @@ def fetch_commit(call: Call, commit_id: str) -> tuple[Row[Any], Row[Any]]:
 def insert_topology(call: Call, new: TopologyJson, draft: bool, message: str | None = None) -> str:
     """Create a topology with its first commit; return the commit id."""
     org = call.organization
-    configuration.check_room(call.db, org, configuration.MAX_TOPOLOGIES, topologies, "topologies")
+    configuration.check_room(
+        call.hub.memory, call.db, org, configuration.MAX_TOPOLOGIES, topologies, "topologies"
+    )
     topology_id, commit_id, name = call.new_id(org), call.new_id(org), _check_name(new.name)
     call.db.execute(
         topologies.insert().values(
