@@ -37,6 +37,11 @@ OPTIONS = (
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a seed variable."),
     click.option("--yes", is_flag=True, help="Allow a Control Hub on another machine."),
     click.option(
+        "--ca-bundle",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Certificates to trust, for an https hub with one of its own.",
+    ),
+    click.option(
         "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
     ),
 )
@@ -65,6 +70,7 @@ def open_hub(
     sch_password: str | None,
     organization_password: str | None,
     yes: bool,
+    ca_bundle: str | None,
     workers: int | None,
 ) -> "ControlHub":
     """Log in; the embedded hub of the seed document's folder is started unless it runs."""
@@ -79,7 +85,12 @@ def open_hub(
         url = sch_url
         password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
     return ControlHub(
-        url, sch_username, password, workers=workers, organization_password=organization_password
+        url,
+        sch_username,
+        password,
+        workers=workers,
+        verify=ca_bundle or True,
+        organization_password=organization_password,
     )
 
 

@@ -86,6 +86,8 @@ class ControlHub:
         self._sessions = sessions
         self._token: str | None = None
         self._lock = threading.Lock()
+        self._role_ids: frozenset[str] | None = None
+        self._role_lock = threading.Lock()
         self.security = Security(self)
         self.pipelinestore = PipelineStore(self)
         self.jobrunner = JobRunner(self)
@@ -233,6 +235,17 @@ class ControlHub:
                 self.log_in()
             assert self._token is not None
             return self._token
+
+    def role_ids(self) -> frozenset[str]:
+        """Return the ids of the roles the hub knows, asked for once; empty when it does not say."""
+        with self._role_lock:
+            if self._role_ids is None:
+                try:
+                    self._role_ids = frozenset(str(role["id"]) for role in self.security.roles())
+                except HubError as error:
+                    log.warning("the hub does not list its roles: %s", error)
+                    self._role_ids = frozenset()
+            return self._role_ids
 
     def server_version(self) -> str:
         """Return the hub's version (``/rest/v1/server/info``)."""

@@ -54,6 +54,14 @@ class App:
     def _organization(self) -> str:
         return self._session.organization
 
+    def _delete(self, path: str, kind: str) -> None:
+        """Delete an object; one that is gone already, by an earlier attempt for instance, is no error."""
+        try:
+            self._session.call("DELETE", path, kind=kind)
+        except HubError as error:
+            if error.status != 404:
+                raise
+
 
 def rows(body: Any, what: str) -> list[Json]:
     """Return the rows of a listing, bare array or wrapper ``{"data": [...]}`` (control-hub-rest, 1.5).

@@ -33,7 +33,7 @@ def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
             done.add((item.kind, item.name))
             if (call := _change(work, item)) is not None:
                 calls.append(call)
-                work.changed[item.kind] += 1
+                work.count_change(item.kind)
     yield calls
 
 
@@ -43,7 +43,7 @@ def duplicate_steps(work: Work) -> Plan[None]:
         ids = list(_duplicates(work, kind))
         if ids:
             yield [partial(_delete, work, kind, ids)]
-            work.changed[kind] += len(ids)
+            work.count_change(kind, len(ids))
 
 
 def _duplicates(work: Work, kind: str) -> Iterable[str]:
@@ -77,7 +77,7 @@ def _delete(work: Work, kind: str, ids: list[str]) -> None:
 def _change_owner(work: Work, item: Item) -> None:
     key = next(e.key for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
     work.not_owned.append((item.kind, work.hub_id(item.kind, key), work.user_id(item.desired)))
-    work.changed["owners"] += 1
+    work.count_change("owners")
 
 
 def _change(work: Work, item: Item) -> Call | None:

@@ -128,7 +128,7 @@ def _probe(work: Work, pipeline: Pipeline) -> None:
         return
     if hub_id("pipelines", made) == hub_id("pipelines", row):
         work.knowledge.import_adds_versions = True
-        work.rows["pipelines"][pipeline.key] = _slim(made)
+        work.rows["pipelines"][pipeline.key] = slim(made)
     else:
         work.knowledge.import_adds_versions = False
         store.delete_pipeline(hub_id("pipelines", made))
@@ -147,7 +147,7 @@ def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, Json]]) -> None
     for row in work.admin.pipelinestore.import_pipelines(archive, message):
         key = keys.get(hub_id("pipelines", row))
         if key is not None and n_commits(row) > n_commits(work.rows["pipelines"][key]):
-            work.rows["pipelines"][key] = _slim(row)
+            work.rows["pipelines"][key] = slim(row)
 
 
 def _commit_next(work: Work, pipeline: Pipeline) -> None:
@@ -159,7 +159,7 @@ def _commit_next(work: Work, pipeline: Pipeline) -> None:
     made = work.admin.pipelinestore.import_new_version(hub_id("pipelines", row), document, message)
     work.rows["pipelines"][pipeline.key] = {
         **row,
-        **_slim(made or {"version": str(number), "currentRules": None}),
+        **slim(made or {"version": str(number), "currentRules": None}),
     }
 
 
@@ -174,7 +174,7 @@ def _trim(work: Work, pipeline: Pipeline) -> None:
     for row in reversed([row for row in log if n_commits(row) > pipeline.commits]):
         store.delete_commit(str(row["commitId"]))
     work.rows["pipelines"][pipeline.key] = next(row for row in log if n_commits(row) == pipeline.commits)
-    work.changed["pipelines"] += 1
+    work.count_change("pipelines")
 
 
 def _look(work: Work) -> None:
@@ -185,7 +185,7 @@ def _look(work: Work) -> None:
             work.rows["pipelines"][key] = row
 
 
-def _slim(row: Json) -> Json:
+def slim(row: Json) -> Json:
     """Return a commit without its definitions, which are large and not needed again."""
     return {
         key: value for key, value in row.items() if key not in ("pipelineDefinition", "libraryDefinitions")

@@ -10,7 +10,7 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError
 from psrlib.seed.document import Connection
-from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document
+from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document, slim
 from psrlib.state.schedule import Call, Plan
 from psrlib.state.work import Work
 
@@ -61,7 +61,7 @@ def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> No
                 archive = {f"{i:04d}.json": document for i, document in enumerate(named.values())}
                 rows = store.import_pipelines(archive, COMMIT_MESSAGE.format(1), is_fragment)
                 work.knowledge.has_import = True
-                return rows
+                return [slim(row) for row in rows]
             except HubError as error:
                 if not is_absent(error):
                     raise

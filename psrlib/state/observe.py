@@ -56,7 +56,8 @@ def observe_organization(
 ) -> Plan[ObservedOrganization]:
     """Observe one organization; a plan for `run_plans`. ``row`` is its record in the hub's list."""
     session = hub.for_organization(desired.id)
-    reader = Reader(desired, row, random_seed)
+    (role_ids,) = yield [hub.role_ids]
+    reader = Reader(desired, row, random_seed, role_ids)
     reader.entries, reader.rows["groups"], reader.rows["users"] = yield [
         partial(hub.security.configs, desired.id),
         partial(hub.security.groups, desired.id),

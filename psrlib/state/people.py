@@ -38,9 +38,15 @@ def user_body(work: Work, user: User) -> Json:
         "id": user.id,
         "name": user.name,
         "email": user.email,
-        "roles": user.roles,
+        "roles": known_roles(work, user),
         "groups": [f"all@{work.desired.id}", *(group_ids[key] for key in user.groups)],
     }
+
+
+def known_roles(work: Work, user: User) -> list[str]:
+    """Return a user's roles without those this hub does not know: some ids are newer than others (3.4)."""
+    known = work.hub.role_ids()
+    return [role for role in user.roles if role in known] if known else user.roles
 
 
 def _create_organization(work: Work) -> None:
@@ -50,7 +56,7 @@ def _create_organization(work: Work) -> None:
         "id": administrator.id,
         "name": administrator.name,
         "email": administrator.email,
-        "roles": administrator.roles,
+        "roles": known_roles(work, administrator),
     }
 
     def create(_: object) -> list[Json]:
@@ -77,7 +83,7 @@ def _configure(work: Work) -> None:
     values = entry_values(work.desired.config, entries)
     if values:
         work.hub.security.set_configs(work.desired.id, values)
-        work.changed["configuration"] += 1
+        work.count_change("configuration")
 
 
 def _new_entries(work: Work) -> list[Json]:

@@ -39,9 +39,18 @@ class Reader:
         Gives the keys: an entity of the hub with the same name (id for people) has the same key.
     row : dict
         The hub's record of the organization.
+    role_ids : frozenset of str
+        Roles the hub knows, empty when it does not say. A desired role that it does not know cannot be given,
+        and is not missed.
     """
 
-    def __init__(self, desired: seed.Organization, row: Json, random_seed: int) -> None:
+    def __init__(
+        self, desired: seed.Organization, row: Json, random_seed: int, role_ids: frozenset[str] = frozenset()
+    ) -> None:
+        self._unknown_roles = {
+            user.id: {role for role in user.roles if role_ids and role not in role_ids}
+            for user in desired.users
+        }
         self.desired = desired
         self.row = row
         self.entries: list[Json] = []
@@ -125,7 +134,7 @@ class Reader:
             id=id,
             name=str(row.get("name")),
             email=str(row.get("email")),
-            roles=sorted(str(role) for role in row.get("roles") or []),
+            roles=sorted({str(role) for role in row.get("roles") or []} | self._unknown_roles.get(id, set())),
             groups=sorted(self._group_keys.get(group, group) for group in groups - {everyone}),
         )
 

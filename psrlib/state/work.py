@@ -128,6 +128,11 @@ class Work:
             self.created[kind] += 1
         self._advance(kind, 1)
 
+    def count_change(self, kind: str, n: int = 1) -> None:
+        """Count entities that were changed."""
+        with self._lock:
+            self.changed[kind] += n
+
     def lost(self) -> None:
         """Count a lost answer: the organization is looked at once more in the end."""
         with self._lock:
@@ -159,6 +164,7 @@ class Work:
         try:
             session.log_in()
         except AuthenticationError:
+            self.knowledge.owners_log_in = False
             with self._lock:
                 self._by_login = {key for key in self._by_login if self.user_id(key) != session.user}
 

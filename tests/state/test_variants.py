@@ -9,6 +9,7 @@ import pytest
 
 from psrlib.client import ControlHub
 from psrlib.hub.apps import pipelinestore_archives
+from psrlib.hub.role_names import ROLES
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, populate
 
@@ -141,3 +142,16 @@ def test_without_connections(rich: SeedDocument, serve: Serve, connect: Connect)
     with connect(serve(lambda app: Variant(app, ("/connection/rest/v1/connections",)))) as hub:
         assert_populated(document, hub)
         assert populate(document, hub, progress=False).created == {}
+
+
+def test_a_role_the_hub_does_not_know_is_left_out(
+    rich: SeedDocument, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some role ids came with later releases; without them users are created, and none is missed."""
+    administrator = rich.organizations[0].users[0]
+    assert "connection:editor" in administrator.roles
+    monkeypatch.delitem(ROLES, "connection:editor")
+    with connect() as hub:
+        assert_populated(rich, hub)
+        found = {row["id"]: row["roles"] for row in hub.security.users(rich.organizations[0].id)}
+    assert "connection:editor" not in found[administrator.id]

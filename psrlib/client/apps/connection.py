@@ -32,7 +32,7 @@ class Connections(App):
 
     def delete_connection(self, connection_id: str) -> None:
         """Delete a connection."""
-        self._session.call("DELETE", f"{BASE}/connection/{connection_id}", kind="connections")
+        self._delete(f"{BASE}/connection/{connection_id}", "connections")
 
     def acl(self, connection_id: str) -> Json:
         """Return a connection's ACL."""

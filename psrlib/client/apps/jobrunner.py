@@ -125,7 +125,7 @@ class JobRunner(App):
 
     def delete_engine(self, engine_id: str) -> None:
         """Remove an engine from the list."""
-        self._session.call("DELETE", f"{BASE}/sdc/{engine_id}", kind="engines")
+        self._delete(f"{BASE}/sdc/{engine_id}", "engines")
 
     def acl(self, job_id: str) -> Json:
         """Return a job's ACL."""

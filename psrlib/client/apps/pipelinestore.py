@@ -97,11 +97,11 @@ class PipelineStore(App):
 
     def delete_commit(self, commit_id: str) -> None:
         """Delete one version of a pipeline."""
-        self._session.call("DELETE", f"{BASE}/pipelineCommit/{commit_id}", kind="pipelines")
+        self._delete(f"{BASE}/pipelineCommit/{commit_id}", "pipelines")
 
     def delete_pipeline(self, pipeline_id: str) -> None:
         """Delete a pipeline with all its versions."""
-        self._session.call("DELETE", f"{BASE}/pipeline/{pipeline_id}", kind="pipelines")
+        self._delete(f"{BASE}/pipeline/{pipeline_id}", "pipelines")
 
     def acl(self, pipeline_id: str) -> Json:
         """Return a pipeline's (or fragment's) ACL."""
