@@ -41,7 +41,7 @@ def make_bins(smallest: int, largest: int, alone: IntArray) -> Bins:
     --------
     >>> bins = make_bins(0, 100, np.array([100]))
     >>> bins.low[:4].tolist(), bins.low[-2:].tolist(), bins.high[-2:].tolist()
-    ([0, 1, 2, 3], [98, 100], [99, 100])
+    ([0, 1, 2, 3], [99, 100], [99, 100])
     """
     steps = [np.int64(0)]
     while steps[-1] <= max(abs(smallest), abs(largest)):

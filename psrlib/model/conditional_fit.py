@@ -15,6 +15,7 @@ from psrlib.model.unit import Unit
 _FOLDS = 3
 _TRIAL_TREES = 4
 _MIN_LEAF = (16, 32, 64)
+_MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations
@@ -70,7 +71,8 @@ def choose_metric(
         trial = _prepare(unit, counts, known, largest if not unit.base else None)
         options: list[int | None] = [None]
         if x.shape[1] and len(trial.cells.single) > 1:
-            options += [leaf for leaf in _MIN_LEAF if 2 * leaf <= len(counts) * (_FOLDS - 1) // _FOLDS]
+            sizes = _MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF
+            options += [leaf for leaf in sizes if 2 * leaf <= len(counts) * (_FOLDS - 1) // _FOLDS]
         for min_leaf in options:
             score = _held_out_likelihood(trial, counts, known, x, min_leaf)
             scores[f"{_label(unit)}, {min_leaf or 'no'} per leaf"] = round(score, 1)

@@ -62,7 +62,7 @@ def drawing_order(metrics: set[str]) -> list[str]:
     Examples
     --------
     >>> drawing_order({"users", "pipelines", "active_jobs", "inactive_jobs", "max_users"})
-    ['max_users', 'active_jobs', 'inactive_jobs', 'pipelines', 'users']
+    ['max_users', 'active_jobs', 'inactive_jobs', 'users', 'pipelines']
     """
     leading = FIRST if INACTIVE in metrics else LEADING
     known = (*leading, *(metric for metric in COUNTS if metric not in leading))

@@ -20,6 +20,7 @@ _EMPTY = 6.0  # a gap counts when this many organizations were expected in it: c
 _HEAP_Z = 4.0  # a value stands out when its count is this many standard deviations above its neighbours
 _HEAP_COUNT = 5  # and at least this many organizations share it
 _REACH = 0.1  # how far beyond the largest value the tail may reach, relative
+_WIDEST = 0.7  # no value is spread farther than to half or double of it
 _FOLDS = 3
 _BACKGROUND = 0.02  # share of a flat background in the cross-validated likelihood, so that no fold is -inf
 
@@ -72,7 +73,7 @@ def _spread(values: IntArray, k: int, largest: int | None) -> tuple[Bins, FloatA
         return bins, np.bincount(bins.index(distinct), counts, len(bins.low)) / len(values)
     place = log_scale(distinct)
     rows = log_scale(values)[:, None]
-    width = KDTree(rows).query(place[:, None], k=min(k, len(values)))[0][:, -1]
+    width = np.minimum(KDTree(rows).query(place[:, None], k=min(k, len(values)))[0][:, -1], _WIDEST)
     segment = _segments(distinct, width, k)
     bins = make_bins(int(distinct[0]), _top(distinct, largest), heaps)
     edges = bins.edges

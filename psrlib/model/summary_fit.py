@@ -3,22 +3,24 @@
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from psrlib.model.bins import FloatArray, log_scale, make_bins
 from psrlib.model.conditional_fit import WEIGHT_TOTAL
 from psrlib.model.metrics import CONFIG, drawing_order
 from psrlib.model.table import IntArray
 
-_SHRINK = 0.98  # correlations are multiplied by this, which keeps a repaired matrix away from the border
-_SMALLEST_EIGENVALUE = 0.02
+_SMALLEST_EIGENVALUE = 1e-5
+_SAMPLE = 2000  # points of the bivariate normal on which a latent correlation is found
+_STEPS = 9  # halvings of the interval of the latent correlation: exact to 0.004
 
 
 def fit_stratum(stratum: dict[str, Any], metrics: list[str], levels: list[float]) -> dict[str, Any]:
     """Return metrics, limits and dependence of one stratum as they stand in a model file.
 
     Values that many organizations share keep their share; between them the quantiles are interpolated on a
-    logarithmic scale. Rank correlations become correlations of normal scores (2 sin(pi r / 6), Pearson 1907),
-    repaired to be positive definite.
+    logarithmic scale. Each rank correlation becomes the correlation of normal scores that gives it once both
+    are cut into these counts (ties weaken rank correlations), repaired to be positive definite.
     """
     spec: dict[str, Any] = {"metrics": {}, "limits": {}}
     for name in metrics:
@@ -33,8 +35,12 @@ def fit_stratum(stratum: dict[str, Any], metrics: list[str], levels: list[float]
     order = [name for name in drawing_order(set(metrics)) if metrics.index(name) in varying]
     place = [metrics.index(name) for name in order]
     if len(order) > 1:
-        matrix = np.array(stratum["rank_correlation"], dtype=float)[np.ix_(place, place)]
-        spec["dependence"] = {"kind": "gaussian", "metrics": order, "correlation": repair(matrix).tolist()}
+        ranks = np.array(stratum["rank_correlation"], dtype=float)[np.ix_(place, place)]
+        weights = [
+            (spec["limits"] if name in CONFIG else spec["metrics"])[name]["table"]["weight"] for name in order
+        ]
+        matrix = repair(latent_correlations(ranks, weights))
+        spec["dependence"] = {"kind": "gaussian", "metrics": order, "correlation": matrix.tolist()}
     else:
         spec["dependence"] = {"kind": "independent"}
     return spec
@@ -78,14 +84,50 @@ def _interpolate(quantiles: IntArray, levels: FloatArray, edges: FloatArray) -> 
     return np.interp(edges, x[order], np.maximum.accumulate(y[order]), left=0.0, right=1.0)
 
 
-def repair(rank_correlation: FloatArray) -> FloatArray:
-    """Return the correlation of normal scores nearest in spirit: eigenvalues raised to be positive."""
-    matrix = 2 * np.sin(np.pi * (rank_correlation + rank_correlation.T) / 12) * _SHRINK
-    np.fill_diagonal(matrix, 1.0)
-    values, vectors = np.linalg.eigh(matrix)
+def latent_correlations(ranks: FloatArray, weights: list[list[int]]) -> FloatArray:
+    """Return correlations of normal scores whose discretized values have the given rank correlations.
+
+    Parameters
+    ----------
+    ranks : array of float, shape (n_metrics, n_metrics)
+        Spearman coefficients.
+    weights : list of list of int
+        Weights of the values of each metric, ascending.
+
+    Notes
+    -----
+    NORTA (Cario and Nelson 1997) with bisection on a fixed sample.
+    """
+    sample = np.random.default_rng(0).normal(size=(2, _SAMPLE))
+    cuts = [ndtri(np.cumsum(weight)[:-1] / np.sum(weight)) for weight in weights]
+    middles = [np.cumsum(weight) - np.array(weight) / 2 for weight in weights]
+    latent = np.eye(len(ranks))
+    for i in range(len(ranks)):
+        first = middles[i][np.searchsorted(cuts[i], sample[0])]
+        for j in range(i):
+            latent[i, j] = latent[j, i] = _bisect(ranks[i, j], first, sample, cuts[j], middles[j])
+    return latent
+
+
+def _bisect(
+    target: float, first: FloatArray, sample: FloatArray, cuts: FloatArray, middle: FloatArray
+) -> float:
+    low, high = -1.0, 1.0
+    for _ in range(_STEPS):
+        trial = (low + high) / 2
+        second = middle[np.searchsorted(cuts, trial * sample[0] + np.sqrt(1 - trial**2) * sample[1])]
+        constant = np.ptp(first) == 0 or np.ptp(second) == 0
+        found = 0.0 if constant else float(np.corrcoef(first, second)[0, 1])
+        low, high = (trial, high) if found < target else (low, trial)
+    return (low + high) / 2
+
+
+def repair(correlation: FloatArray) -> FloatArray:
+    """Return the correlation matrix with eigenvalues raised to be positive: it has a Cholesky factor."""
+    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
     matrix = (vectors * np.maximum(values, _SMALLEST_EIGENVALUE)) @ vectors.T
     scale = np.sqrt(np.diag(matrix))
-    matrix = np.round(matrix / np.outer(scale, scale), 5)
+    matrix = np.round(matrix / np.outer(scale, scale), 8)
     matrix = (matrix + matrix.T) / 2
     np.fill_diagonal(matrix, 1.0)
     return np.asarray(matrix)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from psrlib.model.goodness import ecdf_band
 from psrlib.plots.style import BLUE, GREY, RED, SERIES, new_axes, style
@@ -25,6 +26,17 @@ def _panels(n: int, width: float = 3.4, height: float = 2.9) -> tuple[Figure, li
     return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(n)]
 
 
+def _logarithmic(ax: Axes, both: bool = True) -> None:
+    """Make axes logarithmic with labels at the decades only: between them they would overlap."""
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlim(left=0.8)
+    if both:
+        ax.set_yscale("log")
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.grid(visible=True)
+
+
 @style()
 def tails(samples: dict[str, pd.DataFrame], metrics: Sequence[str]) -> Figure:
     """Plot, per metric, the share of organizations with at least so many entities, on log axes.
@@ -40,8 +52,8 @@ def tails(samples: dict[str, pd.DataFrame], metrics: Sequence[str]) -> Figure:
         for color, (name, frame) in zip(SERIES, samples.items(), strict=False):
             x, share = _survival(frame[metric])
             ax.step(x + 1, share, where="post", color=color, label=name, lw=1.4)
-        ax.set(xscale="log", yscale="log", xlabel=f"{metric.replace('_', ' ')} + 1 (entities)")
-        ax.grid(visible=True)
+        ax.set(xlabel=f"{metric.replace('_', ' ')} + 1 (entities)")
+        _logarithmic(ax)
     axes[0].set_ylabel("share with at least as many")
     axes[0].legend(loc="lower left")
     return figure
@@ -64,8 +76,8 @@ def bands(observed: pd.DataFrame, drawn: pd.DataFrame, metrics: Sequence[str]) -
             lw=1.2,
             label="drawn",
         )
-        ax.set(xscale="log", xlabel=f"{metric.replace('_', ' ')} + 1 (entities)", ylim=(0, 1.02))
-        ax.grid(visible=True)
+        ax.set(xlabel=f"{metric.replace('_', ' ')} + 1 (entities)", ylim=(0, 1.02))
+        _logarithmic(ax, both=False)
     axes[0].set_ylabel("share with at most as many")
     axes[0].legend(loc="lower right")
     return figure
@@ -81,10 +93,8 @@ def quantile_quantile(observed: pd.DataFrame, drawn: pd.DataFrame, metrics: Sequ
         top = max(x.max(), y.max())
         ax.plot([1, top], [1, top], color=GREY, lw=1)
         ax.plot(x, y, ".", color=BLUE, ms=4)
-        ax.set(
-            xscale="log", yscale="log", xlabel=f"observed {metric.replace('_', ' ')} + 1", ylabel="drawn + 1"
-        )
-        ax.grid(visible=True)
+        ax.set(xlabel=f"observed {metric.replace('_', ' ')} + 1", ylabel="drawn + 1")
+        _logarithmic(ax)
     return figure
 
 
@@ -111,25 +121,19 @@ def pairs(samples: dict[str, pd.DataFrame], x: str, y: str) -> Figure:
         spread = rng.uniform(-0.3, 0.3, (2, len(frame)))
         ax.plot(frame[x] + 1 + spread[0], frame[y] + 1 + spread[1], ".", ms=2.5, alpha=0.4, color=color)
         ax.set(
-            xscale="log",
-            yscale="log",
             title=name,
             xlabel=f"{x.replace('_', ' ')} + 1",
             ylabel=f"{y.replace('_', ' ')} + 1",
         )
-        ax.grid(visible=True)
-    limits = [ax.get_xlim() for ax in axes], [ax.get_ylim() for ax in axes]
+        _logarithmic(ax)
+    top = [max(frame[metric].max() for frame in samples.values()) for metric in (x, y)]
     for ax in axes:
-        ax.set(
-            xlim=np.array(limits[0]).max(axis=0) * [0.7, 1], ylim=np.array(limits[1]).max(axis=0) * [0.7, 1]
-        )
+        ax.set(xlim=(0.6, 1.5 * (top[0] + 1)), ylim=(0.6, 1.5 * (top[1] + 1)))
     return figure
 
 
 @style()
-def bars(
-    values: "pd.Series[float]", xlabel: str, reference: float | None = None, ax: Axes | None = None
-) -> Axes:
+def bars(values: "pd.Series[float]", xlabel: str, reference: float | None = None) -> Axes:
     """Plot a number per metric as horizontal bars, with a line at the reference."""
     ax = new_axes(6.4, 0.28 * len(values) + 1.2)
     ax.barh(
