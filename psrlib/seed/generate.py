@@ -1,5 +1,6 @@
 """From a noise model and a random seed to a seed document."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -98,8 +99,6 @@ def create_seed_file(
     str
         The document's digest.
     """
-    from tqdm.auto import tqdm  # not needed by those who only read documents
-
     path = Path(path)
     suffix(path)
     model = NoiseModel.load(model_path)
@@ -109,5 +108,13 @@ def create_seed_file(
     n_blocks = -(-num_orgs // BLOCK)
     workers = min(workers or n_processors(), n_blocks)
     with closing(generate_blocks(work, generator.tasks(num_orgs), workers)) as blocks:
-        shown = tqdm(blocks, total=n_blocks, unit=" blocks", disable=None, leave=False)
-        return write_blocks(origin, VARIABLES, shown, path)
+        return write_blocks(origin, VARIABLES, _shown(blocks, n_blocks), path)
+
+
+def _shown(blocks: Iterator[Block], n: int) -> Iterator[Block]:
+    """Show progress in a terminal; elsewhere tqdm is not even imported, for that takes its time."""
+    if not sys.stderr.isatty():
+        return blocks
+    from tqdm.auto import tqdm
+
+    return iter(tqdm(blocks, total=n, unit=" blocks", leave=False))

@@ -1,6 +1,6 @@
 """Random streams: raw bits from Philox, one stream per (random seed, organization, purpose).
 
-The random seed and the purpose make the key, the organization is one word of the 256-bit counter. So the
+The random seed and the purpose make the key, the organization gives the place of the 256-bit counter. So the
 words of an organization depend neither on the number of organizations nor on how many words another
 purpose takes (design.md, section 5). Raw bits are the same in every numpy version, processor and operating
 system tried (measurements.md, section 2).
