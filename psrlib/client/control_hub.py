@@ -15,7 +15,8 @@ from psrlib.client.apps.topology import Topologies
 from psrlib.client.calls import CallCounter
 from psrlib.client.limit import AdaptiveLimit
 from psrlib.client.transport import DEADLINE_S, TIMEOUT_S, Answer, Transport, Upload
-from psrlib.errors import AuthenticationError, HubError
+from psrlib.client.wire import is_absent
+from psrlib.errors import AuthenticationError, HubError, HubUnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ HEADERS = {"X-Requested-By": "psr", "X-SS-REST-CALL": "true", "Accept": "applica
 TOKEN_HEADER = "X-SS-User-Auth-Token"
 TOKEN_COOKIE = "SS-SSO-LOGIN"
 RENEWALS = 3  # logins for one call; more means that the hub refuses the user, not an old session
+FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong than busy
 LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 
 
@@ -66,7 +68,7 @@ class ControlHub:
         transport = Transport(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
         self._open(transport, user, password, organization_password, {})
         try:
-            self.log_in()
+            self.log_in(min(deadline_s, FIRST_LOGIN_S))
         except BaseException:
             transport.close()
             raise
@@ -144,8 +146,8 @@ class ControlHub:
                 self._sessions[user] = session
         return session
 
-    def log_in(self) -> None:
-        """Start a new session (control-hub-rest, 1.3).
+    def log_in(self, deadline_s: float | None = None) -> None:
+        """Start a new session (control-hub-rest, 1.3); ``deadline_s`` limits the time for it.
 
         Raises
         ------
@@ -155,9 +157,21 @@ class ControlHub:
         body = {"userName": self.user, "password": self._password}
         try:
             answer = self.transport.send(
-                "POST", LOGIN_PATH, kind="sessions", headers=HEADERS, body=body, repeatable=True
+                "POST",
+                LOGIN_PATH,
+                kind="sessions",
+                headers=HEADERS,
+                body=body,
+                repeatable=True,
+                deadline_s=deadline_s,
             )
         except HubError as error:
+            if is_absent(error):
+                raise HubUnreachableError(
+                    f"{self.url} answers, but not as a Control Hub: POST {LOGIN_PATH} has status {error.status}; "
+                    "check the address",
+                    error.status,
+                ) from error
             if error.status is not None and 300 <= error.status < 500:
                 raise AuthenticationError(
                     f"Control Hub {self.url} refused user {self.user} and the password given "

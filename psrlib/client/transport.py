@@ -114,6 +114,7 @@ class Transport:
         body: Any = None,
         upload: Upload | None = None,
         repeatable: bool,
+        deadline_s: float | None = None,
     ) -> Answer:
         """Send a request until it is answered, the attempts are used up or the deadline is over.
 
@@ -126,6 +127,8 @@ class Transport:
         repeatable : bool
             Whether carrying it out twice is the same as once. If not, only answers that prove it was not
             carried out (429, no connection) are followed by a repeat.
+        deadline_s : float or None
+            Longest time for this call, if other than the usual one.
 
         Raises
         ------
@@ -138,7 +141,7 @@ class Transport:
         """
         request = self._prepare(method, path, headers, query, body, upload)
         what = f"{method} {path}"
-        give_up_at = time.monotonic() + self.deadline_s
+        give_up_at = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
         last = ""
         for attempt in range(MAX_ATTEMPTS):
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * self._random.uniform(0.5, 1.0)

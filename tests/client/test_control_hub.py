@@ -102,6 +102,13 @@ def test_nothing_listening_is_said_within_the_deadline() -> None:
         ControlHub("http://127.0.0.1:9", "admin@admin", SECRET, deadline_s=0.3)
 
 
+def test_some_other_server_is_recognised(scripted: Any, reply: Any) -> None:
+    """A web server without the login call is no Control Hub, and the password is not what is wrong."""
+    scripted.script(LOGIN, reply(404))
+    with pytest.raises(HubUnreachableError, match="not as a Control Hub"):
+        log_in(scripted)
+
+
 @pytest.mark.parametrize("url", ["hub.example.com", "ftp://hub", ""])
 def test_an_address_without_scheme_is_refused(url: str) -> None:
     """The expected form is named."""
