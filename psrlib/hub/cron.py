@@ -36,7 +36,7 @@ def next_time_ms(expression: str, after_ms: int, time_zone: str = "UTC") -> int:
     >>> next_time_ms("0 0 1/1 * ? *", 0)
     3600000
     >>> next_time_ms("30 15 4 ? * 2", 0)  # the first Monday of 1970 was January 5
-    361530000
+    360930000
     """
     fields, years = _split(expression)
     zone = _zone(time_zone)
