@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,8 +12,9 @@ from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InconsistentStateError, InputError
-from psrlib.hub.process import find_hub, start_hub
+from psrlib.hub.process import find_hub, stop_hub
 from psrlib.model import NoiseModel
+from psrlib.run import EMBEDDED, open_hub
 from psrlib.seed import resolve_variables
 from psrlib.seed.document import SeedDocument
 from psrlib.state import apply_rewrite, wait_until_active
@@ -23,10 +23,6 @@ from psrlib.verify.tasks import driven_jobs
 from psrlib.verify.verification import verify
 
 log = logging.getLogger(__name__)
-
-EMBEDDED = "embedded"
-EMBEDDED_PASSWORD = "admin@admin"  # initial password of the embedded hub's system administrator
-PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
 
 
 @contextmanager
@@ -58,23 +54,22 @@ def open_run(
         If the folder holds no embedded hub, or no password is set for another one.
     """
     folder = Path(run_dir)
-    password = sch_password or os.environ.get(PASSWORD_VARIABLE)
+    embedded = sch_url == EMBEDDED
+    if embedded and not (folder / "hub.db").exists():
+        raise InputError(f"{folder}: no embedded hub (hub.db) in this folder; populate this run first")
     with ExitStack() as stack:
-        if sch_url == EMBEDDED:
-            if not (folder / "hub.db").exists():
-                raise InputError(
-                    f"{folder}: no embedded hub (hub.db) in this folder; populate this run first"
-                )
-            was_up = find_hub(folder) is not None
-            process = start_hub(folder)
-            if not was_up:
-                stack.enter_context(process)
-            sch_url, password = process.url, password or EMBEDDED_PASSWORD
-            if document is not None and not fleet_status(folder)["running"]:
-                stack.enter_context(start_fleet(folder, sch_url, document.variables.get("webhook_url")))
-        elif not password:
-            raise InputError(f"set {PASSWORD_VARIABLE} to the password of {sch_username} on {sch_url}")
-        yield stack.enter_context(ControlHub(sch_url, sch_username, password or ""))
+        if embedded and find_hub(folder) is None:
+            stack.callback(stop_hub, folder)
+        hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
+        if embedded and document is not None and _has_engines_down(folder):
+            stack.enter_context(start_fleet(folder, hub.url, document.variables.get("webhook_url")))
+        yield hub
+
+
+def _has_engines_down(folder: Path) -> bool:
+    """Whether a run has engines, with identities from an earlier start, and they are not running."""
+    status = fleet_status(folder)
+    return bool(status["engines"]) and not status["running"]
 
 
 def review_run(
