@@ -1,8 +1,9 @@
 """Speed of the embedded hub, each figure beside a floor measured in the same run.
 
-The floor inserts the same rows by bare SQL (sqlite3 or psycopg, one transaction per request) behind a trivial ASGI
-route on the same server with the same load generator. Prints creations per second, the latency of listing 10,000
-jobs, and the polls of 2,000 engines; SQLite and PostgreSQL. Ratios are what to read: the machine is shared.
+The floor inserts the same rows by bare SQL (sqlite3 or psycopg, one transaction per request) behind a
+trivial ASGI route on the same server with the same load generator. Prints creations per second, the latency
+of listing 10,000 jobs, and the polls of 2,000 engines; SQLite and PostgreSQL. Ratios are what to read: the
+machine may be shared.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""What the hub remembers of the database between requests: configurations, organizations, upper bounds of counts.
+"""What the hub remembers of the database between requests, and upper bounds of its counts.
 
-The one writer makes this simple. A change forgets what it touches after its commit; a reader that read before the
+The one writer makes this simple. A change forgets all after its commit; a reader that read before the
 commit cannot put its old value back, because the generation it noted has passed.
 """
 

@@ -1,7 +1,7 @@
 """The vendor's own Python SDK against the embedded hub: a client nobody here wrote.
 
-The 4.x+ line (``streamsets``, 6.6 or later) authenticates with API credentials and is pointed at the hub by its
-``aster_url`` or ``landing_url`` argument.
+The 4.x+ line (``streamsets``, 6.6 or later) authenticates with API credentials and is pointed at the hub
+by its ``aster_url`` or ``landing_url`` argument.
 """
 
 import json

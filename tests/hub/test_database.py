@@ -97,9 +97,14 @@ def test_a_wrong_url_is_named(url: str) -> None:
 def test_a_failed_request_leaves_no_trace(db_url: str) -> None:
     """What was written before the error is rolled back."""
     database = open_database(db_url)
-    with pytest.raises(RuntimeError, match="half way"), database.writing() as connection:
-        connection.execute(text("INSERT INTO meta (key, value) VALUES ('a', 'b')"))
-        raise RuntimeError("half way")
+
+    def fail() -> None:
+        with database.writing() as connection:
+            connection.execute(text("INSERT INTO meta (key, value) VALUES ('a', 'b')"))
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
     with database.reading() as connection:
         assert connection.execute(text("SELECT count(*) FROM meta")).scalar() == 1
     database.close()

@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 
 from psrlib.hub import pipelines as store
 from psrlib.hub.acl import check_permission
-from psrlib.hub.apps.jobrunner_jobs import OPERATOR, JobJson, NewJobJson, insert_jobs, jobs_json, shown
+from psrlib.hub.apps.jobrunner_records import OPERATOR, JobJson, NewJobJson, insert_jobs, jobs_json, shown
 from psrlib.hub.archives import read_zip, write_zip
 from psrlib.hub.call import Call, Raw
 from psrlib.hub.issues import bad_request

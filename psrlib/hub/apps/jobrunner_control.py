@@ -6,7 +6,7 @@ from msgspec import Struct
 from sqlalchemy import Row, select
 
 from psrlib.hub.acl import check_permission
-from psrlib.hub.apps.jobrunner_jobs import OPERATOR, as_new_job, insert_jobs, shown
+from psrlib.hub.apps.jobrunner_records import OPERATOR, as_new_job, insert_jobs, shown
 from psrlib.hub.apps.jobrunner_status import run_json_of
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request

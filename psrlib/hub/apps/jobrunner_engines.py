@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Row, select
 
 from psrlib.hub.acl import check_permission, drop_acls
-from psrlib.hub.apps.jobrunner_jobs import OPERATOR
+from psrlib.hub.apps.jobrunner_records import OPERATOR
 from psrlib.hub.apps.jobrunner_status import instance_json
 from psrlib.hub.apps.messaging import take_figures
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, Call, Raw, contains, dump, load

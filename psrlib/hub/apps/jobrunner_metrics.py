@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import select
 
 from psrlib.hub.acl import check_permission
-from psrlib.hub.apps.jobrunner_jobs import FINDING, ORDER, finding, jobs_json
+from psrlib.hub.apps.jobrunner_jobs import FINDING, ORDER, finding
+from psrlib.hub.apps.jobrunner_records import jobs_json
 from psrlib.hub.call import ORGANIZATION, WRAPPER, Call, load
 from psrlib.hub.names import RED
 from psrlib.hub.routing import ORG_ADMIN, USER, App, Query

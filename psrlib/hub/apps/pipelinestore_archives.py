@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from psrlib.hub import pipelines as store
 from psrlib.hub.acl import check_permission
-from psrlib.hub.apps.pipelinestore import EDITOR, shown
+from psrlib.hub.apps.pipelinestore_records import EDITOR, shown
 from psrlib.hub.archives import read_zip, write_zip
 from psrlib.hub.call import ORGANIZATION, Call, Raw, dump, load
 from psrlib.hub.issues import bad_request

@@ -10,7 +10,7 @@ from msgspec import Struct
 from sqlalchemy import Row, select
 
 from psrlib.hub.access import SYSTEM_ORGANIZATION, token_hash
-from psrlib.hub.apps.security_users import UserJson, insert_user
+from psrlib.hub.apps.security_records import UserJson, insert_user
 from psrlib.hub.call import Call
 from psrlib.hub.issues import bad_request, forbidden, not_found
 from psrlib.hub.routing import ANYONE, ORG_ADMIN, USER, App

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Row, select
 
 from psrlib.hub import configuration
-from psrlib.hub.apps.security_users import UserJson, insert_user
+from psrlib.hub.apps.security_records import UserJson, insert_user
 from psrlib.hub.bootstrap import PASSWORD_LIFE_MS
 from psrlib.hub.call import LISTING, Call, contains
 from psrlib.hub.issues import bad_request, duplicate, forbidden

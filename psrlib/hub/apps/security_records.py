@@ -1,0 +1,229 @@
+"""Security app: records of users and groups, and what their routes share."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from sqlalchemy import Row, select
+from sqlalchemy.exc import IntegrityError
+
+from psrlib.hub import configuration
+from psrlib.hub.access import SYSTEM_ORGANIZATION
+from psrlib.hub.call import Call, dump, load
+from psrlib.hub.issues import bad_request, duplicate, forbidden, not_found
+from psrlib.hub.role_names import ROLES, SYSTEM_ROLES
+from psrlib.hub.routing import Query
+from psrlib.hub.schema import security
+
+Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+DELETED = Query("deleted", "boolean", False)
+
+
+class UserJson(Struct):
+    """A user (control-hub-rest.md, 3.2)."""
+
+    id: str
+    name: str
+    roles: list[str]
+    organization: str | None = None
+    email: str | None = None
+    groups: list[str] | None = None
+    active: bool | None = True
+    nameInOrg: str | None = None
+    passwordGenerated: bool | None = True
+    passwordExpiryTime: Millis | None = None
+    userDeleted: bool | None = False
+    deleteTime: Millis | None = None
+    destroyer: str | None = None
+    creator: str | None = None
+    createdOn: Millis | None = None
+    lastModifiedBy: str | None = None
+    lastModifiedOn: Millis | None = None
+
+
+class GroupJson(Struct):
+    """A group (control-hub-rest.md, 3.3)."""
+
+    id: str
+    name: str
+    organization: str | None = None
+    roles: list[str] | None = None
+    users: list[str] | None = None
+    externalGroupIds: list[str] | None = None
+    groupDeleted: bool | None = False
+    creator: str | None = None
+    createdOn: Millis | None = None
+    lastModifiedBy: str | None = None
+    lastModifiedOn: Millis | None = None
+
+
+class PasswordsJson(Struct):
+    """Old and new password; the field names are this hub's choice."""
+
+    oldPassword: str | None = None
+    newPassword: str = ""
+
+
+def all_group(organization: str) -> str:
+    """Return the id of the group that holds every user."""
+    return f"all@{organization}"
+
+
+def check_id(entity_id: str, organization: str, kind: str) -> None:
+    """Refuse an id that is not ``<name>@<organization>``."""
+    name, at, tail = entity_id.rpartition("@")
+    wrong = not at or not name or tail != organization or len(entity_id) > 255
+    if wrong or any(ord(c) < 33 or c in '/"\\' for c in entity_id):
+        raise bad_request(f"{kind} id '{entity_id}': expected <name>@{organization}")
+
+
+def check_roles(call: Call, names: Iterable[str], organization: str) -> str:
+    """Return the roles as stored, refusing unknown ones and system roles outside the system organization."""
+    wanted = list(dict.fromkeys(names))
+    unknown = [name for name in wanted if name not in ROLES]
+    if unknown:
+        raise bad_request(f"role '{unknown[0]}' is unknown")
+    if SYSTEM_ROLES.intersection(wanted) and not (
+        call.principal.is_system_admin and organization == SYSTEM_ORGANIZATION
+    ):
+        raise forbidden("system roles are given by a system administrator, in the system organization")
+    return dump(wanted)
+
+
+def audit_action(
+    call: Call, organization: str, action: str, affects: str, field: str = "", new: str = ""
+) -> None:
+    """Write one row of the action audit."""
+    row = {
+        "organization": organization,
+        "action": action,
+        "affects_user": affects,
+        "requester_id": call.principal.id,
+        "field_type": field,
+        "new_value": new,
+        "time": call.now,
+        "ip_address": call.ip,
+    }
+    call.db.execute(security.action_audits.insert(), row)
+
+
+def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]:
+    """Create a user, checking id, roles, groups and the organization's limit; return its row."""
+    check_id(user.id, organization, "user")
+    roles = check_roles(call, user.roles, organization)
+    if "user" not in user.roles:
+        raise bad_request(f"user '{user.id}': roles must contain 'user'")
+    configuration.check_room(
+        call.hub.memory, call.db, organization, configuration.MAX_USERS, security.users, "users"
+    )
+    life = call.fetch_organization(organization).password_expiry_ms
+    row = {
+        "id": user.id,
+        "organization": organization,
+        "name": user.name,
+        "email": user.email or "",
+        "name_in_org": user.nameInOrg,
+        "roles": roles,
+        "active": user.active is not False,
+        "password_hash": None,
+        "password_generated": True,
+        "password_expiry_time": call.now + life,
+        "deleted": False,
+        "delete_time": 0,
+        "destroyer": None,
+        "creator": call.principal.id,
+        "created_on": call.now,
+        "last_modified_by": call.principal.id,
+        "last_modified_on": call.now,
+    }
+    try:
+        call.db.execute(security.users.insert(), row)
+    except IntegrityError as error:
+        raise duplicate("User", user.id) from error
+    insert_memberships(call, user.id, organization, user.groups or [])
+    audit_action(call, organization, "USER_CREATE", user.id)
+    return row
+
+
+def set_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
+    """Make a user a member of exactly these groups."""
+    members = security.group_members
+    call.db.execute(members.delete().where(members.c.user_id == user_id))
+    insert_memberships(call, user_id, organization, groups)
+
+
+def insert_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
+    """Make a user a member of groups, beside those it has."""
+    wanted = [g for g in dict.fromkeys(groups) if g != all_group(organization)]
+    check_groups(call, wanted, organization)
+    if wanted:
+        rows = [{"group_id": g, "user_id": user_id} for g in wanted]
+        call.db.execute(security.group_members.insert(), rows)
+
+
+def check_groups(call: Call, groups: list[str], organization: str) -> None:
+    """Refuse groups that do not exist in the organization."""
+    if not groups:
+        return
+    table = security.groups
+    found = set(
+        call.db.execute(
+            select(table.c.id).where(
+                table.c.id.in_(groups), table.c.organization == organization, ~table.c.deleted
+            )
+        ).scalars()
+    )
+    for group in groups:
+        if group not in found:
+            raise not_found("Group", group)
+
+
+def users_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
+    """Return users in wire form, memberships read in one query."""
+    members = security.group_members
+    groups: dict[str, list[str]] = {row.id: [all_group(row.organization)] for row in rows}
+    ids = list(groups)
+    for start in range(0, len(ids), 500):
+        part = members.c.user_id.in_(ids[start : start + 500])
+        for member in call.db.execute(select(members).where(part).order_by(members.c.group_id)):
+            groups[member.user_id].append(member.group_id)
+    return [user_json(row, groups[row.id]) for row in rows]
+
+
+def user_json(row: Any, groups: list[str]) -> dict[str, Any]:
+    """Return a user in wire form."""
+    return {
+        "id": row.id,
+        "organization": row.organization,
+        "name": row.name,
+        "email": row.email,
+        "roles": load(row.roles),
+        "groups": groups,
+        "active": row.active,
+        "nameInOrg": row.name_in_org,
+        "passwordGenerated": row.password_generated,
+        "passwordExpiryTime": row.password_expiry_time,
+        "userDeleted": row.deleted,
+        "deleteTime": row.delete_time,
+        "destroyer": row.destroyer,
+        "creator": row.creator,
+        "createdOn": row.created_on,
+        "lastModifiedBy": row.last_modified_by,
+        "lastModifiedOn": row.last_modified_on,
+    }
+
+
+def fetch_user(call: Call, user_id: str) -> Row[Any]:
+    """Return a user of the call's organization."""
+    row = call.fetch(security.users, user_id, "User")
+    if row.organization != call.organization or row.deleted:
+        raise not_found("User", user_id)
+    return row
+
+
+def end_sessions(call: Call, users: list[str], keep: str = "") -> None:
+    """End the sessions of users, in the database and in memory."""
+    table = security.sessions
+    call.db.execute(table.delete().where(table.c.user_id.in_(users), table.c.token_hash != keep))
+
+    call.after.append(lambda: call.hub.callers.drop_users(set(users), keep))
