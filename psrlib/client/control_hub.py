@@ -168,8 +168,8 @@ class ControlHub:
         except HubError as error:
             if is_absent(error):
                 raise HubUnreachableError(
-                    f"{self.url} answers, but not as a Control Hub: POST {LOGIN_PATH} has status {error.status}; "
-                    "check the address",
+                    f"{self.url} answers, but not as a Control Hub: POST {LOGIN_PATH} has status "
+                    f"{error.status}; check the address",
                     error.status,
                 ) from error
             if error.status is not None and 300 <= error.status < 500:

@@ -57,13 +57,14 @@ def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) 
     """Return a blank task: the hub's template, asked for once, or for every task if it carries an id."""
     known: Knowledge = work.knowledge
     with known.lock:
-        if known.task_selector is None:
+        if known.task_template is None or known.task_selector is None:
             known.task_selector = session.scheduler.type_selector()
-        if known.task_template is None or known.tasks_need_template:
-            template = session.scheduler.task_template(known.task_selector, job_id, job_name)
-            known.tasks_need_template = bool(scheduler.value(template.get("id")))
-            known.task_template = template
-        return known.task_template
+            known.task_template = session.scheduler.task_template(known.task_selector, job_id, job_name)
+            known.tasks_need_template = bool(scheduler.value(known.task_template.get("id")))
+            return known.task_template
+    if known.tasks_need_template:
+        return session.scheduler.task_template(known.task_selector, job_id, job_name)
+    return known.task_template
 
 
 def _create_subscription(work: Work, subscription: Subscription) -> None:

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from psrlib.client import ControlHub
+from psrlib.client.apps.scheduler import Scheduler
 from psrlib.hub.apps import pipelinestore_archives
 from psrlib.hub.role_names import ROLES
 from psrlib.seed import SeedDocument
@@ -155,3 +156,20 @@ def test_a_role_the_hub_does_not_know_is_left_out(
         assert_populated(rich, hub)
         found = {row["id"]: row["roles"] for row in hub.security.users(rich.organizations[0].id)}
     assert "connection:editor" not in found[administrator.id]
+
+
+def test_where_each_task_needs_a_template_of_its_own(
+    rich: SeedDocument, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that issues task ids with its templates is asked for one per task."""
+    asked: list[str] = []
+    plain = Scheduler.task_template
+
+    def with_id(self: Scheduler, selector: Any, job_id: str, job_name: str) -> Any:
+        asked.append(job_id)
+        return {**plain(self, selector, job_id, job_name), "id": {"value": f"issued-{len(asked)}"}}
+
+    monkeypatch.setattr(Scheduler, "task_template", with_id)
+    with connect() as hub:
+        assert_populated(rich, hub)
+    assert len(asked) == sum(len(o.scheduled_tasks) for o in rich.organizations)
