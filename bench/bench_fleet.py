@@ -28,7 +28,7 @@ from psrlib.engines.counters import quantile_s
 from psrlib.hub.process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
-from psrlib.seed.document import Config, Engine
+from psrlib.seed.document import Config, Engine, Organization
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active
 
 POLL_INTERVAL_S = 5.0
@@ -154,9 +154,12 @@ def polls_on_time(number: int, seconds: float) -> None:
     )
 
 
-def start_many(engines: int, jobs: int, limit_s: float) -> None:
-    print(f"{engines} engines, {jobs} jobs of one organization started with one call, embedded hub")
-    document = many_jobs(engines, jobs)
+def start_many(engines: int, jobs: int, organizations: int, limit_s: float) -> None:
+    print(
+        f"{engines} engines, {jobs} jobs started with one call for each of {organizations} organizations, "
+        "embedded hub"
+    )
+    document = many_jobs(engines, jobs, organizations)
     with tempfile.TemporaryDirectory() as run_dir, start_hub(run_dir) as process:
         hub = ControlHub(process.url, "admin@admin", "admin@admin")
         begun = time.perf_counter()
@@ -171,22 +174,29 @@ def start_many(engines: int, jobs: int, limit_s: float) -> None:
             lasted = time.perf_counter() - begun
             after, hub_after = fleet_status(run_dir), cpu_s(process.pid)
     fleet_cores = (after["cpu_s"] - before["cpu_s"]) / lasted
-    print(f"  {started} jobs: call {called:.1f} s, all ACTIVE after {lasted:.1f} s (target {limit_s:.0f} s)")
+    print(f"  {started} jobs: calls {called:.1f} s, all ACTIVE after {lasted:.1f} s (target {limit_s:.0f} s)")
     print(
         f"  fleet {fleet_cores:.2f} cores, hub {(hub_after - hub_before) / lasted:.2f} cores, "
         f"{after['pipelines_running']} pipelines running, errors {after['errors']}"
     )
 
 
-def many_jobs(engines: int, jobs: int) -> SeedDocument:
-    """Return a document of one organization with this many engines and active jobs over its pipelines."""
-    small = create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 1, 1)
-    (organization,) = small.organizations
+def many_jobs(engines: int, jobs: int, organizations: int) -> SeedDocument:
+    """Return a document with this many engines and active jobs, shared out evenly over its organizations."""
+    small = create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 1, organizations)
+    shares = [
+        with_jobs(organization, engines // organizations, jobs // organizations)
+        for organization in small.organizations
+    ]
+    return resolve_variables(msgspec.structs.replace(small, organizations=shares), {})
+
+
+def with_jobs(organization: Organization, engines: int, jobs: int) -> Organization:
     job = msgspec.structs.replace(
         organization.jobs[0], status="ACTIVE", instances=1, labels=["all"], is_template=False, template=None
     )
     keys = [pipeline.key for pipeline in organization.pipelines]
-    many = msgspec.structs.replace(
+    return msgspec.structs.replace(
         organization,
         config=Config(
             subscriptions_enabled=False, max_engines=engines, max_jobs=2 * jobs, max_job_runs=2 * jobs
@@ -205,7 +215,6 @@ def many_jobs(engines: int, jobs: int) -> SeedDocument:
         subscriptions=[],
         topologies=[],
     )
-    return resolve_variables(msgspec.structs.replace(small, organizations=[many]), {})
 
 
 def main() -> None:
@@ -214,11 +223,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--hub-engines", type=int, default=2_000)
     parser.add_argument("--hub-jobs", type=int, default=6_000, help="0 leaves the second part out")
+    parser.add_argument("--organizations", type=int, default=1, help="of the second part")
     arguments = parser.parse_args()
     if arguments.engines:
         polls_on_time(arguments.engines, arguments.seconds)
     if arguments.hub_jobs:
-        start_many(arguments.hub_engines, arguments.hub_jobs, 60.0)
+        start_many(arguments.hub_engines, arguments.hub_jobs, arguments.organizations, 60.0)
 
 
 if __name__ == "__main__":
