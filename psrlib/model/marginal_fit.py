@@ -16,8 +16,8 @@ from psrlib.model.families import FAMILIES, FamilyFit, fit_family, full_cdf
 from psrlib.model.table import IntArray
 
 REPEATS = 19  # bootstrap samples; p-values are multiples of 0.05
-ACCEPT = 0.1  # smallest p-value at which a family is kept
-_LARGEST_SAMPLE = 200  # organizations per bootstrap sample and test; more only find smaller faults
+ACCEPT = 0.2  # smallest p-value at which a family is kept
+_LARGEST_SAMPLE = 1000  # organizations per bootstrap sample and test: enough to see what a classifier sees
 _ZEROS = 0.02  # share of zeros below which no family treats them apart
 _MIN_VALUES = 4  # distinct values below which no family is worth naming
 

@@ -10,12 +10,12 @@ from psrlib.model.clustering import find_archetypes
 @pytest.fixture
 def two_kinds(rng: np.random.Generator) -> pd.DataFrame:
     """Small and large organizations, far apart."""
-    large = np.arange(300) < 100
+    large = np.arange(1000) < 450
     return pd.DataFrame(
         {
-            "users": np.where(large, rng.poisson(60, 300), rng.poisson(4, 300)),
-            "jobs": np.where(large, rng.poisson(200, 300), rng.poisson(6, 300)),
-            "pipelines": np.where(large, rng.poisson(150, 300), rng.poisson(9, 300)),
+            "users": np.where(large, rng.poisson(60, 1000), rng.poisson(4, 1000)),
+            "jobs": np.where(large, rng.poisson(200, 1000), rng.poisson(6, 1000)),
+            "pipelines": np.where(large, rng.poisson(150, 1000), rng.poisson(9, 1000)),
         }
     )
 
@@ -23,7 +23,7 @@ def two_kinds(rng: np.random.Generator) -> pd.DataFrame:
 def test_separate_kinds_are_found_and_ordered_by_size(two_kinds: pd.DataFrame) -> None:
     """Every organization is told apart from the other kind; the first archetype is the small one."""
     clustering = find_archetypes(two_kinds)
-    large = np.arange(300) < 100
+    large = np.arange(1000) < 450
     assert len(clustering.names) >= 2
     assert two_kinds["jobs"].groupby(clustering.label).mean().is_monotonic_increasing
     assert not set(clustering.label[large]) & set(clustering.label[~large])

@@ -113,13 +113,13 @@ def test_odd_populations_are_fitted(change, rng: np.random.Generator) -> None:
 
 
 def test_a_summary_alone_gives_a_model() -> None:
-    """Strata of 100 organizations: marginals agree, and the classifier finds less than half of the way."""
+    """Strata of 100 organizations: marginals agree, and the classifier is far from certain."""
     stats = make_sample(1200, 12)
     fitted = fit_summary(json.loads(json.dumps(summarize(stats))))
     others = make_sample(1000, 13).metrics()
     drawn = fitted.model.draw(1000, 1).frame()[list(others.columns)]
     comparison = compare(drawn, others)
-    assert comparison.auc < 0.68
+    assert comparison.auc < 0.75
     assert comparison.ks_complement > 0.95
 
 
