@@ -25,6 +25,7 @@ from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.engines import EngineIdentity, fleet_status, save_identities, start_fleet
 from psrlib.engines.counters import quantile_s
+from psrlib.errors import PsrError
 from psrlib.hub.process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
@@ -168,9 +169,14 @@ def start_many(engines: int, jobs: int, organizations: int, limit_s: float) -> N
         print(f"  populated in {time.perf_counter() - begun:.1f} s")
         with start_fleet(run_dir, process.url, wait_s=120):
             before, hub_before, begun = fleet_status(run_dir), cpu_s(process.pid), time.perf_counter()
-            started = start_jobs(document, hub)
-            called = time.perf_counter() - begun
-            wait_until_active(document, hub, timeout_s=4 * limit_s)
+            try:
+                started = start_jobs(document, hub)
+                called = time.perf_counter() - begun
+                wait_until_active(document, hub, timeout_s=2 * limit_s)
+            except PsrError as error:
+                print(f"  NOT REACHED after {time.perf_counter() - begun:.0f} s: {str(error)[:300]}")
+                print(f"  pipelines by state: {fleet_status(run_dir)['pipelines']}")
+                return
             lasted = time.perf_counter() - begun
             after, hub_after = fleet_status(run_dir), cpu_s(process.pid)
     fleet_cores = (after["cpu_s"] - before["cpu_s"]) / lasted
