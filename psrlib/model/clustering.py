@@ -15,7 +15,7 @@ from psrlib.model.table import IntArray
 MAX_ARCHETYPES = (
     3  # more leave too few organizations for each dependence: measured to be told apart more easily
 )
-MIN_ORGANIZATIONS = 150  # per archetype, fewer are too few to fit its dependence
+MIN_ORGANIZATIONS = 250  # per archetype, fewer are too few to fit its dependence (measured)
 STABLE = 0.6  # adjusted Rand index between fits on resampled halves; 1 is perfect, 0 is chance
 _RESAMPLES = 4
 
@@ -42,7 +42,7 @@ def find_archetypes(frame: pd.DataFrame, n_archetypes: int | None = None, seed: 
 
     The number of archetypes is the one with the smallest Bayesian information criterion among those that are
     stable (mean adjusted Rand index of at least 0.6 between fits on random halves) and whose smallest
-    archetype has at least 150 organizations; one archetype is always allowed.
+    archetype has at least 250 organizations; one archetype is always allowed.
 
     Parameters
     ----------
