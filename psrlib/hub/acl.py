@@ -10,6 +10,8 @@ from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import forbidden
 from psrlib.hub.schema import design
 
+_INSERT = design.acls.insert()
+
 
 def new_acl(call: Call, resource_id: str, resource_type: str, organization: str) -> dict[str, Any]:
     """Return the row of a new object's ACL: the creator owns it and holds every action."""
@@ -38,7 +40,7 @@ def insert_acls(call: Call, resource_type: str, ids: Iterable[str], organization
     """Write the ACLs of new objects."""
     rows = [new_acl(call, resource_id, resource_type, organization) for resource_id in ids]
     if rows:
-        call.db.execute(design.acls.insert(), rows)
+        call.db.execute(_INSERT, rows if len(rows) > 1 else rows[0])
 
 
 def drop_acls(call: Call, ids: list[str]) -> None:

@@ -353,6 +353,8 @@ def delete_pipeline(call: Call, pipeline: Row[Any]) -> None:
     using = call.db.execute(select(jobs.c.name).where(jobs.c.pipeline_id == pipeline.id)).first()
     if using is not None:
         raise bad_request(f"pipeline '{pipeline.id}' is used by job '{using.name}'; delete the job first")
+    call.hub.memory.forget()
+    call.after.append(call.hub.memory.forget)
     call.db.execute(commit_tags.delete().where(commit_tags.c.pipeline_id == pipeline.id))
     call.db.execute(commits.delete().where(commits.c.pipeline_id == pipeline.id))
     call.db.execute(pipelines.delete().where(pipelines.c.id == pipeline.id))
@@ -376,6 +378,8 @@ def delete_commit(call: Call, commit: Row[Any]) -> None:
         delete_pipeline(call, pipeline)
         return
     call.db.execute(commits.delete().where(commits.c.id == commit.id))
+    call.hub.memory.forget()
+    call.after.append(call.hub.memory.forget)
     published = [row.id for row in rest if not row.draft]
     values = {
         "latest_commit": rest[0].id,
@@ -392,7 +396,16 @@ PUBLISHED = select(*LIGHT).where(commits.c.id == bindparam("wanted"))
 
 
 def published_commit(call: Call, commit_id: str) -> Row[Any]:
-    """Return a commit a job may run, without its documents: published and of the call's organization."""
+    """Return a commit a job may run, without its documents: published and of the call's organization.
+
+    A published commit never changes, so it is remembered until one is deleted.
+    """
+    key = ("commit", commit_id)
+    found: Row[Any] = call.hub.memory.recall(call.organization, key, lambda: _read_published(call, commit_id))
+    return found
+
+
+def _read_published(call: Call, commit_id: str) -> Row[Any]:
     commit = call.db.execute(PUBLISHED, {"wanted": commit_id}).first()
     if commit is None or commit.organization != call.organization:
         raise not_found("Pipeline commit", commit_id)

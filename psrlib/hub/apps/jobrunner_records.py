@@ -23,6 +23,8 @@ Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 EXECUTORS = ("COLLECTOR", "TRANSFORMER", "EDGE")
 MAX_NAME = 255
 
+_INSERT = jobs.insert()
+
 
 class NewJobJson(Struct):
     """A job to be created (control-hub-rest.md, 5.3)."""
@@ -180,7 +182,7 @@ def insert_jobs(
         tags.update(new.rawJobTags or [])
     if not rows:
         return []
-    call.db.execute(jobs.insert(), rows)
+    call.db.execute(_INSERT, rows if len(rows) > 1 else rows[0])
     insert_acls(call, "JOB", [row["id"] for row in rows], org)
     label_tree.remember(call, "JOB", tags, org)
     return [_job_json(SimpleNamespace(**row), known[row["commit_id"]], None) for row in rows]
