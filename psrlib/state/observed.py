@@ -70,6 +70,8 @@ class ObservedOrganization:
         The hub's configuration entries and its record of the organization.
     unseen : set of str
         Configuration fields this hub does not publish.
+    referenced : set of str
+        Hub ids that other entities refer to: of two entities with one name, the one in use.
     drafts : list of str
         Names of topologies that were never published.
     active, locked : bool
@@ -81,6 +83,7 @@ class ObservedOrganization:
     jobs: dict[str, ObservedJob] = field(default_factory=dict)
     engines: dict[str, ObservedEngine] = field(default_factory=dict)
     unseen: set[str] = field(default_factory=set)
+    referenced: set[str] = field(default_factory=set)
     entries: list[Json] = field(default_factory=list)
     row: Json = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)

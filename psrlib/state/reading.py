@@ -57,6 +57,7 @@ class Reader:
         self.rows: dict[str, list[Json]] = {kind: [] for kind in KINDS}
         self.commits: dict[str, Json] = {}
         self.owners: dict[str, str] = {}
+        self._referenced: set[str] = set()
         self._keys = {kind: {entity.name: entity.key for entity in getattr(desired, kind)} for kind in OWNED}
         self._user_keys = {user.id: user.key for user in desired.users}
         self._group_keys = {group.id: group.key for group in desired.groups}
@@ -102,6 +103,7 @@ class Reader:
             jobs={self._key("jobs", r): self._observed_job(r) for r in self.rows["jobs"]},
             engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
             unseen=unseen,
+            referenced=self._referenced,
             drafts=[hub_name(r) for r in self.rows["topologies"] if r.get("draft") and not n_commits(r)],
             active=bool(self.row.get("active", True)),
             locked=locked,
@@ -111,6 +113,7 @@ class Reader:
         return str(self._keys[kind].get(hub_name(row), hub_name(row)))
 
     def _key_of_id(self, kind: str, id: str | None) -> str:
+        self._referenced.add(str(id))
         found = next((row for row in self.rows[kind] if hub_id(kind, row) == id), None)
         return self._key(kind, found) if found is not None else str(id or "")
 
@@ -195,6 +198,7 @@ class Reader:
         for row in self.rows["fragments"]:
             commit = self.commits.get(str(row.get("commitId")), row)
             if id in (hub_id("fragments", row), parse(commit.get("pipelineDefinition")).get("fragmentId")):
+                self._referenced.add(hub_id("fragments", row))
                 return self._key("fragments", row)
         return id
 

@@ -242,5 +242,6 @@ class Work:
         entities: Iterable[Any] = getattr(self.found.organization, kind)
         known: dict[str, Json] = {}
         for entity, row in zip(entities, self.found.rows[kind], strict=True):
-            known.setdefault(entity.key, row)
+            if entity.key not in known or hub_id(kind, row) in self.found.referenced:
+                known[entity.key] = row
         return known

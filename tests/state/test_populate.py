@@ -120,6 +120,22 @@ def test_duplicates_are_removed_and_strangers_left_alone(rich: SeedDocument, con
         assert names.count(organization.jobs[0].name) == 1
 
 
+def test_of_two_jobs_the_one_in_use_is_kept(rich: SeedDocument, connect: Connect) -> None:
+    """Whatever order the hub lists them in, the copy that no task or subscription refers to goes."""
+    organization = rich.organizations[0]
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        session = hub.for_organization(organization.id)
+        used = {subscription.job for subscription in organization.subscriptions}
+        names = {job.name for job in organization.jobs if job.key in used}
+        jobs = [row for row in session.jobrunner.jobs() if row["name"] in names]
+        hidden = ("id", "currentJobStatus")
+        session.jobrunner.create_jobs([{k: v for k, v in j.items() if k not in hidden} for j in jobs])
+        populate(rich, hub, progress=False)
+        assert {job["id"] for job in jobs} <= {row["id"] for row in session.jobrunner.jobs()}
+        assert not diff(rich, observe(rich, hub), runtime=False)
+
+
 def test_a_version_too_many_is_removed(rich: SeedDocument, connect: Connect) -> None:
     """It is what an import that was carried out late leaves; jobs keep the version they were made with."""
     organization = rich.organizations[0]
