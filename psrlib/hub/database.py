@@ -108,6 +108,8 @@ def _set_up_sqlite(raw: Any, _record: Any) -> None:
 
 def _begin_with(statement: str) -> Callable[[Connection], None]:
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+        # straight to the driver: this runs once per request
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute(statement)
 
     return begin

@@ -18,6 +18,8 @@ from psrlib.hub.schema import security
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 DELETED = Query("deleted", "boolean", False)
 
+_INSERT_USER, _INSERT_AUDIT = security.users.insert(), security.action_audits.insert()
+
 
 class UserJson(Struct):
     """A user (control-hub-rest.md, 3.2)."""
@@ -104,7 +106,7 @@ def audit_action(
         "time": call.now,
         "ip_address": call.ip,
     }
-    call.db.execute(security.action_audits.insert(), row)
+    call.db.execute(_INSERT_AUDIT, row)
 
 
 def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]:
@@ -137,7 +139,7 @@ def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]
         "last_modified_on": call.now,
     }
     try:
-        call.db.execute(security.users.insert(), row)
+        call.db.execute(_INSERT_USER, row)
     except IntegrityError as error:
         raise duplicate("User", user.id) from error
     insert_memberships(call, user.id, organization, user.groups or [])
