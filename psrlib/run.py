@@ -3,14 +3,15 @@
 import atexit
 import os
 from pathlib import Path
+from typing import Any
 
 from psrlib.client import ControlHub
 from psrlib.engines import stop_fleet
 from psrlib.errors import InputError
+from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
 from psrlib.hub.process import find_hub, start_hub, stop_hub
+from psrlib.state import check_address
 
-EMBEDDED = "embedded"
-EMBEDDED_PASSWORD = "admin@admin"  # initial password of the embedded hub's system administrator
 PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
 
 
@@ -19,7 +20,9 @@ def open_hub(
     sch_url: str = EMBEDDED,
     sch_username: str = "admin@admin",
     sch_password: str | None = None,
-    workers: int | None = None,
+    *,
+    allow_remote: bool = True,
+    **options: Any,
 ) -> ControlHub:
     """Log in to the Control Hub meant; the embedded one is started when it does not run yet.
 
@@ -33,13 +36,15 @@ def open_hub(
         System administrator.
     sch_password : str or None
         None takes the environment variable ``PSR_SCH_PASSWORD``.
-    workers : int or None
-        Fixed number of connections; None adapts to the hub.
+    allow_remote : bool
+        Accept a hub that is not on this machine; populating one has to be meant.
+    **options
+        Passed on to `ControlHub`: ``workers``, ``verify``, ``organization_password``.
 
     Raises
     ------
     InputError
-        If there is no password for a hub that is not the embedded one.
+        If there is no password for a hub that is not the embedded one, or it is not on this machine.
     ProcessError
         If the embedded hub does not start.
     HubError
@@ -50,13 +55,14 @@ def open_hub(
         started_here = find_hub(run_dir) is None
         url, password = start_hub(run_dir).url, password or EMBEDDED_PASSWORD
     else:
+        check_address(sch_url, allow_remote)
         started_here, url = False, sch_url
     if not password:
         raise InputError(
             f"no password for {sch_username} at {url}; set the environment variable {PASSWORD_VARIABLE}"
         )
     try:
-        return ControlHub(url, sch_username, password, workers=workers)
+        return ControlHub(url, sch_username, password, **options)
     except BaseException:
         if started_here:
             stop_hub(run_dir)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.state import EMBEDDED, hub_options, open_document, open_hub
+from psrlib.cli.state import hub_options, open_document, open_hub
 from psrlib.errors import InputError
+from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
     from psrlib.engines import EngineIdentity, FleetProcess

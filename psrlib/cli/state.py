@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from psrlib.errors import InputError
+from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
     from psrlib.client import ControlHub
     from psrlib.seed import SeedDocument
 
-EMBEDDED = "embedded"
-EMBEDDED_PASSWORD = "admin@admin"  # initial password of the embedded hub's system administrator
 SHOWN = 10  # deviations printed
 
 OPTIONS = (
@@ -74,20 +73,18 @@ def open_hub(
     workers: int | None,
 ) -> "ControlHub":
     """Log in; the embedded hub of the seed document's folder is started unless it runs."""
-    from psrlib.client import ControlHub
-    from psrlib.hub.process import start_hub
+    from psrlib import run
     from psrlib.state import check_address
 
-    if sch_url == EMBEDDED:
-        url, password = start_hub(seed.resolve().parent).url, sch_password or EMBEDDED_PASSWORD
-    else:
+    if sch_url != EMBEDDED and not sch_password:
         check_address(sch_url, yes)
-        url = sch_url
-        password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
-    return ControlHub(
-        url,
+        sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
+    return run.open_hub(
+        seed.resolve().parent,
+        sch_url,
         sch_username,
-        password,
+        sch_password,
+        allow_remote=yes,
         workers=workers,
         verify=ca_bundle or True,
         organization_password=organization_password,

@@ -12,9 +12,10 @@ from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InconsistentStateError, InputError
+from psrlib.hub import EMBEDDED
 from psrlib.hub.process import find_hub, stop_hub
 from psrlib.model import NoiseModel
-from psrlib.run import EMBEDDED, open_hub
+from psrlib.run import open_hub
 from psrlib.seed import resolve_variables
 from psrlib.seed.document import SeedDocument
 from psrlib.state import apply_rewrite, wait_until_active
