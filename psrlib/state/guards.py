@@ -40,8 +40,8 @@ def check_address(url: str, allow_remote: bool) -> None:
     """
     if not allow_remote and not is_loopback(url):
         raise InputError(
-            f"{url} is not on this machine; give --yes (notebook: allow_remote) to fill that Control Hub with "
-            "generated organizations"
+            f"{url} is not on this machine; give --yes (notebook: allow_remote) to fill that Control Hub "
+            "with generated organizations"
         )
 
 
