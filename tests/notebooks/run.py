@@ -14,6 +14,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,7 +44,7 @@ def parameters(name: str, folder: Path) -> dict[str, Any]:
 
 def run_test(name: str, folder: Path) -> int:
     """Execute one notebook as a test: every cell, assertions included, without comparing outputs."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
+    notebook = load_notebook_node(str(ROOT / "notebooks" / f"{name}.ipynb"))
     copy = folder / f"{name}.ipynb"
     nbformat.write(parameterize_notebook(notebook, parameters(name, folder)), copy)
     command = [
