@@ -16,7 +16,7 @@ from psrlib.model.clustering import find_archetypes
 from psrlib.model.defaults import default_details
 from psrlib.model.details_fit import fit_details
 from psrlib.model.goodness import compare, ks_distance, metric_p_values
-from psrlib.model.metrics import CONFIG
+from psrlib.model.metrics import CONFIG, LIMIT_OF, NOT_SET
 from psrlib.model.model_file import FORMAT
 from psrlib.model.noise_model import NoiseModel
 from psrlib.model.privacy import measure_privacy
@@ -123,6 +123,7 @@ def fit_metrics(
     """
     if len(frame) < 2:
         raise FitError(f"{len(frame)} organization: a population needs at least 2")
+    frame = lift_exceeded_limits(frame)
     counts = [str(column) for column in frame if column not in CONFIG]
     clustering = find_archetypes(frame[counts], n_archetypes)
     archetypes, chosen = [], {}
@@ -141,6 +142,28 @@ def fit_metrics(
         "details": details,
     }
     return document, {"archetypes": clustering.choice, "metrics": chosen}
+
+
+def lift_exceeded_limits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the organizations with each limit that a count exceeds lifted to the next tier that holds it.
+
+    Such rows exist (a limit lowered later), but a hub would refuse to be filled so. A count above every tier
+    of the population has its limit not set (-1). The report counts the rows (``broken_rules``).
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"users": [4, 12, 99], "max_users": [10, 10, 50]})
+    >>> lift_exceeded_limits(frame)["max_users"].tolist()
+    [10, 50, -1]
+    """
+    frame = frame.copy()
+    for name, limit in LIMIT_OF.items():
+        if limit in frame:
+            exceeded = (frame[limit] != NOT_SET) & (frame[name] > frame[limit])
+            tiers = np.append(np.unique(frame.loc[frame[limit] != NOT_SET, limit]), NOT_SET)
+            place = np.searchsorted(tiers[:-1], frame.loc[exceeded, name])
+            frame.loc[exceeded, limit] = tiers[place]
+    return frame
 
 
 def fit_summary(summary: dict[str, Any], name: str = "model") -> Fit:

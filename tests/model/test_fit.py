@@ -158,3 +158,14 @@ def test_nothing_is_written_when_the_stats_are_wrong(tmp_path: Path) -> None:
     result = CliRunner().invoke(fit_command, [str(tmp_path), "-o", str(out)])
     assert isinstance(result.exception, InputError)
     assert not out.parent.exists()
+
+
+def test_organizations_above_their_limits_are_fitted(rng: np.random.Generator) -> None:
+    """A limit lowered later does not stop the fit; what is drawn stays within its limits."""
+    frame = population(rng, 300)
+    frame["max_users"] = int(frame["users"].quantile(0.9))
+    model = fit_stats(StatsSet(frame, {}, {}), evaluate=False).model
+    drawn = model.draw(500, 1).frame()
+    limited = drawn[drawn["max_users"] != -1]
+    assert 300 < len(limited) < 500
+    assert (limited["users"] <= limited["max_users"]).all()
