@@ -12,11 +12,13 @@ from psrlib.model.families import FamilyFit
 from psrlib.model.forest_fit import fit_forest, forest_spec, make_cells
 from psrlib.model.marginal import Marginal
 from psrlib.model.marginal_fit import MarginalChoice, choose_family
-from psrlib.model.metrics import AT_LEAST, CONFIG, LIMIT_OF, NOT_SET
+from psrlib.model.metrics import AT_LEAST, CONFIG, LIMIT_OF, NOT_SET, drawing_order
 from psrlib.model.smoothing import Smoothed
+from psrlib.model.summary_fit import latent_correlations, repair
 from psrlib.model.table import IntArray
 
 N_TREES = 10
+FEW = 80  # organizations below which no leaf of a tree would have enough of them
 TAIL = 1.5  # a named family is cut at this many times the largest value seen: no draw outgrows all experience
 
 
@@ -35,16 +37,18 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
     report : dict
         Per metric what was chosen and why: unit, organizations per leaf, family, p-value, rejected families.
     """
-    order = choose_order(frame)
+    few = len(frame) < FEW
+    order = drawing_order({str(name) for name in frame}) if few else choose_order(frame)
     known: dict[str, IntArray] = {}
     features: dict[str, IntArray] = {}
     spec: dict[str, Any] = {"metrics": {}, "limits": {}}
+    values: dict[str, IntArray] = {}
     conditionals: dict[str, Any] = {}
     report: dict[str, Any] = {}
     for name in order:
         counts = frame[name].to_numpy(dtype=np.int64)
         largest = _largest(name, frame)
-        chosen = choose_metric(name, counts, known, features, largest)
+        chosen = choose_metric(name, counts, known, {} if few else features, largest)
         family = MarginalChoice(None, None, {"all": "a limit, a share or a difference"})
         if not chosen.unit.base and name not in CONFIG:
             family = choose_family(counts)
@@ -52,6 +56,7 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
             chosen = _with_family(chosen, family.fit, largest, AT_LEAST.get(name, 0))
         spec["limits" if name in CONFIG else "metrics"][name] = marginal_spec(chosen, family.fit)
         report[name] = _explain(chosen, family)
+        values[name] = chosen.values
         if chosen.min_leaf is not None:
             x = np.stack(list(features.values()), axis=1).astype(float)
             forest = fit_forest(x, chosen.cells, n_trees, chosen.min_leaf)
@@ -61,8 +66,22 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
             features[name] = counts
         if chosen.unit.base and np.ptp(chosen.values) > 0:
             features[chosen.unit.feature(name)] = chosen.values
-    spec["dependence"] = {"kind": "forest", "order": order, "conditionals": conditionals}
+    if few:
+        spec["dependence"] = _correlation(values, {**spec["limits"], **spec["metrics"]})
+    else:
+        spec["dependence"] = {"kind": "forest", "order": order, "conditionals": conditionals}
     return spec, report
+
+
+def _correlation(values: dict[str, IntArray], marginals: dict[str, Any]) -> dict[str, Any]:
+    """Return Gaussian dependence: the few numbers of a correlation matrix are all that few rows can tell."""
+    varying = [name for name in values if np.ptp(values[name]) > 0]
+    if len(varying) < 2:
+        return {"kind": "independent"}
+    ranks = pd.DataFrame({name: values[name] for name in varying}).corr("spearman").to_numpy()
+    weights = [marginals[name]["table"]["weight"] for name in varying]
+    matrix = repair(latent_correlations(ranks, weights))
+    return {"kind": "gaussian", "metrics": varying, "correlation": matrix.tolist()}
 
 
 def _with_family(chosen: FittedMetric, fit: FamilyFit, largest: int | None, smallest: int) -> FittedMetric:

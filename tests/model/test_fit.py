@@ -164,8 +164,17 @@ def test_organizations_above_their_limits_are_fitted(rng: np.random.Generator) -
     """A limit lowered later does not stop the fit; what is drawn stays within its limits."""
     frame = population(rng, 300)
     frame["max_users"] = int(frame["users"].quantile(0.9))
-    model = fit_stats(StatsSet(frame, {}, {}), evaluate=False).model
+    model = fit_stats(StatsSet(frame), evaluate=False).model
     drawn = model.draw(500, 1).frame()
     limited = drawn[drawn["max_users"] != -1]
     assert 300 < len(limited) < 500
     assert (limited["users"] <= limited["max_users"]).all()
+
+
+def test_fifty_organizations_keep_their_dependence(rng: np.random.Generator) -> None:
+    """Too few for trees: pipelines still follow jobs, through a correlation matrix."""
+    frame = population(rng, 50)
+    model = fit_stats(StatsSet(frame), evaluate=False).model
+    drawn = model.draw(1000, 1).frame()
+    meant = frame["jobs"].corr(frame["pipelines"], method="spearman")
+    assert abs(drawn["jobs"].corr(drawn["pipelines"], method="spearman") - meant) < 0.1
