@@ -23,6 +23,7 @@ SLICE = 500  # organizations
 
 def create(model: Path, num_orgs: int, output: Path, *options: str) -> tuple[float, float, float]:
     """Return wall and processor time (s) and the largest process's memory (MB) of one ``psr create-json``."""
+    output.unlink(missing_ok=True)  # freeing an old file's pages is no work of the command, nor of the floor
     command = [*PSR, "create-json", "--model", str(model), "--num-orgs", str(num_orgs), "-o", str(output)]
     start = time.perf_counter()
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
