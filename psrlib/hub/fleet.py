@@ -1,5 +1,7 @@
 """What the hub keeps in memory of polling engines: last contact, waiting events, last figures."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select
@@ -22,6 +24,7 @@ class Fleet:
 
     started_on: int
     last_poll: dict[str, int] = field(default_factory=dict)
+    answering: dict[str, int] = field(default_factory=dict)  # engines whose polls the hub has yet to answer
     unwritten: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)  # engines past their heartbeat interval at the last tick
     last_statuses: dict[str, int] = field(default_factory=dict)
@@ -42,6 +45,19 @@ class Fleet:
         self.last_poll[engine_id] = now_ms
         self.unwritten.add(engine_id)
 
+    @contextmanager
+    def poll(self, engine_id: str, clock: Callable[[], int]) -> Iterator[None]:
+        """Note a poll; until it is answered the engine waits for the hub, and that is not silence."""
+        self.note_poll(engine_id, clock())
+        self.answering[engine_id] = self.answering.get(engine_id, 0) + 1
+        try:
+            yield
+        finally:
+            self.note_poll(engine_id, clock())
+            self.answering[engine_id] -= 1
+            if not self.answering[engine_id]:
+                del self.answering[engine_id]
+
     def note_figures(self, engine_id: str, organization: str, figures: Figures) -> None:
         """Remember CPU and memory of an engine."""
         self.figures[engine_id] = figures
@@ -53,6 +69,8 @@ class Fleet:
         ``ever`` is the last contact in the database. After a restart of the hub the interval starts anew
         for engines seen before it.
         """
+        if engine_id in self.answering:
+            return True
         last = self.last_poll.get(engine_id, ever)
         if last and last < self.started_on:
             # silent since before the restart: give it one interval, but only if it was alive at the stop

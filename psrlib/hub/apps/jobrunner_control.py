@@ -45,10 +45,10 @@ def _runnable(call: Call, ids: list[str]) -> list[Row[Any]]:
     return rows
 
 
-def _start(call: Call, row: Row[Any], parameters: dict[str, Any] | None) -> str:
-    return lifecycle.start_job(
-        work_of(call), row, call.principal.id, sorted(call.principal.groups), parameters
-    )
+def _start(call: Call, rows: list[Row[Any]], parameters: dict[str, Any] | None = None) -> list[str]:
+    work, user = work_of(call), call.principal
+    groups = sorted(user.groups)
+    return [lifecycle.start_job(work, row, user.id, groups, parameters) for row in rows]
 
 
 def _runs(call: Call, ids: list[str]) -> list[dict[str, Any]]:
@@ -67,8 +67,7 @@ def _runs(call: Call, ids: list[str]) -> list[dict[str, Any]]:
 )
 def start(call: Call) -> Any:
     """Start a job, with other runtime parameters when given."""
-    row = _runnable(call, [call.path["job"]])[0]
-    return _runs(call, [_start(call, row, call.body or None)])[0]
+    return _runs(call, _start(call, _runnable(call, [call.path["job"]]), call.body or None))[0]
 
 
 @app.route(
@@ -80,7 +79,7 @@ def start(call: Call) -> Any:
 )
 def start_jobs(call: Call) -> Any:
     """Start several jobs."""
-    return _runs(call, [_start(call, row, None) for row in _runnable(call, call.body)])
+    return _runs(call, _start(call, _runnable(call, call.body)))
 
 
 def _stop(call: Call, ids: list[str], force: bool) -> list[dict[str, Any]]:
@@ -239,7 +238,7 @@ def create_and_start(call: Call) -> Any:
         made.append(copy)
     created = insert_jobs(call, made, None if info.attachToTemplate is False else row.id)
     ids = [job["id"] for job in created]
-    return _runs(call, [_start(call, job, None) for job in call.fetch_all(jobs, ids, "Job")])
+    return _runs(call, _start(call, call.fetch_all(jobs, ids, "Job")))
 
 
 def _instances_so_far(call: Call, template: Row[Any]) -> int:

@@ -49,10 +49,11 @@ async def events(call: Call) -> Any:
         raise forbidden("a provisioning agent is not an engine")
     fleet = call.hub.fleet
     first = engine.id not in fleet.last_poll
-    fleet.note_poll(engine.id, call.now)
     if not call.body and not first and engine.id not in fleet.waiting:
+        fleet.note_poll(engine.id, call.now)
         return Raw(NOTHING)
-    handed = await call.hub.write(lambda db: take_poll(Work(call.hub, db, call.now), engine, call.body))
+    with fleet.poll(engine.id, call.hub.now):
+        handed = await call.hub.write(lambda db: take_poll(Work(call.hub, db, call.now), engine, call.body))
     return Raw(handed)
 
 

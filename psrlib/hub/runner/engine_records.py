@@ -34,6 +34,7 @@ def find_or_insert(work: Work, engine: Principal) -> Row[Any]:
         "last_reported_time": work.now,
     }
     work.db.execute(engines.insert().values(values))
+    work.pools.clear()
     found = work.engine(engine.id)
     assert found is not None
     return found
@@ -60,3 +61,4 @@ def take_info(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
     if build.get("version"):
         values["version"] = str(build["version"])
     work.db.execute(engines.update().where(engines.c.id == engine.id).values(values))
+    work.pools.clear()

@@ -27,7 +27,7 @@ from psrlib.hub.names import (
 )
 from psrlib.hub.runner import outbox
 from psrlib.hub.runner.payload import pipeline_name
-from psrlib.hub.runner.selection import Choice, choose_engines, engine_labels, pipelines_running
+from psrlib.hub.runner.selection import Choice, choose_engines, engine_labels, note_load, pipelines_running
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.design import commits
 from psrlib.hub.schema.execution import instances, jobs, offsets, run_events, runs
@@ -104,7 +104,8 @@ def _insert_run(
 
 def _drop_old_runs(work: Work, job: Row[Any]) -> None:
     """Keep no more runs than the organization's limit."""
-    kept = configuration.limit(work.db, job.organization, configuration.MAX_JOB_RUNS)
+    entries = configuration.remembered(work.hub.memory, work.db, job.organization)
+    kept = int(entries[configuration.MAX_JOB_RUNS])
     n = work.db.execute(select(func.count()).select_from(runs).where(runs.c.job_id == job.id)).scalar_one()
     if kept < 1 or n <= kept:
         return
@@ -163,6 +164,7 @@ def insert_instance(
         "created_on": work.now,
     }
     number = work.db.execute(instances.insert().values(row).returning(instances.c.id)).scalar_one()
+    note_load(work, run.organization, engine.id, 1)
     outbox.queue_start(work, run, number, engine.id, name)
 
 
@@ -265,7 +267,9 @@ def remove_instance(work: Work, instance: Row[Any], user_id: str, force_ms: int 
 
 def mark_gone(work: Work, instance: Row[Any]) -> None:
     """Note that an instance left its engine, and keep its offset for the next run."""
-    work.db.execute(instances.update().where(instances.c.id == instance.id).values(phase=GONE))
+    here = (instances.c.id == instance.id, instances.c.phase != GONE)
+    if work.db.execute(instances.update().where(*here).values(phase=GONE)).rowcount:
+        note_load(work, instance.organization, instance.engine_id, -1)
     fresh = work.db.execute(select(instances).where(instances.c.id == instance.id)).one()
     if fresh.offset is None:
         return

@@ -8,6 +8,7 @@ from sqlalchemy import Row, func, select
 
 from psrlib.hub.call import load
 from psrlib.hub.names import GONE
+from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engines, instances
 
@@ -42,8 +43,35 @@ def pipelines_running(work: Work, organization: str) -> dict[str, int]:
 def choose_engines(work: Work, job: Row[Any], n_wanted: int, excluded: set[str]) -> Choice:
     """Return up to ``n_wanted`` engines for a job (-1: all), least loaded first.
 
-    Ties are broken by a digest of job and engine id, so that equal engines share jobs evenly.
+    Among equally loaded engines a digest of the job's id decides where to begin, so that they share jobs
+    evenly. Engines and their loads are read once per piece of work, whatever the number of jobs.
     """
+    pool = _pool(work, job)
+    chosen: list[Row[Any]] = []
+    start = int.from_bytes(hashlib.blake2b(job.id.encode(), digest_size=8).digest())
+    for load_now in sorted(pool.by_load):
+        same = pool.by_load[load_now]
+        for index in range(len(same)):
+            if len(chosen) == n_wanted:
+                break
+            engine = pool.engines[same[(start + index) % len(same)]]
+            if engine.id not in excluded and load_now < engine.max_pipelines:
+                chosen.append(engine)
+    return Choice(chosen, pool.n_matching)
+
+
+def note_load(work: Work, organization: str, engine_id: str, change: int) -> None:
+    """Keep what is remembered of loads right after a pipeline came to an engine (1) or left it (-1)."""
+    for (owner, _, _), pool in work.pools.items():
+        if owner == organization:
+            pool.move(engine_id, change)
+
+
+def _pool(work: Work, job: Row[Any]) -> Pool:
+    key = (job.organization, job.executor_type, job.labels)
+    pool = work.pools.get(key)
+    if pool is not None:
+        return pool
     statement = select(engines).where(
         engines.c.organization == job.organization, engines.c.executor_type == job.executor_type
     )
@@ -51,23 +79,15 @@ def choose_engines(work: Work, job: Row[Any], n_wanted: int, excluded: set[str])
     wanted = set(load(job.labels))
     matching = [
         engine
-        for engine in work.db.execute(statement)
+        for engine in work.db.execute(statement.order_by(engines.c.id))
         if wanted <= engine_labels(engine) and work.is_responding(engine, heartbeat_ms)
     ]
-    load_of = pipelines_running(work, job.organization)
-    free = [e for e in matching if e.id not in excluded and _below_thresholds(e, load_of.get(e.id, 0))]
-    free.sort(key=lambda engine: (load_of.get(engine.id, 0), _tie(job.id, engine.id)))
-    return Choice(free if n_wanted < 0 else free[:n_wanted], len(matching))
+    pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
+    pool.fill(pipelines_running(work, job.organization))
+    work.pools[key] = pool
+    return pool
 
 
-def _below_thresholds(engine: Row[Any], n_running: int) -> bool:
+def _has_resources(engine: Row[Any]) -> bool:
     used = 100.0 * engine.used_memory / engine.total_memory if engine.total_memory else 0.0
-    return bool(
-        n_running < engine.max_pipelines
-        and engine.cpu_load <= engine.max_cpu_load
-        and used <= engine.max_memory_used
-    )
-
-
-def _tie(job_id: str, engine_id: str) -> bytes:
-    return hashlib.blake2b(f"{job_id}/{engine_id}".encode(), digest_size=8).digest()
+    return bool(engine.cpu_load <= engine.max_cpu_load and used <= engine.max_memory_used)

@@ -1,22 +1,27 @@
 """What the runner's functions share: the hub, a transaction and its moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from psrlib.hub import configuration
+from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runtime import Hub
 from psrlib.hub.schema.execution import engines, instances, jobs, runs
 
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work in a writing transaction; ``now`` is epoch milliseconds."""
+    """A piece of work in a writing transaction; ``now`` is epoch milliseconds.
+
+    ``pools`` remembers candidate engines by organization, executor type and labels (as the job's column).
+    """
 
     hub: Hub
     db: Connection
     now: int
+    pools: dict[tuple[str, str, str], Pool] = field(default_factory=dict)
 
     def job(self, job_id: str) -> Row[Any] | None:
         """Return a job."""
