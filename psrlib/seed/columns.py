@@ -26,6 +26,14 @@ NAMED = (
 
 FEW, MANY = 1024, 8192  # organizations drawn at once, multiples of a block: at first and later
 # An entity of the first kind needs one of the second
+# Roles without which a hub lets nobody create these things (control-hub-rest, 3.4); owners have them all.
+CREATING_ROLES = {
+    "pipelinestore:pipelineEditor",
+    "jobrunner:operator",
+    "topology:editor",
+    "notification:user",
+}
+KEEPING_ROLES = ("scheduler:operator", "connection:editor")
 NEEDS = {
     "pipelines": "users",
     "jobs": "pipelines",
@@ -61,6 +69,16 @@ class Rows:
     def spread(self, values: IntArray) -> IntArray:
         """Return a value per organization as a value per entity."""
         return values[self.organization]
+
+
+def creators_roles(roles: list[str]) -> list[str]:
+    """Return a user's roles; who may create pipelines and jobs also schedules jobs and keeps connections."""
+    return roles + [role for role in KEEPING_ROLES if role not in roles] if may_create(roles) else roles
+
+
+def may_create(roles: list[str]) -> bool:
+    """Whether roles let a user create pipelines, jobs, topologies and subscriptions."""
+    return set(roles) >= CREATING_ROLES
 
 
 class Details:
@@ -219,6 +237,34 @@ class Chunk:
         """Return the detail tables of that name."""
         return self.drawer.details(name, len(self.draws.archetype_names))
 
+    @cached_property
+    def user_words(self) -> tuple[WordArray, ...]:
+        """Random words of the users: for the roles, for the groups."""
+        return self.words("users", self.rows("users"), 2)
+
+    @cached_property
+    def _creates(self) -> tuple[IntArray, IntArray]:
+        """Roles drawn for each user (index), and whether they let him create; the first user administers."""
+        rows, details = self.rows("users"), self.details("user_roles")
+        role = self.look_up("user_roles", rows, self.user_words[0])
+        allowed = np.array([may_create(roles) for roles in details.values])
+        return role, (allowed[role] | (rows.index == 0)).astype(np.int64)
+
+    @cached_property
+    def user_roles(self) -> IntArray:
+        """Index of each user's roles; those who may create come first in each organization: they own."""
+        role, creates = self._creates
+        ordered: IntArray = role[np.lexsort((1 - creates, self.rows("users").organization))]
+        return ordered
+
+    @cached_property
+    def _n_creators(self) -> IntArray:
+        of = self.rows("users").organization
+        return np.bincount(of[self._creates[1] > 0], minlength=len(self.organizations))
+
     def owner(self, rows: Rows, words: WordArray) -> IntArray:
-        """Return the number of the owning user in the organization, concentrated on the first ones."""
-        return self.draw("owner_rank", rows, words, rows.spread(self.count("users")))
+        """Return the number of the owning user in the organization, concentrated on the first ones.
+
+        Only users who may create things own any.
+        """
+        return self.draw("owner_rank", rows, words, rows.spread(self._n_creators))

@@ -2,7 +2,7 @@
 
 from itertools import chain, pairwise
 
-from psrlib.seed.columns import Chunk, Rows
+from psrlib.seed.columns import Chunk, Rows, creators_roles
 from psrlib.seed.streams import IntArray
 from psrlib.seed.texts import PAIR, Texts, dumps, keys
 
@@ -31,6 +31,13 @@ class ModelTexts:
         if name not in self._rendered:
             self._rendered[name] = [dumps(value) for value in chunk.details(name).values]
         return self._rendered[name]
+
+    def roles(self, chunk: Chunk) -> list[str]:
+        """Return the users' roles as JSON texts; who creates also schedules jobs and keeps connections."""
+        if "user_roles" not in self._rendered:
+            values = chunk.details("user_roles").values
+            self._rendered["user_roles"] = [dumps(creators_roles(roles)) for roles in values]
+        return self._rendered["user_roles"]
 
     def shapes(self, chunk: Chunk) -> Texts:
         """Return shape and commits of pipelines as JSON members, by a pair of shape and number of commits."""

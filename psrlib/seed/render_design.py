@@ -47,9 +47,9 @@ def write_groups(page: Page) -> list[str]:
 def write_users(page: Page) -> list[str]:
     """Return the users of each organization, its administrator first."""
     chunk, rows = page.chunk, page.users
-    role, group = chunk.words("users", rows, 2)
+    group = chunk.user_words[1]
     names = USER_NAMES.walk(*chunk.walk_words("users", rows), rows.index)
-    roles = page.rendered("user_roles")
+    roles = page.texts.roles(chunk)
     n_groups = rows.spread(chunk.count("groups"))
     first = uniform(group, n_groups).tolist()
     member = (group & 3).astype(int).tolist()  # 0 or 3: one group; 1: none; 2: two
@@ -60,7 +60,7 @@ def write_users(page: Page) -> list[str]:
         flat_keys("user", rows),
         names,
         rows.organization.tolist(),
-        chunk.look_up("user_roles", rows, role).tolist(),
+        chunk.user_roles.tolist(),
         first,
         member,
         n_groups.tolist(),

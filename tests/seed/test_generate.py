@@ -121,3 +121,23 @@ def test_memory_does_not_grow_with_the_number_of_organizations(rich_model_file: 
 def test_documents_are_decoded_records(rich_seed: SeedDocument) -> None:
     """A document made in memory is typed all the way down."""
     assert msgspec.convert(msgspec.to_builtins(rich_seed), SeedDocument) == rich_seed
+
+
+def test_owners_may_create_what_they_own() -> None:
+    """Whoever owns a pipeline, job, task or connection has the roles to create it."""
+    needed = {
+        "pipelines": "pipelinestore:pipelineEditor",
+        "jobs": "jobrunner:operator",
+        "scheduled_tasks": "scheduler:operator",
+        "subscriptions": "notification:user",
+        "connections": "connection:editor",
+        "topologies": "topology:editor",
+    }
+    checked = 0
+    for organization in create_seed(NoiseModel.load(paths.MODEL), 19071990, 60).organizations:
+        roles = {user.key: user.roles for user in organization.users}
+        for kind, role in needed.items():
+            for entity in getattr(organization, kind):
+                assert role in roles[entity.owner], (organization.id, kind, entity.key)
+                checked += 1
+    assert checked > 1000
