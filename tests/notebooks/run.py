@@ -17,6 +17,8 @@ import papermill
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from psrlib.run import stop_run
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = ("study", "generate", "populate", "verify", "collect")  # verify and collect read what populate left
 
@@ -78,7 +80,11 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in NAMES:
-        if status := (run_report if arguments.report else run_test)(name, folder):
+        try:
+            status = (run_report if arguments.report else run_test)(name, folder)
+        finally:
+            stop_run(folder / "run")  # nbval kills the kernel, which then stops nothing itself
+        if status:
             sys.exit(status)
 
 
