@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from psrlib.hub import configuration
+from psrlib.hub.access import Principal
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import forbidden
 from psrlib.hub.schema import design
@@ -14,25 +15,31 @@ _INSERT = design.acls.insert()
 
 
 def new_acl(call: Call, resource_id: str, resource_type: str, organization: str) -> dict[str, Any]:
-    """Return the row of a new object's ACL: the creator owns it and holds every action."""
-    owner = call.principal.id
+    """Return the row of a new object's ACL: the caller owns it and holds every action."""
+    return acl_row(call.principal.id, call.now, resource_id, resource_type, organization)
+
+
+def acl_row(
+    owner: str, now_ms: int, resource_id: str, resource_type: str, organization: str
+) -> dict[str, Any]:
+    """Return the row of an ACL whose owner holds every action."""
     permission = {
         "resourceId": resource_id,
         "subjectId": owner,
         "subjectType": "USER",
         "actions": ["READ", "WRITE", "EXECUTE"],
         "lastModifiedBy": owner,
-        "lastModifiedOn": call.now,
+        "lastModifiedOn": now_ms,
     }
     return {
         "resource_id": resource_id,
         "organization": organization,
         "resource_type": resource_type,
         "resource_owner": owner,
-        "resource_created_time": call.now,
+        "resource_created_time": now_ms,
         "permissions": dump([permission]),
         "last_modified_by": owner,
-        "last_modified_on": call.now,
+        "last_modified_on": now_ms,
     }
 
 
@@ -64,11 +71,17 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
     entries = configuration.remembered(call.hub.memory, call.db, principal.organization)
     if entries[configuration.PERMISSIONS].lower() != "true":
         return
-    row = call.db.execute(select(design.acls).where(design.acls.c.resource_id == resource_id)).first()
+    if not is_permitted(call.db, principal, resource_id, action):
+        raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")
+
+
+def is_permitted(connection: Connection, principal: Principal, resource_id: str, action: str) -> bool:
+    """Whether an object's ACL gives a user an action; objects without one are open."""
+    row = connection.execute(select(design.acls).where(design.acls.c.resource_id == resource_id)).first()
     if row is None or row.resource_owner == principal.id:
-        return
+        return True
     subjects = {principal.id, *principal.groups}
-    for permission in load(row.permissions):
-        if permission.get("subjectId") in subjects and action in permission.get("actions", ()):
-            return
-    raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")
+    return any(
+        permission.get("subjectId") in subjects and action in permission.get("actions", ())
+        for permission in load(row.permissions)
+    )

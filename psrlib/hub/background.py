@@ -6,6 +6,7 @@ import logging
 import aiohttp
 from sqlalchemy import Connection
 
+from psrlib.hub.runner.quality import watch_slas
 from psrlib.hub.runner.schedule import fire_due_tasks, generate_reports
 from psrlib.hub.runner.watch import watch
 from psrlib.hub.runner.work import Work
@@ -60,6 +61,7 @@ class Background:
         work = Work(self.hub, connection, now)
         self.hub.fleet.flush(connection)
         watch(work)
+        watch_slas(work)
         fire_due_tasks(work)
         generate_reports(work)
         self._end_sessions(connection, now)

@@ -8,8 +8,27 @@ from psrlib.errors import InputError
 from psrlib.hub.schema import SCHEMA_VERSION
 from psrlib.hub.schema.security import meta
 
-# version -> statements that make the next version of it; the first release needs none
-STEPS: Mapping[int, Callable[[Connection], None]] = {}
+
+def _add_column(connection: Connection, table: str, column: str, declaration: str, comment: str) -> None:
+    """Add a column to a table of an older version; SQLite keeps no comments.
+
+    Names and types are spelled out and not taken from the schema: a step makes the version it was written
+    for, whatever the schema becomes later.
+    """
+    connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} {declaration}")
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"COMMENT ON COLUMN {table}.{column} IS '{comment}'")
+
+
+def _version_2(connection: Connection) -> None:
+    """Data SLAs remember which jobs are beyond a threshold, subscriptions how often they fired."""
+    comment = "JSON list of the job ids beyond a threshold now"
+    _add_column(connection, "slas", "violating", "TEXT NOT NULL DEFAULT '[]'", comment)
+    _add_column(connection, "subscriptions", "triggered", "BIGINT NOT NULL DEFAULT 0", "How often it fired")
+
+
+# version -> statements that make the next version of it
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _version_2}
 
 
 def migrate(

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Connection, Table, create_engine, func, insert, select, text
@@ -104,6 +105,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 def _copy_rows_out(db_url: str, target: Path) -> None:
     database = Database(db_url)
+    database.prepare()
     engine = create_engine(f"sqlite:///{target}")
     metadata.create_all(engine)
     with database.reading() as old, engine.begin() as new:
@@ -115,14 +117,19 @@ def _copy_rows_out(db_url: str, target: Path) -> None:
 def _copy_rows_in(source: Path, db_url: str) -> None:
     database = Database(db_url)
     database.prepare()
-    engine = create_engine(f"sqlite:///{source}")
-    with engine.connect() as old, database.writing() as new:
-        for table in reversed(metadata.sorted_tables):
-            new.execute(table.delete())
-        _copy_tables(old, new)
-        if not database.is_sqlite:
-            _advance_counters(new)
-    engine.dispose()
+    with TemporaryDirectory() as folder:
+        # a copy, brought to this release's schema: the snapshot may be of an older one
+        current = Path(folder) / "snapshot.db"
+        _copy_sqlite(source, current)
+        snapshot = Database(f"sqlite:///{current}")
+        snapshot.prepare()
+        with snapshot.reading() as old, database.writing() as new:
+            for table in reversed(metadata.sorted_tables):
+                new.execute(table.delete())
+            _copy_tables(old, new)
+            if not database.is_sqlite:
+                _advance_counters(new)
+        snapshot.close()
     database.close()
 
 

@@ -223,7 +223,7 @@ def _alerts(call: Call, resource_id: str | None) -> Any:
     "/notification/rest/v1/alerts",
     USER,
     query=(*LISTING, Query("alertStatus")),
-    choice="alerts come from SLAs and from failed job runs",
+    choice="alerts come from data SLAs alone",
 )
 def list_alerts(call: Call) -> Any:
     """List alerts."""

@@ -2,15 +2,17 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Row, select
 
-from psrlib.hub.acl import drop_acls, insert_acls
+from psrlib.hub.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.call import ORGANIZATION, Call
 from psrlib.hub.issues import bad_request
-from psrlib.hub.pipelines import parse_document
 from psrlib.hub.routing import USER, App, Query, roles
+from psrlib.hub.runner.quality import forget_violations, read_definition
 from psrlib.hub.schema.design import slas, topologies, topology_commits
+from psrlib.hub.schema.execution import jobs
 
 app = App("sla", "Data SLAs")
 EDITOR = roles("sla:editor")
@@ -51,15 +53,18 @@ def _sla_json(row: Row[Any]) -> dict[str, Any]:
     EDITOR,
     body=DataSlaJson,
     returns=DataSlaJson,
-    choice="stored and activated, never evaluated: mock engines report no quality of service",
+    choice="an active SLA is judged every second: the one-minute input or error rate in records per second, "
+    "engines added up, of every job of jobIds that runs and has reported; a report older than 5 minutes "
+    "counts as 0; beyond the threshold an ACTIVE alert of type DATA_SLA (resourceId the job, ruleId the SLA) "
+    "and one DATA_SLA_TRIGGERED event; the hub acknowledges the alert, ackedBy null, when the rate is back, "
+    "the run ends or the SLA is deactivated or deleted",
 )
 def create_sla(call: Call) -> Any:
     """Create a data SLA, inactive."""
     new, org = call.body, call.organization
     if not new.label.strip() or len(new.label) > 255:
         raise bad_request("the SLA label must have 1 to 255 characters")
-    if new.slaDefinition:
-        parse_document(new.slaDefinition, "slaDefinition")
+    _check_definition(call, new.slaDefinition)
     if new.topologyId:
         call.fetch(topologies, new.topologyId, "Topology")
     if new.topologyCommitId:
@@ -82,6 +87,15 @@ def create_sla(call: Call) -> Any:
     return _sla_json(call.fetch(slas, row["id"], "SLA"))
 
 
+def _check_definition(call: Call, text: str | None) -> None:
+    try:
+        definition = read_definition(text)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise bad_request(f"slaDefinition: {error}") from error
+    for job in call.fetch_all(jobs, definition.job_ids or [], "Job"):
+        check_permission(call, job.id, "READ")
+
+
 @app.route("GET", "/sla/rest/v1/dataSlas", USER, query=(ORGANIZATION, Query("topologyCommitId")))
 def list_slas(call: Call) -> Any:
     """List data SLAs."""
@@ -93,6 +107,8 @@ def list_slas(call: Call) -> Any:
 
 def _set_status(call: Call, status: str) -> Any:
     call.fetch_all(slas, call.body, "SLA")
+    if status == "INACTIVE":
+        forget_violations(call.db, call.body, call.now)
     values = {"status": status, "last_modified_by": call.principal.id, "last_modified_on": call.now}
     call.db.execute(slas.update().where(slas.c.id.in_(call.body)).values(values))
     return [_sla_json(row) for row in call.fetch_all(slas, call.body, "SLA")]
@@ -114,6 +130,7 @@ def deactivate_slas(call: Call) -> Any:
 def delete_slas(call: Call) -> Any:
     """Delete SLAs."""
     call.fetch_all(slas, call.body, "SLA")
+    forget_violations(call.db, call.body, call.now)
     call.db.execute(slas.delete().where(slas.c.id.in_(call.body)))
     drop_acls(call, call.body)
     return []

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from psrlib.hub import configuration
+from psrlib.hub import configuration, triggers
 from psrlib.hub.call import load
 from psrlib.hub.cron import next_time_ms
 from psrlib.hub.issues import IssueError
@@ -136,6 +136,12 @@ def generate_reports(work: Work) -> None:
         ).first()
         values = {"status": "REPORT_SUCCESS", "content": _text(work, report, definition)}
         work.db.execute(reports.update().where(reports.c.id == report.id).values(values))
+        facts = {
+            "REPORT_ID": report.id,
+            "REPORT_NAME": report.name,
+            "REPORT_DEFINITION_ID": report.definition_id,
+        }
+        triggers.fire(work.db, report.organization, "REPORT_GENERATED", facts, work.now)
 
 
 def _text(work: Work, report: Row[Any], definition: Row[Any] | None) -> str:

@@ -3,6 +3,6 @@
 from psrlib.hub.schema import automation, design, execution, security
 from psrlib.hub.schema.columns import metadata
 
-SCHEMA_VERSION = 1  # raised with every change of a table; psrlib/hub/migrations.py knows the steps
+SCHEMA_VERSION = 2  # raised with every change of a table; psrlib/hub/migrations.py knows the steps
 
 __all__ = ["SCHEMA_VERSION", "automation", "design", "execution", "metadata", "security"]

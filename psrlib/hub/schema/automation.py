@@ -60,6 +60,7 @@ subscriptions = table(
     text("events", "JSON list of {eventType, filter}"),
     text("actions", "JSON list with one {eventType, config}"),
     text("error_message", "Last failure of the action", nullable=True),
+    number("triggered", "How often it fired", default=0),
     *audit(),
     Index("subscriptions_by_organization", "organization", "name"),
 )
@@ -90,8 +91,8 @@ alerts = table(
     text("label", "Text"),
     text("status", "ACTIVE or ACKNOWLEDGED"),
     text("type", "Kind of alert"),
-    text("resource_id", "Object the alert is about"),
-    text("rule_id", "Rule that raised it", nullable=True),
+    text("resource_id", "Object the alert is about, such as a job"),
+    text("rule_id", "What raised it, such as a data SLA", nullable=True),
     text("additional_info", "JSON text", nullable=True),
     moment("triggered_on", "When"),
     text("acked_by", "Who acknowledged", nullable=True),

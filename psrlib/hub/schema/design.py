@@ -137,6 +137,7 @@ slas = table(
     text("topology_commit_id", "Topology commit id", nullable=True),
     text("definition", "JSON text: slaDefinition", nullable=True),
     text("status", "ACTIVE or INACTIVE"),
+    text("violating", "JSON list of the job ids beyond a threshold now", default="[]"),
     *audit(),
     Index("slas_by_organization", "organization", "label"),
 )
