@@ -21,10 +21,9 @@ def _add_column(connection: Connection, table: str, column: str, declaration: st
 
 
 def _version_2(connection: Connection) -> None:
-    """Data SLAs remember which jobs are beyond a threshold, subscriptions how often they fired."""
+    """Data SLAs remember which jobs are beyond a threshold."""
     comment = "JSON list of the job ids beyond a threshold now"
     _add_column(connection, "slas", "violating", "TEXT NOT NULL DEFAULT '[]'", comment)
-    _add_column(connection, "subscriptions", "triggered", "BIGINT NOT NULL DEFAULT 0", "How often it fired")
 
 
 # version -> statements that make the next version of it

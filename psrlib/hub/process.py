@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from psrlib.errors import ProcessError
+from psrlib.hub.mail import parse_smtp
 
 logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 30.0
@@ -35,11 +36,14 @@ class HubProcess:
         Base URL, such as ``http://127.0.0.1:18631``.
     pid : int
         Process id.
+    smtp : str or None
+        URL of the mail server it was started with.
     """
 
     run_dir: Path
     url: str
     pid: int
+    smtp: str | None = None
 
     def __enter__(self) -> "HubProcess":
         return self
@@ -58,13 +62,19 @@ class _Record:
     url: str
     pid: int
     port: int
+    smtp: str | None
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def start_hub(
-    run_dir: str | Path, host: str = "127.0.0.1", port: int = 0, db_url: str | None = None
+    run_dir: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    db_url: str | None = None,
+    smtp: str | None = None,
+    smtp_remote: bool = False,
 ) -> HubProcess:
     """Start the embedded hub in its own process and wait until it is healthy.
 
@@ -78,12 +88,20 @@ def start_hub(
         Port; 0 takes a free one (the one of the last start in this folder, when it is free).
     db_url : str or None
         SQLAlchemy URL; None means the SQLite file ``run_dir/hub.db``.
+    smtp : str or None
+        Mail server for subscriptions, ``smtp://HOST[:PORT]``; None: their mail is not sent.
+    smtp_remote : bool
+        Allow a mail server that is not on this machine.
 
     Raises
     ------
+    InputError
+        When the mail server's URL is wrong or names another machine without ``smtp_remote``.
     ProcessError
         When the port is in use or the process does not become healthy.
     """
+    if smtp is not None:
+        parse_smtp(smtp, smtp_remote)
     _reap()
     folder = Path(run_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +115,7 @@ def start_hub(
     log = folder / "hub.log"
     with listener, log.open("ab") as output:
         command = [sys.executable, "-m", "psrlib.hub.serve", "--fd", str(listener.fileno())]
-        command += ["--db-url", database, "--url", url]
+        command += ["--db-url", database, "--url", url, *(["--smtp", smtp] if smtp else [])]
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -108,11 +126,10 @@ def start_hub(
         )
     _children[child.pid] = child
     _wait_healthy(url, child, log)
-    _write_record(
-        folder, {"url": url, "pid": child.pid, "port": bound, "host": host, "db_url": _hidden(database)}
-    )
+    record = {"url": url, "pid": child.pid, "port": bound, "host": host, "db_url": _hidden(database)}
+    _write_record(folder, record | ({"smtp": smtp} if smtp else {}))
     logger.info("embedded hub listens on %s, pid %d", url, child.pid)
-    return HubProcess(folder, url, child.pid)
+    return HubProcess(folder, url, child.pid, smtp)
 
 
 def find_hub(run_dir: str | Path) -> HubProcess | None:
@@ -120,7 +137,7 @@ def find_hub(run_dir: str | Path) -> HubProcess | None:
     record = _read_record(Path(run_dir).resolve())
     if record is None or not _is_hub(record.pid) or not _healthy(record.url):
         return None
-    return HubProcess(Path(run_dir).resolve(), record.url, record.pid)
+    return HubProcess(Path(run_dir).resolve(), record.url, record.pid, record.smtp)
 
 
 def stop_hub(run_dir: str | Path) -> bool:
@@ -242,7 +259,7 @@ def _last_port(folder: Path) -> int:
 def _read_record(folder: Path) -> "_Record | None":
     try:
         record = json.loads((folder / "hub.json").read_text())
-        return _Record(str(record["url"]), int(record["pid"]), int(record["port"]))
+        return _Record(str(record["url"]), int(record["pid"]), int(record["port"]), record.get("smtp"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

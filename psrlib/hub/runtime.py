@@ -12,6 +12,7 @@ from psrlib.hub.access import Callers, Principal
 from psrlib.hub.call import load
 from psrlib.hub.database import Database
 from psrlib.hub.fleet import Fleet
+from psrlib.hub.mail import MailServer
 from psrlib.hub.memory import Memory
 from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
@@ -43,6 +44,7 @@ class Hub:
         self.callers = Callers()
         self.memory = Memory()
         self.fleet = Fleet(self.started_on)
+        self.mail_server: MailServer | None = None  # set before the background begins
         self._writer = ThreadPoolExecutor(1, "hub-writer")
         self._readers = ThreadPoolExecutor(N_READERS, "hub-reader")
 

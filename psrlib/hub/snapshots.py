@@ -94,7 +94,8 @@ def restore_snapshot(
         _copy_rows_in(source, db_url)
     if running is None:
         return None
-    return start_hub(folder, port=int(running.url.rpartition(":")[2]), db_url=db_url)
+    port = int(running.url.rpartition(":")[2])
+    return start_hub(folder, port=port, db_url=db_url, smtp=running.smtp, smtp_remote=True)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

@@ -66,9 +66,6 @@ def fire(connection: Connection, organization: str, event: str, values: dict[str
     waiting = [_waiting(row, event, action, values, now_ms) for row in rows for action in load(row.actions)]
     if waiting:
         connection.execute(action_runs.insert(), waiting)
-        fired = subscriptions.c.id.in_([row.id for row in rows])
-        more = {"triggered": subscriptions.c.triggered + 1}
-        connection.execute(subscriptions.update().where(fired).values(more))
 
 
 def _wants(row: Row[Any], event: str, values: dict[str, str]) -> bool:
@@ -87,7 +84,6 @@ def _waiting(
         "ORGANIZATION": row.organization,
         "SUBSCRIPTION_ID": row.id,
         "SUBSCRIPTION_NAME": row.name,
-        "TRIGGERED_COUNT": str(row.triggered + 1),
         "TRIGGERED_ON": str(now_ms),
     }
     return {

@@ -2,20 +2,20 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Row, select
 
 from psrlib.hub.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.actions import KINDS, read_action
 from psrlib.hub.apps.server import EVENT_TYPES
 from psrlib.hub.call import LISTING, PAGING, WRAPPER, Call, contains, dump, load
 from psrlib.hub.issues import bad_request, not_found
-from psrlib.hub.pipelines import parse_document
 from psrlib.hub.routing import USER, App, Query, roles
 from psrlib.hub.schema.automation import action_runs, alerts, subscriptions
 
 app = App("notification", "Subscriptions and alerts")
 SUBSCRIBER = roles("notification:user")
-ACTION_TYPES = ("EMAIL", "WEBHOOKV1")
 
 
 class EventJson(Struct):
@@ -58,11 +58,12 @@ def _columns(call: Call) -> dict[str, Any]:
     if len(new.externalActions) != 1:
         raise bad_request(f"externalActions has {len(new.externalActions)} elements; expected exactly one")
     action = new.externalActions[0]
-    if action.eventType not in ACTION_TYPES:
+    if action.eventType not in KINDS:
         raise bad_request(f"externalActions: eventType '{action.eventType}': expected EMAIL or WEBHOOKV1")
-    config = parse_document(action.config or "{}", "externalActions config")
-    if action.eventType == "WEBHOOKV1" and not str(config.get("uri", "")).startswith(("http://", "https://")):
-        raise bad_request("externalActions config: uri must begin with http:// or https://")
+    try:
+        read_action(action.eventType, action.config)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise bad_request(f"externalActions config: {error}") from error
     return {
         "name": new.name,
         "description": new.description,

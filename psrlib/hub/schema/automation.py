@@ -60,7 +60,6 @@ subscriptions = table(
     text("events", "JSON list of {eventType, filter}"),
     text("actions", "JSON list with one {eventType, config}"),
     text("error_message", "Last failure of the action", nullable=True),
-    number("triggered", "How often it fired", default=0),
     *audit(),
     Index("subscriptions_by_organization", "organization", "name"),
 )
