@@ -1,5 +1,6 @@
 """Pipelines and their commits: creating, drafting, publishing, reading; used by several apps."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -85,6 +86,18 @@ def execution_mode(definition: dict[str, Any]) -> str:
     return "STANDALONE"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an imported commit keeps of where it comes from: ids in the organization, None for new ones."""
+
+    pipeline_id: str | None = None
+    commit_id: str | None = None
+    number: int = 1
+
+
+NOTHING_KEPT = Kept()
+
+
 def insert_pipeline(
     call: Call,
     name: str,
@@ -99,6 +112,7 @@ def insert_pipeline(
     executor_type: str | None = None,
     sdc_id: str | None = None,
     fail_if_exists: bool = False,
+    kept: Kept = NOTHING_KEPT,
 ) -> str:
     """Create a pipeline with its first commit; return the commit id."""
     org = call.organization
@@ -111,7 +125,7 @@ def insert_pipeline(
         same = select(pipelines.c.id).where(pipelines.c.organization == org, pipelines.c.name == name)
         if call.db.execute(same).first():
             raise duplicate("Pipeline", name)
-    pipeline_id, commit_id = call.new_id(org), call.new_id(org)
+    pipeline_id, commit_id = kept.pipeline_id or call.new_id(org), kept.commit_id or call.new_id(org)
     mode = execution_mode(definition)
     call.db.execute(
         pipelines.insert().values(
@@ -131,7 +145,10 @@ def insert_pipeline(
         )
     )
     insert_acls(call, "PIPELINE", [pipeline_id], org)
-    row = _commit_row(call, commit_id, pipeline_id, org, 1, name, definition, rules, library, message, draft)
+    number = kept.number
+    row = _commit_row(
+        call, commit_id, pipeline_id, org, number, name, definition, rules, library, message, draft
+    )
     row["sdc_id"] = sdc_id
     call.db.execute(commits.insert().values(row))
     _settle(call, row)
@@ -152,19 +169,20 @@ def add_commit(
     rules: dict[str, Any] | None,
     library: str | None,
     message: str,
+    kept: Kept = NOTHING_KEPT,
 ) -> str:
     """Publish the next version of a pipeline; return the commit id."""
     check_name(name)
     latest = fetch_commit(call, pipeline.latest_commit)
     if latest.draft:
         raise bad_request(f"pipeline '{pipeline.id}' has a draft; publish or delete it first")
-    commit_id = call.new_id(pipeline.organization)
+    commit_id = kept.commit_id or call.new_id(pipeline.organization)
     row = _commit_row(
         call,
         commit_id,
         pipeline.id,
         pipeline.organization,
-        latest.number + 1,
+        max(latest.number + 1, kept.number),
         name,
         definition,
         rules,

@@ -154,23 +154,23 @@ def _executor(commit: Row[Any]) -> str:
 
 
 def insert_jobs(
-    call: Call, new_jobs: list[NewJobJson], template_id: str | None = None
+    call: Call, new_jobs: list[NewJobJson], template_id: str | None = None, ids: list[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Create jobs in one go; return them in wire form."""
+    """Create jobs in one go, with given ids or new ones; return them in wire form."""
     org = call.organization
     configuration.check_room(
         call.hub.memory, call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs)
     )
     rows, tags = [], set()
     known: dict[str, Row[Any]] = {}
-    for new in new_jobs:
+    for new, job_id in zip(new_jobs, ids or [""] * len(new_jobs), strict=True):
         if new.pipelineCommitId not in known:
             commit = published_commit(call, new.pipelineCommitId)
             check_permission(call, commit.pipeline_id, "READ")
             known[new.pipelineCommitId] = commit
         row = job_row(call, new, known[new.pipelineCommitId], org)
         row |= {
-            "id": call.new_id(org),
+            "id": job_id or call.new_id(org),
             "organization": org,
             "template_id": template_id,
             "current_run": None,

@@ -81,13 +81,24 @@ def fetch_commit(call: Call, commit_id: str) -> tuple[Row[Any], Row[Any]]:
     return commit, call.fetch(topologies, commit.topology_id, "Topology")
 
 
-def insert_topology(call: Call, new: TopologyJson, draft: bool, message: str | None = None) -> str:
-    """Create a topology with its first commit; return the commit id."""
+def insert_topology(
+    call: Call,
+    new: TopologyJson,
+    draft: bool,
+    message: str | None = None,
+    ids: tuple[str | None, str | None] = (None, None),
+    number: int = 1,
+) -> str:
+    """Create a topology with its first commit; return the commit id.
+
+    ``ids`` are those of topology and commit, where an import keeps them.
+    """
     org = call.organization
     configuration.check_room(
         call.hub.memory, call.db, org, configuration.MAX_TOPOLOGIES, topologies, "topologies"
     )
-    topology_id, commit_id, name = call.new_id(org), call.new_id(org), _check_name(new.name)
+    topology_id, commit_id = (given or call.new_id(org) for given in ids)
+    name = _check_name(new.name)
     call.db.execute(
         topologies.insert().values(
             id=topology_id,
@@ -100,14 +111,28 @@ def insert_topology(call: Call, new: TopologyJson, draft: bool, message: str | N
             last_modified_on=call.now,
         )
     )
+    _insert_commit(call, topology_id, commit_id, number, new, draft, message)
+    insert_acls(call, "TOPOLOGY", [topology_id], org)
+    return commit_id
+
+
+def _insert_commit(
+    call: Call,
+    topology_id: str,
+    commit_id: str,
+    number: int,
+    new: TopologyJson,
+    draft: bool,
+    message: str | None,
+) -> None:
     call.db.execute(
         topology_commits.insert().values(
             id=commit_id,
             topology_id=topology_id,
-            organization=org,
-            number=1,
+            organization=call.organization,
+            number=number,
             draft=draft,
-            name=name,
+            name=_check_name(new.name),
             description=new.description,
             message=message,
             committer=call.principal.id,
@@ -116,7 +141,24 @@ def insert_topology(call: Call, new: TopologyJson, draft: bool, message: str | N
             definition=_check_definition(new.topologyDefinition),
         )
     )
-    insert_acls(call, "TOPOLOGY", [topology_id], org)
+
+
+def add_version(
+    call: Call,
+    topology: Row[Any],
+    new: TopologyJson,
+    message: str | None,
+    commit_id: str | None,
+    number: int,
+) -> str:
+    """Publish a version of an existing topology, numbered as given or next; return the commit id."""
+    check_permission(call, topology.id, "WRITE")
+    latest = call.fetch(topology_commits, topology.latest_commit, "Topology commit")
+    if latest.draft:
+        raise bad_request(f"topology '{topology.id}' has draft '{latest.id}'; publish or delete it first")
+    commit_id = commit_id or call.new_id(topology.organization)
+    _insert_commit(call, topology.id, commit_id, max(latest.number + 1, number), new, False, message)
+    _touch(call, topology, latest_commit=commit_id, name=new.name)
     return commit_id
 
 

@@ -5,14 +5,24 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
+from psrlib.hub.access import check_roles
 from psrlib.hub.acl import check_permission
-from psrlib.hub.apps.jobrunner_archives import export_document, import_document
-from psrlib.hub.apps.topology import EDITOR, TopologyJson, fetch_commit, insert_topology, topology_json
+from psrlib.hub.apps.jobrunner_archives import export_document
+from psrlib.hub.apps.jobrunner_imports import Updates, find_local, import_job, local_id, version_number
+from psrlib.hub.apps.jobrunner_records import OPERATOR
+from psrlib.hub.apps.topology import (
+    EDITOR,
+    TopologyJson,
+    add_version,
+    fetch_commit,
+    insert_topology,
+    topology_json,
+)
 from psrlib.hub.archives import read_zip, write_zip
 from psrlib.hub.call import Call, Raw, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.routing import USER, App, Query
-from psrlib.hub.schema.design import topology_commits
+from psrlib.hub.schema.design import topologies, topology_commits
 from psrlib.hub.schema.execution import jobs
 
 app = App("topology", "Import and export archives of topologies")
@@ -55,11 +65,14 @@ def export_topologies(call: Call) -> Any:
     EDITOR,
     body=bytes,
     query=UPDATES,
-    choice="always new, published topologies and new jobs; the update flags are read and have no effect",
+    choice="all or nothing; ids are kept as importJobs keeps them: a topology commit that is here is not "
+    "imported again, another commit of a topology that is here becomes its next published version; jobs and "
+    "pipelines as importJobs, with the pipeline's version always; needs also the roles for the jobs and "
+    "pipelines it brings; forceImport: new topologies and new jobs",
 )
 def import_topologies(call: Call) -> Any:
     """Import a zip of topology documents with their jobs and pipelines."""
-    made = []
+    made, updates = [], Updates.asked(call)
     for name, document in read_zip(call.body):
         given = document.get("topologyJson")
         if given is None:
@@ -68,18 +81,39 @@ def import_topologies(call: Call) -> Any:
             topology = msgspec.convert(given, TopologyJson)
         except msgspec.ValidationError as error:
             raise bad_request(f"entry '{name}', topologyJson: {error}") from error
-        topology.topologyDefinition = _with_new_jobs(call, topology, document.get("jobJsonList") or [])
-        made.append(insert_topology(call, topology, draft=False, message="Imported"))
+        parts = [part for part in document.get("jobJsonList") or [] if isinstance(part, dict)]
+        if parts:
+            check_roles(call.principal, OPERATOR.roles)
+        renamed = {_job_id(part): import_job(call, part, updates) for part in parts}
+        topology.topologyDefinition = _with_jobs(call, topology, renamed)
+        made.append(_import_topology(call, topology, updates.force))
     return [topology_json(*fetch_commit(call, commit_id)) for commit_id in made]
 
 
-def _with_new_jobs(call: Call, topology: TopologyJson, parts: list[Any]) -> str | None:
-    """Create the jobs of a topology document; return its definition with their new ids."""
-    renamed: dict[str, str] = {}
-    for part in parts:
-        if isinstance(part, dict):
-            old = (part.get("minimalJobJson") or {}).get("id")
-            renamed[str(old)] = import_document(call, part)
+def _job_id(part: dict[str, Any]) -> str:
+    minimal = part.get("minimalJobJson")
+    return str(minimal.get("id")) if isinstance(minimal, dict) else ""
+
+
+def _import_topology(call: Call, topology: TopologyJson, force: bool) -> str:
+    message = topology.commitMessage or "Imported"
+    number = version_number(topology.version)
+    if force:
+        return insert_topology(call, topology, draft=False, message=message)
+    commit = find_local(call, topology_commits, topology.commitId)
+    if commit is not None:
+        check_permission(call, commit.topology_id, "READ")
+        return str(commit.id)
+    commit_id = local_id(call, topology.commitId)
+    present = find_local(call, topologies, topology.topologyId)
+    if present is not None:
+        return add_version(call, present, topology, message, commit_id, number)
+    ids = (local_id(call, topology.topologyId), commit_id)
+    return insert_topology(call, topology, draft=False, message=message, ids=ids, number=number)
+
+
+def _with_jobs(call: Call, topology: TopologyJson, renamed: dict[str, str]) -> str | None:
+    """Return a topology's definition with the ids that its jobs have here."""
     try:
         definition = load(topology.topologyDefinition)
     except ValueError as error:
