@@ -7,12 +7,13 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
+SDK3 := .venv-sdk3
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test test-long unit notebooks populate verify report bench clean
+.PHONY: help env check test test-long sdk3 unit notebooks populate verify report bench clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP)  ## create the environment in .venv
 
@@ -34,6 +35,14 @@ notebooks: $(STAMP)  ## run every notebook as a test (nbval)
 	$(BIN)/python tests/notebooks/run.py
 
 test: check unit notebooks  ## everything that must pass
+
+sdk3: $(STAMP) $(SDK3)/.installed  ## contract tests with the vendor's 3.x SDK; needs its activation key
+	$(BIN)/pytest -rs tests/contract/test_vendor_sdk3.py
+
+$(SDK3)/.installed: constraints-sdk3.txt
+	$(PYTHON) -m venv $(SDK3)
+	$(SDK3)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints-sdk3.txt
+	@touch $@
 
 test-long: $(STAMP)  ## the repetitions that take long
 	$(BIN)/pytest -m long

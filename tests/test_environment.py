@@ -58,6 +58,20 @@ def test_every_dependency_is_pinned_inside_its_range() -> None:
         assert requirement.specifier.contains(pins[requirement.name.lower()], prereleases=True), requirement
 
 
+def pins(name: str) -> dict[str, str]:
+    """Return the pinned versions of a file."""
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+def test_the_environment_of_the_3x_sdk_differs_in_the_sdk_alone() -> None:
+    """What both files pin, they pin to the same version, but for the SDK itself."""
+    ours, theirs = pins("constraints.txt"), pins("constraints-sdk3.txt")
+    different = {name for name, version in theirs.items() if ours.get(name, version) != version}
+    assert different == {"streamsets"}
+    assert theirs["streamsets"] == "3.12.2"
+
+
 def test_the_packages_the_user_asked_for_are_there() -> None:
     """The named packages are direct dependencies, not accidents."""
     assert {Requirement(line).name for line in PROJECT["dependencies"]} >= ASKED_FOR

@@ -1,94 +1,38 @@
-"""The vendor's own Python SDK against the embedded hub: a client nobody here wrote.
+"""The vendor's own Python SDKs against the embedded hub: clients nobody here wrote.
 
 The 4.x+ line (``streamsets``, 6.6 or later) authenticates with API credentials and is pointed at the hub
-by its ``aster_url`` or ``landing_url`` argument.
+by its ``aster_url`` or ``landing_url`` argument. The 3.x line logs in with user and password; it needs an
+environment of its own, in which test_vendor_sdk3.py runs this same file.
 """
 
+import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
-import requests
 from streamsets.sdk import ControlHub
 
-from psrlib.engines import EngineIdentity, save_identities, start_fleet
-from psrlib.hub.process import start_hub
-from psrlib.seed.identity import engine_id
-
 TIMEOUT_S = 60.0
-
-
-class Rest:
-    """A logged-in session with nothing but requests."""
-
-    def __init__(self, url: str, user: str) -> None:
-        self.url, self.session = url, requests.Session()
-        self.session.headers["X-Requested-By"] = "test"
-        body = {"userName": user, "password": user}
-        answer = self.call("POST", "/security/public-rest/v1/authentication/login", body)
-        self.session.headers["X-SS-User-Auth-Token"] = answer.headers["X-SS-User-Auth-Token"]
-
-    def call(self, method: str, path: str, body: Any = None) -> requests.Response:
-        answer = self.session.request(method, self.url + path, json=body, timeout=30)
-        answer.raise_for_status()
-        return answer
-
-
-def organization(rest: Rest, org: str) -> Rest:
-    body = {
-        "organization": {"id": org, "name": org, "primaryAdminId": f"admin@{org}"},
-        "organizationAdminUser": {
-            "id": f"admin@{org}",
-            "name": "Administrator",
-            "email": f"admin@{org}.example",
-            "organization": org,
-            "roles": ["user", "org-admin"],
-        },
-    }
-    rest.call("PUT", "/security/rest/v1/organizations", body)
-    return Rest(rest.url, f"admin@{org}")
+LEGACY = version("streamsets").startswith("3.")
+platform_only = pytest.mark.skipif(LEGACY, reason="not in the 3.x line")
+legacy_only = pytest.mark.skipif(not LEGACY, reason="not in the 4.x+ line")
 
 
 @pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rest, Path]]:
-    """Organization acme on a hub of its own process, with two mock engines polling it."""
-    run_dir = tmp_path_factory.mktemp("sdk")
-    with start_hub(run_dir) as hub:
-        rest = organization(Rest(hub.url, "admin@admin"), "acme")
-        path = "/security/rest/v1/organization/acme/components"
-        body = {"organization": "acme", "componentType": "dc", "numberOfComponents": 2, "active": True}
-        tokens = [row["fullAuthToken"] for row in rest.call("PUT", path, body).json()]
-        identities = [
-            EngineIdentity(
-                organization="acme",
-                key=f"engine-{n}",
-                id=engine_id(1, "acme", f"engine-{n}"),
-                url=f"http://127.0.0.1:{18630 + n}",
-                type="COLLECTOR",
-                labels=["all"],
-                token=token,
-            )
-            for n, token in enumerate(tokens)
-        ]
-        save_identities(run_dir, identities)
-        with start_fleet(run_dir, hub.url, poll_interval_s=0.5):
-            yield rest, run_dir
-
-
-@pytest.fixture(scope="module")
-def sch(acme: tuple[Rest, Path]) -> Any:
-    """The SDK's own connection, by credentials of the organization's administrator."""
-    rest, _ = acme
+def sch(acme: Any) -> Any:
+    """The SDK's own connection as the organization's administrator."""
+    if LEGACY:
+        return ControlHub(acme.url, username="admin@acme", password="admin@acme")
     path = "/security/rest/v1/organization/acme/api-user-credentials"
-    made = rest.call("POST", path, {"label": "sdk", "generateAuthToken": True, "active": True}).json()
+    made = acme.call("POST", path, {"label": "sdk", "generateAuthToken": True, "active": True}).json()
     return ControlHub(
         credential_id=made["componentId"],
         token=made["authToken"],
-        aster_url=rest.url,
+        aster_url=acme.url,
         use_websocket_tunneling=False,
     )
 
@@ -131,15 +75,16 @@ def pipeline(sch: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return sch.pipelines.get(name="Orders")
 
 
-def test_the_sdk_connects_with_an_api_credential(sch: Any) -> None:
+def test_the_sdk_connects(sch: Any) -> None:
     """Organization and version come from the hub; all its start documents are read."""
     assert sch.organization == "acme"
     assert sch.version.startswith("3.")
 
 
-def test_the_system_administrator_connects_by_landing_url(acme: tuple[Rest, Path]) -> None:
+@platform_only
+def test_the_system_administrator_connects_by_landing_url(acme: Any) -> None:
     """A credential of organization admin skips the look-up and sees all organizations."""
-    system = Rest(acme[0].url, "admin@admin")
+    system = type(acme)(acme.url, "admin@admin")
     path = "/security/rest/v1/organization/admin/api-user-credentials"
     made = system.call("POST", path, {"label": "system", "generateAuthToken": True}).json()
     landing = system.url + "/security/public-rest/v1/aster/landing"
@@ -152,7 +97,15 @@ def test_the_system_administrator_connects_by_landing_url(acme: tuple[Rest, Path
     assert {organization.id for organization in hub.organizations} == {"admin", "acme"}
 
 
-def test_the_sdk_creates_and_lists_users(sch: Any) -> None:
+@legacy_only
+def test_the_system_administrator_connects_with_a_password(acme: Any) -> None:
+    """The built-in administrator sees all organizations."""
+    hub = ControlHub(acme.url, username="admin@admin", password="admin@admin")
+    assert {organization.id for organization in hub.organizations} == {"admin", "acme"}
+
+
+@platform_only
+def test_the_sdk_invites_and_lists_users(sch: Any) -> None:
     """An invited user is listed with the roles the builder chose."""
     user = sch.get_user_builder().build(email_address="jane@example.com")
     sch.invite_user(user)
@@ -162,9 +115,22 @@ def test_the_sdk_creates_and_lists_users(sch: Any) -> None:
     assert "admin@acme" in [u.id for u in sch.users]
 
 
+@legacy_only
+def test_the_sdk_creates_and_lists_users(sch: Any) -> None:
+    """A user of the builder is listed with the roles that were set."""
+    builder = sch.get_user_builder()
+    user = builder.build(id="jane@acme", display_name="Jane", email_address="jane@example.com")
+    user.roles = ["Job Operator", "Organization User"]
+    sch.add_user(user)
+    found = sch.users.get(id="jane@acme")
+    assert "Job Operator" in list(found.roles)
+    assert "admin@acme" in [u.id for u in sch.users]
+
+
 def test_the_sdk_creates_and_lists_groups(sch: Any) -> None:
     """A group made by the builder is there beside all@acme."""
-    sch.add_group(sch.get_group_builder().build(display_name="Operations"))
+    own = {"id": "operations@acme"} if LEGACY else {}
+    sch.add_group(sch.get_group_builder().build(display_name="Operations", **own))
     assert {group.display_name for group in sch.groups} == {"all", "Operations"}
 
 
@@ -208,7 +174,7 @@ def test_the_sdk_starts_a_job_template(sch: Any, pipeline: Any) -> None:
     )
     template.data_collector_labels = ["all"]
     sch.add_job(template)
-    found = sch.jobs.get(job_name="Template", job_template=True)
+    found = sch.jobs.get(job_name="Template", **({} if LEGACY else {"job_template": True}))
     instances = sch.start_job_template(
         found,
         instance_name_suffix="PARAM_VALUE",
@@ -234,7 +200,10 @@ def test_the_sdk_creates_a_scheduled_task(sch: Any, pipeline: Any) -> None:
     sch.add_scheduled_task(task)
     found = sch.scheduled_tasks.get(name="Nightly")
     assert found.status == "RUNNING"
-    sch.pause_scheduled_tasks(found)
+    if LEGACY:
+        found.pause()
+    else:
+        sch.pause_scheduled_tasks(found)
     assert sch.scheduled_tasks.get(name="Nightly").status == "PAUSED"
 
 
@@ -254,6 +223,43 @@ def test_the_sdk_publishes_a_topology(sch: Any) -> None:
     sch.publish_topology(builder.build(topology_name="Overview"), commit_message="first")
     found = sch.topologies.get(topology_name="Overview")
     assert (found.version, found.draft) == ("1", False)
+
+
+def test_the_sdk_watches_a_job_with_a_data_sla(sch: Any, pipeline: Any) -> None:
+    """A running job below the minimum has an alert, which ends with the run."""
+    job = sch.get_job_builder().build("Watched", pipeline=pipeline)
+    job.data_collector_labels = ["all"]
+    sch.add_job(job)
+    job = sch.jobs.get(job_name="Watched")
+    builder = sch.get_topology_builder()
+    sch.publish_topology(builder.build(topology_name="Watch"), commit_message="first")
+    topology = next(iter(sch.topologies))  # after activating, the SDK looks in the first one, whichever it is
+    sla = (
+        (sch if LEGACY else topology)
+        .get_data_sla_builder()
+        .build(topology, "Slow", job, "too slow", function_type="Min", min_max_value="1000000000")
+    )
+    topology.add_data_sla(sla)
+    topology.activate_data_sla(topology.data_slas.get(label="Slow"))
+    assert topology.data_slas.get(label="Slow").status == "ACTIVE"
+    sch.start_job(job)
+    wait_for(lambda: "too slow" in [alert.message for alert in sch.alerts])
+    sch.stop_job(job)
+    wait_for(lambda: {a.alert_status for a in sch.alerts if a.message == "too slow"} == {"ACKNOWLEDGED"})
+
+
+def test_the_sdk_imports_a_job_that_is_here_already(sch: Any, pipeline: Any) -> None:
+    """The archive brings the number of instances back; no second job appears."""
+    job = sch.get_job_builder().build("Exported", pipeline=pipeline)
+    sch.add_job(job)
+    found = sch.jobs.get(job_name="Exported")
+    archive = sch.export_jobs([found])
+    found.number_of_instances = 7
+    sch.update_job(found)
+    imported = sch.import_jobs(archive=io.BytesIO(archive), number_of_instances=True)
+    key = "job_id" if LEGACY else "id"
+    assert [(getattr(j, key), j.number_of_instances) for j in imported] == [(getattr(found, key), 1)]
+    assert len([one for one in sch.jobs if one.job_name == "Exported"]) == 1
 
 
 def test_the_sdk_reads_and_changes_an_acl(sch: Any, pipeline: Any) -> None:

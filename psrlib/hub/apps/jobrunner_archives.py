@@ -71,8 +71,8 @@ def _answer(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     "already is updated: pipeline, numInstances, runtimeParameters, labels and migrateOffsets as the flags "
     "say, tags always, the rest stays; a new job gets the default of a property whose flag is off, and its "
     "pipeline always; a document without ids is matched by name; a pipeline commit that is not here becomes "
-    "a version of its pipeline, or a pipeline; updating needs WRITE and a job that does not run; forceImport: "
-    "new jobs",
+    "a version of its pipeline, or a pipeline; updating needs WRITE and a job that does not run; "
+    "forceImport: new jobs",
 )
 def import_jobs(call: Call) -> Any:
     """Import a zip of job export documents."""

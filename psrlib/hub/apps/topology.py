@@ -183,7 +183,12 @@ def list_topologies(call: Call) -> Any:
         commits = call.fetch_all(topology_commits, [row.latest_commit for row in rows], "Topology commit")
         return [topology_json(c, t, False) for c, t in zip(commits, rows, strict=True)]
 
-    return call.page(statement, {"NAME": topologies.c.name, "ID": topologies.c.id}, show)
+    order = {
+        "NAME": topologies.c.name,
+        "ID": topologies.c.id,
+        "LAST_MODIFIED_TIME": topologies.c.last_modified_on,
+    }
+    return call.page(statement, order, show)
 
 
 def _issues(call: Call, commit: Row[Any]) -> list[dict[str, Any]]:
