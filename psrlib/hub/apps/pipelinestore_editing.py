@@ -175,6 +175,7 @@ def delete_commit(call: Call) -> Any:
     "/pipelinestore/rest/v1/pipelineCommit/{commit}/duplicate",
     EDITOR,
     body=DuplicatePipelineJson,
+    bulk=True,
     choice="copies are drafts; the answer lists them without definitions",
 )
 def duplicate(call: Call) -> Any:
