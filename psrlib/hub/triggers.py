@@ -1,49 +1,75 @@
 """What makes subscriptions fire: events put down in the transaction that causes them."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from psrlib.hub import configuration
 from psrlib.hub.call import Call, dump, load
+from psrlib.hub.memory import Memory
 from psrlib.hub.schema.automation import action_runs, subscriptions
 
+Wish = tuple[Row[Any], str | None, list[dict[str, Any]]]
 _CONDITION = re.compile(r"\s*(\w+)\s*(==|!=)\s*(?:'([^']*)'|\"([^\"]*)\")\s*")
 
 
-def pipeline_committed(call: Call, commit: dict[str, Any]) -> None:
-    """Note that a pipeline version was published."""
-    values = {
-        "PIPELINE_ID": commit["pipeline_id"],
-        "PIPELINE_NAME": commit["name"],
-        "PIPELINE_COMMIT_ID": commit["id"],
-        "PIPELINE_COMMITTER": commit["committer"],
-        "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
-        "PIPELINE_VERSION": str(commit["number"]),
-    }
-    fire(call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)
+def pipelines_committed(call: Call, published: Iterable[dict[str, Any]]) -> None:
+    """Note that pipeline versions were published."""
+    for commit in published:
+        values = {
+            "PIPELINE_ID": commit["pipeline_id"],
+            "PIPELINE_NAME": commit["name"],
+            "PIPELINE_COMMIT_ID": commit["id"],
+            "PIPELINE_COMMITTER": commit["committer"],
+            "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
+            "PIPELINE_VERSION": str(commit["number"]),
+        }
+        fire(call.hub.memory, call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)
 
 
-def fire(connection: Connection, organization: str, event: str, values: dict[str, str], now_ms: int) -> None:
+def fire(
+    memory: Memory,
+    connection: Connection,
+    organization: str,
+    event: str,
+    values: dict[str, str],
+    now_ms: int,
+) -> None:
     """Put down one external action per subscription that wants the event.
 
-    Events are off until ``dpm.enable.events`` is true (control-hub-rest.md, 2.3).
+    Events are off until ``dpm.enable.events`` is true (control-hub-rest.md, 2.3). What subscriptions want is
+    remembered until a subscription or a configuration changes.
     """
+    wanted: dict[str, list[Wish]] = memory.recall(
+        organization, "wishes", lambda: _read_wishes(connection, organization)
+    )
+    waiting = [
+        _waiting(row, event, action, values, now_ms)
+        for row, condition, actions in wanted.get(event, ())
+        if matches(condition, values)
+        for action in actions
+    ]
+    if waiting:
+        connection.execute(action_runs.insert(), waiting)
+
+
+def _read_wishes(connection: Connection, organization: str) -> dict[str, list[Wish]]:
+    """Return, per event, the subscriptions that wait for it, with condition and actions."""
     wanted = select(subscriptions).where(
         subscriptions.c.organization == organization, subscriptions.c.enabled, ~subscriptions.c.deleted
     )
     rows = list(connection.execute(wanted))
     if not rows or not configuration.is_on(connection, organization, configuration.EVENTS):
-        return
-    waiting = []
+        return {}
+    wishes: dict[str, list[Wish]] = {}
     for row in rows:
         for wish in load(row.events):
-            if wish.get("eventType") == event and matches(wish.get("filter"), values):
-                for action in load(row.actions):
-                    waiting.append(_waiting(row, event, action, values, now_ms))
-    if waiting:
-        connection.execute(action_runs.insert(), waiting)
+            wishes.setdefault(str(wish.get("eventType")), []).append(
+                (row, wish.get("filter"), load(row.actions))
+            )
+    return wishes
 
 
 def _waiting(
