@@ -104,6 +104,11 @@ class Call:
         """Organization the call acts in: named in path or query, else the caller's own."""
         return self.path.get("org") or self.query.get("organization") or self.principal.organization
 
+    def forget(self) -> None:
+        """Drop what the hub remembers: now, and after the commit, as readers may have filled it between."""
+        self.hub.memory.forget()
+        self.after.append(self.hub.memory.forget)
+
     def new_id(self, organization: str | None = None) -> str:
         """Return a fresh ``<uuid>:<organization>`` id."""
         return f"{uuid.uuid4()}:{organization or self.organization}"

@@ -1,6 +1,6 @@
 """The hub's database: SQLite file or PostgreSQL, one writer at a time, schema with a version."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,23 +41,22 @@ class Database:
                 f"database URL {self.url.render_as_string()} names {self.url.get_backend_name()}; "
                 "expected sqlite:///FILE or postgresql+psycopg://..."
             )
-        self._writer = self._engine("BEGIN IMMEDIATE")
-        self._reader = self._engine("BEGIN")
+        self._writer = self._engine("READ COMMITTED")
+        self._reader = self._engine("REPEATABLE READ")
+        self._writing: Connection | None = None
 
-    def _engine(self, begin: str) -> Engine:
+    def _engine(self, isolation: str) -> Engine:
         if not self.is_sqlite:
-            isolation = "READ COMMITTED" if begin == "BEGIN IMMEDIATE" else "REPEATABLE READ"
             return create_engine(self.url, isolation_level=isolation, pool_size=4, pool_pre_ping=False)
         arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
         engine = create_engine(self.url, connect_args=arguments, pool_size=4)
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_with(begin))
         return engine
 
     def prepare(self) -> None:
         """Create the tables of an empty database, or bring an existing one to this release's version."""
         try:
-            with self._writer.begin() as connection:
+            with self.writing() as connection:
                 self._create_or_migrate(connection)
         except DBAPIError as error:
             self.close()
@@ -85,16 +84,37 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
         with self._reader.begin() as connection:
+            self._begin(connection, "BEGIN")
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection in a transaction that is committed at the end, or rolled back on an error."""
-        with self._writer.begin() as connection:
+        """Yield a connection in a transaction that is committed at the end, or rolled back on an error.
+
+        It is the same connection each time: there is one writer, and fetching one from the pool costs as
+        much as an insert.
+        """
+        connection = self._writing
+        if connection is None:
+            connection = self._writing = self._writer.connect()
+        with connection.begin():
+            self._begin(connection, "BEGIN IMMEDIATE")
             yield connection
+
+    def _begin(self, connection: Connection, statement: str) -> None:
+        """Begin on SQLite, whose driver leaves it to us.
+
+        Straight to the driver: an event listener on the engine would slow down every statement.
+        """
+        if self.is_sqlite:
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute(statement)
 
     def close(self) -> None:
         """Close all connections."""
+        if self._writing is not None:
+            self._writing.close()
+            self._writing = None
         self._writer.dispose()
         self._reader.dispose()
 
@@ -104,12 +124,3 @@ def _set_up_sqlite(raw: Any, _record: Any) -> None:
     # test hub promises; a power cut can lose the last commits but never corrupts the file.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
         raw.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_with(statement: str) -> Callable[[Connection], None]:
-    def begin(connection: Connection) -> None:
-        # straight to the driver: this runs once per request
-        raw: Any = connection.connection.dbapi_connection
-        raw.execute(statement)
-
-    return begin

@@ -1,21 +1,26 @@
 """Pipelines and their commits: creating, drafting, publishing, reading; used by several apps."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from sqlalchemy import Row, bindparam, select
 
-from psrlib.hub import configuration, labels
-from psrlib.hub.acl import drop_acls, insert_acls
+from psrlib.hub import labels
+from psrlib.hub.acl import drop_acls
 from psrlib.hub.call import Call, dump, load
+from psrlib.hub.commit_batch import (
+    CommitBatch,
+    Content,
+    check_name,
+    commit_row,
+    pipeline_labels,
+    settled,
+    stamp,
+)
 from psrlib.hub.issues import bad_request, duplicate, not_found
 from psrlib.hub.schema.design import commit_tags, commits, pipelines
 from psrlib.hub.schema.execution import jobs
-from psrlib.hub.triggers import pipeline_committed
-
-TRANSFORMER_MODES = ("BATCH", "STREAMING")
-MAX_TITLE = 255
+from psrlib.hub.triggers import pipelines_committed
 
 
 def empty_definition(name: str, execution_mode: str, fragment: bool) -> dict[str, Any]:
@@ -47,19 +52,6 @@ def empty_definition(name: str, execution_mode: str, fragment: bool) -> dict[str
     }
 
 
-def empty_rules() -> dict[str, Any]:
-    """Return the smallest rules (pipeline-json.md, 5)."""
-    return {
-        "schemaVersion": 3,
-        "version": 2,
-        "metricsRuleDefinitions": [],
-        "dataRuleDefinitions": [],
-        "driftRuleDefinitions": [],
-        "uuid": "00000000-0000-0000-0000-000000000000",
-        "configuration": [{"name": "emailIDs", "value": []}, {"name": "webhookConfigs", "value": []}],
-    }
-
-
 def parse_document(text: str, what: str) -> dict[str, Any]:
     """Return a JSON text as an object, refusing anything else."""
     try:
@@ -69,33 +61,6 @@ def parse_document(text: str, what: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise bad_request(f"{what}: expected a JSON object, received {type(document).__name__}")
     return document
-
-
-def pipeline_labels(definition: dict[str, Any]) -> list[str]:
-    """Return the label texts in a definition's metadata."""
-    metadata = definition.get("metadata")
-    found = metadata.get("labels") if isinstance(metadata, dict) else None
-    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
-
-
-def execution_mode(definition: dict[str, Any]) -> str:
-    """Return the execution mode in a definition's configuration; STANDALONE when absent."""
-    for entry in definition.get("configuration") or []:
-        if isinstance(entry, dict) and entry.get("name") == "executionMode":
-            return str(entry.get("value") or "STANDALONE")
-    return "STANDALONE"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What an imported commit keeps of where it comes from: ids in the organization, None for new ones."""
-
-    pipeline_id: str | None = None
-    commit_id: str | None = None
-    number: int = 1
-
-
-NOTHING_KEPT = Kept()
 
 
 def insert_pipeline(
@@ -108,57 +73,27 @@ def insert_pipeline(
     message: str = "",
     draft: bool = False,
     fragment: bool = False,
-    template: bool = False,
     executor_type: str | None = None,
     sdc_id: str | None = None,
     fail_if_exists: bool = False,
-    kept: Kept = NOTHING_KEPT,
 ) -> str:
     """Create a pipeline with its first commit; return the commit id."""
-    org = call.organization
-    check_name(name)
-    if not fragment:
-        configuration.check_room(
-            call.hub.memory, call.db, org, configuration.MAX_PIPELINES, pipelines, "pipelines"
-        )
     if fail_if_exists:
-        same = select(pipelines.c.id).where(pipelines.c.organization == org, pipelines.c.name == name)
+        same = select(pipelines.c.id).where(
+            pipelines.c.organization == call.organization, pipelines.c.name == name
+        )
         if call.db.execute(same).first():
             raise duplicate("Pipeline", name)
-    pipeline_id, commit_id = kept.pipeline_id or call.new_id(org), kept.commit_id or call.new_id(org)
-    mode = execution_mode(definition)
-    call.db.execute(
-        pipelines.insert().values(
-            id=pipeline_id,
-            organization=org,
-            name=name,
-            fragment=fragment,
-            template=template,
-            executor_type=executor_type or ("TRANSFORMER" if mode in TRANSFORMER_MODES else "COLLECTOR"),
-            execution_mode=mode,
-            latest_commit=commit_id,
-            latest_published=None,
-            creator=call.principal.id,
-            created_on=call.now,
-            last_modified_by=call.principal.id,
-            last_modified_on=call.now,
-        )
+    batch = CommitBatch(call)
+    commit_id = batch.add_pipeline(
+        Content(name, definition, rules, library, message),
+        draft=draft,
+        fragment=fragment,
+        executor_type=executor_type,
+        sdc_id=sdc_id,
     )
-    insert_acls(call, "PIPELINE", [pipeline_id], org)
-    number = kept.number
-    row = _commit_row(
-        call, commit_id, pipeline_id, org, number, name, definition, rules, library, message, draft
-    )
-    row["sdc_id"] = sdc_id
-    call.db.execute(commits.insert().values(row))
-    _settle(call, row)
+    batch.write()
     return commit_id
-
-
-def check_name(name: str) -> None:
-    """Refuse an empty or overlong title."""
-    if not name.strip() or len(name) > MAX_TITLE:
-        raise bad_request(f"the pipeline name must have 1 to {MAX_TITLE} characters")
 
 
 def add_commit(
@@ -169,29 +104,12 @@ def add_commit(
     rules: dict[str, Any] | None,
     library: str | None,
     message: str,
-    kept: Kept = NOTHING_KEPT,
 ) -> str:
     """Publish the next version of a pipeline; return the commit id."""
-    check_name(name)
-    latest = fetch_commit(call, pipeline.latest_commit)
-    if latest.draft:
-        raise bad_request(f"pipeline '{pipeline.id}' has a draft; publish or delete it first")
-    commit_id = kept.commit_id or call.new_id(pipeline.organization)
-    row = _commit_row(
-        call,
-        commit_id,
-        pipeline.id,
-        pipeline.organization,
-        max(latest.number + 1, kept.number),
-        name,
-        definition,
-        rules,
-        library,
-        message,
-        False,
-    )
-    call.db.execute(commits.insert().values(row))
-    _settle(call, row)
+    batch = CommitBatch(call)
+    batch.know([pipeline])
+    commit_id = batch.add_version(pipeline.id, Content(name, definition, rules, library, message))
+    batch.write()
     return commit_id
 
 
@@ -235,21 +153,16 @@ def save_draft(
     if label_texts is not None:
         metadata = definition.get("metadata")
         definition["metadata"] = (metadata if isinstance(metadata, dict) else {}) | {"labels": label_texts}
-    fresh = _commit_row(
-        call,
-        commit.id,
-        commit.pipeline_id,
-        commit.organization,
-        commit.number,
+    content = Content(
         name,
         definition,
         load(commit.rules) if rules is None else rules,
         commit.library_definitions if library is None else library,
         message if message is not None else commit.message,
-        True,
     )
+    pipeline = {"id": commit.pipeline_id, "organization": commit.organization}
+    fresh = commit_row(call, commit.id, pipeline, commit.number, content, True)
     fresh["rules_id"] = commit.rules_id
-    fresh.pop("sdc_id", None)
     call.db.execute(commits.update().where(commits.c.id == commit.id).values(fresh))
     _settle(call, fresh)
 
@@ -258,9 +171,7 @@ def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
     """Turn a draft into a published version."""
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is already published")
-    definition = _stamp(
-        load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number
-    )
+    definition = stamp(load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number)
     values = {
         "draft": False,
         "message": message or commit.message,
@@ -272,88 +183,14 @@ def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
     _settle(call, dict(commit._mapping) | values)
 
 
-def _commit_row(
-    call: Call,
-    commit_id: str,
-    pipeline_id: str,
-    org: str,
-    number: int,
-    name: str,
-    definition: dict[str, Any],
-    rules: dict[str, Any] | None,
-    library: str | None,
-    message: str,
-    draft: bool,
-) -> dict[str, Any]:
-    rules_id = call.new_id(org)
-    if not draft:
-        definition = _stamp(definition, commit_id, pipeline_id, rules_id, number)
-    info = definition.get("info")
-    metadata = definition.get("metadata")
-    used = metadata.get("dpm.pipeline.connections") if isinstance(metadata, dict) else None
-    return {
-        "id": commit_id,
-        "pipeline_id": pipeline_id,
-        "organization": org,
-        "number": number,
-        "draft": draft,
-        "name": name,
-        "description": str(definition.get("description") or ""),
-        "message": message,
-        "committer": call.principal.id,
-        "commit_time": call.now,
-        "sdc_version": str(info.get("sdcVersion") or "") if isinstance(info, dict) else None,
-        "execution_mode": execution_mode(definition),
-        "definition": dump(definition),
-        "library_definitions": library,
-        "rules_id": rules_id,
-        "rules": dump(rules if rules is not None else empty_rules()),
-        "fragment_commits": dump(_fragments(definition)),
-        "connections": dump([c for c in str(used).split(",") if c] if used else []),
-    }
-
-
-def _fragments(definition: dict[str, Any]) -> list[str]:
-    found = []
-    for fragment in definition.get("fragments") or []:
-        metadata = fragment.get("metadata") if isinstance(fragment, dict) else None
-        commit = metadata.get("dpm.pipeline.commit.id") if isinstance(metadata, dict) else None
-        if isinstance(commit, str):
-            found.append(commit)
-    return found
-
-
-def _stamp(
-    definition: dict[str, Any], commit_id: str, pipeline_id: str, rules_id: str, number: int
-) -> dict[str, Any]:
-    """Return the definition with the hub's metadata of a published version (control-hub-rest.md, 4.4)."""
-    metadata = definition.get("metadata")
-    stamped = {
-        "dpm.pipeline.id": pipeline_id,
-        "dpm.pipeline.commit.id": commit_id,
-        "dpm.pipeline.rules.id": rules_id,
-        "dpm.pipeline.version": str(number),
-    }
-    return definition | {"metadata": (metadata if isinstance(metadata, dict) else {}) | stamped}
-
-
 def _settle(call: Call, commit: dict[str, Any]) -> None:
     """Carry a new or changed commit into its pipeline's row, labels and events."""
     texts = pipeline_labels(load(commit["definition"]))
-    values = {
-        "name": commit["name"],
-        "execution_mode": commit["execution_mode"],
-        "latest_commit": commit["id"],
-        "labels": dump(texts),
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-    }
-    if not commit["draft"]:
-        values["latest_published"] = commit["id"]
+    values = settled(call, commit, texts)
     call.db.execute(pipelines.update().where(pipelines.c.id == commit["pipeline_id"]).values(values))
     labels.remember(call, "PIPELINE", texts, commit["organization"])
     if not commit["draft"]:
-        pipeline_committed(call, commit)
+        pipelines_committed(call, [commit])
 
 
 def fetch_commit(call: Call, commit_id: str) -> Row[Any]:
@@ -371,8 +208,7 @@ def delete_pipeline(call: Call, pipeline: Row[Any]) -> None:
     using = call.db.execute(select(jobs.c.name).where(jobs.c.pipeline_id == pipeline.id)).first()
     if using is not None:
         raise bad_request(f"pipeline '{pipeline.id}' is used by job '{using.name}'; delete the job first")
-    call.hub.memory.forget()
-    call.after.append(call.hub.memory.forget)
+    call.forget()
     call.db.execute(commit_tags.delete().where(commit_tags.c.pipeline_id == pipeline.id))
     call.db.execute(commits.delete().where(commits.c.pipeline_id == pipeline.id))
     call.db.execute(pipelines.delete().where(pipelines.c.id == pipeline.id))
@@ -396,8 +232,7 @@ def delete_commit(call: Call, commit: Row[Any]) -> None:
         delete_pipeline(call, pipeline)
         return
     call.db.execute(commits.delete().where(commits.c.id == commit.id))
-    call.hub.memory.forget()
-    call.after.append(call.hub.memory.forget)
+    call.forget()
     published = [row.id for row in rest if not row.draft]
     values = {
         "latest_commit": rest[0].id,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 Kind = Literal["text", "integer", "boolean"]
 Who = Literal["anyone", "user", "component", "either"]
@@ -64,6 +64,12 @@ class Route:
     summary: str
     choice: str
     direct: bool
+    bulk: bool
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a call takes about a millisecond: it changes one thing."""
+        return not self.bulk and self.body is not bytes and get_origin(self.body) is not list
 
 
 @dataclass
@@ -88,6 +94,7 @@ class App:
         writes: bool | None = None,
         choice: str = "",
         direct: bool = False,
+        bulk: bool = False,
     ) -> Callable[[HandlerT], HandlerT]:
         """Return a decorator that makes a function the handler of ``method path``.
 
@@ -107,6 +114,8 @@ class App:
             What was decided where the reference is silent; goes into docs/embedded-hub.md.
         direct : bool
             The handler is a coroutine that runs on the event loop and manages transactions itself.
+        bulk : bool
+            A call may change many things although its body is no list (a list or an upload always may).
         """
 
         def register(handler: HandlerT) -> HandlerT:
@@ -127,6 +136,7 @@ class App:
                     summary,
                     choice,
                     direct,
+                    bulk,
                 )
             )
             return handler

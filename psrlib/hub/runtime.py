@@ -46,6 +46,7 @@ class Hub:
         self.fleet = Fleet(self.started_on)
         self.mail_server: MailServer | None = None  # set before the background begins
         self._writer = ThreadPoolExecutor(1, "hub-writer")
+        self._n_writing = 0  # transactions in the writer thread or waiting for it
         self._readers = ThreadPoolExecutor(N_READERS, "hub-reader")
 
     def load(self) -> None:
@@ -65,12 +66,22 @@ class Hub:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run a transaction in the one writer thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self.write_now, work)
+    async def write(self, work: Callable[[Connection], T], short: bool = False) -> T:
+        """Run a transaction, one after the other: in the writer thread, or at once when it is short.
+
+        A short transaction on SQLite takes less time than handing it to a thread. It runs on the event loop
+        as long as none waits in the writer thread, so the order stays and no two write at the same time.
+        """
+        if short and not self._n_writing and self.database.is_sqlite:
+            return self.write_now(work)
+        self._n_writing += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writer, self.write_now, work)
+        finally:
+            self._n_writing -= 1
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
-        """Run a transaction in this thread; at start, and in the writer thread."""
+        """Run a transaction in this thread; nothing else may be writing."""
         try:
             with self.database.writing() as connection:
                 return work(connection)

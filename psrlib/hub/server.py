@@ -132,7 +132,7 @@ class HubApplication:
             call.use(connection)
             return _finished(call.route, call.route.handler(call))
 
-        raw = await (self.hub.write(work) if call.route.writes else self.hub.read(work))
+        raw = await (self.hub.write(work, call.route.is_short) if call.route.writes else self.hub.read(work))
         for action in call.after:
             action()
         return raw

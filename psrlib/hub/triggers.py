@@ -1,7 +1,6 @@
 """What makes subscriptions fire: events put down in the transaction that causes them."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -9,17 +8,12 @@ from sqlalchemy import Connection, Row, select
 from psrlib.hub import configuration
 from psrlib.hub.acl import is_permitted
 from psrlib.hub.call import Call, dump, load
+from psrlib.hub.conditions import matches
+from psrlib.hub.memory import Memory
 from psrlib.hub.runtime import user_principal
 from psrlib.hub.schema.automation import action_runs, subscriptions
 
-_TEXT = r"(?:'([^']*)'|\"([^\"]*)\")"
-_CONDITION = re.compile(rf"\s*(\w+)\s*(==|!=)\s*{_TEXT}\s*")
-_FUNCTION = re.compile(rf"\s*(!?)\s*str:(contains|startsWith|endsWith)\(\s*(\w+)\s*,\s*{_TEXT}\s*\)\s*")
-_TESTS: dict[str, Callable[[str, str], bool]] = {
-    "contains": str.__contains__,
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
-}
+Wish = tuple[Row[Any], str | None, list[dict[str, Any]]]
 # event -> the value that names the object whose readers may hear of it
 OBJECTS = {
     "PIPELINE_COMMITTED": "PIPELINE_ID",
@@ -32,49 +26,70 @@ OBJECTS = {
 }
 
 
-def pipeline_committed(call: Call, commit: dict[str, Any]) -> None:
-    """Note that a pipeline version was published."""
-    values = {
-        "PIPELINE_ID": commit["pipeline_id"],
-        "PIPELINE_NAME": commit["name"],
-        "PIPELINE_COMMIT_ID": commit["id"],
-        "PIPELINE_COMMITTER": commit["committer"],
-        "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
-        "PIPELINE_VERSION": str(commit["number"]),
-    }
-    fire(call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)
+def pipelines_committed(call: Call, published: Iterable[dict[str, Any]]) -> None:
+    """Note that pipeline versions were published."""
+    for commit in published:
+        values = {
+            "PIPELINE_ID": commit["pipeline_id"],
+            "PIPELINE_NAME": commit["name"],
+            "PIPELINE_COMMIT_ID": commit["id"],
+            "PIPELINE_COMMITTER": commit["committer"],
+            "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
+            "PIPELINE_VERSION": str(commit["number"]),
+        }
+        fire(call.hub.memory, call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)
 
 
-def fire(connection: Connection, organization: str, event: str, values: dict[str, str], now_ms: int) -> None:
+def fire(
+    memory: Memory,
+    connection: Connection,
+    organization: str,
+    event: str,
+    values: dict[str, str],
+    now_ms: int,
+) -> None:
     """Put down one external action per subscription that wants the event.
 
     Events are off until ``dpm.enable.events`` is true (control-hub-rest.md, 2.3); a subscription hears only
-    of objects that its creator may read (7.2).
+    of objects that its creator may read (7.2). What subscriptions want is remembered until a subscription
+    or a configuration changes.
     """
-    wanted = select(subscriptions).where(
-        subscriptions.c.organization == organization, subscriptions.c.enabled, ~subscriptions.c.deleted
+    wanted: dict[str, list[Wish]] = memory.recall(
+        organization, "wishes", lambda: _read_wishes(connection, organization)
     )
-    rows = [row for row in connection.execute(wanted) if _wants(row, event, values)]
-    if not rows:
-        return
-    settings = configuration.values(connection, organization)
-    if settings[configuration.EVENTS].lower() != "true":
-        return
-    if settings[configuration.PERMISSIONS].lower() == "true":
-        subject = values[OBJECTS[event]]
-        rows = [row for row in rows if _may_read(connection, row.creator, subject)]
-    waiting = [_waiting(row, event, action, values, now_ms) for row in rows for action in load(row.actions)]
+    waiting = [
+        _waiting(row, event, action, values, now_ms)
+        for row, condition, actions in wanted.get(event, ())
+        if matches(condition, values) and _may_hear(memory, connection, row, values[OBJECTS[event]])
+        for action in actions
+    ]
     if waiting:
         connection.execute(action_runs.insert(), waiting)
 
 
-def _wants(row: Row[Any], event: str, values: dict[str, str]) -> bool:
-    return any(w.get("eventType") == event and matches(w.get("filter"), values) for w in load(row.events))
-
-
-def _may_read(connection: Connection, user_id: str, resource_id: str) -> bool:
-    user = user_principal(connection, user_id, "")
+def _may_hear(memory: Memory, connection: Connection, row: Row[Any], resource_id: str) -> bool:
+    entries = configuration.remembered(memory, connection, row.organization)
+    if entries[configuration.PERMISSIONS].lower() != "true":
+        return True
+    user = user_principal(connection, row.creator, "")
     return user is not None and (user.is_org_admin or is_permitted(connection, user, resource_id, "READ"))
+
+
+def _read_wishes(connection: Connection, organization: str) -> dict[str, list[Wish]]:
+    """Return, per event, the subscriptions that wait for it, with condition and actions."""
+    wanted = select(subscriptions).where(
+        subscriptions.c.organization == organization, subscriptions.c.enabled, ~subscriptions.c.deleted
+    )
+    rows = list(connection.execute(wanted))
+    if not rows or not configuration.is_on(connection, organization, configuration.EVENTS):
+        return {}
+    wishes: dict[str, list[Wish]] = {}
+    for row in rows:
+        for wish in load(row.events):
+            wishes.setdefault(str(wish.get("eventType")), []).append(
+                (row, wish.get("filter"), load(row.actions))
+            )
+    return wishes
 
 
 def _waiting(
@@ -96,42 +111,3 @@ def _waiting(
         "state": "WAITING",
         "created_on": now_ms,
     }
-
-
-def matches(text: str | None, values: dict[str, str]) -> bool:
-    """Tell whether a filter such as ``${JOB_ID=='...'}`` holds.
-
-    The conditions are ``NAME=='text'``, ``NAME!='text'`` and ``str:contains(NAME, 'text')`` with its kin
-    ``str:startsWith`` and ``str:endsWith``, joined by ``&&`` or ``||`` (``&&`` binds tighter), in braces as
-    ``${...}`` or ``${{...}}`` or without; any other expression holds for nothing.
-
-    Examples
-    --------
-    >>> matches("${{JOB_ID=='a' && JOB_STATUS!='ACTIVE'}}", {"JOB_ID": "a", "JOB_STATUS": "INACTIVE"})
-    True
-    >>> matches("${str:contains(TO_STATUS, 'INACTIVE')}", {"TO_STATUS": "INACTIVE_ERROR"})
-    True
-    >>> matches("${{JOB_ID=='b'}}", {"JOB_ID": "a"})
-    False
-    """
-    if text is None or not text.strip():
-        return True
-    body = text.strip()
-    for opening, closing in (("${{", "}}"), ("${", "}")):
-        if body.startswith(opening) and body.endswith(closing):
-            body = body[len(opening) : -len(closing)]
-            break
-    return any(all(_holds(part, values) for part in clause.split("&&")) for clause in body.split("||"))
-
-
-def _holds(part: str, values: dict[str, str]) -> bool:
-    found = _CONDITION.fullmatch(part)
-    if found is not None:
-        name, operator, single, double = found.groups()
-        equal = values.get(name) == (double if single is None else single)
-        return equal if operator == "==" else not equal
-    found = _FUNCTION.fullmatch(part)
-    if found is None:
-        return False
-    negation, test, name, single, double = found.groups()
-    return _TESTS[test](values.get(name, ""), double if single is None else single) != bool(negation)

@@ -217,6 +217,7 @@ def reset_offset(call: Call) -> Any:
     "/jobrunner/rest/v1/job/{template}/createAndStartJobInstances",
     OPERATOR,
     body=JobTemplateCreationInfoJson,
+    bulk=True,
     choice="names: <template> - <counter | epoch ms and counter | parameter value>",
 )
 def create_and_start(call: Call) -> Any:

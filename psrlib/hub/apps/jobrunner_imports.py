@@ -19,6 +19,7 @@ from psrlib.hub.apps.jobrunner_jobs import refuse_running
 from psrlib.hub.apps.jobrunner_records import JobJson, NewJobJson, as_new_job, insert_jobs, job_row
 from psrlib.hub.apps.pipelinestore_records import EDITOR as PIPELINE_EDITOR
 from psrlib.hub.call import Call, load
+from psrlib.hub.commit_batch import CommitBatch, Content, Kept
 from psrlib.hub.issues import bad_request
 from psrlib.hub.schema.design import commits, pipelines
 from psrlib.hub.schema.execution import jobs
@@ -175,27 +176,25 @@ def _published_by_name(call: Call, name: str) -> Row[Any] | None:
 
 def _make_commit(call: Call, given: JobJson, name: str, pipeline: dict[str, Any]) -> str:
     rules, library = pipeline.get("rulesDefinition"), pipeline.get("libraryDefinitions")
-    definition = store.parse_document(pipeline["pipelineDefinition"], "pipelineDefinition")
-    rules = store.parse_document(rules, "rulesDefinition") if isinstance(rules, str) and rules else None
-    library = library if isinstance(library, str) else None
-    message = str(pipeline.get("commitMessage") or "")
-    kept = store.Kept(
+    content = Content(
+        name,
+        store.parse_document(pipeline["pipelineDefinition"], "pipelineDefinition"),
+        store.parse_document(rules, "rulesDefinition") if isinstance(rules, str) and rules else None,
+        library if isinstance(library, str) else None,
+        str(pipeline.get("commitMessage") or ""),
+    )
+    kept = Kept(
         local_id(call, given.pipelineId),
         local_id(call, given.pipelineCommitId),
         version_number(given.pipelineCommitLabel),
     )
-    present = find_local(call, pipelines, given.pipelineId)
+    present, batch = find_local(call, pipelines, given.pipelineId), CommitBatch(call)
     if present is not None:
         check_permission(call, present.id, "WRITE")
-        return store.add_commit(call, present, name, definition, rules, library, message, kept)
-    executor = given.executorType if given.executorType in ("COLLECTOR", "TRANSFORMER") else None
-    return store.insert_pipeline(
-        call,
-        name,
-        definition,
-        rules,
-        library=library,
-        message=message,
-        executor_type=executor,
-        kept=kept,
-    )
+        batch.know([present])
+        commit_id = batch.add_version(present.id, content, kept)
+    else:
+        executor = given.executorType if given.executorType in ("COLLECTOR", "TRANSFORMER") else None
+        commit_id = batch.add_pipeline(content, executor_type=executor, kept=kept)
+    batch.write()
+    return commit_id

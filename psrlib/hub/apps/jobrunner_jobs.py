@@ -271,6 +271,7 @@ def delete_jobs(call: Call) -> Any:
     "/jobrunner/rest/v1/job/{job}/duplicate",
     OPERATOR,
     body=DuplicateJobJson,
+    bulk=True,
     choice="answers the copies; one is named namePrefix, several namePrefix1..n",
 )
 def duplicate_job(call: Call) -> Any:

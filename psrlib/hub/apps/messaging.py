@@ -17,6 +17,7 @@ from psrlib.hub.runner.work import Work
 
 app = App("messaging", "Polls of engines")
 NOTHING = b"[]"
+SHORT_POLL = 20  # events taken at once; more of them are taken in the writer thread
 
 
 class ClientEvent(Struct):
@@ -53,7 +54,10 @@ async def events(call: Call) -> Any:
         fleet.note_poll(engine.id, call.now)
         return Raw(NOTHING)
     with fleet.poll(engine.id, call.hub.now):
-        handed = await call.hub.write(lambda db: take_poll(Work(call.hub, db, call.now), engine, call.body))
+        handed = await call.hub.write(
+            lambda db: take_poll(Work(call.hub, db, call.now), engine, call.body),
+            short=len(call.body) <= SHORT_POLL,
+        )
     return Raw(handed)
 
 

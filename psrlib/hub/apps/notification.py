@@ -118,6 +118,7 @@ def create_subscription(call: Call) -> Any:
         "created_on": call.now,
     }
     call.db.execute(subscriptions.insert().values(row))
+    call.forget()
     insert_acls(call, "EVENT_SUBSCRIPTION", [row["id"]], call.organization)
     return _subscription_json(_fetch(call, row["id"]))
 
@@ -134,6 +135,7 @@ def update_subscription(call: Call) -> Any:
     row = _fetch(call, call.body.id or "")
     check_permission(call, row.id, "WRITE")
     call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(_columns(call)))
+    call.forget()
     return _subscription_json(_fetch(call, row.id))
 
 
@@ -143,6 +145,7 @@ def delete_subscription(call: Call) -> Any:
     row = _fetch(call, call.body)
     check_permission(call, row.id, "WRITE")
     call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(deleted=True))
+    call.forget()
     drop_acls(call, [row.id])
     return None
 

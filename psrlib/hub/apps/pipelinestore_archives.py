@@ -1,14 +1,17 @@
 """Pipelinestore app: import and export of pipelines as zip archives."""
 
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from psrlib.hub import pipelines as store
 from psrlib.hub.acl import check_permission
-from psrlib.hub.apps.pipelinestore_records import EDITOR, shown
+from psrlib.hub.apps.pipelinestore_records import EDITOR, pipeline_json, shown
 from psrlib.hub.archives import read_zip, write_zip
 from psrlib.hub.call import ORGANIZATION, Call, Raw, dump, load
+from psrlib.hub.commit_batch import CommitBatch, Content
 from psrlib.hub.issues import bad_request
 from psrlib.hub.routing import USER, App, Query
 from psrlib.hub.schema.design import commits, pipelines
@@ -17,41 +20,61 @@ app = App("pipelinestore", "Import and export archives")
 CONFIG_KEYS = ("pipelineConfig", "pipelineFragmentConfig")
 
 
-def import_export_document(call: Call, document: dict[str, Any], message: str) -> str:
-    """Store one export document as a published pipeline; return the commit id."""
-    key = next((k for k in CONFIG_KEYS if isinstance(document.get(k), dict)), None)
+def import_export_documents(call: Call, documents: list[dict[str, Any]], message: str) -> CommitBatch:
+    """Store export documents as published pipelines, or versions of pipelines; return what was made."""
+    batch = CommitBatch(call)
+    named = [_named_pipeline(document) for document in documents]
+    known = {row.id: row for row in _existing(call, [name for name in named if name])}
+    for pipeline_id in known:
+        check_permission(call, pipeline_id, "WRITE")
+    batch.know(known.values())
+    for document, pipeline_id in zip(documents, named, strict=True):
+        content = _content(document, message)
+        if pipeline_id in known:
+            batch.add_version(pipeline_id, content)
+        else:
+            batch.add_pipeline(content, fragment=_config_key(document) == "pipelineFragmentConfig")
+    batch.write()
+    return batch
+
+
+def _config_key(document: dict[str, Any]) -> str:
+    key = next((key for key in CONFIG_KEYS if isinstance(document.get(key), dict)), None)
     if key is None:
         raise bad_request("an export document needs pipelineConfig or pipelineFragmentConfig")
-    definition, rules = document[key], document.get("pipelineRules")
-    title = definition.get("title") or (definition.get("info") or {}).get("title")
+    return key
+
+
+def _content(document: dict[str, Any], message: str) -> Content:
+    definition = document[_config_key(document)]
+    info = definition.get("info")
+    title = definition.get("title") or (info.get("title") if isinstance(info, dict) else None)
     if not isinstance(title, str):
         raise bad_request("an export document needs a title in its pipelineConfig")
-    library = document.get("libraryDefinitions")
-    text = None if library is None else dump(library)
-    rules = rules if isinstance(rules, dict) else None
-    existing = _existing(call, definition)
-    if existing is not None:
-        return store.add_commit(call, existing, title, definition, rules, text, message)
-    return store.insert_pipeline(
-        call,
+    rules, library = document.get("pipelineRules"), document.get("libraryDefinitions")
+    return Content(
         title,
         definition,
-        rules,
-        library=text,
-        message=message,
-        fragment=key == "pipelineFragmentConfig",
+        rules if isinstance(rules, dict) else None,
+        None if library is None else dump(library),
+        message,
     )
 
 
-def _existing(call: Call, definition: dict[str, Any]) -> Any:
-    metadata = definition.get("metadata")
+def _named_pipeline(document: dict[str, Any]) -> str:
+    """Return the id of the pipeline a document says it is a version of; empty when it names none."""
+    metadata = document[_config_key(document)].get("metadata")
     pipeline_id = metadata.get("dpm.pipeline.id") if isinstance(metadata, dict) else None
-    if not isinstance(pipeline_id, str):
-        return None
-    wanted = select(pipelines).where(
-        pipelines.c.id == pipeline_id, pipelines.c.organization == call.organization
-    )
-    return call.db.execute(wanted).first()
+    return pipeline_id if isinstance(pipeline_id, str) else ""
+
+
+def _existing(call: Call, ids: list[str]) -> Iterator[Row[Any]]:
+    """Yield the pipelines of the organization among some ids; an export of another hub names none."""
+    for start in range(0, len(ids), 500):
+        wanted = pipelines.c.id.in_(ids[start : start + 500])
+        yield from call.db.execute(
+            select(pipelines).where(wanted, pipelines.c.organization == call.organization)
+        )
 
 
 @app.route(
@@ -65,15 +88,18 @@ def _existing(call: Call, definition: dict[str, Any]) -> Any:
 )
 def import_commits(call: Call) -> Any:
     """Import a zip of export documents, each published at once."""
-    message = call.query["commitMessage"] or ""
-    made = []
+    documents = []
     for name, document in read_zip(call.body):
-        if not any(isinstance(document.get(key), dict) for key in CONFIG_KEYS):
-            if "connection" in name.lower():
-                continue
+        if any(isinstance(document.get(key), dict) for key in CONFIG_KEYS):
+            documents.append(document)
+        elif "connection" not in name.lower():
             raise bad_request(f"entry '{name}': expected pipelineConfig or pipelineFragmentConfig")
-        made.append(import_export_document(call, document, message))
-    return [shown(call, commit_id) for commit_id in made]
+    made = import_export_documents(call, documents, call.query["commitMessage"] or "")
+    rows = {key: SimpleNamespace(**row) for key, row in made.pipelines.items()}
+    return [
+        pipeline_json(SimpleNamespace(**commit), rows[commit["pipeline_id"]], True, texts)
+        for commit, texts in zip(made.commits, made.labels, strict=True)
+    ]
 
 
 @app.route(
@@ -89,20 +115,12 @@ def import_new_version(call: Call) -> Any:
     pipeline = store.fetch_pipeline(call, call.path["pipeline"])
     check_permission(call, pipeline.id, "WRITE")
     document = call.body
-    definition = next((document[k] for k in CONFIG_KEYS if isinstance(document.get(k), dict)), None)
-    if definition is None:
-        raise bad_request("the body needs pipelineConfig or pipelineFragmentConfig")
-    rules = document.get("pipelineRules")
-    library = document.get("libraryDefinitions")
-    commit_id = store.add_commit(
-        call,
-        pipeline,
-        str(definition.get("title") or pipeline.name),
-        definition,
-        rules if isinstance(rules, dict) else None,
-        None if library is None else dump(library),
-        call.query["commitMessage"] or "",
-    )
+    if "title" not in document[_config_key(document)]:
+        document[_config_key(document)]["title"] = pipeline.name
+    batch = CommitBatch(call)
+    batch.know([pipeline])
+    commit_id = batch.add_version(pipeline.id, _content(document, call.query["commitMessage"] or ""))
+    batch.write()
     return shown(call, commit_id)
 
 

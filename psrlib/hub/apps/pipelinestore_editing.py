@@ -16,6 +16,7 @@ from psrlib.hub.apps.pipelinestore_records import (
     shown,
 )
 from psrlib.hub.call import ORGANIZATION, Call, load
+from psrlib.hub.commit_batch import pipeline_labels
 from psrlib.hub.issues import bad_request, not_found
 from psrlib.hub.routing import App, Query
 from psrlib.hub.schema.design import commits, labels, pipelines
@@ -114,7 +115,7 @@ def save_draft(call: Call) -> Any:
     rules = store.parse_document(rules_text, "currentRules.rulesDefinition") if rules_text else None
     texts = None if new.pipelineLabels is None else [label_text(label) for label in new.pipelineLabels]
     if texts is not None and not texts:
-        texts = store.pipeline_labels(definition)
+        texts = pipeline_labels(definition)
     store.save_draft(
         call,
         commit,
@@ -175,6 +176,7 @@ def delete_commit(call: Call) -> Any:
     "/pipelinestore/rest/v1/pipelineCommit/{commit}/duplicate",
     EDITOR,
     body=DuplicatePipelineJson,
+    bulk=True,
     choice="copies are drafts; the answer lists them without definitions",
 )
 def duplicate(call: Call) -> Any:

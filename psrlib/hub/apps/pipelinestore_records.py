@@ -8,6 +8,7 @@ from sqlalchemy import Row, select
 from psrlib.hub import labels as label_tree
 from psrlib.hub import pipelines as store
 from psrlib.hub.call import Call, load
+from psrlib.hub.commit_batch import pipeline_labels
 from psrlib.hub.issues import bad_request
 from psrlib.hub.routing import roles
 from psrlib.hub.schema.design import commits
@@ -76,9 +77,14 @@ class DuplicatePipelineJson(Struct):
     numberOfCopies: Copies = 1
 
 
-def pipeline_json(commit: Row[Any], pipeline: Row[Any], full: bool) -> dict[str, Any]:
-    """Return a commit in wire form; definitions only when ``full``."""
-    texts = store.pipeline_labels(load(commit.definition)) if full else load(pipeline.labels)
+def pipeline_json(commit: Any, pipeline: Any, full: bool, texts: list[str] | None = None) -> dict[str, Any]:
+    """Return a commit in wire form; definitions only when ``full``.
+
+    ``texts`` are the commit's labels where they are known; else they are read from its definition, or are
+    its pipeline's.
+    """
+    if texts is None:
+        texts = pipeline_labels(load(commit.definition)) if full else load(pipeline.labels)
     return {
         "pipelineId": commit.pipeline_id,
         "commitId": commit.id,

@@ -97,9 +97,8 @@ def create_organization(call: Call) -> Any:
         "last_modified_on": call.now,
     }
     call.db.execute(table.insert(), row)
-    call.hub.memory.forget()
+    call.forget()
     insert_user(call, admin, new.id)
-    call.after.append(call.hub.memory.forget)
     return organization_json(call.fetch(table, new.id, "Organization", own="id"))
 
 
@@ -155,7 +154,7 @@ def update_organization(call: Call) -> Any:
         "last_modified_on": call.now,
     }
     call.db.execute(table.update().where(table.c.id == org).values(values))
-    call.after.append(call.hub.memory.forget)
+    call.forget()
     if not values["active"]:
         call.db.execute(security.sessions.delete().where(security.sessions.c.organization == org))
         call.after.append(lambda: call.hub.callers.drop_organization(org))
@@ -222,7 +221,7 @@ def set_configs(call: Call) -> Any:
             if configuration.BY_ID[key].system and value != now[key]:
                 raise forbidden(f"configuration '{key}' is changed by the system administrator only")
     configuration.save(call.db, org, changes)
-    call.after.append(call.hub.memory.forget)
+    call.forget()
     return _entries(call, org)
 
 
@@ -236,5 +235,5 @@ def get_global_configs(call: Call) -> Any:
 def set_global_configs(call: Call) -> Any:
     """Change the global configuration; organizations with one of their own keep it."""
     configuration.save(call.db, configuration.GLOBAL, _changes(call))
-    call.after.append(call.hub.memory.forget)
+    call.forget()
     return _entries(call, configuration.GLOBAL)

@@ -53,7 +53,7 @@ async def login(call: Call) -> Any:
             await call.hub.write(lambda connection: _audit_failure(connection, call, user))
         raise IssueError(401, "SECURITY_01", "User name or password is wrong, or the user is not active")
     token = new_token(call.now)
-    principal = await call.hub.write(lambda connection: _open_session(connection, call, user, token))
+    principal = await call.hub.write(lambda db: _open_session(db, call, user, token), short=True)
     call.hub.callers.sessions[principal.token_hash] = principal
     cookie = f"{COOKIE}={token}; Path=/; Max-Age={SESSION_LIFE_MS // 1000}; HttpOnly; SameSite=Lax"
     return Raw(principal_json(principal), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])

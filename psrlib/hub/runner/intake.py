@@ -160,7 +160,7 @@ def _fire(work: Work, instance: Row[Any], status: dict[str, Any], state: str) ->
         "TO_STATUS": state,
         "TRIGGERED_ON": str(work.now),
     }
-    triggers.fire(work.db, instance.organization, "PIPELINE_STATUS_CHANGE", values, work.now)
+    triggers.fire(work.hub.memory, work.db, instance.organization, "PIPELINE_STATUS_CHANGE", values, work.now)
 
 
 def settle_run(work: Work, run_id: str) -> None:

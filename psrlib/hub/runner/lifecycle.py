@@ -212,7 +212,7 @@ def _fire(work: Work, job: Row[Any], run: Row[Any], status: str, color: str) -> 
         "RUN_COUNT": str(run.run_count),
         "ORG_ID": job.organization,
     }
-    triggers.fire(work.db, job.organization, "JOB_STATUS_CHANGE", values, work.now)
+    triggers.fire(work.hub.memory, work.db, job.organization, "JOB_STATUS_CHANGE", values, work.now)
 
 
 def stop_job(work: Work, job: Row[Any], user_id: str, force: bool = False) -> str:
@@ -330,7 +330,7 @@ def fail_over(work: Work, run: Row[Any], job: Row[Any], instance: Row[Any], keep
     if isinstance(limit, int) and 0 <= limit <= run.failovers:
         values = {"JOB_ID": job.id, "JOB_NAME": job.name, "ORG_ID": job.organization}
         event = "MAX_GLOBAL_FAILOVER_RETRIES_EXHAUSTED"
-        triggers.fire(work.db, job.organization, event, values, work.now)
+        triggers.fire(work.hub.memory, work.db, job.organization, event, values, work.now)
         return False
     everyone = work.instances_of(run.id)
     live = {i.engine_id for i in everyone if i.phase != GONE}

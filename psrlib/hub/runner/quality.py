@@ -157,7 +157,7 @@ def _raise_alert(
         "ALERT_VALUE": f"{broken.value:g}",
         "JOB_ID": job_id,
     }
-    triggers.fire(work.db, row.organization, "DATA_SLA_TRIGGERED", values, work.now)
+    triggers.fire(work.hub.memory, work.db, row.organization, "DATA_SLA_TRIGGERED", values, work.now)
 
 
 def _sentence(row: Row[Any], definition: SlaDefinition, job_id: str, broken: Condition) -> str:

@@ -141,7 +141,7 @@ def generate_reports(work: Work) -> None:
             "REPORT_NAME": report.name,
             "REPORT_DEFINITION_ID": report.definition_id,
         }
-        triggers.fire(work.db, report.organization, "REPORT_GENERATED", facts, work.now)
+        triggers.fire(work.hub.memory, work.db, report.organization, "REPORT_GENERATED", facts, work.now)
 
 
 def _text(work: Work, report: Row[Any], definition: Row[Any] | None) -> str:

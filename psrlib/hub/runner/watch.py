@@ -45,7 +45,7 @@ def _watch_engines(work: Work) -> None:
     fleet.silent = set(silent)
     for engine_id in sorted(newly):
         values = {"SDC_ID": engine_id, "EXECUTION_ENGINE_ID": engine_id, "TRIGGERED_ON": str(work.now)}
-        triggers.fire(work.db, silent[engine_id], "SDC_NOT_RESPONDING", values, work.now)
+        triggers.fire(work.hub.memory, work.db, silent[engine_id], "SDC_NOT_RESPONDING", values, work.now)
     if silent:
         _handle_silence(work, silent)
     if back:
