@@ -162,6 +162,15 @@ class Call:
         table = security.organizations
         return self.db.execute(select(table).where(table.c.id == organization)).first()
 
+    def part(self, values: list[Any]) -> Any:
+        """Return one page of a list that is no query, bare or in the wrapper."""
+        offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
+        length = -1 if length is None else length
+        data = values[offset:] if length < 0 else values[offset : offset + length]
+        if not self.query.get("withWrapper"):
+            return data
+        return {"totalCount": len(values), "offset": offset, "len": length, "data": data}
+
     def page(
         self,
         statement: Select[Any],

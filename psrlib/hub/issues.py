@@ -2,6 +2,8 @@
 
 from typing import Any
 
+NAMED = {"jobrunner": "JOBRUNNER", "connection": "CONNECTION"}  # become JobRunnerError and ConnectionError
+
 
 class IssueError(Exception):
     """A request the hub refuses; the transaction of the request is rolled back.
@@ -25,6 +27,11 @@ class IssueError(Exception):
         self.code = code
         self.message = message
         self.extra = extra
+
+    def name_app(self, app: str) -> None:
+        """Give a general code the app's name, where the vendor's SDK tells errors by it (1.4)."""
+        if app in NAMED and self.code.startswith("APP_ISSUES_"):
+            self.code = f"{NAMED[app]}_1{self.code[-2:]}"
 
     def envelope(self) -> dict[str, Any]:
         """Return the body of the answer."""

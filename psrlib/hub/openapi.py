@@ -217,7 +217,8 @@ Common to all endpoints:
 - `org-admin` passes every role check inside its organization, the system administrator everywhere.
 - Refusals have the body `{"ISSUES": [{"code", "message"}]}`: 400 wrong form, 401 no session, 403 wrong
   role, organization or limit, 404 unknown id (foreign ids get the same words), 409 taken id, 413 too
-  large, 501 not served.
+  large, 501 not served. General codes `APP_ISSUES_nn` are `JOBRUNNER_1nn` and `CONNECTION_1nn` in these
+  two apps, whose errors the vendor's SDK tells apart by their code.
 - Lists take `offset`, `len` (-1: all, the default), `orderBy`, `order`, `filterText` and
   `withWrapper`; booleans are read in any case.
 - JSON bodies are limited to 64 MiB, uploads to 256 MiB, zip entries to 32 MiB and 512 MiB together.

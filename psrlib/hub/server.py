@@ -108,6 +108,13 @@ class HubApplication:
         if found is None:
             return self._unknown(method, scope["path"], segments)
         route, path = found
+        try:
+            return await self._call(scope, receive, route, path)
+        except IssueError as issue:
+            issue.name_app(route.app)
+            raise
+
+    async def _call(self, scope: Scope, receive: Receive, route: Route, path: dict[str, str]) -> Raw:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         client = scope.get("client") or ("", 0)
         call = Call(self.hub, route, path, headers, client[0])

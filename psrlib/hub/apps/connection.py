@@ -38,6 +38,7 @@ class ConnectionJson(Struct):
     connectionDefinition: str | None = None
     libraryDefinition: str | None = None
     rawConnectionTags: list[str] | None = None
+    tags: list[dict[str, Any]] | None = None
 
 
 def _connection_json(row: Row[Any], full: bool = True) -> dict[str, Any]:
@@ -142,9 +143,13 @@ def list_connections(call: Call) -> Any:
     if kind := call.query["connectionType"]:
         statement = statement.where(connections.c.connection_type == kind)
     if text := call.query["filterText"]:
-        statement = statement.where(contains(connections.c.name, text))
+        statement = statement.where(contains(connections.c.name, text) | contains(connections.c.id, text))
     wrap = bool(call.query["withTotalCount"] or call.query["withWrapper"])
-    order = {"NAME": connections.c.name, "ID": connections.c.id}
+    order = {
+        "NAME": connections.c.name,
+        "ID": connections.c.id,
+        "LAST_MODIFIED_TIME": connections.c.last_modified_on,
+    }
     return call.page(statement, order, lambda rows: [_connection_json(row, False) for row in rows], wrap=wrap)
 
 

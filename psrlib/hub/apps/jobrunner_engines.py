@@ -140,13 +140,13 @@ def executors(call: Call) -> Any:
 def list_engine_labels(call: Call) -> Any:
     """List the labels of all engines."""
     rows = call.db.execute(_finding(call))
-    return sorted({label for row in rows for label in engine_labels(row)})
+    return call.part(sorted({label for row in rows for label in engine_labels(row)}))
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdcs/versions", USER, query=(ORGANIZATION, *KIND, *PAGING))
 def list_engine_versions(call: Call) -> Any:
     """List the versions of all engines."""
-    return sorted({row.version for row in call.db.execute(_finding(call))})
+    return call.part(sorted({row.version for row in call.db.execute(_finding(call))}))
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}", EITHER)

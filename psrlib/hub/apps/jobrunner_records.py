@@ -79,6 +79,8 @@ class JobJson(NewJobJson):
     jobDeleted: bool | None = False
     jobTags: list[JobTagJson] | None = None
     currentJobStatus: dict[str, Any] | None = None
+    currentUpgradeStatus: dict[str, Any] | None = None
+    cdConfig: dict[str, Any] | None = None
     parentJobId: str | None = None
     systemJobId: str | None = None
     templateJobId: str | None = None

@@ -165,7 +165,7 @@ def list_subscriptions(call: Call) -> Any:
     table = subscriptions
     statement = select(table).where(table.c.organization == call.organization, ~table.c.deleted)
     if text := call.query["filterText"]:
-        statement = statement.where(contains(table.c.name, text))
+        statement = statement.where(contains(table.c.name, text) | contains(table.c.id, text))
     order = {"NAME": table.c.name, "ID": table.c.id}
     return call.page(statement, order, lambda rows: [_subscription_json(row) for row in rows])
 
@@ -217,7 +217,7 @@ def _alerts(call: Call, resource_id: str | None) -> Any:
     if status := call.query["alertStatus"]:
         statement = statement.where(alerts.c.status == status)
     if text := call.query.get("filterText"):
-        statement = statement.where(contains(alerts.c.label, text))
+        statement = statement.where(contains(alerts.c.label, text) | contains(alerts.c.id, text))
     order = {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id}
     return call.page(statement, order, lambda rows: [_alert_json(row) for row in rows])
 

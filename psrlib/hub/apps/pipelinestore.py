@@ -8,9 +8,11 @@ from psrlib.hub import labels as label_tree
 from psrlib.hub import pipelines as store
 from psrlib.hub.acl import check_permission
 from psrlib.hub.apps.pipelinestore_records import PipelineJson, pipeline_json, rows_json, shown
+from psrlib.hub.apps.security_records import all_group
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump
 from psrlib.hub.routing import USER, App, Query
 from psrlib.hub.schema.design import commit_tags, commits, pipelines
+from psrlib.hub.schema.security import group_members
 
 app = App("pipelinestore", "Pipelines, fragments, commits and labels")
 FINDING = (
@@ -26,12 +28,14 @@ FINDING = (
 )
 
 
-def _finding(call: Call, fragment: bool, template: bool = False) -> Any:
+def _finding(call: Call, fragment: bool, template: bool = False, creators: Select[Any] | None = None) -> Any:
     query = call.query
     org = call.organization
     statement = select(pipelines).where(
         pipelines.c.organization == org, pipelines.c.fragment == fragment, pipelines.c.template == template
     )
+    if creators is not None:
+        statement = statement.where(pipelines.c.creator.in_(creators))
     if query["onlyPublished"] or query["draft"] is False:
         statement = statement.where(pipelines.c.latest_published.is_not(None))
     if query["draft"]:
@@ -53,6 +57,7 @@ def _finding(call: Call, fragment: bool, template: bool = False) -> Any:
     order = {
         "NAME": pipelines.c.name,
         "LAST_MODIFIED_ON": pipelines.c.last_modified_on,
+        "LAST_MODIFIED_TIME": pipelines.c.last_modified_on,
         "CREATED_ON": pipelines.c.created_on,
     }
     return call.page(statement, order, lambda rows: rows_json(call, rows, query["onlyPublished"]), wrap=True)
@@ -85,8 +90,12 @@ def list_templates(call: Call) -> Any:
 
 @app.route("GET", "/pipelinestore/rest/v1/metrics/pipelines", USER, query=(*FINDING, Query("group")))
 def list_group_pipelines(call: Call) -> Any:
-    """List pipelines with their audit fields."""
-    return _finding(call, fragment=False)
+    """List the pipelines that users of a group created; without a group, all."""
+    group = call.query["group"]
+    if not group or group == all_group(call.organization):
+        return _finding(call, fragment=False)
+    members = select(group_members.c.user_id).where(group_members.c.group_id == group)
+    return _finding(call, fragment=False, creators=members)
 
 
 @app.route(

@@ -28,6 +28,7 @@ class DeploymentJson(Struct):
     numInstances: Count | None = 1
     spec: str | None = None
     agentId: str | None = None
+    currentDeploymentStatus: dict[str, Any] | None = None
 
 
 def _status_json(call: Call, row: Row[Any]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def list_agents(call: Call) -> Any:
 def agent_versions(call: Call) -> Any:
     """List the versions of provisioning agents."""
     rows = call.db.execute(select(agents.c.version).where(agents.c.organization == call.organization))
-    return sorted(set(rows.scalars()))
+    return call.part(sorted(set(rows.scalars())))
 
 
 @app.route("GET", "/provisioning/rest/v1/dpmAgent/{agent}", USER)

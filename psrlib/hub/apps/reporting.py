@@ -86,7 +86,7 @@ def list_definitions(call: Call) -> Any:
     table = report_definitions
     statement = select(table).where(table.c.organization == call.organization)
     if text := call.query["filterText"]:
-        statement = statement.where(contains(table.c.name, text))
+        statement = statement.where(contains(table.c.name, text) | contains(table.c.id, text))
     order = {"NAME": table.c.name, "ID": table.c.id}
     return call.page(statement, order, lambda rows: [_definition_json(row) for row in rows])
 

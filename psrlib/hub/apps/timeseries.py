@@ -1,5 +1,7 @@
 """Timeseries app: metrics engines send, and what is read of them."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -25,6 +27,15 @@ SPANS_S = {
     "LAST_7D": 7 * 86_400,
     "LAST_30D": 30 * 86_400,
 }
+
+
+METERS = {
+    "PIPELINE_BATCH_INPUT_RECORDS_METER": "batchInputRecords",
+    "PIPELINE_BATCH_OUTPUT_RECORDS_METER": "batchOutputRecords",
+    "PIPELINE_BATCH_ERROR_RECORDS_METER": "batchErrorRecords",
+    "PIPELINE_BATCH_COUNT_METER": "batchCount",
+}
+STAGE_TIMER = re.compile(r"stage\.(.+)\.batchProcessing\.timer")
 
 
 class MetricsJson(Struct):
@@ -89,9 +100,7 @@ def _take(call: Call, job_id: str, item: MetricsJson) -> None:
 
 
 def _figure(registry: dict[str, Any], family: str, name: str, key: str) -> float:
-    group = registry.get(family)
-    entry = group.get(name) if isinstance(group, dict) else None
-    value = entry.get(key) if isinstance(entry, dict) else None
+    value = _entry(registry, family, name).get(key)
     return value if isinstance(value, int | float) else 0
 
 
@@ -197,20 +206,53 @@ class MetricQuery(Struct):
     body=list[MetricQuery],
     query=(TIME_FILTER, Query("limit", "integer", 1000)),
     writes=False,
-    choice="one point per run: the latest figures; unknown measurements give an empty series",
+    choice="one point per run and engine: latest figures, in the columns asked for; stage timers give one "
+    "series per stage; unknown measurements give an empty series, unknown columns null",
 )
 def query_metrics(call: Call) -> Any:
     """Return series of several jobs."""
-    names = {"INPUT": "input", "OUTPUT": "output", "ERROR": "error"}
     answers = []
     for wish in call.body:
         rows = [r for r in _rows(call, wish.jobId) if wish.sdcId in (None, r.engine_id)]
-        word = next((w for key, w in names.items() if f"_{key}_" in wish.measurement), None)
-        points = [
-            [r.changed_on, getattr(r, f"{word}_count"), getattr(r, f"{word}_rate")] for r in rows if word
+        columns = wish.columns or ["count", "m1_rate"]
+        points: dict[str, list[list[Any]]] = {}
+        for row in rows:
+            for stage, figures in _measured(load(row.document), wish.measurement):
+                point = [row.changed_on, *(figures.get(column) for column in columns)]
+                points.setdefault(stage, []).append(point)
+        series = [
+            {
+                "name": wish.measurement,
+                "columns": ["time", *columns],
+                "tags": {"stage": stage} if stage else {},
+                "values": values,
+            }
+            for stage, values in (points or {"": []}).items()
         ]
-        answers.append(_series(wish.measurement, ["time", "count", "m1_rate"], points))
+        answers.append({"series": series, "error": None})
     return answers
+
+
+def _measured(registry: dict[str, Any], measurement: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield stage (empty: the pipeline) and figures of a measurement in an engine's registry."""
+    name = METERS.get(measurement)
+    if name is not None:
+        counter = _entry(registry, "counters", f"pipeline.{name}.counter")
+        figures = counter | _entry(registry, "meters", f"pipeline.{name}.meter")
+        if figures:
+            yield "", figures
+    elif measurement == "STAGE_BATCH_PROCESSING_TIMER":
+        timers = registry.get("timers")
+        for key in timers if isinstance(timers, dict) else ():
+            found = STAGE_TIMER.fullmatch(key)
+            if found is not None:
+                yield found.group(1), _entry(registry, "timers", key)
+
+
+def _entry(registry: dict[str, Any], family: str, name: str) -> dict[str, Any]:
+    group = registry.get(family)
+    entry = group.get(name) if isinstance(group, dict) else None
+    return entry if isinstance(entry, dict) else {}
 
 
 def _engine_series(call: Call, column: Any, name: str) -> Any:

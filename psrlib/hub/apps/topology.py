@@ -177,7 +177,7 @@ def list_topologies(call: Call) -> Any:
     """List topologies by their latest commit."""
     statement = select(topologies).where(topologies.c.organization == call.organization)
     if text := call.query["filterText"]:
-        statement = statement.where(contains(topologies.c.name, text))
+        statement = statement.where(contains(topologies.c.name, text) | contains(topologies.c.id, text))
 
     def show(rows: list[Row[Any]]) -> list[Any]:
         commits = call.fetch_all(topology_commits, [row.latest_commit for row in rows], "Topology commit")
