@@ -1,5 +1,6 @@
 """Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
 
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from psrlib.hub.issues import bad_request, forbidden
 from psrlib.hub.names import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.routing import COMPONENT, App
 from psrlib.hub.runner import engine_records, outbox
-from psrlib.hub.runner.intake import take_ack, take_statuses
+from psrlib.hub.runner.intake import take_acks, take_statuses
 from psrlib.hub.runner.work import Work
 
 app = App("messaging", "Polls of engines")
@@ -64,23 +65,31 @@ async def events(call: Call) -> Any:
 def take_poll(work: Work, engine: Principal, arrived: list[ClientEvent]) -> list[dict[str, Any]]:
     """Take an engine's events in order; return the server events it is due."""
     record = engine_records.find_or_insert(work, engine)
-    for event in arrived:
-        payload = _payload(event)
-        if event.eventTypeId == ACK:
-            take_ack(
-                work, engine.id, event.eventId, str(payload.get("ackEventStatus")), payload.get("message")
-            )
-        elif event.eventTypeId == INFO:
-            engine_records.take_info(work, engine, payload)
-            record = engine_records.find_or_insert(work, engine)
-        elif event.eventTypeId == STATUSES:
-            found = payload.get("pipelineStatusEventList")
-            take_statuses(work, record, _objects(found), full=True)
-        elif event.eventTypeId == STATUS:
-            take_statuses(work, record, [payload], full=False)
-        elif event.eventTypeId == FIGURES:
-            take_figures(work, engine, payload)
-    return outbox.hand_out(work, engine.id)
+    for kind, same in groupby(arrived, key=lambda event: event.eventTypeId):
+        payloads = [(event.eventId, _payload(event)) for event in same]
+        if kind == ACK:
+            take_acks(work, engine.id, [_ack(event_id, payload) for event_id, payload in payloads])
+        elif kind == STATUS:
+            take_statuses(work, record, [payload for _, payload in payloads], full=False)
+        for _, payload in payloads:
+            if kind == INFO:
+                engine_records.take_info(work, engine, payload)
+            elif kind == STATUSES:
+                found = payload.get("pipelineStatusEventList")
+                take_statuses(work, record, _objects(found), full=True)
+            elif kind == FIGURES:
+                take_figures(work, engine, payload)
+    handed = outbox.hand_out(work, engine.id)
+    work.flush()
+    return handed
+
+
+def _ack(event_id: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "eventId": event_id,
+        "ackEventStatus": payload.get("ackEventStatus"),
+        "message": payload.get("message"),
+    }
 
 
 def take_figures(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
