@@ -7,7 +7,8 @@ import aiohttp
 from sqlalchemy import Connection
 
 from psrlib.hub.runner.quality import watch_slas
-from psrlib.hub.runner.schedule import fire_due_tasks, generate_reports
+from psrlib.hub.runner.reports import generate_reports
+from psrlib.hub.runner.schedule import fire_due_tasks
 from psrlib.hub.runner.watch import watch
 from psrlib.hub.runner.work import Work
 from psrlib.hub.runtime import Hub

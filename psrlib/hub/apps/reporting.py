@@ -8,6 +8,7 @@ from sqlalchemy import Row, select
 from psrlib.hub.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.call import FILTER, ORGANIZATION, PAGING, Call, Raw, contains, dump, load
 from psrlib.hub.issues import bad_request, not_found
+from psrlib.hub.pdf import write_pdf
 from psrlib.hub.routing import USER, App, Query, roles
 from psrlib.hub.schema.design import report_definitions, reports
 
@@ -150,7 +151,9 @@ def _report_json(row: Row[Any]) -> dict[str, Any]:
     "/reporting/rest/v1/report/{definition}/generateReport",
     OPERATOR,
     query=(Query("triggerTime", "integer"),),
-    choice="the report is a short plain text about the runs of its artifacts, ready within a second or two",
+    choice="ready within a second or two: status, runs and record counts of its jobs, and of the jobs of its "
+    "topologies, for the runs that overlap the time range; ${time:now()} less n SECONDS, MINUTES, HOURS or "
+    "DAYS is understood, any other expression means open",
 )
 def generate_report(call: Call) -> Any:
     """Ask for a report."""
@@ -202,11 +205,13 @@ def get_report(call: Call) -> Any:
     "/reporting/rest/v1/report/{definition}/{report}/download",
     USER,
     query=(Query("reportFormat", "text", "PDF"),),
-    choice="plain text, whatever the format asked for",
+    choice="PDF as asked for and by default; plain text for any other format",
 )
 def download_report(call: Call) -> Any:
     """Return the content of a report."""
     report = _fetch_report(call)
     if report.content is None:
         raise bad_request(f"report '{report.id}' is {report.status}; ask again in a moment")
+    if call.query["reportFormat"].upper() == "PDF":
+        return Raw(write_pdf(report.content.split("\n")), content_type="application/pdf")
     return Raw(report.content.encode(), content_type="text/plain; charset=utf-8")

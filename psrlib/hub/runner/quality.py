@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, or_, select
 
-from psrlib.hub import triggers
 from psrlib.hub.acl import acl_row
 from psrlib.hub.call import dump, load
 from psrlib.hub.runner.work import Work
@@ -157,7 +156,7 @@ def _raise_alert(
         "ALERT_VALUE": f"{broken.value:g}",
         "JOB_ID": job_id,
     }
-    triggers.fire(work.hub.memory, work.db, row.organization, "DATA_SLA_TRIGGERED", values, work.now)
+    work.fire(row.organization, "DATA_SLA_TRIGGERED", values)
 
 
 def _sentence(row: Row[Any], definition: SlaDefinition, job_id: str, broken: Condition) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from psrlib.hub import configuration, triggers
-from psrlib.hub.call import load
+from psrlib.hub import configuration
 from psrlib.hub.cron import next_time_ms
 from psrlib.hub.issues import IssueError
 from psrlib.hub.runner import lifecycle
@@ -126,32 +125,3 @@ def _drop_old(work: Work, task: Row[Any]) -> None:
     oldest = select(task_runs.c.id).where(mine).order_by(task_runs.c.scheduled_time).limit(n - kept)
     gone = list(work.db.execute(oldest).scalars())
     work.db.execute(task_runs.delete().where(task_runs.c.id.in_(gone)))
-
-
-def generate_reports(work: Work) -> None:
-    """Write the text of reports that were asked for."""
-    waiting = select(reports).where(reports.c.status == "REPORT_TO_BE_GENERATED").limit(20)
-    for report in list(work.db.execute(waiting)):
-        definition = work.db.execute(
-            select(report_definitions).where(report_definitions.c.id == report.definition_id)
-        ).first()
-        values = {"status": "REPORT_SUCCESS", "content": _text(work, report, definition)}
-        work.db.execute(reports.update().where(reports.c.id == report.id).values(values))
-        facts = {
-            "REPORT_ID": report.id,
-            "REPORT_NAME": report.name,
-            "REPORT_DEFINITION_ID": report.definition_id,
-        }
-        triggers.fire(work.hub.memory, work.db, report.organization, "REPORT_GENERATED", facts, work.now)
-
-
-def _text(work: Work, report: Row[Any], definition: Row[Any] | None) -> str:
-    lines = [f"Report {report.name}", f"triggered at {report.trigger_time}"]
-    document = load(definition.document) if definition is not None else {}
-    for artifact in document.get("reportArtifacts") or []:
-        resource = str(artifact.get("resourceId"))
-        job = work.job(resource)
-        run = work.run(job.current_run) if job is not None and job.current_run else None
-        state = f"run {run.run_count}: {run.status}" if run is not None else "no run"
-        lines.append(f"{artifact.get('resourceType')} {resource}: {state}")
-    return "\n".join(lines)
