@@ -35,9 +35,11 @@ MAX_ENGINES = "org.max.sdcs"
 MAX_PIPELINES = "org.max.pipelines"
 MAX_JOBS = "org.max.jobs"
 MAX_TOPOLOGIES = "org.max.topologies"
+MAX_TOPOLOGY_COMMITS = "org.max.topology.commits"
 MAX_JOB_RUNS = "org.max.job.runs"
 MAX_TASK_RUNS = "org.max.scheduled.runs"
 HEARTBEAT_S = "org.engine.heartbeat.interval"
+MAX_HEARTBEAT_S = "org.max.engine.heartbeat.interval"
 
 ENTRIES = (
     Entry(EVENTS, "Enable events to trigger subscriptions", "boolean", "false"),
@@ -50,8 +52,22 @@ ENTRIES = (
     Entry(MAX_PIPELINES, "Maximum number of pipelines for the organization", "integer", "10000", True),
     Entry(MAX_JOBS, "Maximum number of jobs for the organization", "integer", "10000", True),
     Entry(MAX_TOPOLOGIES, "Maximum number of topologies for the organization", "integer", "1000", True),
+    Entry(
+        MAX_TOPOLOGY_COMMITS,
+        "Maximum number of topology commits for the organization",
+        "integer",
+        "10000",
+        True,
+    ),
     Entry(MAX_JOB_RUNS, "System limit on the maximum number of job runs", "integer", "100", True),
     Entry(MAX_TASK_RUNS, "System limit on the maximum number of scheduled task runs", "integer", "100", True),
+    Entry(
+        MAX_HEARTBEAT_S,
+        "System limit on the execution engine heartbeat interval",
+        "integer",
+        "3600",
+        True,
+    ),
     Entry(HEARTBEAT_S, "Execution engine heartbeat interval", "integer", "60"),
     Entry("org.time.series", "Enable Time Series Analysis", "boolean", "true", True),
     Entry("org.system.sdc", "Enable System Data Collector", "boolean", "true"),

@@ -91,6 +91,22 @@ def test_topologies_are_listed_by_their_last_change(lite_acme: Any) -> None:
     assert [t["name"] for t in lite_acme.get(path + "DESC")] == ["a", "b"]
 
 
+def test_topology_commits_are_limited(lite_acme: Any) -> None:
+    """Drafts of new versions count, beside new topologies."""
+    system = lite_acme.driver.login("admin@admin")
+    path = "/security/rest/v1/organization/acme/configs"
+    system.post(path, [{"id": "org.max.topology.commits", "value": "2"}])
+    first = lite_acme.put("/topology/rest/v1/topologies", {"name": "T"})["commitId"]
+    base = f"/topology/rest/v1/topology/{first}"
+    lite_acme.post(f"{base}/publish")
+    draft = lite_acme.post(f"{base}/createDraft")
+    assert lite_acme.call("PUT", "/topology/rest/v1/topologies", {"name": "U"}).status == 403
+    lite_acme.post(f"/topology/rest/v1/topology/{draft['commitId']}/publish")
+    again = f"/topology/rest/v1/topology/{draft['commitId']}/createDraft"
+    assert lite_acme.call("POST", again).status == 403
+    assert len(lite_acme.get("/topology/rest/v1/topologies")) == 1
+
+
 def test_series_have_the_columns_that_were_asked_for(lite_acme: Any) -> None:
     """Meters of the pipeline, timers of its stages; an unknown measurement is an empty series."""
     engine, job = lite_acme.engine(), lite_acme.job()

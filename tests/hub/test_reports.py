@@ -82,6 +82,19 @@ def test_a_report_tells_nothing_of_another_organizations_job(acme: Any, helpers:
     assert lines[-1] == f"job {job['id']}: removed"
 
 
+def test_a_report_needs_the_permission_to_read_what_it_is_about(lite_acme: Any, helpers: Any) -> None:
+    """Where the organization enforces permissions."""
+    base = "/security/rest/v1/organization/acme"
+    lite_acme.post(f"{base}/configs", [{"id": "dpm.enforce.permissions", "value": "true"}])
+    roles = [*helpers.ROLES, "reporting:operator"]
+    lite_acme.put(f"{base}/users", {"id": "u@acme", "name": "U", "roles": roles})
+    job = lite_acme.job()
+    body = {"name": "R", "reportArtifacts": [{"resourceId": job["id"], "resourceType": "JOB"}]}
+    user = lite_acme.driver.login("u@acme")
+    assert user.call("PUT", REPORTS, body).status == 403
+    assert lite_acme.call("PUT", REPORTS, body).status == 200
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -164,6 +164,16 @@ def test_limits_are_enforced_and_deletes_make_room(acme: Any, admin: Any) -> Non
     assert acme.put(f"{BASE}/users", USER | {"id": "v@acme"})["id"] == "v@acme"
 
 
+def test_the_heartbeat_interval_has_a_system_limit(acme: Any, admin: Any) -> None:
+    """An organization administrator may change the interval up to the limit that the system's sets."""
+    interval = [{"id": "org.engine.heartbeat.interval", "value": "300"}]
+    acme.post(f"{BASE}/configs", interval)
+    admin.post(f"{BASE}/configs", [{"id": "org.max.engine.heartbeat.interval", "value": "200"}])
+    answer = acme.call("POST", f"{BASE}/configs", interval)
+    assert (answer.status, answer.code) == (400, "APP_ISSUES_03")
+    acme.post(f"{BASE}/configs", [{"id": "org.engine.heartbeat.interval", "value": "200"}])
+
+
 def test_engines_over_the_limit_are_refused_at_registration(acme: Any, admin: Any) -> None:
     """A registered engine may register again; a second one of one may not."""
     admin.post(f"{BASE}/configs", [{"id": "org.max.sdcs", "value": "1"}])

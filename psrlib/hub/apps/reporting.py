@@ -10,7 +10,7 @@ from psrlib.hub.call import FILTER, ORGANIZATION, PAGING, Call, Raw, contains, d
 from psrlib.hub.issues import bad_request, not_found
 from psrlib.hub.pdf import write_pdf
 from psrlib.hub.routing import USER, App, Query, roles
-from psrlib.hub.schema.design import report_definitions, reports
+from psrlib.hub.schema.design import report_definitions, reports, topology_commits
 
 app = App("reporting", "Report definitions and reports")
 OPERATOR = roles("reporting:operator")
@@ -52,6 +52,7 @@ def _columns(call: Call) -> dict[str, Any]:
     new = call.body
     if not new.name.strip() or len(new.name) > 255:
         raise bad_request("the report name must have 1 to 255 characters")
+    _check_artifacts(call, new.reportArtifacts or [])
     names = ("description", "startTime", "endTime", "reportArtifacts")
     return {
         "name": new.name,
@@ -61,12 +62,22 @@ def _columns(call: Call) -> dict[str, Any]:
     }
 
 
+def _check_artifacts(call: Call, artifacts: list[ArtifactJson]) -> None:
+    """Refuse a report about a job or topology that the caller may not read."""
+    for artifact in artifacts:
+        if not artifact.resourceId.endswith(f":{call.organization}"):
+            continue  # of no object here: the report will say so
+        commit = select(topology_commits.c.topology_id).where(topology_commits.c.id == artifact.resourceId)
+        check_permission(call, call.db.execute(commit).scalar() or artifact.resourceId, "READ")
+
+
 @app.route(
     "PUT",
     "/reporting/rest/v1/reports",
     OPERATOR,
     body=ReportDefinitionJson,
     returns=ReportDefinitionJson,
+    choice="artifacts are not checked for existence: a report names those that are gone",
 )
 def create_definition(call: Call) -> Any:
     """Create a report definition."""

@@ -220,9 +220,18 @@ def set_configs(call: Call) -> Any:
         for key, value in changes.items():
             if configuration.BY_ID[key].system and value != now[key]:
                 raise forbidden(f"configuration '{key}' is changed by the system administrator only")
+        _check_heartbeat(now | changes)
     configuration.save(call.db, org, changes)
     call.forget()
     return _entries(call, org)
+
+
+def _check_heartbeat(entries: dict[str, str]) -> None:
+    limit, wanted = (int(entries[key]) for key in (configuration.MAX_HEARTBEAT_S, configuration.HEARTBEAT_S))
+    if 0 <= limit < wanted:
+        raise bad_request(
+            f"configuration '{configuration.HEARTBEAT_S}' is {wanted} s; the system's limit is {limit} s"
+        )
 
 
 @app.route("GET", "/security/rest/v1/organizations/globalConfigs", SYSTEM)

@@ -116,6 +116,14 @@ def insert_topology(
     return commit_id
 
 
+def _check_room(call: Call) -> None:
+    """Refuse a commit beyond the organization's limit."""
+    limit = configuration.MAX_TOPOLOGY_COMMITS
+    configuration.check_room(
+        call.hub.memory, call.db, call.organization, limit, topology_commits, "topology commits"
+    )
+
+
 def _insert_commit(
     call: Call,
     topology_id: str,
@@ -125,6 +133,7 @@ def _insert_commit(
     draft: bool,
     message: str | None,
 ) -> None:
+    _check_room(call)
     call.db.execute(
         topology_commits.insert().values(
             id=commit_id,
@@ -274,6 +283,7 @@ def create_draft(call: Call) -> Any:
     latest = call.fetch(topology_commits, topology.latest_commit, "Topology commit")
     if latest.draft:
         raise bad_request(f"topology '{topology.id}' already has draft '{latest.id}'")
+    _check_room(call)
     row = dict(commit._mapping) | {
         "id": call.new_id(topology.organization),
         "number": latest.number + 1,
