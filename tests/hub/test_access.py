@@ -56,7 +56,11 @@ def furnish(session: Any) -> dict[str, str]:
         "/scheduler/rest/v2/jobs/pageId=SchedulerJobManagePage",
         {"data": {"name": {"value": "secret-task"}, "jobId": {"value": job["id"]}}},
     )
-    sla = session.put("/sla/rest/v1/dataSlas", {"label": "secret-sla"})
+    sla = session.put("/sla/rest/v1/dataSlas", {"label": "secret-sla", "slaDefinition": rule_about(job)})
+    session.post("/sla/rest/v1/dataSlas/activateSlas", [sla["id"]])
+    report_rate(engine, job)
+    session.driver.tick(1)
+    alert = session.get("/notification/rest/v1/alerts")[0]
     definition = session.put("/reporting/rest/v1/reports", {"name": "secret-definition"})
     report = session.post(f"/reporting/rest/v1/report/{definition['id']}/generateReport")
     deployment = session.put("/provisioning/rest/v1/deployments", {"name": "secret-deployment"})
@@ -90,12 +94,30 @@ def furnish(session: Any) -> dict[str, str]:
         "report": report["id"],
         "deployment": deployment["id"],
         "agent": f"agent-{org}",
-        "alert": "none",
+        "alert": alert["id"],
         "resource": job["id"],
         "subject": user["id"],
         "figure": "recordCount",
         "credential": engine.id,
     }
+
+
+def rule_about(job: dict[str, Any]) -> str:
+    """Return the definition of a data SLA that any throughput breaks."""
+    condition = {"slaFunctionType": "MAX", "value": 0}
+    return json.dumps({"slaConditions": [condition], "jobIds": [job["id"]], "alertText": "secret-alert"})
+
+
+def report_rate(engine: Any, job: dict[str, Any]) -> None:
+    """Send the metrics of a job that runs on the engine."""
+    meters = {"pipeline.batchInputRecords.meter": {"m1_rate": 1}}
+    body = json.dumps([{"metadata": {"dpm.job.id": job["id"]}, "metrics": {"meters": meters}}]).encode()
+    headers = {
+        "X-Requested-By": "SDC",
+        "X-SS-App-Component-Id": engine.id,
+        "X-SS-App-Auth-Token": engine.token,
+    }
+    engine.driver.raw("POST", "/timeseries/rest/v1/metrics", headers, body)
 
 
 def path_of(route: Route, ids: dict[str, str]) -> str:
@@ -301,7 +323,8 @@ def test_a_rest_call_without_the_marker_header_is_refused(route: Route, walker: 
     path = path_of(route, walker.ids)
     assert walker.driver.raw(route.method, path, {}).status == 401
     answer = walker.driver.raw(route.method, path, {"X-SS-User-Auth-Token": walker.plain.token})
-    assert (answer.status, answer.code) == (400, "APP_ISSUES_03")
+    named = {"jobrunner": "JOBRUNNER_103", "connection": "CONNECTION_103"}
+    assert (answer.status, answer.code) == (400, named.get(route.path.split("/")[1], "APP_ISSUES_03"))
 
 
 @pytest.mark.parametrize(
