@@ -131,8 +131,9 @@ def _volume(
         if definition_size == "production":
             library = seed.library_definitions(document, organization, pipeline)
             export["libraryDefinitions"] = orjson.Fragment(library)
-        sent += len(export_archive({"0001.json": export}))
-        stored += len(orjson.dumps(export))
+        text = orjson.dumps(export)
+        sent += len(export_archive({"0001.json": text}))
+        stored += len(text)
         n_sampled += 1
     n_commits = sum(pipeline.commits for _, pipeline in lacking)
     return sent * n_commits // n_sampled, stored * n_commits // n_sampled
