@@ -111,7 +111,7 @@ class HubApplication:
         try:
             return await self._call(scope, receive, route, path)
         except IssueError as issue:
-            issue.name_app(route.app)
+            issue.name_app(segments[0])
             raise
 
     async def _call(self, scope: Scope, receive: Receive, route: Route, path: dict[str, str]) -> Raw:

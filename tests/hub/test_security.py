@@ -248,6 +248,22 @@ def test_logins_and_changes_are_audited(acme: Any) -> None:
     assert [(a["action"], a["requesterId"]) for a in actions] == [("USER_CREATE", "admin@acme")]
 
 
+def test_the_action_audit_tells_what_changed_from_what_to_what(acme: Any) -> None:
+    """One row per field of a user, and the members of a group."""
+    acme.put(f"{BASE}/groups", {"id": "ops@acme", "name": "Ops"})
+    made = acme.put(f"{BASE}/users", USER)
+    change = {"roles": ["user", "org-user"], "groups": ["all@acme", "ops@acme"], "name": made["name"]}
+    acme.post(f"{BASE}/user/u@acme", made | change)
+    rows = [a for a in acme.get(f"{BASE}/user/u@acme/listActions") if a["action"] == "USER_UPDATE"]
+    assert {(a["fieldType"], a["oldValue"], a["newValue"]) for a in rows} == {
+        ("roles", json.dumps(made["roles"], separators=(",", ":")), '["user","org-user"]'),
+        ("groups", '["all@acme"]', '["all@acme","ops@acme"]'),
+    }
+    acme.post(f"{BASE}/group/ops@acme", {"id": "ops@acme", "name": "Ops", "users": []})
+    last = acme.get(f"{BASE}/users/listActions?len=1")[0]
+    assert (last["action"], last["oldValue"], last["newValue"]) == ("GROUP_USER_UPDATE", '["u@acme"]', "[]")
+
+
 def test_lists_page_order_and_filter(acme: Any) -> None:
     """Wrapper, offset, len, order and a filter without regard to case; booleans in Python's spelling."""
     for name in ("anna", "bert", "carl"):

@@ -203,8 +203,9 @@ def update_group(call: Call) -> Any:
     }
     call.db.execute(security.groups.update().where(security.groups.c.id == row.id).values(values))
     if new.users is not None:
+        members = groups_json(call, [row])[0]["users"]
         _set_members(call, row.id, org, new.users)
-        audit_action(call, org, "GROUP_USER_UPDATE", row.id, "users", dump(new.users))
+        audit_action(call, org, "GROUP_USER_UPDATE", row.id, "users", dump(new.users), dump(members))
     return groups_json(call, [fetch_group(call, row.id)])[0]
 
 

@@ -16,6 +16,17 @@ from psrlib.hub.routing import Query
 from psrlib.hub.schema import security
 
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+# fields of a user whose changes are audited
+AUDITED = (
+    "name",
+    "email",
+    "roles",
+    "groups",
+    "active",
+    "nameInOrg",
+    "passwordGenerated",
+    "passwordExpiryTime",
+)
 DELETED = Query("deleted", "boolean", False)
 
 _INSERT_USER, _INSERT_AUDIT = security.users.insert(), security.action_audits.insert()
@@ -93,7 +104,13 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> str:
 
 
 def audit_action(
-    call: Call, organization: str, action: str, affects: str, field: str = "", new: str = ""
+    call: Call,
+    organization: str,
+    action: str,
+    affects: str,
+    field: str = "",
+    new: str = "",
+    old: str | None = None,
 ) -> None:
     """Write one row of the action audit."""
     row = {
@@ -102,11 +119,24 @@ def audit_action(
         "affects_user": affects,
         "requester_id": call.principal.id,
         "field_type": field,
+        "old_value": old,
         "new_value": new,
         "time": call.now,
         "ip_address": call.ip,
     }
     call.db.execute(_INSERT_AUDIT, row)
+
+
+def audit_changes(call: Call, organization: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Write a row of the action audit per field of a user that was changed."""
+    for field in AUDITED:
+        if before[field] != after[field]:
+            old, new = (_audited(user[field]) for user in (before, after))
+            audit_action(call, organization, "USER_UPDATE", after["id"], field, new, old)
+
+
+def _audited(value: Any) -> str:
+    return value if isinstance(value, str) else dump(value)
 
 
 def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from psrlib.hub.apps.security_records import (
     UserJson,
     all_group,
     audit_action,
+    audit_changes,
     check_roles,
     end_sessions,
     fetch_user,
@@ -103,13 +104,15 @@ def update_user(call: Call) -> Any:
         values["password_generated"] = new.passwordGenerated
     if new.passwordExpiryTime is not None:
         values["password_expiry_time"] = new.passwordExpiryTime
+    before = users_json(call, [row])[0]
     call.db.execute(security.users.update().where(security.users.c.id == row.id).values(values))
     if new.groups is not None:
         set_memberships(call, row.id, org, new.groups)
     if not values["active"]:
         end_sessions(call, [row.id])
-    audit_action(call, org, "USER_UPDATE", row.id)
-    return users_json(call, [fetch_user(call, row.id)])[0]
+    after = users_json(call, [fetch_user(call, row.id)])[0]
+    audit_changes(call, org, before, after)
+    return after
 
 
 @app.route(
