@@ -90,6 +90,7 @@ def import_jobs(call: Call) -> Any:
     OPERATOR,
     body=dict[str, Any] | list[dict[str, Any]],
     query=UPDATES,
+    bulk=True,
     choice="as importJobs; one export document, a list of them, or an object with jobJsonList",
 )
 def import_jobs_json(call: Call) -> Any:
