@@ -1,5 +1,6 @@
 """Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
 
+import logging
 from typing import Any
 
 import msgspec
@@ -8,13 +9,14 @@ from msgspec import Struct
 from psrlib.hub.access import Principal
 from psrlib.hub.call import Call, Raw
 from psrlib.hub.fleet import Figures
-from psrlib.hub.issues import bad_request, forbidden
+from psrlib.hub.issues import forbidden
 from psrlib.hub.names import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.routing import COMPONENT, App
 from psrlib.hub.runner import engine_records, outbox
 from psrlib.hub.runner.intake import take_ack, take_statuses
 from psrlib.hub.runner.work import Work
 
+logger = logging.getLogger(__name__)
 app = App("messaging", "Polls of engines")
 NOTHING = b"[]"
 SHORT_POLL = 20  # events taken at once; more of them are taken in the writer thread
@@ -66,6 +68,9 @@ def take_poll(work: Work, engine: Principal, arrived: list[ClientEvent]) -> list
     record = engine_records.find_or_insert(work, engine)
     for event in arrived:
         payload = _payload(event)
+        if payload is None:
+            logger.warning("engine %s: event %d cannot be read", engine.id, event.eventTypeId)
+            continue
         if event.eventTypeId == ACK:
             take_ack(
                 work, engine.id, event.eventId, str(payload.get("ackEventStatus")), payload.get("message")
@@ -101,11 +106,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _payload(event: ClientEvent) -> dict[str, Any]:
-    if not event.payload:
-        return {}
+def _payload(event: ClientEvent) -> dict[str, Any] | None:
     try:
-        payload = msgspec.json.decode(event.payload)
-    except msgspec.DecodeError as error:
-        raise bad_request(f"payload of event '{event.eventId}' is not JSON: {error}") from error
-    return payload if isinstance(payload, dict) else {}
+        payload = msgspec.json.decode(event.payload or "")
+    except msgspec.DecodeError:
+        return None
+    return payload if isinstance(payload, dict) else None

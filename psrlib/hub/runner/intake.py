@@ -27,6 +27,7 @@ from psrlib.hub.names import (
     STOPPING,
 )
 from psrlib.hub.runner import lifecycle, outbox
+from psrlib.hub.runner.resume import last_starts, resume_pipelines
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engine_events, instances
 
@@ -47,7 +48,7 @@ def take_ack(work: Work, engine_id: str, event_id: str, status: str, message: st
     if row.type in (DELETE, STOP_DELETE):
         # Either it is deleted, or it never was there: gone in both cases.
         _gone(work, instance)
-    elif row.type == STOP and not good:
+    elif row.type == STOP and not good and instance.phase == STOPPING:
         outbox.queue_simple(work, DELETE, instance, "")
     elif row.type in (SAVE, START) and not good and instance.phase == STARTING:
         _failed(work, instance, f"{message or 'the engine refused the pipeline'}")
@@ -70,9 +71,13 @@ def take_statuses(work: Work, engine: Row[Any], statuses: list[dict[str, Any]], 
     )
     by_name = {row.name: row for row in rows}
     touched: dict[str, None] = {}
+    is_edge = engine.executor_type == "EDGE"
+    resumed = resume_pipelines(work, engine, by_name, statuses) if full and is_edge else set()
     for status in statuses:
         name = str(status.get("name") or "")
         instance = by_name.get(name)
+        if name in resumed:
+            continue
         if instance is None:
             _take_stray(work, engine, status, name)
         elif _take_status(work, instance, status):
@@ -132,10 +137,8 @@ def _take_offset(work: Work, instance: Row[Any], status: dict[str, Any], when: i
 
 
 def _take_absence(work: Work, engine: Row[Any], instance: Row[Any]) -> bool:
-    """A running pipeline that a full report lacks was lost by its engine: it is sent again."""
-    if instance.phase == STOPPING and instance.status in ENDED_STATES and engine.executor_type == "EDGE":
-        return False
-    if instance.phase != RUNNING:
+    """A started pipeline that a full report lacks was lost by its engine: it is sent again."""
+    if instance.phase != RUNNING and not _was_started(work, engine, instance):
         return False
     run = work.run(instance.run_id)
     if run is None:
@@ -144,6 +147,14 @@ def _take_absence(work: Work, engine: Row[Any], instance: Row[Any]) -> bool:
     work.db.execute(instances.update().where(instances.c.id == instance.id).values(values))
     outbox.queue_start(work, run, instance.id, engine.id, instance.name)
     return True
+
+
+def _was_started(work: Work, engine: Row[Any], instance: Row[Any]) -> bool:
+    """Whether Edge confirmed a start it has not reported yet: reports, acks and events are in one order."""
+    if engine.executor_type != "EDGE" or instance.phase != STARTING:
+        return False
+    start = last_starts(work, [instance.id]).get(instance.id)
+    return start is not None and start.state == "SUCCESS"
 
 
 def _fire(work: Work, instance: Row[Any], status: dict[str, Any], state: str) -> None:
