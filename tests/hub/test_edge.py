@@ -317,6 +317,20 @@ def test_an_edge_that_was_shut_down_in_order_starts_its_pipelines_again(acme: An
     assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
 
 
+def test_a_refused_stop_before_a_new_start_deletes_nothing(acme: Any) -> None:
+    """The pipeline ended between the report and the STOP; the START that follows is what counts."""
+    edge, job, name = started(acme)
+    began = edge.driver.clock()
+    edge.driver.clock.advance(10)
+    edge.register()
+    again = edge.send(edge.info(), *report(edge, name, "RUNNING", began))
+    stop, start = again
+    assert edge.send(*edge.acks([stop], "ERROR"), *edge.acks([start])) == []
+    edge.driver.clock.advance(60)
+    assert edge.send(*report(edge, name, "RUNNING", edge.driver.clock())) == []
+    assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
+
+
 def test_a_pipeline_stopped_at_a_running_edge_ends_its_job(acme: Any) -> None:
     """Without a new process STOPPED is somebody's wish."""
     edge, job, name = started(acme)
@@ -414,3 +428,15 @@ def test_a_job_for_edge_says_so_in_both_fields(acme: Any) -> None:
     assert (job["edge"], job["executorType"]) == (True, "EDGE")
     other = acme.job(edge=True, executorType="COLLECTOR")
     assert (other["edge"], other["executorType"]) == (False, "COLLECTOR")
+
+
+def test_a_nul_character_in_a_message_spoils_no_poll(acme: Any) -> None:
+    """It is left out: databases cannot keep it, and the engine would send it again for ever."""
+    edge, job, name = started(acme)
+    statuses, figures = report(edge, name, "RUNNING", edge.driver.clock())
+    payload = json.loads(statuses["payload"])
+    payload["pipelineStatusEventList"][0] |= {"message": "a\x00b", "offset": json.dumps({"o": "c\x00d"})}
+    assert edge.send(statuses | {"payload": json.dumps(payload)}, figures) == []
+    status = acme.status(job)
+    assert (status["color"], status["pipelineStatus"][0]["message"]) == ("GREEN", "ab")
+    assert json.loads(status["pipelineOffsets"][0]["offset"]) == {"o": "cd"}
