@@ -43,7 +43,8 @@ class ClientEvent(Struct):
     direct=True,
     choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out "
     "again; an event that "
-    "cannot be read is passed over, the rest of the poll counts",
+    "cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and in "
+    "all that engines send",
 )
 async def events(call: Call) -> Any:
     """Take the events of an engine and hand out those that wait for it."""
