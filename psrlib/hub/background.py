@@ -62,6 +62,7 @@ class Background:
         watch(work)
         fire_due_tasks(work)
         generate_reports(work)
+        work.flush()
         self._end_sessions(connection, now)
 
     def _end_sessions(self, connection: Connection, now: int) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, Row, Select, Table, func, select
@@ -47,6 +47,13 @@ class Raw:
         self.headers = headers
 
 
+class Flushed(Protocol):
+    """Changes held in memory until they are written."""
+
+    def flush(self) -> None:
+        """Write them in the transaction."""
+
+
 class Call:
     """What a handler gets.
 
@@ -62,6 +69,8 @@ class Call:
         The caller; reading it on an anonymous call raises 401.
     db : Connection
         In a transaction that is committed after the handler returns.
+    work : Flushed or None
+        The runner's changes in memory, where the handler uses the runner (``psrlib.hub.runner.work``).
     """
 
     def __init__(
@@ -80,12 +89,15 @@ class Call:
         self.token = ""
         self.now = hub.now()
         self.after: list[Callable[[], object]] = []
+        self.work: Flushed | None = None
         self._db: Connection | None = None
 
     @property
     def db(self) -> Connection:
-        """The connection of the request's transaction."""
+        """The connection of the request's transaction; what the runner holds in memory is written before."""
         assert self._db is not None, "a direct handler opens its own transaction"
+        if self.work is not None:
+            self.work.flush()
         return self._db
 
     def use(self, connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """The hub's database: SQLite file or PostgreSQL, one writer at a time, schema with a version."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +45,8 @@ class Database:
         self._writer = self._engine("READ COMMITTED")
         self._reader = self._engine("REPEATABLE READ")
         self._writing: Connection | None = None
+        self._reading = threading.local()
+        self._readers: list[Connection] = []
 
     def _engine(self, isolation: str) -> Engine:
         if not self.is_sqlite:
@@ -82,8 +85,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that sees one state of the database."""
-        with self._reader.begin() as connection:
+        """Yield a connection that sees one state of the database; each thread keeps its own."""
+        connection: Connection | None = getattr(self._reading, "connection", None)
+        if connection is None:
+            connection = self._reading.connection = self._reader.connect()
+            self._readers.append(connection)
+        with connection.begin():
             self._begin(connection, "BEGIN")
             yield connection
 
@@ -112,9 +119,10 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        if self._writing is not None:
-            self._writing.close()
-            self._writing = None
+        for connection in (self._writing, *self._readers):
+            if connection is not None:
+                connection.close()
+        self._writing, self._readers, self._reading = None, [], threading.local()
         self._writer.dispose()
         self._reader.dispose()
 

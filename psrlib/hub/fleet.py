@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from psrlib.hub.schema import execution
 
@@ -31,6 +31,7 @@ class Fleet:
     waiting: set[str] = field(default_factory=set)  # engines with queued events
     figures: dict[str, Figures] = field(default_factory=dict)
     new_figures: list[tuple[str, str, Figures]] = field(default_factory=list)
+    last_instance: int = 0  # largest number given to a pipeline instance
 
     def load(self, connection: Connection) -> None:
         """Read what was known at the last stop; silence counts from the hub's own start."""
@@ -39,6 +40,15 @@ class Fleet:
             self.last_poll[row.id] = row.last_reported_time
         queued = select(events.c.engine_id).where(events.c.state.in_(("QUEUED", "DELIVERED"))).distinct()
         self.waiting.update(connection.execute(queued).scalars())
+        for column in (execution.instances.c.id, events.c.instance):
+            self.last_instance = max(
+                self.last_instance, connection.execute(select(func.max(column))).scalar() or 0
+            )
+
+    def next_instance(self) -> int:
+        """Return a number for a new pipeline instance that no other has or had."""
+        self.last_instance += 1
+        return self.last_instance
 
     def note_poll(self, engine_id: str, now_ms: int) -> None:
         """Remember that an engine polled."""

@@ -130,7 +130,10 @@ class HubApplication:
     async def _run(self, call: Call) -> Raw:
         def work(connection: Connection) -> Raw:
             call.use(connection)
-            return _finished(call.route, call.route.handler(call))
+            raw = _finished(call.route, call.route.handler(call))
+            if call.work is not None:
+                call.work.flush()
+            return raw
 
         raw = await (self.hub.write(work, call.route.is_short) if call.route.writes else self.hub.read(work))
         for action in call.after:

@@ -7,6 +7,7 @@ of pipeline-json, section 7, are replayed on generated documents in ``tests/seed
 import hashlib
 import uuid
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from psrlib.seed.document import Fragment, Organization, Pipeline, SeedDocument
@@ -290,7 +291,15 @@ def _fragment_id(document: SeedDocument, organization: Organization, fragment: F
 
 def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
     """Return the pipeline-level entries; see pipeline-json, 2.1, for the reason of each value."""
-    return entries(
+    constants = [{"key": name, "value": value} for name, value in parameters.items()]
+    before, after = _fixed_configuration()
+    return [*before, {"name": "constants", "value": constants}, *after]
+
+
+@cache
+def _fixed_configuration() -> tuple[list[Json], list[Json]]:
+    """Return the entries before and after the constants."""
+    before = entries(
         executionMode="STANDALONE",
         deliveryGuarantee="AT_LEAST_ONCE",
         startEventStage=DISCARD,
@@ -300,7 +309,8 @@ def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
         notifyOnStates=["RUN_ERROR", "STOPPED", "FINISHED"],
         emailIDs=[],
         webhookConfigs=[],
-        constants=[{"key": name, "value": value} for name, value in parameters.items()],
+    )
+    after = entries(
         badRecordsHandling=DISCARD,
         errorRecordPolicy="ORIGINAL_RECORD",
         statsAggregatorStage=f"{BASIC}::{STATS_STAGE}::1",
@@ -308,6 +318,7 @@ def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
         maxRunners=0,
         shouldCreateFailureSnapshot=False,
     )
+    return before, after
 
 
 def _info(
@@ -341,12 +352,7 @@ def _rules(identifier: str) -> Json:
     return {
         "schemaVersion": 3,
         "version": 2,
-        "metricsRuleDefinitions": [
-            _metric_rule("badRecordsAlertID", "High incidence of Error Records", *COUNTERS["records"]),
-            _metric_rule("stageErrorAlertID", "High incidence of Stage Errors", *COUNTERS["messages"]),
-            _metric_rule("idleGaugeID", "Pipeline is Idle", *COUNTERS["idle"]),
-            _metric_rule("batchTimeAlertID", "Batch taking more time to process", *COUNTERS["batch"]),
-        ],
+        "metricsRuleDefinitions": _metric_rules(),
         "dataRuleDefinitions": [],
         "driftRuleDefinitions": [],
         "uuid": identifier,
@@ -354,6 +360,16 @@ def _rules(identifier: str) -> Json:
         "ruleIssues": [],
         "configIssues": [],
     }
+
+
+@cache
+def _metric_rules() -> list[Json]:
+    return [
+        _metric_rule("badRecordsAlertID", "High incidence of Error Records", *COUNTERS["records"]),
+        _metric_rule("stageErrorAlertID", "High incidence of Stage Errors", *COUNTERS["messages"]),
+        _metric_rule("idleGaugeID", "Pipeline is Idle", *COUNTERS["idle"]),
+        _metric_rule("batchTimeAlertID", "Batch taking more time to process", *COUNTERS["batch"]),
+    ]
 
 
 # metric id, type, element and condition of the four default rules

@@ -1,9 +1,11 @@
 """Stages that need nothing outside the engine, as they stand in a pipeline document.
 
 Names, versions and configuration are those of Data Collector 3.0, which every later 3.x engine upgrades
-(pipeline-json, 2.2 and 4). Stages run for ever: no error stops the pipeline, nothing finishes it.
+(pipeline-json, 2.2 and 4). Stages run for ever: no error stops the pipeline, nothing finishes it. What is
+the same in every document is made once and shared by all of them: read it, do not change it.
 """
 
+from functools import cache
 from typing import Any
 
 Json = dict[str, Any]
@@ -93,10 +95,11 @@ def entries(**values: Any) -> list[Json]:
     return [{"name": name.replace("__", "."), "value": value} for name, value in values.items()]
 
 
-def system_entries(on_error: str = "TO_ERROR", preconditions: list[str] | None = None) -> list[Json]:
+@cache
+def system_entries(on_error: str = "TO_ERROR", *preconditions: str) -> list[Json]:
     """Return the entries that processors, destinations and executors have besides their own."""
     return entries(
-        stageOnRecordError=on_error, stageRequiredFields=[], stageRecordPreconditions=preconditions or []
+        stageOnRecordError=on_error, stageRequiredFields=[], stageRecordPreconditions=list(preconditions)
     )
 
 
@@ -107,11 +110,8 @@ def lane(name: str, number: int = 0) -> str:
 
 def data_generator(name: str, n_fields: int, delay_ms: int, batch_size: int, with_events: bool) -> Json:
     """Return a Dev Data Generator: ``batch_size`` records every ``delay_ms`` until stopped."""
-    fields = [
-        {"field": field, "type": kind, "precision": 10, "scale": 2} for field, kind in FIELDS[:n_fields]
-    ]
     configuration = entries(
-        dataGenConfigs=fields,
+        dataGenConfigs=_generated_fields(n_fields),
         rootFieldType="MAP",
         headerAttributes=[],
         delay=delay_ms,
@@ -125,6 +125,11 @@ def data_generator(name: str, n_fields: int, delay_ms: int, batch_size: int, wit
     return result | {"eventLanes": [f"{name}_EventLane"] if with_events else []}
 
 
+@cache
+def _generated_fields(n: int) -> list[Json]:
+    return [{"field": field, "type": kind, "precision": 10, "scale": 2} for field, kind in FIELDS[:n]]
+
+
 def trash(name: str, place: tuple[int, int], inputs: list[str]) -> Json:
     """Return a destination that throws records away."""
     return stage(name, (BASIC, "destination_devnull_NullDTarget", "1"), place, [], inputs, [], "Trash")
@@ -132,7 +137,7 @@ def trash(name: str, place: tuple[int, int], inputs: list[str]) -> Json:
 
 def finisher(name: str, place: tuple[int, int], inputs: list[str]) -> Json:
     """Return a Pipeline Finisher that never fires on a generator's events."""
-    configuration = system_entries("DISCARD", ["${record:eventType() == 'no-more-data'}"])
+    configuration = system_entries("DISCARD", "${record:eventType() == 'no-more-data'}")
     kind = (BASIC, "executor_finishpipeline_PipelineFinisherDExecutor", "1")
     return stage(name, kind, place, configuration, inputs, [], "Finish")
 
@@ -150,6 +155,7 @@ def selector(name: str, place: tuple[int, int], inputs: list[str], n_lanes: int)
     return stage(name, kind, place, configuration, inputs, lanes, "Route")
 
 
+@cache
 def special_stage(name: str, short: str, label: str) -> Json:
     """Return a stage for one of the special positions (error, statistics, start and stop events)."""
     result = stage(name, (BASIC, f"destination_devnull_{short}", "1"), (0, 0), [], [], [], label)
@@ -208,6 +214,11 @@ def renamer(number: int, _: list[str]) -> list[Json]:
 
 def masker(_: int, __: list[str]) -> list[Json]:
     """Configuration of a Field Masker."""
+    return _masker()
+
+
+@cache
+def _masker() -> list[Json]:
     row = {
         "fields": ["/name"],
         "maskType": "FIXED_LENGTH",
@@ -220,6 +231,11 @@ def masker(_: int, __: list[str]) -> list[Json]:
 
 def converter(_: int, __: list[str]) -> list[Json]:
     """Configuration of a Field Type Converter."""
+    return _converter()
+
+
+@cache
+def _converter() -> list[Json]:
     row = {
         "fields": ["/n"],
         "targetType": "STRING",

@@ -50,17 +50,17 @@ def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
     return document
 
 
-def batches(documents: Iterable[tuple[T, Json]]) -> list[list[tuple[T, Json]]]:
-    """Split named documents into lists of at most ``ARCHIVE_BYTES``."""
-    found: list[list[tuple[T, Json]]] = []
+def batches(documents: Iterable[tuple[T, Json]]) -> list[list[tuple[T, bytes]]]:
+    """Return named documents as JSON text, split into lists of at most ``ARCHIVE_BYTES``."""
+    found: list[list[tuple[T, bytes]]] = []
     size = ARCHIVE_BYTES
     for name, document in documents:
-        length = len(orjson.dumps(document))
-        if size + length > ARCHIVE_BYTES:
+        text = orjson.dumps(document)
+        if size + len(text) > ARCHIVE_BYTES:
             found.append([])
             size = 0
-        found[-1].append((name, document))
-        size += length
+        found[-1].append((name, text))
+        size += len(text)
     return found
 
 
@@ -120,7 +120,9 @@ def _probe(work: Work, pipeline: Pipeline) -> None:
     document = _next_version(work, pipeline, row, n_commits(row) + 1)
     store = work.admin.pipelinestore
     try:
-        (made,) = store.import_pipelines({"0001.json": document}, COMMIT_MESSAGE.format(n_commits(row) + 1))
+        (made,) = store.import_pipelines(
+            {"0001.json": orjson.dumps(document)}, COMMIT_MESSAGE.format(n_commits(row) + 1)
+        )
     except HubError as error:
         if error.status != 400 and not is_absent(error):
             raise
@@ -140,8 +142,8 @@ def _import_all(work: Work, behind: Sequence[Pipeline]) -> None:
         _import_versions(work, batch)
 
 
-def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, Json]]) -> None:
-    archive = {f"{i:05d}.json": document for i, (_, document) in enumerate(batch)}
+def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, bytes]]) -> None:
+    archive = {f"{i:05d}.json": text for i, (_, text) in enumerate(batch)}
     keys = {hub_id("pipelines", work.rows["pipelines"][pipeline.key]): pipeline.key for pipeline, _ in batch}
     message = COMMIT_MESSAGE.format("of several" if len(batch) > 1 else batch[0][0].commits)
     for row in work.admin.pipelinestore.import_pipelines(archive, message):

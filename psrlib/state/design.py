@@ -49,7 +49,7 @@ def _import_all(work: Work, kind: str, entities: Sequence[Any], owner: str) -> N
         _import(work, kind, dict(batch), owner)
 
 
-def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> None:
+def _import(work: Work, kind: str, documents: dict[str, bytes], owner: str) -> None:
     entities = [entity for entity in getattr(work.desired, kind) if entity.name in documents]
     is_fragment = kind == "fragments"
 
@@ -58,7 +58,7 @@ def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> No
         named = {entity.name: documents[entity.name] for entity in remaining}
         if work.knowledge.has_import is not False:
             try:
-                archive = {f"{i:04d}.json": document for i, document in enumerate(named.values())}
+                archive = {f"{i:04d}.json": text for i, text in enumerate(named.values())}
                 rows = store.import_pipelines(archive, COMMIT_MESSAGE.format(1), is_fragment)
                 work.knowledge.has_import = True
                 return [slim(row) for row in rows]
@@ -67,8 +67,8 @@ def _import(work: Work, kind: str, documents: dict[str, Json], owner: str) -> No
                     raise
                 work.knowledge.has_import = False
         return [
-            store.commit_pipeline(name, document, COMMIT_MESSAGE.format(1), is_fragment)
-            for name, document in named.items()
+            store.commit_pipeline(name, orjson.loads(text), COMMIT_MESSAGE.format(1), is_fragment)
+            for name, text in named.items()
         ]
 
     find = work.admin.pipelinestore.fragments if is_fragment else work.admin.pipelinestore.pipelines

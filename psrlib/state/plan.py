@@ -16,6 +16,7 @@ from psrlib.client.apps.pipelinestore import export_archive
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.diff import Difference, diff
 from psrlib.state.observe import observe
+from psrlib.state.observed import ObservedState
 
 PROBES = 5  # reads whose median time stands for all calls
 SAMPLE = 12  # pipelines whose export documents are weighed
@@ -59,7 +60,10 @@ class Plan:
 
 def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "small") -> Plan:
     """Return what populating would do, without changing anything on the hub."""
-    difference = diff(document, observe(document, hub), runtime=False)
+    before = hub.calls.by_kind()
+    observed = observe(document, hub)
+    reads = sum(hub.calls.since(before).values())
+    difference = diff(document, observed, runtime=False)
     answer_s = _answer_time_s(hub)
     missing = {
         (item.organization, item.kind, item.name) for item in difference.items if item.change == "missing"
@@ -67,11 +71,19 @@ def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "sma
     calls: Counter[str] = Counter()
     for organization in document.organizations:
         calls += _calls(organization, missing)
-    if missing:
+    if difference:
         calls["metadata"] += CALLS_PER_HUB
+        calls["reading"] += _reads(observed, difference, reads)
     upload, stored = _volume(document, missing, definition_size)
     connections = min(hub.limit.largest, max(1, len(document.organizations)) * 2)
     return Plan(difference, dict(+calls), calls.total() * answer_s / connections, answer_s, upload, stored)
+
+
+def _reads(observed: ObservedState, difference: Difference, reads: int) -> int:
+    """Return the calls that reading takes: what exists is read once more, and again where it is changed."""
+    incomplete = {item.organization for item in difference.items} & set(observed.organizations)
+    n_existing = len(observed.organizations)
+    return reads * (n_existing + len(incomplete)) // n_existing if n_existing else 0
 
 
 def _answer_time_s(hub: ControlHub) -> float:
@@ -131,8 +143,9 @@ def _volume(
         if definition_size == "production":
             library = seed.library_definitions(document, organization, pipeline)
             export["libraryDefinitions"] = orjson.Fragment(library)
-        sent += len(export_archive({"0001.json": export}))
-        stored += len(orjson.dumps(export))
+        text = orjson.dumps(export)
+        sent += len(export_archive({"0001.json": text}))
+        stored += len(text)
         n_sampled += 1
     n_commits = sum(pipeline.commits for _, pipeline in lacking)
     return sent * n_commits // n_sampled, stored * n_commits // n_sampled

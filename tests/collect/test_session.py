@@ -45,7 +45,7 @@ WRITES = {
     "delete jobs": lambda session: session.jobrunner.delete_jobs(["j"]),
     "user": lambda session: session.security.create_user("o", {"email": "a"}),
     "limits": lambda session: session.security.set_configs("o", {"a": "b"}),
-    "pipelines": lambda session: session.pipelinestore.import_pipelines({"p": {}}, "m"),
+    "pipelines": lambda session: session.pipelinestore.import_pipelines({"p": b"{}"}, "m"),
     "delete pipeline": lambda session: session.pipelinestore.delete_pipeline("p"),
     "subscription": lambda session: session.notification.delete_subscription("s"),
     "owner": lambda session: session.connection.set_owner("c", "u"),

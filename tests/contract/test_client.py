@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
 
 from psrlib import paths, seed
@@ -66,7 +67,9 @@ def document() -> SeedDocument:
 @pytest.fixture(scope="module")
 def pipeline(document: SeedDocument, session: ControlHub) -> dict[str, Any]:
     """Return a published pipeline as the hub answers its import."""
-    (row,) = session.pipelinestore.import_pipelines({"1.json": export(document, "First", 1)}, "first")
+    (row,) = session.pipelinestore.import_pipelines(
+        {"1.json": orjson.dumps(export(document, "First", 1))}, "first"
+    )
     return row
 
 
@@ -144,7 +147,9 @@ def test_the_next_version_keeps_the_pipeline(
     document: SeedDocument, session: ControlHub, pipeline: dict[str, Any]
 ) -> None:
     """An imported new version has the same pipeline id and the next number."""
-    third = session.pipelinestore.import_pipelines({"1.json": export(document, "Third", 1)}, "first")[0]
+    third = session.pipelinestore.import_pipelines(
+        {"1.json": orjson.dumps(export(document, "Third", 1))}, "first"
+    )[0]
     made = session.pipelinestore.import_new_version(third["pipelineId"], export(document, "Third", 2), "next")
     assert (made["pipelineId"], made["version"]) == (third["pipelineId"], "2")
     assert made["commitId"] != third["commitId"]

@@ -232,7 +232,7 @@ def test_teardown_removes_what_the_seed_made_and_nothing_else(rich: SeedDocument
         populate(rich, hub, progress=False)
         session = hub.for_organization(stranger.id)
         pipeline = session.pipelinestore.import_pipelines(
-            {"1.json": {"pipelineConfig": {"title": "Own", "stages": []}}}, "by hand"
+            {"1.json": b'{"pipelineConfig": {"title": "Own", "stages": []}}'}, "by hand"
         )
         assert len(pipeline) == 1
         report = teardown(rich, hub)

@@ -10,7 +10,7 @@ import pytest
 from psrlib.client import ControlHub
 from psrlib.client.transport import Transport
 from psrlib.seed import SeedDocument
-from psrlib.state import diff, observe, populate
+from psrlib.state import diff, observe, plan, populate
 
 Connect = Callable[..., ControlHub]
 
@@ -53,6 +53,20 @@ def test_a_run_that_ended_early_is_completed(
     with connect() as hub:
         populate(rich, hub, progress=False)
         assert_complete(rich, hub)
+
+
+def test_a_plan_for_a_half_made_hub_counts_the_reading(
+    sample: SeedDocument, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What exists is read before and after; the estimate is within a third of what the rest then takes."""
+    with connect(workers=1) as hub:
+        stop_after(60, sample, hub, monkeypatch)
+    with connect() as hub:
+        planned = plan(sample, hub)
+        assert planned.calls["reading"] > 0
+    with connect() as hub:
+        report = populate(sample, hub, progress=False)
+        assert planned.n_calls == pytest.approx(report.n_calls, rel=0.34)
 
 
 def test_a_topology_that_was_never_published_is(rich: SeedDocument, connect: Connect) -> None:

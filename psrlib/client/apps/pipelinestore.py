@@ -14,14 +14,12 @@ BASE = "/pipelinestore/rest/v1"
 ZIP_LEVEL = 1  # definitions compress well at any level; the client's processor time is what counts
 
 
-def export_archive(documents: Mapping[str, Json]) -> bytes:
-    """Return a zip with one pipeline export (``pipelineConfig``, ``pipelineRules``, ...) per file name."""
+def export_archive(documents: Mapping[str, bytes]) -> bytes:
+    """Return a zip with one pipeline export (JSON: ``pipelineConfig``, ``pipelineRules``, ...) per name."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=ZIP_LEVEL) as archive:
-        for name, document in documents.items():
-            archive.writestr(
-                zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), orjson.dumps(document), zipfile.ZIP_DEFLATED
-            )
+        for name, text in documents.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -51,9 +49,9 @@ class PipelineStore(App):
         return rows(found, "pipeline commits")
 
     def import_pipelines(
-        self, documents: Mapping[str, Json], message: str, fragments: bool = False
+        self, documents: Mapping[str, bytes], message: str, fragments: bool = False
     ) -> list[Json]:
-        """Import and publish one pipeline per export document; return the commits made."""
+        """Import and publish one pipeline per export document, JSON text; return the commits made."""
         upload = Upload("pipelines.zip", export_archive(documents))
         query = {"commitMessage": message, "fragments": fragments}
         found = self._session.call(

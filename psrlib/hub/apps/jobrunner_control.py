@@ -3,7 +3,7 @@
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.acl import check_permission
 from psrlib.hub.apps.jobrunner_records import OPERATOR, as_new_job, insert_jobs, shown
@@ -13,7 +13,8 @@ from psrlib.hub.issues import bad_request
 from psrlib.hub.names import GONE, INACTIVE, INACTIVE_ERROR, RED
 from psrlib.hub.routing import App
 from psrlib.hub.runner import lifecycle
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.work import work_of
 from psrlib.hub.schema.design import commits
 from psrlib.hub.schema.execution import jobs, offsets, runs
 
@@ -33,22 +34,16 @@ class JobTemplateCreationInfoJson(Struct):
     deleteAfterCompletion: bool | None = False
 
 
-def work_of(call: Call) -> Work:
-    """Return the runner's view of a call."""
-    return Work(call.hub, call.db, call.now)
-
-
-def _runnable(call: Call, ids: list[str]) -> list[Row[Any]]:
+def _runnable(call: Call, ids: list[str]) -> list[Record]:
     rows = call.fetch_all(jobs, ids, "Job")
     for row in rows:
         check_permission(call, row.id, "EXECUTE")
-    return rows
+    return work_of(call).records.keep(jobs, rows)
 
 
-def _start(call: Call, rows: list[Row[Any]], parameters: dict[str, Any] | None = None) -> list[str]:
-    work, user = work_of(call), call.principal
-    groups = sorted(user.groups)
-    return [lifecycle.start_job(work, row, user.id, groups, parameters) for row in rows]
+def _start(call: Call, started: list[Record], parameters: dict[str, Any] | None = None) -> list[str]:
+    user = call.principal
+    return lifecycle.start_jobs(work_of(call), started, user.id, sorted(user.groups), parameters)
 
 
 def _runs(call: Call, ids: list[str]) -> list[dict[str, Any]]:
@@ -85,6 +80,7 @@ def start_jobs(call: Call) -> Any:
 def _stop(call: Call, ids: list[str], force: bool) -> list[dict[str, Any]]:
     rows = _runnable(call, ids)
     work = work_of(call)
+    work.load_runs(row.current_run for row in rows if row.current_run)
     return _runs(call, [lifecycle.stop_job(work, row, call.principal.id, force) for row in rows])
 
 
@@ -239,10 +235,10 @@ def create_and_start(call: Call) -> Any:
         made.append(copy)
     created = insert_jobs(call, made, None if info.attachToTemplate is False else row.id)
     ids = [job["id"] for job in created]
-    return _runs(call, _start(call, call.fetch_all(jobs, ids, "Job")))
+    return _runs(call, _start(call, _runnable(call, ids)))
 
 
-def _instances_so_far(call: Call, template: Row[Any]) -> int:
+def _instances_so_far(call: Call, template: Record) -> int:
     return len(call.db.execute(select(jobs.c.id).where(jobs.c.template_id == template.id)).all())
 
 

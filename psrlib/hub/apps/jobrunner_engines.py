@@ -15,8 +15,9 @@ from psrlib.hub.names import GONE
 from psrlib.hub.routing import COMPONENT, EITHER, USER, App, Query, roles
 from psrlib.hub.runner import engine_records, lifecycle
 from psrlib.hub.runner.intake import take_statuses
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.selection import engine_labels, pipelines_running
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.work import Work, work_of
 from psrlib.hub.schema.execution import engines, instances
 
 app = App("jobrunner", "Engines")
@@ -39,7 +40,7 @@ class EngineJson(Struct):
 def engines_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     """Return engines in wire form (control-hub-rest.md, 6.3)."""
     organizations = {row.organization for row in rows}
-    work = Work(call.hub, call.db, call.now)
+    work = work_of(call)
     load_of: dict[str, int] = {}
     names: dict[str, list[str]] = {row.id: [] for row in rows}
     heartbeat = {}
@@ -234,8 +235,8 @@ def delete_engine(call: Call) -> Any:
 
 
 def _give_up(call: Call, engine_id: str) -> None:
-    work = Work(call.hub, call.db, call.now)
-    for instance in _live(call, engine_id):
+    work = work_of(call)
+    for instance in work.instances_on(engine_id, instances.c.phase != GONE):
         lifecycle.give_up(work, instance)
 
 
@@ -256,7 +257,7 @@ def clear_pipelines(call: Call) -> Any:
 )
 def balance_engines(call: Call) -> Any:
     """Redistribute the jobs of engines."""
-    work = Work(call.hub, call.db, call.now)
+    work = work_of(call)
     call.fetch_all(engines, call.body, "Engine")
     found = select(instances.c.job_id).where(instances.c.engine_id.in_(call.body), instances.c.phase != GONE)
     for job_id in sorted(set(call.db.execute(found).scalars())):
@@ -273,8 +274,8 @@ class StatusListJson(Struct):
     pipelineStatusEventList: list[dict[str, Any]] | None = None
 
 
-def _record(call: Call) -> tuple[Work, Row[Any]]:
-    work = Work(call.hub, call.db, call.now)
+def _record(call: Call) -> tuple[Work, Record]:
+    work = work_of(call)
     call.hub.fleet.note_poll(call.principal.id, call.now)
     return work, engine_records.find_or_insert(work, call.principal)
 

@@ -14,6 +14,7 @@ from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.pipelines import parse_document, published_commit
 from psrlib.hub.routing import roles
+from psrlib.hub.runner.records import Record
 from psrlib.hub.schema.design import commits
 from psrlib.hub.schema.execution import jobs
 
@@ -244,7 +245,7 @@ def shown(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     return jobs_json(call, call.fetch_all(jobs, ids, "Job"))
 
 
-def as_new_job(row: Row[Any], commit: Row[Any]) -> NewJobJson:
+def as_new_job(row: Row[Any] | Record, commit: Row[Any]) -> NewJobJson:
     """Return a stored job as a create request."""
     settings = load(row.settings)
     return NewJobJson(

@@ -1,6 +1,7 @@
 """Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
 
 import logging
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from psrlib.hub.issues import forbidden
 from psrlib.hub.names import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.routing import COMPONENT, App
 from psrlib.hub.runner import engine_records, outbox
-from psrlib.hub.runner.intake import take_ack, take_statuses
+from psrlib.hub.runner.intake import take_acks, take_statuses
 from psrlib.hub.runner.work import Work
 
 logger = logging.getLogger(__name__)
@@ -67,26 +68,33 @@ async def events(call: Call) -> Any:
 def take_poll(work: Work, engine: Principal, arrived: list[ClientEvent]) -> list[dict[str, Any]]:
     """Take an engine's events in order; return the server events it is due."""
     record = engine_records.find_or_insert(work, engine)
-    for event in arrived:
-        payload = _payload(event)
-        if payload is None:
-            logger.warning("engine %s: event %d cannot be read", engine.id, event.eventTypeId)
-            continue
-        if event.eventTypeId == ACK:
-            take_ack(
-                work, engine.id, event.eventId, str(payload.get("ackEventStatus")), payload.get("message")
-            )
-        elif event.eventTypeId == INFO:
-            engine_records.take_info(work, engine, payload)
-            record = engine_records.find_or_insert(work, engine)
-        elif event.eventTypeId == STATUSES:
-            found = payload.get("pipelineStatusEventList")
-            take_statuses(work, record, _objects(found), full=True)
-        elif event.eventTypeId == STATUS:
-            take_statuses(work, record, [payload], full=False)
-        elif event.eventTypeId == FIGURES:
-            take_figures(work, engine, payload)
-    return outbox.hand_out(work, engine.id)
+    for kind, same in groupby(arrived, key=lambda event: event.eventTypeId):
+        payloads = [
+            (event.eventId, payload) for event in same if (payload := _payload(engine, event)) is not None
+        ]
+        if kind == ACK:
+            take_acks(work, engine.id, [_ack(event_id, payload) for event_id, payload in payloads])
+        elif kind == STATUS:
+            take_statuses(work, record, [payload for _, payload in payloads], full=False)
+        for _, payload in payloads:
+            if kind == INFO:
+                engine_records.take_info(work, engine, payload)
+            elif kind == STATUSES:
+                found = payload.get("pipelineStatusEventList")
+                take_statuses(work, record, _objects(found), full=True)
+            elif kind == FIGURES:
+                take_figures(work, engine, payload)
+    handed = outbox.hand_out(work, engine.id)
+    work.flush()
+    return handed
+
+
+def _ack(event_id: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "eventId": event_id,
+        "ackEventStatus": payload.get("ackEventStatus"),
+        "message": payload.get("message"),
+    }
 
 
 def take_figures(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
@@ -107,9 +115,13 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _payload(event: ClientEvent) -> dict[str, Any] | None:
+def _payload(engine: Principal, event: ClientEvent) -> dict[str, Any] | None:
+    """Return the payload, or None when it cannot be read."""
     try:
         payload = msgspec.json.decode(event.payload or "")
     except msgspec.DecodeError:
-        return None
-    return payload if isinstance(payload, dict) else None
+        payload = None
+    if isinstance(payload, dict):
+        return payload
+    logger.warning("engine %s: event %d cannot be read", engine.id, event.eventTypeId)
+    return None

@@ -12,7 +12,7 @@ from psrlib.hub.call import PAGING, WRAPPER, Call, Raw, dump, load
 from psrlib.hub.issues import IssueError, bad_request, not_found, over_limit
 from psrlib.hub.routing import ANYONE, USER, App, Query, roles
 from psrlib.hub.runner import engine_records
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.work import work_of
 from psrlib.hub.runtime import component_principal
 from psrlib.hub.schema import execution, security
 from psrlib.hub.schema.automation import agents
@@ -157,8 +157,7 @@ def register(call: Call) -> Any:
     if row.type == "provisioning-agent":
         _note_agent(call, row.organization, new)
     if row.type == "dc-edge":
-        work = Work(call.hub, call.db, call.now)
-        engine_records.take_registration(work, new.componentId, new.attributes or {})
+        engine_records.take_registration(work_of(call), new.componentId, new.attributes or {})
     principal = component_principal(new.componentId, row.organization, row.type, digest)
     call.after.append(lambda: call.hub.callers.components.update({digest: principal}))
     return Raw({"configuration": {}})

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.access import Principal
 from psrlib.hub.call import dump, load
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engines
 from psrlib.hub.schema.security import components
@@ -13,7 +14,7 @@ from psrlib.hub.schema.security import components
 EXECUTORS = {"dc": "COLLECTOR", "transformer": "TRANSFORMER", "dc-edge": "EDGE"}
 
 
-def find_or_insert(work: Work, engine: Principal) -> Row[Any]:
+def find_or_insert(work: Work, engine: Principal) -> Record:
     """Return the record of a polling engine, made from its registration when it is new.
 
     Edge sends its info event only once; when that was lost, registration is all there is.
@@ -33,16 +34,13 @@ def find_or_insert(work: Work, engine: Principal) -> Row[Any]:
         "start_up_time": work.now,
         "last_reported_time": work.now,
     }
-    work.db.execute(engines.insert().values(values))
     work.pools.clear()
-    found = work.engine(engine.id)
-    assert found is not None
-    return found
+    return work.records.insert(engines, values)
 
 
 def take_info(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
     """Store what an engine says of itself (2001)."""
-    find_or_insert(work, engine)
+    record = find_or_insert(work, engine)
     build = payload.get("sdcBuildInfo")
     build = build if isinstance(build, dict) else {}
     labels = payload.get("labels")
@@ -60,15 +58,18 @@ def take_info(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
         values["http_url"] = str(payload["httpUrl"])
     if build.get("version"):
         values["version"] = str(build["version"])
-    work.db.execute(engines.update().where(engines.c.id == engine.id).values(values))
+    work.change(record, **values)
     work.pools.clear()
 
 
 def take_registration(work: Work, engine_id: str, attributes: dict[str, Any]) -> None:
     """Note that a known Edge began a new process: its info event comes once and may get lost."""
+    record = work.engine(engine_id)
+    if record is None:
+        return
     values: dict[str, Any] = {"start_up_time": work.now}
     if attributes.get("baseHttpUrl"):
         values["http_url"] = str(attributes["baseHttpUrl"])
     if attributes.get("sdc2goVersion"):
         values["version"] = str(attributes["sdc2goVersion"])
-    work.db.execute(engines.update().where(engines.c.id == engine_id).values(values))
+    work.change(record, **values)

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select
-
-from psrlib.hub import triggers
 from psrlib.hub.call import dump
 from psrlib.hub.names import (
     ACTIVATING,
@@ -27,49 +24,62 @@ from psrlib.hub.names import (
     STOPPING,
 )
 from psrlib.hub.runner import lifecycle, outbox
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.resume import last_starts, resume_pipelines
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engine_events, instances
 
 
-def take_ack(work: Work, engine_id: str, event_id: str, status: str, message: str | None) -> None:
-    """Take an acknowledgement; one seen before, or of an unknown event, changes nothing."""
-    row = work.db.execute(
-        select(engine_events).where(engine_events.c.id == event_id, engine_events.c.engine_id == engine_id)
-    ).first()
-    if row is None or row.state not in ("QUEUED", "DELIVERED"):
-        return
-    good = status != "ERROR" or _harmless(row, message)
-    values = {"state": "SUCCESS" if good else "ERROR", "message": message}
-    work.db.execute(engine_events.update().where(engine_events.c.number == row.number).values(values))
-    instance = work.db.execute(select(instances).where(instances.c.id == row.instance)).first()
+def take_acks(work: Work, engine_id: str, acks: list[dict[str, Any]]) -> None:
+    """Take acknowledgements; one seen before, or of an unknown event, changes nothing.
+
+    Parameters
+    ----------
+    acks : list of dict
+        ``eventId``, ``ackEventStatus`` and ``message`` of each.
+    """
+    named = engine_events.c.id.in_([ack["eventId"] for ack in acks])
+    events = {e.id: e for e in work.find(engine_events, engine_events.c.engine_id == engine_id, named)}
+    work.records.load(instances, [event.instance for event in events.values() if event.instance])
+    for ack in acks:
+        event = events.get(ack["eventId"])
+        if event is not None and event.state in ("QUEUED", "DELIVERED"):
+            _take_ack(work, event, str(ack["ackEventStatus"]), ack["message"])
+
+
+def _take_ack(work: Work, event: Record, status: str, message: str | None) -> None:
+    good = status != "ERROR" or _harmless(event, message)
+    work.change(event, state="SUCCESS" if good else "ERROR", message=message)
+    instance = work.records.get(instances, event.instance) if event.instance else None
     if instance is None or instance.phase == GONE:
         return
-    if row.type in (DELETE, STOP_DELETE):
+    if event.type in (DELETE, STOP_DELETE):
         # Either it is deleted, or it never was there: gone in both cases.
         _gone(work, instance)
-    elif row.type == STOP and not good and instance.phase == STOPPING:
+    elif event.type == STOP and not good and instance.phase == STOPPING:
         outbox.queue_simple(work, DELETE, instance, "")
-    elif row.type in (SAVE, START) and not good and instance.phase == STARTING:
+    elif event.type in (SAVE, START) and not good and instance.phase == STARTING:
         _failed(work, instance, f"{message or 'the engine refused the pipeline'}")
 
 
-def _harmless(row: Row[Any], message: str | None) -> bool:
+def _harmless(event: Record, message: str | None) -> bool:
     """A repeated SAVE or START answers with an error although the first one did its work."""
     text = message or ""
-    if row.deliveries < 2:
+    if event.deliveries < 2:
         return False
-    return (row.type == SAVE and "already exists" in text) or (
-        row.type == START and "Cannot change state" in text
+    return (event.type == SAVE and "already exists" in text) or (
+        event.type == START and "Cannot change state" in text
     )
 
 
-def take_statuses(work: Work, engine: Row[Any], statuses: list[dict[str, Any]], full: bool) -> None:
-    """Take pipeline statuses of an engine; ``full`` when the list holds all of its pipelines (2002)."""
-    rows = work.db.execute(
-        select(instances).where(instances.c.engine_id == engine.id, instances.c.phase != GONE)
-    )
-    by_name = {row.name: row for row in rows}
+def take_statuses(work: Work, engine: Record, statuses: list[dict[str, Any]], full: bool) -> None:
+    """Take pipeline statuses of an engine: single changes in order, or all of its pipelines (2002, ``full``).
+
+    A change is settled before the next one is taken; what a full report says is settled at its end.
+    """
+    by_name = {i.name: i for i in work.instances_on(engine.id, instances.c.phase != GONE)}
+    names = {str(status.get("name") or "") for status in statuses}
+    work.load_runs(i.run_id for name, i in by_name.items() if full or name in names)
     touched: dict[str, None] = {}
     is_edge = engine.executor_type == "EDGE"
     resumed = resume_pipelines(work, engine, by_name, statuses) if full and is_edge else set()
@@ -82,17 +92,18 @@ def take_statuses(work: Work, engine: Row[Any], statuses: list[dict[str, Any]], 
             _take_stray(work, engine, status, name)
         elif _take_status(work, instance, status):
             touched[instance.run_id] = None
+            if not full:
+                settle_run(work, instance.run_id)
     if full:
-        reported = {str(status.get("name") or "") for status in statuses}
         for name, instance in by_name.items():
-            if name not in reported and _take_absence(work, engine, instance):
+            if name not in names and _take_absence(work, engine, instance):
                 touched[instance.run_id] = None
         work.hub.fleet.last_statuses[engine.id] = work.now
-    for run_id in touched:
-        settle_run(work, run_id)
+        for run_id in touched:
+            settle_run(work, run_id)
 
 
-def _take_stray(work: Work, engine: Row[Any], status: dict[str, Any], name: str) -> None:
+def _take_stray(work: Work, engine: Record, status: dict[str, Any], name: str) -> None:
     """A hub-saved pipeline that is not ours here (failed over, force stopped) is removed."""
     state = status.get("pipelineStatus")
     remote = status.get("remote", status.get("isRemote"))
@@ -101,7 +112,7 @@ def _take_stray(work: Work, engine: Row[Any], status: dict[str, Any], name: str)
     outbox.queue_stray_removal(work, engine, name, state in ACTIVE_STATES)
 
 
-def _take_status(work: Work, instance: Row[Any], status: dict[str, Any]) -> bool:
+def _take_status(work: Work, instance: Record, status: dict[str, Any]) -> bool:
     """Store one status; return whether the run has to be looked at."""
     when, state = int(status.get("timeStamp") or 0), str(status.get("pipelineStatus") or "")
     # engine-protocol.md, 9.2: an older change can arrive after a newer one
@@ -116,40 +127,39 @@ def _take_status(work: Work, instance: Row[Any], status: dict[str, Any]) -> bool
         "message": status.get("message") or None,
         "title": status.get("title") or instance.title,
     }
+    before = instance.status
     if status.get("offset"):
         values["offset"] = str(status["offset"])
         values["offset_protocol"] = int(status.get("offsetProtocolVersion") or 0)
     if state in RUNNING_STATES and instance.phase == STARTING:
         values["phase"] = RUNNING
-    work.db.execute(instances.update().where(instances.c.id == instance.id).values(values))
-    if state != instance.status:
-        _fire(work, instance, status, state)
+    work.change(instance, **values)
+    if state != before:
+        _fire(work, instance, status, before, state)
     return True
 
 
-def _take_offset(work: Work, instance: Row[Any], status: dict[str, Any], when: int) -> bool:
+def _take_offset(work: Work, instance: Record, status: dict[str, Any], when: int) -> bool:
     offset = status.get("offset")
     if not offset or when < instance.status_time or offset == instance.offset:
         return False
-    values = {"offset": str(offset), "last_reported": work.now}
-    work.db.execute(instances.update().where(instances.c.id == instance.id).values(values))
+    work.change(instance, offset=str(offset), last_reported=work.now)
     return True
 
 
-def _take_absence(work: Work, engine: Row[Any], instance: Row[Any]) -> bool:
+def _take_absence(work: Work, engine: Record, instance: Record) -> bool:
     """A started pipeline that a full report lacks was lost by its engine: it is sent again."""
     if instance.phase != RUNNING and not _was_started(work, engine, instance):
         return False
     run = work.run(instance.run_id)
     if run is None:
         return False
-    values = {"phase": STARTING, "status": "", "status_time": 0, "created_on": work.now}
-    work.db.execute(instances.update().where(instances.c.id == instance.id).values(values))
+    work.change(instance, phase=STARTING, status="", status_time=0, created_on=work.now)
     outbox.queue_start(work, run, instance.id, engine.id, instance.name)
     return True
 
 
-def _was_started(work: Work, engine: Row[Any], instance: Row[Any]) -> bool:
+def _was_started(work: Work, engine: Record, instance: Record) -> bool:
     """Whether Edge confirmed a start it has not reported yet: reports, acks and events are in one order."""
     if engine.executor_type != "EDGE" or instance.phase != STARTING:
         return False
@@ -157,7 +167,7 @@ def _was_started(work: Work, engine: Row[Any], instance: Row[Any]) -> bool:
     return start is not None and start.state == "SUCCESS"
 
 
-def _fire(work: Work, instance: Row[Any], status: dict[str, Any], state: str) -> None:
+def _fire(work: Work, instance: Record, status: dict[str, Any], before: str, state: str) -> None:
     job = work.job(instance.job_id)
     values = {
         "JOB_ID": instance.job_id,
@@ -167,11 +177,11 @@ def _fire(work: Work, instance: Row[Any], status: dict[str, Any], state: str) ->
         "PIPELINE_STATUS_MESSAGE": str(status.get("message") or ""),
         "SDC_ID": instance.engine_id,
         "EXECUTION_ENGINE_ID": instance.engine_id,
-        "FROM_STATUS": instance.status,
+        "FROM_STATUS": before,
         "TO_STATUS": state,
         "TRIGGERED_ON": str(work.now),
     }
-    triggers.fire(work.hub.memory, work.db, instance.organization, "PIPELINE_STATUS_CHANGE", values, work.now)
+    work.fire(instance.organization, "PIPELINE_STATUS_CHANGE", values)
 
 
 def settle_run(work: Work, run_id: str) -> None:
@@ -187,30 +197,24 @@ def settle_run(work: Work, run_id: str) -> None:
         elif instance.phase in (STARTING, RUNNING) and instance.status in FAILED_STATES:
             _failed(work, instance, instance.message or f"pipeline is {instance.status}")
             return
-    fresh = work.run(run_id)
-    assert fresh is not None
-    if fresh.status == DEACTIVATING:
-        lifecycle.end_if_empty(work, fresh)
+    if run.status == DEACTIVATING:
+        lifecycle.end_if_empty(work, run)
     else:
-        _settle_running(work, fresh)
+        _settle_running(work, run)
 
 
-def _settle_stopping(work: Work, instance: Row[Any]) -> None:
+def _settle_stopping(work: Work, instance: Record) -> None:
     if instance.status == "DELETED":
         lifecycle.mark_gone(work, instance)
         return
     engine = work.engine(instance.engine_id)
     if engine is not None and engine.executor_type == "EDGE" and instance.status in ENDED_STATES:
-        pending = select(engine_events.c.number).where(
-            engine_events.c.instance == instance.id,
-            engine_events.c.type == DELETE,
-            engine_events.c.state.in_(("QUEUED", "DELIVERED")),
-        )
-        if work.db.execute(pending).first() is None:
+        pending = (engine_events.c.type == DELETE, engine_events.c.state.in_(("QUEUED", "DELIVERED")))
+        if not work.find(engine_events, engine_events.c.instance == instance.id, *pending):
             outbox.queue_simple(work, DELETE, instance, "")
 
 
-def _settle_running(work: Work, run: Row[Any]) -> None:
+def _settle_running(work: Work, run: Record) -> None:
     live = [i for i in work.instances_of(run.id) if i.phase in (STARTING, RUNNING)]
     if live and all(i.status in ("FINISHED", "STOPPED") for i in live):
         lifecycle.finish_run(work, run)
@@ -225,7 +229,7 @@ def _settle_running(work: Work, run: Row[Any]) -> None:
     lifecycle.set_status(work, run, ACTIVE, GREEN if healthy and not silent else RED)
 
 
-def _gone(work: Work, instance: Row[Any]) -> None:
+def _gone(work: Work, instance: Record) -> None:
     lifecycle.mark_gone(work, instance)
     run = work.run(instance.run_id)
     if run is None or not run.open:
@@ -239,7 +243,7 @@ def _gone(work: Work, instance: Row[Any]) -> None:
             lifecycle.place(work, run, job, int(job.instances), set())
 
 
-def _failed(work: Work, instance: Row[Any], message: str) -> None:
+def _failed(work: Work, instance: Record, message: str) -> None:
     """A pipeline failed: try another engine where failover is on, else the run fails."""
     run, job = work.run(instance.run_id), work.job(instance.job_id)
     if run is None or job is None or not run.open or run.status == DEACTIVATING:

@@ -3,13 +3,12 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import Row, select
-
 from psrlib.hub.call import dump, load
 from psrlib.hub.names import DELETE, SAVE, START, STOP, STOP_DELETE
-from psrlib.hub.runner.payload import save_payload
+from psrlib.hub.runner.payload import save_payloads
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engine_events, instances, runs
+from psrlib.hub.schema.execution import engine_events
 
 # Whether a real hub repeats unacknowledged events is unknown (engine-protocol.md, section 7). An
 # engine acks in
@@ -17,6 +16,7 @@ from psrlib.hub.schema.execution import engine_events, instances, runs
 REDELIVER_AFTER_MS = 30_000
 STOP_REDELIVER_AFTER_MS = 300_000  # 1009 is acked when the stop is done, up to forceTimeoutMillis later
 MAX_EVENTS_PER_POLL = 50
+_WAITING = engine_events.c.state.in_(("QUEUED", "DELIVERED"))
 
 
 def queue_event(
@@ -28,22 +28,23 @@ def queue_event(
     payload: dict[str, Any] | str | None,
 ) -> None:
     """Put an event at the end of an engine's queue; a payload of None is built when it is handed out."""
-    work.db.execute(
-        engine_events.insert().values(
-            id=f"{uuid.uuid4()}:{organization}",
-            engine_id=engine_id,
-            organization=organization,
-            type=kind,
-            instance=instance,
-            payload=dump(payload) if isinstance(payload, dict) else payload,
-            state="QUEUED",
-            created_on=work.now,
-        )
+    work.records.insert(
+        engine_events,
+        {
+            "id": f"{uuid.uuid4()}:{organization}",
+            "engine_id": engine_id,
+            "organization": organization,
+            "type": kind,
+            "instance": instance,
+            "payload": dump(payload) if isinstance(payload, dict) else payload,
+            "state": "QUEUED",
+            "created_on": work.now,
+        },
     )
     work.hub.fleet.waiting.add(engine_id)
 
 
-def queue_start(work: Work, run: Row[Any], instance_id: int, engine_id: str, name: str) -> None:
+def queue_start(work: Work, run: Record, instance_id: int, engine_id: str, name: str) -> None:
     """Queue SAVE and START of a pipeline instance (engine-protocol.md, section 10)."""
     queue_event(work, engine_id, run.organization, SAVE, instance_id, None)
     start = {
@@ -56,21 +57,18 @@ def queue_start(work: Work, run: Row[Any], instance_id: int, engine_id: str, nam
     queue_event(work, engine_id, run.organization, START, instance_id, start)
 
 
-def queue_simple(work: Work, kind: int, instance: Row[Any], user: str, **more: Any) -> None:
+def queue_simple(work: Work, kind: int, instance: Record, user: str, **more: Any) -> None:
     """Queue STOP, DELETE or STOP_DELETE for an instance."""
     payload = {"name": instance.name, "rev": "0", "user": user, **more}
     queue_event(work, instance.engine_id, instance.organization, kind, instance.id, payload)
 
 
-def queue_stray_removal(work: Work, engine: Row[Any], name: str, active: bool) -> None:
+def queue_stray_removal(work: Work, engine: Record, name: str, active: bool) -> None:
     """Queue the removal of a pipeline that no run of ours has on this engine."""
     payload = {"name": name, "rev": "0", "user": "", "forceTimeoutMillis": 120_000}
-    pending = select(engine_events.c.payload).where(
-        engine_events.c.engine_id == engine.id,
-        engine_events.c.state.in_(("QUEUED", "DELIVERED")),
-        engine_events.c.type.in_((STOP, DELETE, STOP_DELETE)),
-    )
-    if any(load(text).get("name") == name for text in work.db.execute(pending).scalars()):
+    removals = engine_events.c.type.in_((STOP, DELETE, STOP_DELETE))
+    pending = work.find(engine_events, engine_events.c.engine_id == engine.id, _WAITING, removals)
+    if any(load(event.payload).get("name") == name for event in pending):
         return
     kinds = (STOP_DELETE,)
     if engine.executor_type == "EDGE":
@@ -81,65 +79,40 @@ def queue_stray_removal(work: Work, engine: Row[Any], name: str, active: bool) -
 
 def drop_events(work: Work, instance_id: int) -> None:
     """Forget what is queued for an instance."""
-    waiting = engine_events.c.state.in_(("QUEUED", "DELIVERED"))
-    work.db.execute(
-        engine_events.update().where(engine_events.c.instance == instance_id, waiting).values(state="DROPPED")
-    )
+    for event in work.find(engine_events, engine_events.c.instance == instance_id, _WAITING):
+        work.change(event, state="DROPPED")
 
 
 def never_delivered(work: Work, instance_id: int) -> bool:
     """Whether an instance's SAVE never left the hub."""
-    statement = select(engine_events.c.number).where(
-        engine_events.c.instance == instance_id, engine_events.c.type == SAVE, engine_events.c.deliveries > 0
-    )
-    return work.db.execute(statement).first() is None
+    delivered = (engine_events.c.type == SAVE, engine_events.c.deliveries > 0)
+    return not work.find(engine_events, engine_events.c.instance == instance_id, *delivered)
 
 
 def hand_out(work: Work, engine_id: str) -> list[dict[str, Any]]:
     """Return the server events an engine is due, in order, and note the delivery."""
-    statement = (
-        select(engine_events)
-        .where(engine_events.c.engine_id == engine_id, engine_events.c.state.in_(("QUEUED", "DELIVERED")))
-        .order_by(engine_events.c.number)
-        .limit(MAX_EVENTS_PER_POLL)
-    )
-    rows = list(work.db.execute(statement))
-    if not rows:
+    own = engine_events.c.engine_id == engine_id
+    waiting = work.find(engine_events, own, _WAITING, limit=MAX_EVENTS_PER_POLL)
+    if not waiting:
         work.hub.fleet.waiting.discard(engine_id)
         return []
-    due = [row for row in rows if row.state == "QUEUED" or _overdue(row, work.now)]
-    events, numbers = [], []
-    for row in due:
-        payload = row.payload if row.payload is not None else _save(work, row)
-        numbers.append(row.number)
+    due = [event for event in waiting if event.state == "QUEUED" or _overdue(event, work.now)]
+    saves = save_payloads(work, [event.instance for event in due if event.payload is None])
+    events = []
+    for event in due:
+        payload = event.payload if event.payload is not None else saves.get(event.instance)
+        work.change(event, state="DELIVERED", delivered_on=work.now, deliveries=event.deliveries + 1)
         if payload is not None:
-            events.append(_server_event(row, payload, work.now))
-    if numbers:
-        values = {
-            "state": "DELIVERED",
-            "delivered_on": work.now,
-            "deliveries": engine_events.c.deliveries + 1,
-        }
-        work.db.execute(engine_events.update().where(engine_events.c.number.in_(numbers)).values(values))
+            events.append(_server_event(event, payload, work.now))
     return events
 
 
-def _overdue(row: Row[Any], now: int) -> bool:
+def _overdue(row: Record, now: int) -> bool:
     wait = STOP_REDELIVER_AFTER_MS if row.type == STOP_DELETE else REDELIVER_AFTER_MS
     return bool(now - row.delivered_on >= wait)
 
 
-def _save(work: Work, row: Row[Any]) -> str | None:
-    instance = work.db.execute(select(instances).where(instances.c.id == row.instance)).first()
-    run = (
-        None
-        if instance is None
-        else work.db.execute(select(runs).where(runs.c.id == instance.run_id)).first()
-    )
-    return None if instance is None or run is None else dump(save_payload(work, instance, run))
-
-
-def _server_event(row: Row[Any], payload: str, now: int) -> dict[str, Any]:
+def _server_event(row: Record, payload: str, now: int) -> dict[str, Any]:
     """Return exactly the eight fields of a ServerEvent (engine-protocol.md, section 4)."""
     return {
         "eventId": row.id,

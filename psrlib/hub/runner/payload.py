@@ -1,14 +1,16 @@
 """The SAVE event: a job's pipeline with its constants, as engines want it (engine-protocol.md, 5 and 8)."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Row, select
 
 from psrlib.hub.call import dump, load
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.design import acls, commits
-from psrlib.hub.schema.execution import jobs
+from psrlib.hub.schema.execution import instances
 
 STATS_LIBRARY = "streamsets-datacollector-basic-lib"
 STATS_STAGE = "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget"
@@ -28,14 +30,44 @@ def pipeline_name(title: str, job_id: str) -> str:
     return f"{letters}:{job_id}"
 
 
-def save_payload(work: Work, instance: Row[Any], run: Row[Any]) -> dict[str, Any]:
-    """Return the payload of SAVE for one instance."""
-    job = work.db.execute(select(jobs).where(jobs.c.id == run.job_id)).one()
-    commit = work.db.execute(select(commits).where(commits.c.id == run.commit_id)).one()
+def save_payloads(work: Work, numbers: list[int]) -> dict[int, str]:
+    """Return the payload of SAVE, JSON text, for each pipeline instance that has a run."""
+    work.records.load(instances, numbers)
+    found = [work.records.get(instances, number) for number in numbers]
+    live = [instance for instance in found if instance is not None]
+    work.load_runs(instance.run_id for instance in live)
+    runs = {instance.id: run for instance in live if (run := work.run(instance.run_id)) is not None}
+    documents = _documents(work, {run.commit_id for run in runs.values()})
+    rights = _acls(work, {run.job_id for run in runs.values()})
+    payloads = {}
+    for instance in live:
+        run = runs.get(instance.id)
+        job = work.job(instance.job_id)
+        if run is not None and job is not None:
+            commit, acl = documents[run.commit_id], rights.get(job.id)
+            payloads[instance.id] = dump(_save_payload(work, instance, run, job, commit, acl))
+    return payloads
+
+
+def _documents(work: Work, commit_ids: Iterable[str]) -> dict[str, Row[Any]]:
+    columns = (commits.c.id, commits.c.definition, commits.c.rules, commits.c.description)
+    statement = select(*columns).where(commits.c.id.in_(list(commit_ids)))
+    rows: list[Row[Any]] = list(work.db.execute(statement))
+    return {row.id: row for row in rows}
+
+
+def _acls(work: Work, job_ids: Iterable[str]) -> dict[str, Row[Any]]:
+    statement = select(acls).where(acls.c.resource_id.in_(list(job_ids)))
+    return {row.resource_id: row for row in work.db.execute(statement)}
+
+
+def _save_payload(
+    work: Work, instance: Record, run: Record, job: Record, commit: Row[Any], acl: Row[Any] | None
+) -> dict[str, Any]:
     engine = work.engine(instance.engine_id)
     definition = load(commit.definition)
     is_edge = engine is not None and engine.executor_type == "EDGE"
-    _set_constants(definition, _constants(work, job, run, commit))
+    _set_constants(definition, _constants(work, job, run))
     definition["metadata"] = {**(definition.get("metadata") or {}), RUN_KEY: run.id}
     if is_edge:
         _set_statistics_stage(definition)
@@ -47,18 +79,18 @@ def save_payload(work: Work, instance: Row[Any], run: Row[Any]) -> dict[str, Any
         "description": commit.description,
         "offset": instance.offset,
         "offsetProtocolVersion": instance.offset_protocol if is_edge else 2,
-        "acl": _acl(work, job, instance.name),
+        "acl": None if acl is None else _acl_json(acl, instance.name),
     }
 
 
-def _constants(work: Work, job: Row[Any], run: Row[Any], commit: Row[Any]) -> dict[str, Any]:
+def _constants(work: Work, job: Record, run: Record) -> dict[str, Any]:
     settings = load(job.settings)
     own = load(run.parameters) or {}
     return {
         **own,
         "JOB_ID": job.id,
         "JOB_NAME": job.name,
-        "PIPELINE_COMMIT_ID": commit.id,
+        "PIPELINE_COMMIT_ID": run.commit_id,
         "UPDATE_WAIT_TIME_MS": int(settings.get("statsRefreshInterval") or 60_000),
         "TIME_SERIES_ANALYSIS": bool(settings.get("timeSeries")),
         "REMOTE_TIMESERIES_URL": f"{work.hub.url}/timeseries/rest/v1/metrics",
@@ -101,10 +133,7 @@ def _set_statistics_stage(definition: dict[str, Any]) -> None:
     configuration.append({"name": "statsAggregatorStage", "value": name})
 
 
-def _acl(work: Work, job: Row[Any], name: str) -> dict[str, Any] | None:
-    row = work.db.execute(select(acls).where(acls.c.resource_id == job.id)).first()
-    if row is None:
-        return None
+def _acl_json(row: Row[Any], name: str) -> dict[str, Any]:
     permissions = [
         {
             "subjectId": p.get("subjectId"),

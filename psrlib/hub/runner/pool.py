@@ -1,9 +1,8 @@
 """Engines that can run jobs of one kind, by the number of pipelines they run."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import Row
+from psrlib.hub.runner.records import Record
 
 
 @dataclass
@@ -15,7 +14,7 @@ class Pool:
     """
 
     n_matching: int
-    engines: dict[str, Row[Any]]
+    engines: dict[str, Record]
     loads: dict[str, int] = field(default_factory=dict)
     by_load: dict[int, list[str]] = field(default_factory=dict)
 

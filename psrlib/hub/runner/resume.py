@@ -8,18 +8,17 @@ process began cannot run in it, whatever it reports.
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, select
-
 from psrlib.hub.names import RUNNING, RUNNING_STATES, START, STARTING, STOP
 from psrlib.hub.runner import outbox
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engine_events, instances
+from psrlib.hub.schema.execution import engine_events
 
 RESUMED_STATES = RUNNING_STATES | {"STARTING", "STOPPED"}
 
 
 def resume_pipelines(
-    work: Work, engine: Row[Any], present: dict[str, Row[Any]], statuses: Iterable[dict[str, Any]]
+    work: Work, engine: Record, present: dict[str, Record], statuses: Iterable[dict[str, Any]]
 ) -> set[str]:
     """Start again what an Edge ran before its process began.
 
@@ -51,17 +50,17 @@ def resume_pipelines(
     return resumed
 
 
-def last_starts(work: Work, ids: list[int]) -> dict[int, Row[Any]]:
+def last_starts(work: Work, ids: list[int]) -> dict[int, Record]:
     """Return the newest START event of each instance."""
     if not ids:
         return {}
-    statement = select(engine_events).where(
-        engine_events.c.instance.in_(ids), engine_events.c.type == START, engine_events.c.state != "DROPPED"
-    )
-    return {row.instance: row for row in work.db.execute(statement.order_by(engine_events.c.number))}
+    kept = (engine_events.c.type == START, engine_events.c.state != "DROPPED")
+    return {
+        event.instance: event for event in work.find(engine_events, engine_events.c.instance.in_(ids), *kept)
+    }
 
 
-def _start_again(work: Work, instance: Row[Any], start: Row[Any], status: dict[str, Any]) -> None:
+def _start_again(work: Work, instance: Record, start: Record, status: dict[str, Any]) -> None:
     """Queue STOP and START: Edge starts nothing that it takes for running, and keeps its own offset."""
     outbox.drop_events(work, instance.id)
     if status["pipelineStatus"] != "STOPPED":
@@ -76,4 +75,4 @@ def _start_again(work: Work, instance: Row[Any], start: Row[Any], status: dict[s
     if status.get("offset"):
         values["offset"] = str(status["offset"])
         values["offset_protocol"] = int(status.get("offsetProtocolVersion") or 0)
-    work.db.execute(instances.update().where(instances.c.id == instance.id).values(values))
+    work.change(instance, **values)

@@ -14,7 +14,6 @@ from psrlib.hub.runner import lifecycle
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.automation import task_runs, tasks
 from psrlib.hub.schema.design import acls, pipelines, report_definitions, reports
-from psrlib.hub.schema.execution import jobs
 from psrlib.hub.schema.security import group_members
 
 logger = logging.getLogger(__name__)
@@ -57,10 +56,12 @@ def _fire(work: Work, task: Row[Any], moment: int) -> None:
     savepoint = work.db.begin_nested()
     try:
         message = _act(work, task)
+        work.flush()
         savepoint.commit()
         status = "SUCCESS"
     except IssueError as issue:
         savepoint.rollback()
+        work.forget()
         status, message = "ERROR", issue.message
     work.db.execute(
         task_runs.insert().values(
@@ -85,14 +86,14 @@ def _act(work: Work, task: Row[Any]) -> str:
     if job is None:
         raise IssueError(404, "JOBRUNNER_01", f"job '{task.job_id}' was removed")
     if task.action == "START":
-        run_id = lifecycle.start_job(work, job, user, _groups(work, user, job.organization), None)
+        (run_id,) = lifecycle.start_jobs(work, [job], user, _groups(work, user, job.organization))
         return f"started run {run_id}"
     if task.action == "STOP":
         return f"stopped run {lifecycle.stop_job(work, job, user)}"
     latest = work.db.execute(
         select(pipelines.c.latest_published).where(pipelines.c.id == job.pipeline_id)
     ).scalar()
-    work.db.execute(jobs.update().where(jobs.c.id == job.id).values(commit_id=latest))
+    work.change(job, commit_id=latest)
     return f"upgraded to commit {latest}"
 
 

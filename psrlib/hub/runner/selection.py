@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, select
 from psrlib.hub.call import load
 from psrlib.hub.names import GONE
 from psrlib.hub.runner.pool import Pool
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engines, instances
 
@@ -21,11 +22,11 @@ class Choice:
     their load: when it is positive and ``chosen`` is short, thresholds are the reason.
     """
 
-    chosen: list[Row[Any]]
+    chosen: list[Record]
     n_matching: int
 
 
-def engine_labels(engine: Row[Any]) -> set[str]:
+def engine_labels(engine: Record | Row[Any]) -> set[str]:
     """Return the labels an engine answers to: assigned in the hub and reported by it."""
     return {*load(engine.labels), *load(engine.reported_labels)}
 
@@ -40,14 +41,14 @@ def pipelines_running(work: Work, organization: str) -> dict[str, int]:
     return {engine_id: int(n) for engine_id, n in work.db.execute(statement)}
 
 
-def choose_engines(work: Work, job: Row[Any], n_wanted: int, excluded: set[str]) -> Choice:
+def choose_engines(work: Work, job: Record, n_wanted: int, excluded: set[str]) -> Choice:
     """Return up to ``n_wanted`` engines for a job (-1: all), least loaded first.
 
     Among equally loaded engines a digest of the job's id decides where to begin, so that they share jobs
     evenly. Engines and their loads are read once per piece of work, whatever the number of jobs.
     """
     pool = _pool(work, job)
-    chosen: list[Row[Any]] = []
+    chosen: list[Record] = []
     start = int.from_bytes(hashlib.blake2b(job.id.encode(), digest_size=8).digest())
     for load_now in sorted(pool.by_load):
         same = pool.by_load[load_now]
@@ -67,19 +68,17 @@ def note_load(work: Work, organization: str, engine_id: str, change: int) -> Non
             pool.move(engine_id, change)
 
 
-def _pool(work: Work, job: Row[Any]) -> Pool:
+def _pool(work: Work, job: Record) -> Pool:
     key = (job.organization, job.executor_type, job.labels)
     pool = work.pools.get(key)
     if pool is not None:
         return pool
-    statement = select(engines).where(
-        engines.c.organization == job.organization, engines.c.executor_type == job.executor_type
-    )
+    mine = (engines.c.organization == job.organization, engines.c.executor_type == job.executor_type)
     heartbeat_ms = work.heartbeat_ms(job.organization)
     wanted = set(load(job.labels))
     matching = [
         engine
-        for engine in work.db.execute(statement.order_by(engines.c.id))
+        for engine in work.find(engines, *mine)
         if wanted <= engine_labels(engine) and work.is_responding(engine, heartbeat_ms)
     ]
     pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
@@ -88,6 +87,6 @@ def _pool(work: Work, job: Row[Any]) -> Pool:
     return pool
 
 
-def _has_resources(engine: Row[Any]) -> bool:
+def _has_resources(engine: Record) -> bool:
     used = 100.0 * engine.used_memory / engine.total_memory if engine.total_memory else 0.0
     return bool(engine.cpu_load <= engine.max_cpu_load and used <= engine.max_memory_used)

@@ -1,16 +1,15 @@
 """What time brings: silent engines, failover, runs that wait for engines, stops that take too long."""
 
-from typing import Any
+from sqlalchemy import select
 
-from sqlalchemy import Row, or_, select
-
-from psrlib.hub import configuration, triggers
+from psrlib.hub import configuration
 from psrlib.hub.call import dump, load
 from psrlib.hub.names import ACTIVATING, ACTIVE, DEACTIVATING, GONE, RED, STARTING, STOPPING
 from psrlib.hub.runner import lifecycle, outbox
 from psrlib.hub.runner.intake import settle_run
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engines, instances, jobs, runs
+from psrlib.hub.schema.execution import engines, instances, runs
 from psrlib.hub.schema.security import configs
 
 EDGE_STOP_GRACE_MS = 70_000  # Edge reports STOPPED in its next 2002, every 60 s
@@ -45,7 +44,7 @@ def _watch_engines(work: Work) -> None:
     fleet.silent = set(silent)
     for engine_id in sorted(newly):
         values = {"SDC_ID": engine_id, "EXECUTION_ENGINE_ID": engine_id, "TRIGGERED_ON": str(work.now)}
-        triggers.fire(work.hub.memory, work.db, silent[engine_id], "SDC_NOT_RESPONDING", values, work.now)
+        work.fire(silent[engine_id], "SDC_NOT_RESPONDING", values)
     if silent:
         _handle_silence(work, silent)
     if back:
@@ -54,12 +53,11 @@ def _watch_engines(work: Work) -> None:
 
 def _handle_silence(work: Work, silent: dict[str, str]) -> None:
     """Runs on silent engines go red, and to another engine where failover is on."""
-    live = work.db.execute(
-        select(instances)
-        .join(runs, runs.c.id == instances.c.run_id)
-        .where(instances.c.phase != GONE, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)))
-    )
-    for instance in [row for row in live if row.engine_id in silent]:
+    open_runs = select(runs.c.id).where(runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)))
+    live = work.find(instances, instances.c.phase != GONE, instances.c.run_id.in_(open_runs))
+    concerned = [instance for instance in live if instance.engine_id in silent]
+    work.load_runs(instance.run_id for instance in concerned)
+    for instance in concerned:
         run, job = work.run(instance.run_id), work.job(instance.job_id)
         if run is None or job is None:
             continue
@@ -74,10 +72,11 @@ def _handle_silence(work: Work, silent: dict[str, str]) -> None:
 
 
 def _handle_return(work: Work, back: set[str]) -> None:
-    returned = list(
-        work.db.execute(select(instances).where(instances.c.engine_id.in_(back), instances.c.phase != GONE))
-    )
-    for run_id in {row.run_id for row in returned}:
+    # all live instances: engines that come back can be more than an IN (...) takes
+    returned = [i for i in work.find(instances, instances.c.phase != GONE) if i.engine_id in back]
+    run_ids = dict.fromkeys(instance.run_id for instance in returned)
+    work.load_runs(run_ids)
+    for run_id in run_ids:
         run = work.run(run_id)
         if run is not None and run.open:
             lifecycle.set_warnings(work, run, [])
@@ -86,10 +85,11 @@ def _handle_return(work: Work, back: set[str]) -> None:
 
 def _place_waiting(work: Work) -> None:
     """Runs that lack engines (warnings 24 and 72) are tried again."""
-    waiting = work.db.execute(
-        select(runs).where(runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), runs.c.warnings != dump([]))
+    waiting = work.find(
+        runs, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), runs.c.warnings != dump([])
     )
-    for run in list(waiting):
+    work.load_runs(run.id for run in waiting)
+    for run in waiting:
         texts = load(run.warnings)
         if not {lifecycle.NO_ENGINE, lifecycle.OVER_THRESHOLDS}.intersection(texts) or len(texts) > 1:
             continue
@@ -98,7 +98,7 @@ def _place_waiting(work: Work) -> None:
             _place_one(work, run, job)
 
 
-def _place_one(work: Work, run: Row[Any], job: Row[Any]) -> None:
+def _place_one(work: Work, run: Record, job: Record) -> None:
     choice = lifecycle.place(work, run, job, int(job.instances), set())
     if choice.chosen and not any(i.phase != STARTING for i in work.instances_of(run.id) if i.phase != GONE):
         lifecycle.set_status(work, run, ACTIVATING, "GRAY")
@@ -106,20 +106,18 @@ def _place_one(work: Work, run: Row[Any], job: Row[Any]) -> None:
 
 def _force_stops(work: Work) -> None:
     """Instances whose stop takes longer than the job's force-stop timeout are given up."""
-    statement = (
-        select(instances, runs.c.changed_on, jobs.c.settings)
-        .join(runs, runs.c.id == instances.c.run_id)
-        .join(jobs, jobs.c.id == instances.c.job_id)
-        .where(instances.c.phase == STOPPING, runs.c.open)
-        .where(or_(runs.c.status == DEACTIVATING, runs.c.status == ACTIVE))
-    )
-    for row in list(work.db.execute(statement)):
-        given = load(row.settings).get("forceStopTimeout")
-        wait = lifecycle.FORCE_STOP_MS if given is None else int(given)
-        if work.now - row.changed_on < wait + EDGE_STOP_GRACE_MS:
+    stopping = select(runs.c.id).where(runs.c.open, runs.c.status.in_((DEACTIVATING, ACTIVE)))
+    waiting = work.find(instances, instances.c.phase == STOPPING, instances.c.run_id.in_(stopping))
+    work.load_runs(instance.run_id for instance in waiting)
+    for instance in waiting:
+        run, job = work.run(instance.run_id), work.job(instance.job_id)
+        if run is None or job is None or work.now - run.changed_on < _patience_ms(job):
             continue
-        outbox.drop_events(work, row.id)
-        lifecycle.mark_gone(work, row)
-        run = work.run(row.run_id)
-        if run is not None and run.open:
+        outbox.drop_events(work, instance.id)
+        lifecycle.mark_gone(work, instance)
+        if run.open:
             lifecycle.end_if_empty(work, run)
+
+
+def _patience_ms(job: Record) -> int:
+    return lifecycle.force_stop_ms(job) + EDGE_STOP_GRACE_MS
