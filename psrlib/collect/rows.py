@@ -12,7 +12,7 @@ import orjson
 from psrlib.client.apps import scheduler
 from psrlib.client.wire import Json
 from psrlib.seed.document import Config
-from psrlib.state.definitions import parse, read_shape
+from psrlib.state.definitions import read_shape
 from psrlib.state.limits import read_config
 from psrlib.state.reading import creator, hub_id, n_commits
 from psrlib.verify.cron import Cron
@@ -118,8 +118,7 @@ def _pipeline(row: Json, commit: Json | None, owner: _Numbers) -> Row:
     }
     if commit is not None:
         text = commit.get("pipelineDefinition") or {}
-        definition = parse(text)
-        shape = read_shape(definition)
+        shape = read_shape(text)
         size = len(text.encode()) if isinstance(text, str) else len(orjson.dumps(text))
         columns |= {
             "stages": shape.stages,

@@ -227,7 +227,9 @@ Common to all endpoints:
 How jobs run, where the reference is silent: an engine that is silent for the heartbeat interval
 (`Execution engine heartbeat interval`, 60 s) counts as not responding; its pipelines move to another
 engine when the job has failover on. A poll that the hub has not answered yet is no silence. An event
-without acknowledgement is handed out again after 30 s.
+without acknowledgement is handed out again after 30 s. Edge resumes nothing when its process starts, though
+it reports what it stored: the hub starts such pipelines again (STOP and START after a crash, START
+after an orderly end, SAVE and START when the engine lost its disk).
 A failed pipeline is tried once on each other matching engine, then the run ends INACTIVE_ERROR. A stop
 nobody answers ends 70 s after the job's force-stop timeout. Scheduled tasks fire as their owner, and a
 firing later than a minute is missed unless the task says RUN ALL or RUN ONCE.
@@ -245,4 +247,6 @@ test run. The vendor's 3.x SDK (`streamsets==3.12.2`) runs the same suite with `
 of its own, where `STREAMSETS_SDK_ACTIVATION_KEY` holds an activation key; without one it is reported as not
 run. **No key was at hand when this was written: the 3.x SDK has not been run against the hub**, what it needs
 is served after the reference.
+
+How real engines are connected, and what was seen of them: [real-engines.md](real-engines.md).
 """

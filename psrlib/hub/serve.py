@@ -10,6 +10,10 @@ from psrlib.errors import PsrError
 from psrlib.hub.mail import parse_smtp
 from psrlib.hub.server import create_app
 
+# Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
+# closed while the next poll is on its way, and that poll lost; a minute leaves room.
+KEEP_ALIVE_S = 60
+
 
 def main() -> int:
     """Serve until terminated; the listening socket is inherited, so the port is known before."""
@@ -25,7 +29,14 @@ def main() -> int:
     except PsrError as error:
         print(error, file=sys.stderr)
         return error.exit_status
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
     server = uvicorn.Server(config)
     server.run(sockets=[socket.socket(fileno=options.fd)])
     return 0

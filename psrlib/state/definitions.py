@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec import Raw, Struct
 
 from psrlib.client.wire import Json
+from psrlib.errors import HubError
 
 
 @dataclass(frozen=True)
@@ -28,36 +31,79 @@ def parse(text: Any) -> Json:
     return orjson.loads(text) if text else {}
 
 
-def read_shape(definition: Json) -> Shape:
-    """Return the shape of a ``pipelineConfig`` or ``pipelineFragmentConfig``.
+def read_shape(text: Any) -> Shape:
+    """Return the shape of a ``pipelineConfig`` or ``pipelineFragmentConfig``, JSON text or an object.
 
     Branches are the stages without outgoing lane that are fed by a data lane; the origin is the first stage
-    without incoming lane.
+    without incoming lane. Only what the shape needs is decoded: definitions are most of what a hub sends.
+
+    Raises
+    ------
+    HubError
+        If it is no pipeline definition.
     """
-    stages = definition.get("stages") or []
-    data_lanes = {lane for stage in stages for lane in stage.get("outputLanes") or []}
-    origin: Json = next((stage for stage in stages if not stage.get("inputLanes")), {})
-    event_lanes = set(origin.get("eventLanes") or [])
-    fed = [set(stage.get("inputLanes") or []) for stage in stages]
-    metadata = definition.get("metadata") or {}
-    constants = next(
-        (c.get("value") for c in definition.get("configuration") or [] if c.get("name") == "constants"), None
-    )
+    try:
+        definition = _DECODER.decode(orjson.dumps(text) if isinstance(text, dict) else text or "{}")
+    except msgspec.MsgspecError as error:
+        raise HubError(f"a pipeline definition of the Control Hub is not understood: {error}") from error
+    stages = definition.stages or []
+    data_lanes = {lane for stage in stages for lane in stage.output_lanes or []}
+    origin = next((stage for stage in stages if not stage.input_lanes), _Stage())
+    event_lanes = set(origin.event_lanes or [])
+    fed = [set(stage.input_lanes or []) for stage in stages]
+    metadata = definition.metadata or _Metadata()
     return Shape(
         stages=len(stages),
         branches=sum(
-            bool(lanes & data_lanes) and not stage.get("outputLanes")
+            bool(lanes & data_lanes) and not stage.output_lanes
             for stage, lanes in zip(stages, fed, strict=True)
         ),
         event_lane=any(lanes & event_lanes for lanes in fed),
-        labels=list(metadata.get("labels") or []),
-        parameters={str(entry["key"]): str(entry["value"]) for entry in constants or []},
+        labels=list(metadata.labels or []),
+        parameters=_constants(definition.configuration or []),
         fragment_ids=[
-            str(fragment.get("metadata", {}).get("dpm.pipeline.id") or fragment.get("fragmentId"))
-            for fragment in definition.get("fragments") or []
+            str((fragment.metadata or _Metadata()).pipeline_id or fragment.fragment_id)
+            for fragment in definition.fragments or []
         ],
-        connection_ids=_connections(metadata.get("dpm.pipeline.connections")),
+        connection_ids=_connections(metadata.connections),
     )
+
+
+class _Metadata(Struct):
+    labels: list[str] | None = None
+    pipeline_id: str | None = msgspec.field(default=None, name="dpm.pipeline.id")
+    connections: str | list[str] | None = msgspec.field(default=None, name="dpm.pipeline.connections")
+
+
+class _Stage(Struct, rename="camel"):
+    input_lanes: list[str] | None = None
+    output_lanes: list[str] | None = None
+    event_lanes: list[str] | None = None
+
+
+class _Fragment(Struct, rename="camel"):
+    fragment_id: str | None = None
+    metadata: _Metadata | None = None
+
+
+class _Entry(Struct):
+    name: str | None = None
+    value: Raw = Raw(b"null")
+
+
+class _Definition(Struct):
+    stages: list[_Stage] | None = None
+    fragments: list[_Fragment] | None = None
+    configuration: list[_Entry] | None = None
+    metadata: _Metadata | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Definition)
+
+
+def _constants(configuration: list[_Entry]) -> dict[str, str]:
+    value = next((entry.value for entry in configuration if entry.name == "constants"), Raw(b"null"))
+    return {str(constant["key"]): str(constant["value"]) for constant in msgspec.json.decode(value) or []}
 
 
 def _connections(value: Any) -> list[str]:

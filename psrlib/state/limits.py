@@ -6,6 +6,7 @@ their labels, so that a hub with other ids or slightly other labels is understoo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from psrlib.client.wire import Json
 from psrlib.seed.document import Config
@@ -20,9 +21,9 @@ class Words:
     needed: tuple[tuple[str, ...], ...]
     without: tuple[str, ...] = ()
 
-    def match(self, entry: Json) -> bool:
-        """Whether an entry is meant, by its label; by its id when it has no label."""
-        text = str(entry.get("name") or entry.get("id")).lower()
+    def match(self, label: str) -> bool:
+        """Whether the entry with a label (its id when it has none) is meant."""
+        text = label.lower()
         return all(any(word in text for word in words) for words in self.needed) and not any(
             word in text for word in self.without
         )
@@ -47,12 +48,19 @@ def find_entries(entries: Sequence[Json]) -> dict[str, Json]:
 
     Where several labels fit, the organization's own entry is preferred to one called a system limit.
     """
-    found: dict[str, Json] = {}
+    labels = tuple((str(entry.get("id") or ""), str(entry.get("name") or "")) for entry in entries)
+    return {field: entries[place] for field, place in _find_places(labels).items()}
+
+
+@cache
+def _find_places(labels: tuple[tuple[str, str], ...]) -> dict[str, int]:
+    """Return configuration field -> position; all organizations of a hub have the same ids and labels."""
+    found: dict[str, int] = {}
     for field, words in FIELDS.items():
-        fitting = [entry for entry in entries if words.match(entry)]
+        fitting = [place for place, (id, name) in enumerate(labels) if words.match(name or id)]
         if field == "subscriptions_enabled":
-            fitting = [entry for entry in entries if entry.get("id") == EVENTS_ID] or fitting
-        fitting.sort(key=lambda entry: "system limit" in str(entry.get("name")).lower())
+            fitting = [place for place, (id, _) in enumerate(labels) if id == EVENTS_ID] or fitting
+        fitting.sort(key=lambda place: "system limit" in labels[place][1].lower())
         if fitting:
             found[field] = fitting[0]
     return found

@@ -181,7 +181,7 @@ class Reader:
 
     def _shape(self, row: Json) -> Shape:
         commit = self.commits.get(str(row.get("commitId")), row)
-        return read_shape(parse(commit.get("pipelineDefinition")))
+        return read_shape(commit.get("pipelineDefinition"))
 
     def _fragment(self, row: Json) -> seed.Fragment:
         shape = self._shape(row)

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 OFFSET = '{"Version":2,"Offset":{"$com.streamsets.sdc2go.pollsource.offset$":"random"}}'
 
 
@@ -112,14 +114,20 @@ class Edge:
         payload = {"ackEventStatus": status, "message": ""}
         return [self.event(5000, payload, event["eventId"]) for event in events]
 
-    def metrics(self, job: str) -> Any:
+    def metrics(self, job: str, run: str | None = None) -> Any:
+        tag = {} if run is None else {"psr.job.runId": run}
         body = [
             {
                 "timestamp": self.driver.clock(),
                 "sdcId": self.id,
                 "masterSdcId": "",
                 "aggregated": False,
-                "metadata": {"dpm.job.id": job, "dpm.pipeline.commitId": "c", "timeSeriesAnalysis": "false"},
+                "metadata": {
+                    "dpm.job.id": job,
+                    "dpm.pipeline.commitId": "c",
+                    "timeSeriesAnalysis": "false",
+                    **tag,
+                },
                 "metrics": {
                     "version": "3.0.0",
                     "gauges": {},
@@ -245,3 +253,190 @@ def test_wrong_credentials_are_401_and_the_next_poll_is_served(acme: Any) -> Non
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "dpm")
     edge.token = good
     assert edge.send() == []
+
+
+def started(acme: Any) -> tuple[Edge, dict[str, Any], str]:
+    """An Edge that started a job's pipeline and has not reported it yet, the job, and the pipeline's name."""
+    edge = Edge(acme)
+    edge.register()
+    edge.send(edge.info(), *edge.statuses())
+    job = acme.job(edge=True)
+    acme.start(job)
+    handed = edge.send()
+    edge.driver.clock.advance(5)
+    edge.send(*edge.acks(handed))
+    return edge, job, json.loads(handed[0]["payload"])["name"]
+
+
+def report(edge: Edge, name: str, state: str, at_ms: int) -> list[dict[str, Any]]:
+    """A full report of one pipeline that is in a state since a given time."""
+    statuses, figures = edge.statuses((name, state))
+    payload = json.loads(statuses["payload"])
+    payload["pipelineStatusEventList"][0]["timeStamp"] = at_ms
+    return [statuses | {"payload": json.dumps(payload)}, figures]
+
+
+@pytest.mark.parametrize("reported_before", [True, False])
+def test_a_killed_edge_that_still_reports_running_starts_its_pipelines_again(
+    acme: Any, reported_before: bool
+) -> None:
+    """As recorded: its first report repeats the old RUNNING, and nothing runs until STOP and START."""
+    edge, job, name = started(acme)
+    began = edge.driver.clock()
+    if reported_before:
+        edge.send(*report(edge, name, "RUNNING", began))
+    edge.driver.clock.advance(10)
+    edge.register()
+    again = edge.send(edge.info(), *report(edge, name, "RUNNING", began))
+    assert [event["eventTypeId"] for event in again] == [1004, 1003]
+    edge.driver.clock.advance(5)
+    restarted = edge.driver.clock()
+    assert edge.send(*edge.acks(again)) == []
+    assert acme.status(job)["pipelineStatus"][0]["status"] == "STARTING"
+    edge.driver.clock.advance(60)
+    assert edge.send(*report(edge, name, "RUNNING", restarted)) == []
+    assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
+    edge.driver.clock.advance(65)
+    assert edge.send(*report(edge, name, "RUNNING", restarted)) == []
+
+
+def test_an_edge_that_was_shut_down_in_order_starts_its_pipelines_again(acme: Any) -> None:
+    """It stored STOPPED at the end of its process: the job goes on, with a START alone."""
+    edge, job, name = started(acme)
+    edge.send(*report(edge, name, "RUNNING", edge.driver.clock()))
+    edge.driver.clock.advance(10)
+    ended = edge.driver.clock()
+    edge.driver.clock.advance(10)
+    edge.register()
+    again = edge.send(edge.info(), *report(edge, name, "STOPPED", ended))
+    assert [event["eventTypeId"] for event in again] == [1003]
+    assert acme.status(job)["status"] == "ACTIVE"
+    edge.send(*edge.acks(again))
+    edge.driver.clock.advance(60)
+    assert edge.send(*report(edge, name, "RUNNING", ended + 15_000)) == []
+    assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
+
+
+def test_a_refused_stop_before_a_new_start_deletes_nothing(acme: Any) -> None:
+    """The pipeline ended between the report and the STOP; the START that follows is what counts."""
+    edge, job, name = started(acme)
+    began = edge.driver.clock()
+    edge.driver.clock.advance(10)
+    edge.register()
+    again = edge.send(edge.info(), *report(edge, name, "RUNNING", began))
+    stop, start = again
+    assert edge.send(*edge.acks([stop], "ERROR"), *edge.acks([start])) == []
+    edge.driver.clock.advance(60)
+    assert edge.send(*report(edge, name, "RUNNING", edge.driver.clock())) == []
+    assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
+
+
+def test_a_pipeline_stopped_at_a_running_edge_ends_its_job(acme: Any) -> None:
+    """Without a new process STOPPED is somebody's wish."""
+    edge, job, name = started(acme)
+    edge.send(*report(edge, name, "RUNNING", edge.driver.clock()))
+    edge.driver.clock.advance(60)
+    delete = edge.send(*report(edge, name, "STOPPED", edge.driver.clock()))
+    assert [event["eventTypeId"] for event in delete] == [1006]
+    edge.send(*edge.acks(delete))
+    assert acme.status(job)["status"] == "INACTIVE"
+
+
+def test_a_restart_survives_the_hub_and_a_lost_info_event(acme: Any) -> None:
+    """Registration alone tells of the new process, and a hub that dies after it still knows."""
+    edge, _, name = started(acme)
+    began = edge.driver.clock()
+    edge.send(*report(edge, name, "RUNNING", began))
+    edge.driver.clock.advance(10)
+    edge.register()
+    edge.driver.restart()
+    assert edge.send() == []
+    edge.driver.clock.advance(60)
+    again = edge.send(*report(edge, name, "RUNNING", began))
+    assert [event["eventTypeId"] for event in again] == [1004, 1003]
+
+
+def test_an_event_done_by_a_process_that_died_before_its_ack_does_no_harm(acme: Any) -> None:
+    """As recorded: the new process answers the repeated DELETE with an error, and the job ends."""
+    edge, job, name = started(acme)
+    edge.send(*report(edge, name, "RUNNING", edge.driver.clock()))
+    acme.stop(job)
+    edge.send(*edge.acks(edge.send()))
+    delete = edge.send(*report(edge, name, "STOPPED", edge.driver.clock() + 1))
+    edge.register()
+    assert edge.send(edge.info(), *edge.statuses()) == []
+    edge.driver.clock.advance(30)
+    repeated = edge.send()
+    assert [event["eventId"] for event in repeated] == [event["eventId"] for event in delete]
+    edge.send(*edge.acks(repeated, "ERROR"))
+    assert acme.status(job)["status"] == "INACTIVE"
+
+
+def test_a_started_pipeline_that_an_edge_lost_is_sent_again(acme: Any) -> None:
+    """The engine's disk was replaced before it reported the pipeline for the first time."""
+    edge, _, _ = started(acme)
+    edge.driver.clock.advance(10)
+    edge.register()
+    again = edge.send(edge.info(), *edge.statuses())
+    assert [event["eventTypeId"] for event in again] == [1001, 1003]
+
+
+def test_metrics_of_a_finished_run_do_not_count_for_the_next_one(acme: Any) -> None:
+    """Edge uploads what a finished pipeline counted until its process ends, beside the next run's figures."""
+    edge = Edge(acme)
+    edge.register()
+    edge.send(edge.info(), *edge.statuses())
+    job = acme.job(edge=True)
+
+    def run_tag() -> str:
+        acme.start(job)
+        handed = edge.send()
+        config = json.loads(
+            json.loads(handed[0]["payload"])["pipelineConfigurationAndRules"]["pipelineConfig"]
+        )
+        edge.send(*edge.acks(handed))
+        return str(config["metadata"]["psr.job.runId"])
+
+    first = run_tag()
+    assert edge.metrics(job["id"], first).status == 200
+    assert acme.status(job)["inputRecordCount"] == 120
+    name = acme.status(job)["pipelineStatus"][0]["name"]
+    edge.driver.clock.advance(60)
+    delete = edge.send(*edge.statuses((name, "FINISHED")))
+    edge.send(*edge.acks(delete))
+    assert acme.status(job)["status"] == "INACTIVE"
+    second = run_tag()
+    assert edge.metrics(job["id"], first).status == 200
+    assert acme.status(job)["inputRecordCount"] == 0
+    edge.metrics(job["id"], second)
+    assert acme.status(job)["inputRecordCount"] == 120
+
+
+def test_an_event_that_cannot_be_read_spoils_no_poll(acme: Any) -> None:
+    """The engine would repeat its acks for ever if the whole poll were refused."""
+    edge, job, name = started(acme)
+    broken = edge.event(5000, {}) | {"payload": "{"}
+    missing = edge.event(2001, {}) | {"payload": None}
+    assert edge.send(broken, missing, *report(edge, name, "RUNNING", edge.driver.clock())) == []
+    assert acme.status(job)["status"] == "ACTIVE"
+    assert acme.get("/jobrunner/rest/v1/sdcs")[0]["reportedLabels"] == ["all"]
+
+
+def test_a_job_for_edge_says_so_in_both_fields(acme: Any) -> None:
+    """Older clients read ``edge``, later ones ``executorType``; the later one wins when both are sent."""
+    job = acme.job(executorType="EDGE")
+    assert (job["edge"], job["executorType"]) == (True, "EDGE")
+    other = acme.job(edge=True, executorType="COLLECTOR")
+    assert (other["edge"], other["executorType"]) == (False, "COLLECTOR")
+
+
+def test_a_nul_character_in_a_message_spoils_no_poll(acme: Any) -> None:
+    """It is left out: databases cannot keep it, and the engine would send it again for ever."""
+    edge, job, name = started(acme)
+    statuses, figures = report(edge, name, "RUNNING", edge.driver.clock())
+    payload = json.loads(statuses["payload"])
+    payload["pipelineStatusEventList"][0] |= {"message": "a\x00b", "offset": json.dumps({"o": "c\x00d"})}
+    assert edge.send(statuses | {"payload": json.dumps(payload)}, figures) == []
+    status = acme.status(job)
+    assert (status["color"], status["pipelineStatus"][0]["message"]) == ("GREEN", "ab")
+    assert json.loads(status["pipelineOffsets"][0]["offset"]) == {"o": "cd"}

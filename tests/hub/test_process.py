@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_the_hub_starts_once_per_folder_and_stops(tmp_path: Path) -> None:
     assert not stop_hub(tmp_path)
     assert start_hub(tmp_path).url == first.url
     stop_hub(tmp_path)
+
+
+def test_a_connection_outlives_the_wait_between_two_polls(tmp_path: Path) -> None:
+    """Engines wait 5 s after an answer, then poll on the same connection."""
+    with start_hub(tmp_path) as hub:
+        connection = HTTPConnection(hub.url.removeprefix("http://"), timeout=10)
+        for wait_s in (5.5, 0):
+            connection.request("GET", "/public-rest/v1/health")
+            assert connection.getresponse().read()
+            used = connection.sock
+            time.sleep(wait_s)
+        assert connection.sock is used
+        connection.close()
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_global_values_reach_organizations_until_they_save_their_own(acme: Any, 
 
 
 def test_a_deactivated_component_is_refused_at_once(acme: Any) -> None:
-    """Its polls get 401 until it is activated; deleted it is gone from both lists."""
+    """Its polls get 401 until it is activated."""
     engine = acme.engine()
     acme.post(f"{BASE}/components/deactivate", [engine.id])
     with pytest.raises(AssertionError, match="SSO_01"):
@@ -206,9 +206,29 @@ def test_a_deactivated_component_is_refused_at_once(acme: Any) -> None:
     acme.post(f"{BASE}/components/activate", [engine.id])
     assert engine.poll() == []
     assert acme.call("POST", f"{BASE}/components/delete", [engine.id]).status == 400
+
+
+def test_an_engine_disables_itself_with_three_calls(acme: Any) -> None:
+    """Each must answer 200 (engine-protocol.md, 3.7): deactivate, delete, and the job runner's record."""
+    engine = acme.engine()
     acme.post(f"{BASE}/components/deactivate", [engine.id])
     acme.post(f"{BASE}/components/delete", [engine.id])
+    assert acme.get(f"{BASE}/components") == []
+    acme.call("DELETE", f"/jobrunner/rest/v1/sdc/{engine.id}", expect=200)
     assert acme.get("/jobrunner/rest/v1/sdcs") == []
+
+
+def test_an_engine_of_a_deleted_component_stays_in_its_organization(
+    acme: Any, admin: Any, helpers: Any
+) -> None:
+    """The job runner still has its record: another organization cannot register the same id."""
+    engine = acme.engine()
+    acme.post(f"{BASE}/components/deactivate", [engine.id])
+    acme.post(f"{BASE}/components/delete", [engine.id])
+    other = helpers.create_organization(admin, "other").engine()
+    other.id = engine.id
+    with pytest.raises(AssertionError, match="SECURITY_58"):
+        other.register()
 
 
 def test_a_token_is_bound_to_the_first_engine_that_registers(acme: Any) -> None:

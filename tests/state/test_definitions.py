@@ -4,8 +4,9 @@ import orjson
 import pytest
 
 from psrlib import seed
+from psrlib.errors import HubError
 from psrlib.seed import SeedDocument
-from psrlib.state.definitions import parse, read_shape
+from psrlib.state.definitions import read_shape
 
 
 def test_every_generated_pipeline_reads_back(rich: SeedDocument) -> None:
@@ -14,7 +15,7 @@ def test_every_generated_pipeline_reads_back(rich: SeedDocument) -> None:
     for organization in rich.organizations:
         for pipeline in organization.pipelines:
             config, _ = seed.pipeline_definition(rich, organization, pipeline, pipeline.commits)
-            shape = read_shape(parse(orjson.dumps(config).decode()))
+            shape = read_shape(orjson.dumps(config).decode())
             read = (shape.stages, shape.branches, shape.event_lane, shape.labels, shape.parameters)
             assert read == (
                 pipeline.stages,
@@ -30,4 +31,11 @@ def test_every_generated_pipeline_reads_back(rich: SeedDocument) -> None:
 @pytest.mark.parametrize("text", [None, "", "{}", {}])
 def test_a_missing_definition_has_no_stages(text: object) -> None:
     """Rows without definition do not fail."""
-    assert read_shape(parse(text)).stages == 0
+    assert read_shape(text).stages == 0
+
+
+@pytest.mark.parametrize("text", ["[]", '{"stages": 3}', "not JSON"])
+def test_what_is_no_definition_is_refused(text: str) -> None:
+    """One sentence naming what was expected, not an exception of the decoder."""
+    with pytest.raises(HubError, match="definition of the Control Hub is not"):
+        read_shape(text)

@@ -131,8 +131,7 @@ def job_row(call: Call, new: NewJobJson, commit: Row[Any], organization: str) ->
         raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
     if new.runtimeParameters and new.runtimeParameters.strip():
         parse_document(new.runtimeParameters, "runtimeParameters")
-    executor = new.executorType or _executor(commit)
-    executor = "EDGE" if new.edge else executor
+    executor = new.executorType or ("EDGE" if new.edge else _executor(commit))
     if executor not in EXECUTORS:
         raise bad_request(f"executorType '{executor}': expected one of {', '.join(EXECUTORS)}")
     return {
@@ -225,6 +224,7 @@ def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict
         "rawJobTags": tags,
         "jobTags": [label_tree.label_json(tag, row.organization, "tag") for tag in tags],
         **load(row.settings),
+        "edge": row.executor_type == "EDGE",
         "creator": row.creator,
         "createTime": row.created_on,
         "lastModifiedBy": row.last_modified_by,

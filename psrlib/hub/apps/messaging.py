@@ -1,5 +1,6 @@
 """Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
 
+import logging
 from itertools import groupby
 from typing import Any
 
@@ -9,13 +10,14 @@ from msgspec import Struct
 from psrlib.hub.access import Principal
 from psrlib.hub.call import Call, Raw
 from psrlib.hub.fleet import Figures
-from psrlib.hub.issues import bad_request, forbidden
+from psrlib.hub.issues import forbidden
 from psrlib.hub.names import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.routing import COMPONENT, App
 from psrlib.hub.runner import engine_records, outbox
 from psrlib.hub.runner.intake import take_acks, take_statuses
 from psrlib.hub.runner.work import Work
 
+logger = logging.getLogger(__name__)
 app = App("messaging", "Polls of engines")
 NOTHING = b"[]"
 SHORT_POLL = 20  # events taken at once; more of them are taken in the writer thread
@@ -42,7 +44,8 @@ class ClientEvent(Struct):
     direct=True,
     choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out "
     "again; an event that "
-    "cannot be read is passed over, the rest of the poll counts",
+    "cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and in "
+    "all that engines send",
 )
 async def events(call: Call) -> Any:
     """Take the events of an engine and hand out those that wait for it."""
@@ -66,7 +69,9 @@ def take_poll(work: Work, engine: Principal, arrived: list[ClientEvent]) -> list
     """Take an engine's events in order; return the server events it is due."""
     record = engine_records.find_or_insert(work, engine)
     for kind, same in groupby(arrived, key=lambda event: event.eventTypeId):
-        payloads = [(event.eventId, _payload(event)) for event in same]
+        payloads = [
+            (event.eventId, payload) for event in same if (payload := _payload(engine, event)) is not None
+        ]
         if kind == ACK:
             take_acks(work, engine.id, [_ack(event_id, payload) for event_id, payload in payloads])
         elif kind == STATUS:
@@ -110,11 +115,13 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _payload(event: ClientEvent) -> dict[str, Any]:
-    if not event.payload:
-        return {}
+def _payload(engine: Principal, event: ClientEvent) -> dict[str, Any] | None:
+    """Return the payload, or None when it cannot be read."""
     try:
-        payload = msgspec.json.decode(event.payload)
-    except msgspec.DecodeError as error:
-        raise bad_request(f"payload of event '{event.eventId}' is not JSON: {error}") from error
-    return payload if isinstance(payload, dict) else {}
+        payload = msgspec.json.decode(event.payload or "")
+    except msgspec.DecodeError:
+        payload = None
+    if isinstance(payload, dict):
+        return payload
+    logger.warning("engine %s: event %d cannot be read", engine.id, event.eventTypeId)
+    return None

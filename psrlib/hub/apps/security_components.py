@@ -11,6 +11,8 @@ from psrlib.hub.access import new_component_token, token_hash
 from psrlib.hub.call import PAGING, WRAPPER, Call, Raw, dump, load
 from psrlib.hub.issues import IssueError, bad_request, not_found, over_limit
 from psrlib.hub.routing import ANYONE, USER, App, Query, roles
+from psrlib.hub.runner import engine_records
+from psrlib.hub.runner.work import work_of
 from psrlib.hub.runtime import component_principal
 from psrlib.hub.schema import execution, security
 from psrlib.hub.schema.automation import agents
@@ -154,6 +156,8 @@ def register(call: Call) -> Any:
     call.db.execute(components.update().where(components.c.token_hash == digest).values(values))
     if row.type == "provisioning-agent":
         _note_agent(call, row.organization, new)
+    if row.type == "dc-edge":
+        engine_records.take_registration(work_of(call), new.componentId, new.attributes or {})
     principal = component_principal(new.componentId, row.organization, row.type, digest)
     call.after.append(lambda: call.hub.callers.components.update({digest: principal}))
     return Raw({"configuration": {}})
@@ -163,7 +167,9 @@ def _bind(call: Call, row: Row[Any], component_id: str) -> None:
     """Check the id is free or belonged to the same organization (re-enabled engine), and the engine limit."""
     components = security.components
     old = call.db.execute(select(components).where(components.c.id == component_id)).first()
-    if old is not None and old.organization != row.organization:
+    engines = execution.engines
+    engine = call.db.execute(select(engines.c.organization).where(engines.c.id == component_id)).first()
+    if any(known is not None and known.organization != row.organization for known in (old, engine)):
         raise IssueError(403, "SECURITY_58", "The component id belongs to another organization")
     if old is not None:
         call.db.execute(components.delete().where(components.c.token_hash == old.token_hash))
@@ -239,7 +245,8 @@ def deactivate_components(call: Call) -> Any:
     "/security/rest/v1/organization/{org}/components/delete",
     TOKEN_ROLES,
     body=list[str],
-    choice="refused with 400 while the component is active",
+    choice="refused with 400 while the component is active; the job runner keeps the engine until "
+    "DELETE sdc, the next call of an engine that is disabled",
 )
 def delete_components(call: Call) -> Any:
     """Delete deactivated components."""
@@ -248,8 +255,6 @@ def delete_components(call: Call) -> Any:
         if row.active:
             raise bad_request(f"component '{row.id}' is active; deactivate it first")
     call.db.execute(table.delete().where(table.c.id.in_(call.body)))
-    engines = execution.engines
-    call.db.execute(engines.delete().where(engines.c.id.in_(call.body)))
     return []
 
 

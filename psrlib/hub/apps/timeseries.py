@@ -10,6 +10,7 @@ from sqlalchemy import Row, select
 from psrlib.hub.call import Call, Raw, dump, load
 from psrlib.hub.issues import not_found
 from psrlib.hub.routing import COMPONENT, App, Query, roles
+from psrlib.hub.runner.payload import RUN_KEY
 from psrlib.hub.schema.execution import engine_metrics, engines, jobs, metrics, runs
 
 app = App("timeseries", "Metrics of jobs and engines")
@@ -52,9 +53,9 @@ class MetricsJson(Struct):
     "/timeseries/rest/v1/metrics",
     COMPONENT,
     body=list[MetricsJson],
-    choice="the latest registry per job run and engine is kept; metrics of unknown jobs, of "
-    "other organizations and "
-    "of pipelines the hub deleted are taken and dropped",
+    choice="the latest registry per job run and engine is kept; metrics of unknown jobs, of other "
+    "organizations, of pipelines the hub deleted and of earlier runs (told by the metadata entry "
+    "psr.job.runId, which the hub adds to the pipeline and engines send back) are taken and dropped",
 )
 def take_metrics(call: Call) -> Any:
     """Store the metrics of running pipelines."""
@@ -67,12 +68,14 @@ def take_metrics(call: Call) -> Any:
 
 def _take(call: Call, job_id: str, item: MetricsJson) -> None:
     row = call.db.execute(
-        select(jobs.c.organization, runs.c.run_count, runs.c.open)
+        select(jobs.c.organization, runs.c.id, runs.c.run_count, runs.c.open)
         .join(runs, runs.c.id == jobs.c.current_run)
         .where(jobs.c.id == job_id)
     ).first()
     if row is None or row.organization != call.principal.organization or not row.open:
         return
+    if (item.metadata or {}).get(RUN_KEY, row.id) != row.id:
+        return  # Edge goes on uploading what finished pipelines of earlier runs counted
     registry = item.metrics or {}
     values = {
         "job_id": job_id,

@@ -60,3 +60,16 @@ def take_info(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
         values["version"] = str(build["version"])
     work.change(record, **values)
     work.pools.clear()
+
+
+def take_registration(work: Work, engine_id: str, attributes: dict[str, Any]) -> None:
+    """Note that a known Edge began a new process: its info event comes once and may get lost."""
+    record = work.engine(engine_id)
+    if record is None:
+        return
+    values: dict[str, Any] = {"start_up_time": work.now}
+    if attributes.get("baseHttpUrl"):
+        values["http_url"] = str(attributes["baseHttpUrl"])
+    if attributes.get("sdc2goVersion"):
+        values["version"] = str(attributes["sdc2goVersion"])
+    work.change(record, **values)

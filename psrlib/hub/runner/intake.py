@@ -25,6 +25,7 @@ from psrlib.hub.names import (
 )
 from psrlib.hub.runner import lifecycle, outbox
 from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.resume import last_starts, resume_pipelines
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import engine_events, instances
 
@@ -55,7 +56,7 @@ def _take_ack(work: Work, event: Record, status: str, message: str | None) -> No
     if event.type in (DELETE, STOP_DELETE):
         # Either it is deleted, or it never was there: gone in both cases.
         _gone(work, instance)
-    elif event.type == STOP and not good:
+    elif event.type == STOP and not good and instance.phase == STOPPING:
         outbox.queue_simple(work, DELETE, instance, "")
     elif event.type in (SAVE, START) and not good and instance.phase == STARTING:
         _failed(work, instance, f"{message or 'the engine refused the pipeline'}")
@@ -80,9 +81,13 @@ def take_statuses(work: Work, engine: Record, statuses: list[dict[str, Any]], fu
     names = {str(status.get("name") or "") for status in statuses}
     work.load_runs(i.run_id for name, i in by_name.items() if full or name in names)
     touched: dict[str, None] = {}
+    is_edge = engine.executor_type == "EDGE"
+    resumed = resume_pipelines(work, engine, by_name, statuses) if full and is_edge else set()
     for status in statuses:
         name = str(status.get("name") or "")
         instance = by_name.get(name)
+        if name in resumed:
+            continue
         if instance is None:
             _take_stray(work, engine, status, name)
         elif _take_status(work, instance, status):
@@ -143,10 +148,8 @@ def _take_offset(work: Work, instance: Record, status: dict[str, Any], when: int
 
 
 def _take_absence(work: Work, engine: Record, instance: Record) -> bool:
-    """A running pipeline that a full report lacks was lost by its engine: it is sent again."""
-    if instance.phase == STOPPING and instance.status in ENDED_STATES and engine.executor_type == "EDGE":
-        return False
-    if instance.phase != RUNNING:
+    """A started pipeline that a full report lacks was lost by its engine: it is sent again."""
+    if instance.phase != RUNNING and not _was_started(work, engine, instance):
         return False
     run = work.run(instance.run_id)
     if run is None:
@@ -154,6 +157,14 @@ def _take_absence(work: Work, engine: Record, instance: Record) -> bool:
     work.change(instance, phase=STARTING, status="", status_time=0, created_on=work.now)
     outbox.queue_start(work, run, instance.id, engine.id, instance.name)
     return True
+
+
+def _was_started(work: Work, engine: Record, instance: Record) -> bool:
+    """Whether Edge confirmed a start it has not reported yet: reports, acks and events are in one order."""
+    if engine.executor_type != "EDGE" or instance.phase != STARTING:
+        return False
+    start = last_starts(work, [instance.id]).get(instance.id)
+    return start is not None and start.state == "SUCCESS"
 
 
 def _fire(work: Work, instance: Record, status: dict[str, Any], before: str, state: str) -> None:

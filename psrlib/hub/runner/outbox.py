@@ -20,7 +20,12 @@ _WAITING = engine_events.c.state.in_(("QUEUED", "DELIVERED"))
 
 
 def queue_event(
-    work: Work, engine_id: str, organization: str, kind: int, instance: int, payload: dict[str, Any] | None
+    work: Work,
+    engine_id: str,
+    organization: str,
+    kind: int,
+    instance: int,
+    payload: dict[str, Any] | str | None,
 ) -> None:
     """Put an event at the end of an engine's queue; a payload of None is built when it is handed out."""
     work.records.insert(
@@ -31,7 +36,7 @@ def queue_event(
             "organization": organization,
             "type": kind,
             "instance": instance,
-            "payload": None if payload is None else dump(payload),
+            "payload": dump(payload) if isinstance(payload, dict) else payload,
             "state": "QUEUED",
             "created_on": work.now,
         },

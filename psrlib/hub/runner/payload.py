@@ -14,6 +14,7 @@ from psrlib.hub.schema.execution import instances
 
 STATS_LIBRARY = "streamsets-datacollector-basic-lib"
 STATS_STAGE = "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget"
+RUN_KEY = "psr.job.runId"  # metadata entry that engines echo with metrics; the hub's own
 TITLE_LETTERS = 9  # control-hub-rest.md, 1.6: the name starts with the first letters of the title
 
 
@@ -67,6 +68,7 @@ def _save_payload(
     definition = load(commit.definition)
     is_edge = engine is not None and engine.executor_type == "EDGE"
     _set_constants(definition, _constants(work, job, run))
+    definition["metadata"] = {**(definition.get("metadata") or {}), RUN_KEY: run.id}
     if is_edge:
         _set_statistics_stage(definition)
     return {
