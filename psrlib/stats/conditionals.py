@@ -31,6 +31,7 @@ _LEVELS = 20  # cumulative indicators that a split tries to separate
 _PRICE = 1.0  # log likelihood that one more number in a leaf must gain
 _FOLDS = 3
 _MIN_GAIN = 1.0  # log likelihood a more complicated form must gain on the held-out organizations
+_COARSER_GAIN = 16.0  # the same for larger leaves: two thirds of the organizations make them look too good
 _FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
 
 
@@ -98,7 +99,8 @@ def choose_conditional(name: str, counts: IntArray, known: Known) -> tuple[Told,
             options += [min_leaf for min_leaf in _LEAVES if 2 * min_leaf <= len(counts)]
         for min_leaf in options:
             score = _held_out_likelihood(told, counts, known, min_leaf)
-            if best is None or score > best[0] + _MIN_GAIN:
+            coarser = best is not None and told is best[1] and best[2] is not None
+            if best is None or score > best[0] + (_COARSER_GAIN if coarser else _MIN_GAIN):
                 best = (score, told, min_leaf)
     assert best is not None
     _, told, min_leaf = best
@@ -173,8 +175,8 @@ def spread_leaf(leaf: dict[str, list[int]], share: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> spread_leaf({"cells": [0, 1], "organizations": [5, 15]}, np.array([0.5, 0.3, 0.2])).tolist()
-    [0.25, 0.45, 0.3]
+    >>> spread_leaf({"cells": [0, 1], "organizations": [10, 10]}, np.array([0.5, 0.25, 0.25])).tolist()
+    [0.5, 0.25, 0.25]
     """
     first = np.array(leaf["cells"])
     run = np.searchsorted(first, np.arange(len(share)), side="right") - 1

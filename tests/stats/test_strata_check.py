@@ -15,7 +15,7 @@ from psrlib.stats.sample import make_sample
 
 
 def stratum(frame: pd.DataFrame, levels: list[float]) -> dict[str, Any]:
-    correlation = frame.rank().corr().fillna(0).to_numpy()
+    correlation = frame.rank().corr().fillna(0).to_numpy(copy=True)
     np.fill_diagonal(correlation, 1.0)
     return {
         "organizations": len(frame),
