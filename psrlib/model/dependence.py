@@ -1,7 +1,7 @@
 """Dependence between metrics: which rank of its marginal a metric takes, given the metrics drawn before it.
 
 Two kinds. ``gaussian`` is a correlation matrix of normal scores, easy to read and to edit, and all that
-can be learned from a summary. ``forest`` holds, per metric, a few small decision trees on the values
+few organizations can tell. ``forest`` holds, per metric, a few small decision trees on the values
 drawn before it; each leaf says how likely each cell (interval of ranks) of the marginal is. A forest
 follows thresholds, shares and tiers that no correlation can express. Both run on integers only.
 """

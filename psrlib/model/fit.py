@@ -16,12 +16,14 @@ from psrlib.model.clustering import find_archetypes
 from psrlib.model.defaults import default_details
 from psrlib.model.details_fit import fit_details
 from psrlib.model.goodness import compare, ks_distance, metric_p_values
-from psrlib.model.metrics import CONFIG, LIMIT_OF, NOT_SET
+from psrlib.model.metrics import CONFIG
 from psrlib.model.model_file import FORMAT
 from psrlib.model.noise_model import NoiseModel
 from psrlib.model.privacy import measure_privacy
 from psrlib.model.summary_fit import fit_stratum
+from psrlib.model.summary_tables import fit_tables
 from psrlib.stats import StatsSet, find_broken_rules, read_stats, read_summary
+from psrlib.stats.check import lift_exceeded_limits
 from psrlib.stats.reading import write_text
 
 PUBLIC_PIPELINES = paths.STATS / "public_pipelines.csv"
@@ -144,42 +146,33 @@ def fit_metrics(
     return document, {"archetypes": clustering.choice, "metrics": chosen}
 
 
-def lift_exceeded_limits(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the organizations with each limit that a count exceeds lifted to the next tier that holds it.
-
-    Such rows exist (a limit lowered later), but a hub would refuse to be filled so. A count above every tier
-    of the population has its limit not set (-1). The report counts the rows (``broken_rules``).
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"users": [4, 12, 99], "max_users": [10, 10, 50]})
-    >>> lift_exceeded_limits(frame)["max_users"].tolist()
-    [10, 50, -1]
-    """
-    frame = frame.copy()
-    for name, limit in LIMIT_OF.items():
-        if limit in frame:
-            exceeded = (frame[limit] != NOT_SET) & (frame[name] > frame[limit])
-            tiers = np.append(np.unique(frame.loc[frame[limit] != NOT_SET, limit]), NOT_SET)
-            place = np.searchsorted(tiers[:-1], frame.loc[exceeded, name])
-            frame.loc[exceeded, limit] = tiers[place]
-    return frame
-
-
 def fit_summary(summary: dict[str, Any], name: str = "model") -> Fit:
-    """Fit a model from a summary alone: a stratum is an archetype with Gaussian dependence."""
-    archetypes = []
-    for number, stratum in enumerate(summary["strata"], start=1):
-        spec = fit_stratum(stratum, summary["metrics"], summary["levels"])
-        archetypes.append({"name": f"stratum-{number:02d}", "weight": stratum["organizations"], **spec})
+    """Fit a model from a summary alone: its histograms and trees as they are.
+
+    A summary of the format before (psr-summary/1) becomes an archetype with Gaussian dependence per stratum.
+    """
+    if "strata" in summary:
+        archetypes = [
+            {
+                "name": f"stratum-{number:02d}",
+                "weight": stratum["organizations"],
+                **fit_stratum(stratum, summary["metrics"], summary["levels"]),
+            }
+            for number, stratum in enumerate(summary["strata"], start=1)
+        ]
+        how = "quantiles and rank correlations per size stratum"
+    else:
+        archetypes = [{"name": "all", "weight": summary["organizations"], **fit_tables(summary)}]
+        how = f"histograms and trees of {summary['organizations']} organizations"
     document = {
         "format": FORMAT,
         "name": name,
-        "description": "Fitted from a summary alone: quantiles and rank correlations per size stratum.",
+        "description": f"Fitted from a summary alone: {how}.",
         "archetypes": archetypes,
         "details": default_details(PUBLIC_PIPELINES),
     }
-    return _finish(document, {"source": {"summary": True, "strata": len(archetypes)}})
+    source = {"summary": True, "format": summary["format"], "archetypes": len(archetypes)}
+    return _finish(document, {"source": source})
 
 
 def evaluate_halves(frame: pd.DataFrame, n_archetypes: int | None = None, seed: int = 0) -> dict[str, Any]:

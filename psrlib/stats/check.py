@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from psrlib.errors import InputError
@@ -122,6 +123,28 @@ def find_broken_rules(frame: pd.DataFrame) -> dict[str, int]:
         if limit in frame:
             rules[f"more {name} than {limit}"] = (frame[limit] != NOT_SET) & (frame[name] > frame[limit])
     return {rule: int(broken.sum()) for rule, broken in rules.items() if broken.any()}
+
+
+def lift_exceeded_limits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the organizations with each limit that a count exceeds lifted to the next tier that holds it.
+
+    Such rows exist (a limit lowered later), but a hub would refuse to be filled so. A count above every tier
+    of the population has its limit not set (-1). The report counts the rows (``broken_rules``).
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"users": [4, 12, 99], "max_users": [10, 10, 50]})
+    >>> lift_exceeded_limits(frame)["max_users"].tolist()
+    [10, 50, -1]
+    """
+    frame = frame.copy()
+    for name, limit in LIMIT_OF.items():
+        if limit in frame:
+            exceeded = (frame[limit] != NOT_SET) & (frame[name] > frame[limit])
+            tiers = np.append(np.unique(frame.loc[frame[limit] != NOT_SET, limit]), NOT_SET)
+            place = np.searchsorted(tiers[:-1], frame.loc[exceeded, name])
+            frame.loc[exceeded, limit] = tiers[place]
+    return frame
 
 
 def check_details(path: Path, table: str, organizations: set[str]) -> pd.DataFrame:

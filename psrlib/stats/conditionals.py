@@ -1,0 +1,225 @@
+"""How a metric depends on the ones before it: a tree whose leaves tell how many organizations lie where.
+
+Each organization is counted in one leaf per metric, a leaf has at least 20 organizations, and what it
+tells are counts of at least five. Unit and size of the leaves are those that make held-out
+organizations most likely.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from psrlib.stats.histogram import (
+    SMALLEST_COUNT,
+    FloatArray,
+    Histogram,
+    IntArray,
+    find_steps,
+    make_histogram,
+    move_few,
+    partition,
+)
+from psrlib.stats.relation import KEYS, Relation, possible_relations
+
+MIN_LEAF = 20  # organizations per leaf, at least: fewer would let single ones show through
+_LEAVES = (MIN_LEAF, 40, 80, 160)
+_DEPTH = 30  # of a tree at most, so that every JSON reader takes it
+_MAX_CELLS = 40
+_LEVELS = 20  # cumulative indicators that a split tries to separate
+_PRICE = 1.0  # log likelihood that one more number in a leaf must gain
+_FOLDS = 3
+_MIN_GAIN = 1.0  # log likelihood a more complicated form must gain on the held-out organizations
+_COARSER_GAIN = 16.0  # the same for larger leaves: two thirds of the organizations make them look too good
+_FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
+
+
+@dataclass(frozen=True)
+class Told:
+    """A metric in one unit.
+
+    Attributes
+    ----------
+    values : array of int, shape (n_organizations,)
+    histogram : Histogram
+    cells : array of int, shape (n_cells,)
+        First value of each cell; cells hold about equal shares, frequent values have their own.
+    index : array of int, shape (n_organizations,)
+        The cell of each organization.
+    share : array of float, shape (n_cells,)
+        Of each cell in the histogram, positive.
+    """
+
+    relation: Relation
+    values: IntArray
+    histogram: Histogram
+    cells: IntArray
+    index: IntArray
+    share: FloatArray
+
+    def marginal(self) -> dict[str, Any]:
+        """Return unit and histogram as they stand in a summary."""
+        unit = {KEYS[self.relation.kind]: self.relation.base} if self.relation.base else {}
+        return {
+            **unit,
+            "low": self.histogram.low.tolist(),
+            "high": self.histogram.high.tolist(),
+            "organizations": self.histogram.count.tolist(),
+        }
+
+
+@dataclass
+class Known:
+    """The metrics before: counts by name, and what trees may look at (what varies)."""
+
+    counts: dict[str, IntArray] = field(default_factory=dict)
+    features: dict[str, IntArray] = field(default_factory=dict)
+
+    def add(self, name: str, counts: IntArray, told: Told) -> None:
+        """Add a metric, so that later ones may depend on it."""
+        self.counts[name] = counts
+        if np.ptp(counts) > 0:
+            self.features[name] = counts
+        if told.relation.base and np.ptp(told.values) > 0:
+            self.features[told.relation.feature(name)] = told.values
+
+    def matrix(self) -> FloatArray:
+        """Return the features, shape (n_organizations, n_features)."""
+        return np.stack(list(self.features.values()), axis=1).astype(np.float64)
+
+
+def choose_conditional(name: str, counts: IntArray, known: Known) -> tuple[Told, dict[str, Any] | None]:
+    """Return a metric in its unit, and its tree as it stands in a summary; None when it is independent."""
+    best: tuple[float, Told, int | None] | None = None
+    for relation in possible_relations(name, counts, known.counts):
+        told = tell(relation, counts, known.counts)
+        options: list[int | None] = [None]
+        if known.features and len(told.cells) > 1:
+            options += [min_leaf for min_leaf in _LEAVES if 2 * min_leaf <= len(counts)]
+        for min_leaf in options:
+            score = _held_out_likelihood(told, counts, known, min_leaf)
+            coarser = best is not None and told is best[1] and best[2] is not None
+            if best is None or score > best[0] + (_COARSER_GAIN if coarser else _MIN_GAIN):
+                best = (score, told, min_leaf)
+    assert best is not None
+    _, told, min_leaf = best
+    if min_leaf is None:
+        return told, None
+    names = list(known.features)
+    tree = _grow(known.matrix(), told, min_leaf)
+    leaves = {leaf: _leaf(told.index[tree.at == leaf], told.share) for leaf in np.unique(tree.at).tolist()}
+    node = _node(tree.nodes, leaves, names, 0)
+    return told, {"given": names, "cells": told.cells.tolist(), "tree": node}
+
+
+def tell(relation: Relation, counts: IntArray, known: Mapping[str, IntArray]) -> Told:
+    """Return a metric in a unit, counts of shape (n_organizations,)."""
+    values = relation.values(counts, known)
+    steps = find_steps(values)
+    cells = steps.low[_cell_starts(steps.count)]
+    index = np.searchsorted(cells, values, side="right") - 1
+    histogram = make_histogram(values)
+    edges = np.append(cells - 0.5, max(int(values.max()), int(histogram.high[-1])) + 0.5)
+    share = np.maximum(np.diff(histogram.cumulative(edges)), 1e-6)
+    return Told(relation, values, histogram, cells, index.astype(np.int64), share)
+
+
+def _cell_starts(count: IntArray) -> IntArray:
+    """Return the steps at which cells start, each of at least five organizations."""
+    step = max(count.sum() / _MAX_CELLS, SMALLEST_COUNT)
+    starts, inside = [0], 0
+    for place, number in enumerate(count.tolist()):
+        if inside >= step or (number >= step and inside >= SMALLEST_COUNT):
+            starts.append(place)
+            inside = 0
+        elif number >= step and len(starts) > 1:  # too few since the last start: counted before it
+            starts[-1] = place
+            inside = 0
+        inside += number
+    if inside < SMALLEST_COUNT and len(starts) > 1:
+        starts.pop()
+    return np.array(starts, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A fitted tree (scikit-learn's arrays) and the leaf of each organization."""
+
+    nodes: Any
+    at: IntArray
+
+
+def _grow(x: FloatArray, told: Told, min_leaf: int, rows: IntArray | None = None) -> _Tree:
+    """Fit a tree to the cumulative indicators of the cells: a good split separates distributions."""
+    from sklearn.tree import DecisionTreeRegressor  # only summarizing needs it, and it takes a second to load
+
+    rows = np.arange(len(x)) if rows is None else rows
+    n_cells = len(told.cells)
+    levels = np.unique(np.linspace(1, n_cells - 1, min(_LEVELS, n_cells - 1)).round().astype(int))
+    target = (told.index[rows, None] < levels[None, :]).astype(float)
+    tree = DecisionTreeRegressor(min_samples_leaf=min_leaf, max_depth=_DEPTH, random_state=0)
+    nodes = tree.fit(x[rows], target).tree_
+    return _Tree(nodes, nodes.apply(x.astype(np.float32)))
+
+
+def _leaf(index: IntArray, share: FloatArray) -> dict[str, list[int]]:
+    """Return a leaf: the first cell of each run of cells, and its organizations, none or at least five."""
+    count = np.bincount(index, minlength=len(share)).astype(np.int64)
+    first = partition(count, share, _PRICE)
+    return {"cells": first.tolist(), "organizations": move_few(np.add.reduceat(count, first)).tolist()}
+
+
+def spread_leaf(leaf: dict[str, list[int]], share: FloatArray) -> FloatArray:
+    """Return the probability of each cell in a leaf: within a run of cells, as all organizations lie there.
+
+    Examples
+    --------
+    >>> spread_leaf({"cells": [0, 1], "organizations": [10, 10]}, np.array([0.5, 0.25, 0.25])).tolist()
+    [0.5, 0.25, 0.25]
+    """
+    first = np.array(leaf["cells"])
+    run = np.searchsorted(first, np.arange(len(share)), side="right") - 1
+    organizations = np.array(leaf["organizations"])
+    probability: FloatArray = (
+        organizations[run] / organizations.sum() * share / np.add.reduceat(share, first)[run]
+    )
+    return probability
+
+
+def _held_out_likelihood(told: Told, counts: IntArray, known: Known, min_leaf: int | None) -> float:
+    """Return the log likelihood of the counts, each fold under a tree of the other folds."""
+    fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
+    low, high = told.relation.window(counts, known.counts)
+    first = told.histogram.cumulative(low - 0.5)
+    end = told.histogram.cumulative(high + 0.5)
+    edges = np.append(0.0, np.cumsum(told.share) / told.share.sum())
+    total = 0.0
+    for f in range(_FOLDS):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        at = np.zeros(len(counts), dtype=np.int64)
+        if min_leaf is not None:
+            at = _grow(known.matrix(), told, min_leaf, train).at
+        probability = np.zeros((len(counts), len(told.cells)))
+        for leaf in np.unique(at[train]):
+            members = train[at[train] == leaf]
+            probability[at == leaf] = spread_leaf(_leaf(told.index[members], told.share), told.share)
+        overlap = np.minimum(end[test, None], edges[None, 1:]) - np.maximum(
+            first[test, None], edges[None, :-1]
+        )
+        inside = (np.clip(overlap, 0, None) / np.diff(edges) * probability[test]).sum(axis=1)
+        total += float(np.log((1 - _FLAT) * inside + _FLAT * (end - first)[test] + 1e-12).sum())
+    return total
+
+
+def _node(
+    nodes: Any, leaves: dict[int, dict[str, list[int]]], names: list[str], place: int
+) -> dict[str, Any]:
+    if nodes.children_left[place] == -1:
+        return leaves[place]
+    return {
+        "metric": names[nodes.feature[place]],
+        "at_most": int(np.floor(nodes.threshold[place])),
+        "yes": _node(nodes, leaves, names, int(nodes.children_left[place])),
+        "no": _node(nodes, leaves, names, int(nodes.children_right[place])),
+    }
