@@ -9,9 +9,8 @@ from psrlib.hub import configuration
 from psrlib.hub.access import Principal
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import forbidden
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema import design
-
-_INSERT = design.acls.insert()
 
 
 def new_acl(call: Call, resource_id: str, resource_type: str, organization: str) -> dict[str, Any]:
@@ -46,8 +45,7 @@ def acl_row(
 def insert_acls(call: Call, resource_type: str, ids: Iterable[str], organization: str) -> None:
     """Write the ACLs of new objects."""
     rows = [new_acl(call, resource_id, resource_type, organization) for resource_id in ids]
-    if rows:
-        call.db.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+    insert_rows(call.db, design.acls, rows)
 
 
 def drop_acls(call: Call, ids: list[str]) -> None:

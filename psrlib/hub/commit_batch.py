@@ -11,14 +11,13 @@ from psrlib.hub import configuration, labels
 from psrlib.hub.acl import insert_acls
 from psrlib.hub.call import Call, dump
 from psrlib.hub.issues import bad_request
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema.design import commits, pipelines
 from psrlib.hub.triggers import pipelines_committed
 
 TRANSFORMER_MODES = ("BATCH", "STREAMING")
 MAX_TITLE = 255
 _CHUNK = 500  # ids in one IN (...)
-
-_INSERT_PIPELINE, _INSERT_COMMIT = pipelines.insert(), commits.insert()
 
 
 @dataclass(frozen=True)
@@ -148,11 +147,11 @@ class CommitBatch:
         new = [self.pipelines[key] for key in self._new]
         changed = {row["pipeline_id"] for row in self.commits} - self._new
         if new:
-            call.db.execute(_INSERT_PIPELINE, new)
+            insert_rows(call.db, pipelines, new)
             insert_acls(call, "PIPELINE", self._new, org)
         if changed:
             call.db.execute(_UPDATE_PIPELINE, [_changes(self.pipelines[key]) for key in changed])
-        call.db.execute(_INSERT_COMMIT, self.commits)
+        insert_rows(call.db, commits, self.commits)
         labels.remember(call, "PIPELINE", chain.from_iterable(self.labels), org)
         pipelines_committed(call, [row for row in self.commits if not row["draft"]])
 

@@ -35,6 +35,7 @@ def main() -> int:
         http="httptools",
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # nobody stands before the hub: an address in a header is the caller's claim
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)

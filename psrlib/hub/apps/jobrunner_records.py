@@ -14,6 +14,7 @@ from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.pipelines import parse_document, published_commit
 from psrlib.hub.routing import roles
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.runner.records import Record
 from psrlib.hub.schema.design import commits
 from psrlib.hub.schema.execution import jobs
@@ -23,8 +24,6 @@ Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 EXECUTORS = ("COLLECTOR", "TRANSFORMER", "EDGE")
 MAX_NAME = 255
-
-_INSERT = jobs.insert()
 
 
 class NewJobJson(Struct):
@@ -184,7 +183,7 @@ def insert_jobs(
         tags.update(new.rawJobTags or [])
     if not rows:
         return []
-    call.db.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+    insert_rows(call.db, jobs, rows)
     insert_acls(call, "JOB", [row["id"] for row in rows], org)
     label_tree.remember(call, "JOB", tags, org)
     return [_job_json(SimpleNamespace(**row), known[row["commit_id"]], None) for row in rows]

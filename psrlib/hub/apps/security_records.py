@@ -13,6 +13,7 @@ from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request, duplicate, forbidden, not_found
 from psrlib.hub.role_names import ROLES, SYSTEM_ROLES
 from psrlib.hub.routing import Query
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema import security
 
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
@@ -28,8 +29,6 @@ AUDITED = (
     "passwordExpiryTime",
 )
 DELETED = Query("deleted", "boolean", False)
-
-_INSERT_USER, _INSERT_AUDIT = security.users.insert(), security.action_audits.insert()
 
 
 class UserJson(Struct):
@@ -124,7 +123,7 @@ def audit_action(
         "time": call.now,
         "ip_address": call.ip,
     }
-    call.db.execute(_INSERT_AUDIT, row)
+    insert_rows(call.db, security.action_audits, [row])
 
 
 def audit_changes(call: Call, organization: str, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -169,7 +168,7 @@ def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]
         "last_modified_on": call.now,
     }
     try:
-        call.db.execute(_INSERT_USER, row)
+        insert_rows(call.db, security.users, [row])
     except IntegrityError as error:
         raise duplicate("User", user.id) from error
     insert_memberships(call, user.id, organization, user.groups or [])

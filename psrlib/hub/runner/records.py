@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, bindparam, select
 from sqlalchemy.sql.dml import Update
 
+from psrlib.hub.rows import defaults, insert_rows
+
 CHUNK = 500  # keys in one IN (...)
 
 
@@ -95,7 +97,7 @@ class Records:
 
         A row whose key the database counts up is not known by it before it is read.
         """
-        record = Record(table, _defaults(table) | values)
+        record = Record(table, defaults(table) | values)
         self._new.setdefault(table, []).append(record)
         if _key(table).name in record.values:
             self._known.setdefault(table, {})[record.values[_key(table).name]] = record
@@ -114,7 +116,7 @@ class Records:
         for table, records in new.items():
             for record in records:
                 record.changed.clear()
-            self._connection.execute(table.insert(), [record.values for record in records])
+            insert_rows(self._connection, table, [record.values for record in records])
         changed, self._changed = self._changed, []
         groups: dict[tuple[Table, tuple[str, ...]], list[Record]] = {}
         for record in changed:
@@ -135,17 +137,6 @@ class Records:
 def _key(table: Table) -> Column[Any]:
     (column,) = table.primary_key.columns
     return column
-
-
-@cache
-def _defaults(table: Table) -> dict[str, Any]:
-    """Return the values of columns that are not given; none for a key that the database counts up."""
-    counted = _key(table) if _key(table).autoincrement is True else None
-    return {
-        column.name: None if column.default is None else column.default.arg  # type: ignore[attr-defined]
-        for column in table.columns
-        if column is not counted
-    }
 
 
 @cache
