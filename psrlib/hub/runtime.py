@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 
@@ -18,6 +19,10 @@ from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
 
 T = TypeVar("T")
+Waiting = tuple[
+    Callable[[Connection], Any], "asyncio.Future[Any]"
+]  # a short transaction and who waits for it
+Outcome = tuple[Any, Exception | None]
 NEVER_MS = 2**62
 N_READERS = 2  # threads for reading; more gain nothing on the two cores of a small machine
 
@@ -46,7 +51,9 @@ class Hub:
         self.fleet = Fleet(self.started_on)
         self.mail_server: MailServer | None = None  # set before the background begins
         self._writer = ThreadPoolExecutor(1, "hub-writer")
-        self._n_writing = 0  # transactions in the writer thread or waiting for it
+        self._n_long = 0  # transactions in the writer thread or waiting for it
+        self._short: list[Waiting] = []
+        self._batch_runs = False  # in the writer thread
         self._readers = ThreadPoolExecutor(N_READERS, "hub-reader")
 
     def load(self) -> None:
@@ -67,18 +74,63 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     async def write(self, work: Callable[[Connection], T], short: bool = False) -> T:
-        """Run a transaction, one after the other: in the writer thread, or at once when it is short.
+        """Run a transaction; all of them run one after the other.
 
-        A short transaction on SQLite takes less time than handing it to a thread. It runs on the event loop
-        as long as none waits in the writer thread, so the order stays and no two write at the same time.
+        A long one runs in the writer thread. Short ones that wait at the same time share a commit
+        (``_write_batch``): on SQLite at once, on the event loop, because handing them to a thread takes
+        longer than they do; in the writer thread while that is busy, and on PostgreSQL, where each statement
+        is a journey to the server.
         """
-        if short and not self._n_writing and self.database.is_sqlite:
-            return self.write_now(work)
-        self._n_writing += 1
+        loop = asyncio.get_running_loop()
+        if short:
+            future: asyncio.Future[T] = loop.create_future()
+            self._short.append((work, future))
+            if len(self._short) == 1:
+                loop.call_soon(self._start_batch)
+            return await future
+        self._n_long += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._writer, self.write_now, work)
+            return await loop.run_in_executor(self._writer, self.write_now, work)
         finally:
-            self._n_writing -= 1
+            self._n_long -= 1
+
+    def _start_batch(self) -> None:
+        if not self._short or self._batch_runs:
+            return  # a batch that runs starts the next one at its end
+        batch, self._short = self._short, []
+        if self.database.is_sqlite and not self._n_long:
+            _answer(batch, self._write_batch(batch))
+            return
+        self._batch_runs = True
+        done = asyncio.get_running_loop().run_in_executor(self._writer, self._write_batch, batch)
+        done.add_done_callback(lambda outcomes: self._end_batch(batch, outcomes.result()))
+
+    def _end_batch(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
+        self._batch_runs = False
+        _answer(batch, outcomes)
+        self._start_batch()
+
+    def _write_batch(self, batch: list[Waiting]) -> list[Outcome]:
+        """Run short transactions with one commit: each is undone by itself, none is answered before it."""
+        outcomes: list[Outcome] = []
+        if len(batch) == 1:
+            return [_outcome(lambda: self.write_now(batch[0][0]))]
+        try:
+            with self.database.writing() as connection:
+                for work, _ in batch:
+                    outcomes.append(_outcome(partial(self._write_part, connection, work)))
+        except Exception as error:
+            self.memory.forget()
+            return [(None, error)] * len(batch)
+        return outcomes
+
+    def _write_part(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        try:
+            with self.database.part(connection):
+                return work(connection)
+        except BaseException:
+            self.memory.forget()
+            raise
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """Run a transaction in this thread; nothing else may be writing."""
@@ -98,6 +150,23 @@ class Hub:
         self._writer.shutdown()
         self._readers.shutdown()
         self.database.close()
+
+
+def _outcome(work: Callable[[], Any]) -> Outcome:
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+def _answer(batch: list[Waiting], outcomes: list[Outcome]) -> None:
+    for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+        if future.done():
+            continue  # the caller went away
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
 
 def _wall_clock_ms() -> int:
