@@ -1,11 +1,13 @@
 """Choosing, per metric, its unit and how finely its forest looks, by the likelihood of held-out rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from psrlib.model.bins import FloatArray
 from psrlib.model.forest_fit import Cells, Forest, fit_forest, make_cells
+from psrlib.model.location import predict, residual_window
+from psrlib.model.location_fit import LocationFit, fit_location
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import CONFIG
 from psrlib.model.smoothing import Smoothed, smooth
@@ -34,6 +36,7 @@ class FittedMetric:
     cells: Cells
     min_leaf: int | None
     held_out: dict[str, float]
+    location: LocationFit | None = None
 
 
 def freeze(smoothed: Smoothed) -> tuple[list[int], list[int], list[int]]:
@@ -66,7 +69,7 @@ def choose_metric(
     units = [Unit()] if name in CONFIG or not known else _units(name, counts, known)
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
     scores: dict[str, float] = {}
-    best: tuple[float, Unit, int | None] = (-np.inf, units[0], None)
+    best: tuple[float, Unit, int | None, bool] = (-np.inf, units[0], None, False)
     for unit in units:
         trial = _prepare(unit, counts, known, largest if not unit.base else None)
         options: list[int | None] = [None]
@@ -76,12 +79,63 @@ def choose_metric(
         for min_leaf in options:
             score = _held_out_likelihood(trial, counts, known, x, min_leaf)
             scores[f"{_label(unit)}, {min_leaf or 'no'} per leaf"] = round(score, 1)
-            if score > best[0] + _MIN_GAIN * (best[1:] != (unit, None) and best[0] > -np.inf):
-                best = (score, unit, min_leaf)
+            if score > best[0] + _MIN_GAIN * (best[1:] != (unit, None, False) and best[0] > -np.inf):
+                best = (score, unit, min_leaf, False)
+        if x.shape[1] and len(trial.cells.single) > 1 and name not in CONFIG:
+            found = _located_likelihoods(trial, counts, known, features, x, options)
+            for min_leaf, score in found.items():
+                scores[f"{_label(unit)}, located, {min_leaf or 'no'} per leaf"] = round(score, 1)
+                if score > best[0] + _MIN_GAIN:
+                    best = (score, unit, min_leaf, True)
     fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
-    return FittedMetric(
-        fitted.unit, fitted.values, fitted.smoothed, fitted.marginal, fitted.cells, best[2], scores
-    )
+    fitted = replace(fitted, min_leaf=best[2], held_out=scores)
+    return locate(fitted, features) if best[3] else fitted
+
+
+def locate(fitted: FittedMetric, features: dict[str, IntArray]) -> FittedMetric:
+    """Add the location, and cells of its residual instead of the metric's own."""
+    first = fitted.marginal.first_rank(fitted.values).astype(float)
+    end = fitted.marginal.first_rank(fitted.values + 1).astype(float)
+    location = fit_location(features, first, end)
+    return replace(fitted, location=location, cells=make_cells(location.residual, location.values))
+
+
+def _located_likelihoods(
+    trial: FittedMetric,
+    counts: IntArray,
+    known: dict[str, IntArray],
+    features: dict[str, IntArray],
+    x: FloatArray,
+    options: list[int | None],
+) -> dict[int | None, float]:
+    fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
+    low, high = trial.unit.window(counts, counts, known)
+    first = trial.marginal.first_rank(low)
+    end = trial.marginal.first_rank(np.maximum(high, low) + 1)
+    exact = [
+        trial.marginal.first_rank(trial.values).astype(float),
+        trial.marginal.first_rank(trial.values + 1).astype(float),
+    ]
+    total = dict.fromkeys(options, 0.0)
+    for f in range(_FOLDS):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        location = fit_location(
+            {name: values[train] for name, values in features.items()}, exact[0][train], exact[1][train]
+        )
+        score = predict(location.terms, {name: values[test] for name, values in features.items()}, len(test))
+        window = residual_window(first[test], end[test], score)
+        start, stop = (location.residual.first_rank(edge).astype(float) for edge in window)
+        cells = make_cells(location.residual, location.values)
+        for min_leaf in options:
+            if min_leaf is None:
+                share = np.bincount(cells.index, minlength=len(cells.single)) / len(train)
+                probability = np.repeat(share[None, :], len(test), axis=0)
+            else:
+                probability = fit_forest(x[train], cells, _TRIAL_TREES, min_leaf).probability(x[test])
+            background = (end - first)[test].astype(float)
+            mass = _mass(cells.edges, probability, start, stop, background)
+            total[min_leaf] += float(np.log(mass).sum())
+    return total
 
 
 def _label(unit: Unit) -> str:
@@ -138,8 +192,15 @@ def _cell_probability(
     return forest.probability(x[test])
 
 
-def _mass(edges: IntArray, probability: FloatArray, first: FloatArray, end: FloatArray) -> FloatArray:
+def _mass(
+    edges: IntArray,
+    probability: FloatArray,
+    first: FloatArray,
+    end: FloatArray,
+    background: FloatArray | None = None,
+) -> FloatArray:
     """Return the probability between two ranks, with a flat background."""
+    flat = end - first if background is None else background
     overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
     share = np.clip(overlap, 0, None) / np.diff(edges)
-    return np.asarray((1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * (end - first) / SCALE + 1e-12)
+    return np.asarray((1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * flat / SCALE + 1e-12)
