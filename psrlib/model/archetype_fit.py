@@ -3,15 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-import os
-
 import numpy as np
 import pandas as pd
 
 from psrlib.model.bins import make_bins
-from psrlib.model.conditional_fit import MIN_LEAF, MIN_LEAF_LIMITS, FittedMetric, choose_metric, freeze, locate
+from psrlib.model.conditional_fit import FittedMetric, choose_metric, freeze, locate
 from psrlib.model.families import FamilyFit
-from psrlib.model.forest_fit import Cells, fit_forest, forest_spec, make_cells
+from psrlib.model.forest_fit import fit_forest, forest_spec, make_cells
 from psrlib.model.location_fit import LocationFit
 from psrlib.model.marginal import Marginal
 from psrlib.model.marginal_fit import MarginalChoice, choose_family
@@ -20,8 +18,7 @@ from psrlib.model.smoothing import Smoothed
 from psrlib.model.summary_fit import latent_correlations, repair
 from psrlib.model.table import IntArray
 
-
-N_TREES = int(os.environ.get('NT','10'))
+N_TREES = 10
 FEW = 80  # organizations below which no leaf of a tree would have enough of them
 TAIL = 1.5  # a named family is cut at this many times the largest value seen: no draw outgrows all experience
 
@@ -61,9 +58,12 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
         spec["limits" if name in CONFIG else "metrics"][name] = marginal_spec(chosen, family.fit)
         report[name] = _explain(chosen, family)
         values[name] = chosen.values
-        mixture = mixture_spec(chosen, features, MIN_LEAF_LIMITS if name in CONFIG else MIN_LEAF, n_trees)
-        if mixture:
-            conditionals[name] = mixture[0] if len(mixture) == 1 else {"mixture": mixture}
+        if chosen.min_leaf is not None:
+            x = np.stack(list(features.values()), axis=1).astype(float)
+            forest = fit_forest(x, chosen.cells, n_trees, chosen.min_leaf)
+            conditionals[name] = forest_spec(forest, chosen.cells, list(features))
+        if chosen.location is not None:
+            conditionals.setdefault(name, {})["location"] = location_spec(chosen.location)
         known[name] = counts
         if np.ptp(counts) > 0:
             features[name] = counts
@@ -97,8 +97,9 @@ def _with_family(chosen: FittedMetric, fit: FamilyFit, largest: int | None, smal
     if (smoothed.probability[bins.index(chosen.values)] <= 1e-6).any():
         return chosen
     marginal = Marginal(*freeze(smoothed))
-    cells = make_cells(marginal, chosen.values)
-    return locate(replace(chosen, smoothed=smoothed, marginal=marginal, cells=cells), features)
+    if chosen.location is not None:
+        return locate(replace(chosen, smoothed=smoothed, marginal=marginal), features)
+    return replace(chosen, smoothed=smoothed, marginal=marginal, cells=make_cells(marginal, chosen.values))
 
 
 def marginal_spec(chosen: FittedMetric, family: FamilyFit | None) -> dict[str, Any]:
@@ -111,38 +112,6 @@ def marginal_spec(chosen: FittedMetric, family: FamilyFit | None) -> dict[str, A
     low, high, weight = freeze(chosen.smoothed)
     spec["table"] = {"low": low, "high": high, "weight": weight}
     return spec
-
-
-def mixture_spec(
-    chosen: FittedMetric, features: dict[str, IntArray], min_leaf: int, n_trees: int
-) -> list[dict[str, Any]]:
-    """Return the ways in which a metric depends on others as they stand in a model file; empty: in no way."""
-    mixture = []
-    for located in (False, True):
-        weight = {option.shrinkage: w for option, w in chosen.weight.items() if option.located == located}
-        cells = chosen.residual_cells if located else chosen.cells
-        if not weight or cells is None:
-            continue
-        part: dict[str, Any] = {"weight": round(1000 * sum(weight.values()))}
-        if len(chosen.weight) > 1 or set(weight) != {None}:
-            part |= _trees(weight, cells, features, min_leaf, n_trees)
-        if located and chosen.location is not None:
-            part["location"] = location_spec(chosen.location)
-        if len(part) > 1:
-            mixture.append(part)
-    return mixture
-
-
-def _trees(
-    weight: dict[float | None, float], cells: Cells, features: dict[str, IntArray], min_leaf: int, n_trees: int
-) -> dict[str, Any]:
-    """Return trees, each with one of the shrinkages, as often as their weights say."""
-    share = np.array(list(weight.values())) / sum(weight.values())
-    end = np.round(np.cumsum(share) * n_trees).astype(int)
-    shrinkages = np.repeat(np.array(list(weight), dtype=object), np.diff(end, prepend=0))
-    x = np.stack(list(features.values()), axis=1).astype(float)
-    forest = fit_forest(x, cells, n_trees, min_leaf)
-    return forest_spec(forest, cells, list(features), shrinkages.tolist())
 
 
 def location_spec(location: LocationFit) -> dict[str, Any]:
@@ -159,7 +128,7 @@ def _explain(chosen: FittedMetric, family: MarginalChoice) -> dict[str, Any]:
     unit = f"{chosen.unit.kind} of {chosen.unit.base}" if chosen.unit.base else "count"
     return {
         "unit": unit,
-        "mixture": {str(option): round(weight, 3) for option, weight in chosen.weight.items()},
+        "organizations_per_leaf": chosen.min_leaf,
         "family": family.fit.family.name if family.fit else "empirical",
         "parameters": family.fit.parameters if family.fit else {},
         "p_value": family.p_value,

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-import os
-
 import numpy as np
 
 from psrlib.model.bins import FloatArray
-from psrlib.model.forest_fit import Cells, fit_forest, make_cells
+from psrlib.model.forest_fit import Cells, Forest, fit_forest, make_cells
 from psrlib.model.location import predict, residual_window
 from psrlib.model.location_fit import LocationFit, fit_location
 from psrlib.model.marginal import Marginal
@@ -16,55 +14,29 @@ from psrlib.model.smoothing import Smoothed, smooth
 from psrlib.model.table import SCALE, IntArray
 from psrlib.model.unit import Unit
 
-_TRIAL_TREES = int(os.environ.get('TT','4'))
-
 _FOLDS = 3
-MIN_LEAF = int(os.environ.get("ML","8"))
-MIN_LEAF_LIMITS = 2  # tiers are exact, and a tier may have few organizations
-_SHRINKAGES = tuple(map(float,os.environ.get("SH","1,5,20,60").split(",")))
+_TRIAL_TREES = 4
+_MIN_LEAF = (16, 32, 64)
+_MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations
 _FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
-_RARE = 0.05
-_STACK_STEPS = 100
 WEIGHT_TOTAL = 1 << 20  # weights of a frozen table are integers that sum to about this
 
 
 @dataclass(frozen=True)
-class Option:
-    """One way a metric can depend on those before it.
-
-    Attributes
-    ----------
-    located : bool
-        Around an additive predictor; else by its own ranks.
-    shrinkage : float or None
-        Organizations by which a node of a tree is drawn towards its parent; None: no trees.
-    """
-
-    located: bool
-    shrinkage: float | None
-
-    def __str__(self) -> str:
-        trees = "no trees" if self.shrinkage is None else f"trees shrunk by {self.shrinkage:g}"
-        return f"curve, {trees}" if self.located else trees
-
-
-@dataclass(frozen=True)
 class FittedMetric:
-    """What was chosen for one metric: unit, marginal, and the mixture of ways to depend on others."""
+    """What was chosen for one metric: unit, marginal, cells, and the forest (None: independent)."""
 
     unit: Unit
     values: IntArray
     smoothed: Smoothed
     marginal: Marginal
     cells: Cells
-    weight: dict[Option, float]
+    min_leaf: int | None
     held_out: dict[str, float]
-    score: float = 0.0
     location: LocationFit | None = None
-    residual_cells: Cells | None = None
 
 
 def freeze(smoothed: Smoothed) -> tuple[list[int], list[int], list[int]]:
@@ -95,95 +67,75 @@ def choose_metric(
         Largest value the limits allow.
     """
     units = [Unit()] if name in CONFIG or not known else _units(name, counts, known)
+    x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
     scores: dict[str, float] = {}
-    best: tuple[float, Unit, dict[Option, float]] = (-np.inf, units[0], {})
+    best: tuple[float, Unit, int | None, bool] = (-np.inf, units[0], None, False)
     for unit in units:
         trial = _prepare(unit, counts, known, largest if not unit.base else None)
-        mass = _held_out_mass(name, trial, counts, known, features)
-        weight, score = stack(mass)
-        for option, value in mass.items():
-            scores[f"{_label(unit)}, {option}"] = round(float(np.log(value).sum()), 1)
-        scores[f"{_label(unit)}, mixture"] = round(score, 1)
-        if score > best[0] + _MIN_GAIN * (best[0] > -np.inf):
-            best = (score, unit, weight)
+        options: list[int | None] = [None]
+        if x.shape[1] and len(trial.cells.single) > 1:
+            sizes = _MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF
+            options += [leaf for leaf in sizes if 2 * leaf <= len(counts) * (_FOLDS - 1) // _FOLDS]
+        for min_leaf in options:
+            score = _held_out_likelihood(trial, counts, known, x, min_leaf)
+            scores[f"{_label(unit)}, {min_leaf or 'no'} per leaf"] = round(score, 1)
+            if score > best[0] + _MIN_GAIN * (best[1:] != (unit, None, False) and best[0] > -np.inf):
+                best = (score, unit, min_leaf, False)
+        if x.shape[1] and len(trial.cells.single) > 1 and name not in CONFIG:
+            found = _located_likelihoods(trial, counts, known, features, x, options)
+            for min_leaf, score in found.items():
+                scores[f"{_label(unit)}, located, {min_leaf or 'no'} per leaf"] = round(score, 1)
+                if score > best[0] + _MIN_GAIN:
+                    best = (score, unit, min_leaf, True)
     fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
-    fitted = replace(fitted, weight=best[2], held_out=scores, score=best[0])
-    return locate(fitted, features)
-
-
-def stack(mass: dict["Option", FloatArray]) -> tuple[dict["Option", float], float]:
-    """Return the weights of the mixture with the largest held-out likelihood, and that likelihood.
-
-    Stacking of densities (Smyth and Wolpert 1999) by expectation maximization; weights below a twentieth are
-    dropped.
-    """
-    table = np.stack(list(mass.values()), axis=1)
-    weight = np.full(table.shape[1], 1 / table.shape[1])
-    for threshold in (0.0, _RARE):
-        weight = np.where(weight < threshold, 0.0, weight)
-        weight /= weight.sum()
-        for _ in range(_STACK_STEPS):
-            share = table * weight
-            weight = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-    kept = {option: float(w) for option, w in zip(mass, weight, strict=True) if w > 0}
-    return kept, float(np.log(table @ weight).sum())
+    fitted = replace(fitted, min_leaf=best[2], held_out=scores)
+    return locate(fitted, features) if best[3] else fitted
 
 
 def locate(fitted: FittedMetric, features: dict[str, IntArray]) -> FittedMetric:
-    """Add the location and the cells of its residual, where the mixture holds it."""
-    if not any(option.located for option in fitted.weight):
-        return replace(fitted, location=None, residual_cells=None)
+    """Add the location, and cells of its residual instead of the metric's own."""
     first = fitted.marginal.first_rank(fitted.values).astype(float)
     end = fitted.marginal.first_rank(fitted.values + 1).astype(float)
     location = fit_location(features, first, end)
-    return replace(fitted, location=location, residual_cells=make_cells(location.residual, location.values))
+    return replace(fitted, location=location, cells=make_cells(location.residual, location.values))
 
 
-def _held_out_mass(
-    name: str,
+def _located_likelihoods(
     trial: FittedMetric,
     counts: IntArray,
     known: dict[str, IntArray],
     features: dict[str, IntArray],
-) -> dict[Option, FloatArray]:
-    """Return the probability of each organization's count under a fit to the other folds, per option."""
+    x: FloatArray,
+    options: list[int | None],
+) -> dict[int | None, float]:
     fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
     low, high = trial.unit.window(counts, counts, known)
-    first, end = trial.marginal.first_rank(low), trial.marginal.first_rank(np.maximum(high, low) + 1)
-    flat = (end - first).astype(float)
-    own = [trial.marginal.first_rank(trial.values + more).astype(float) for more in (0, 1)]
-    varied = bool(features) and len(trial.cells.single) > 1
-    total: dict[Option, FloatArray] = {}
-    for located in (False, True) if varied and name not in CONFIG else (False,):
-        for f in range(_FOLDS):
-            train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-            seen = {feature: values[train] for feature, values in features.items()}
-            new = {feature: values[test] for feature, values in features.items()}
-            if located:
-                location = fit_location(seen, own[0][train], own[1][train])
-                score = predict(location.terms, new, len(test))
-                window = residual_window(first[test], end[test], score)
-                start, stop = (location.residual.first_rank(edge).astype(float) for edge in window)
-                cells = make_cells(location.residual, location.values)
+    first = trial.marginal.first_rank(low)
+    end = trial.marginal.first_rank(np.maximum(high, low) + 1)
+    exact = [
+        trial.marginal.first_rank(trial.values).astype(float),
+        trial.marginal.first_rank(trial.values + 1).astype(float),
+    ]
+    total = dict.fromkeys(options, 0.0)
+    for f in range(_FOLDS):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        location = fit_location(
+            {name: values[train] for name, values in features.items()}, exact[0][train], exact[1][train]
+        )
+        score = predict(location.terms, {name: values[test] for name, values in features.items()}, len(test))
+        window = residual_window(first[test], end[test], score)
+        start, stop = (location.residual.first_rank(edge).astype(float) for edge in window)
+        cells = make_cells(location.residual, location.values)
+        for min_leaf in options:
+            if min_leaf is None:
+                share = np.bincount(cells.index, minlength=len(cells.single)) / len(train)
+                probability = np.repeat(share[None, :], len(test), axis=0)
             else:
-                start, stop = first[test].astype(float), end[test].astype(float)
-                whole = trial.cells
-                cells = Cells(whole.edges, whole.middle[train], whole.index[train], whole.single)
-            share = np.bincount(cells.index, minlength=len(cells.single)) / len(train)
-            options: dict[float | None, FloatArray] = {None: np.repeat(share[None, :], len(test), axis=0)}
-            if varied and len(cells.single) > 1 and len(train) >= 4 * MIN_LEAF:
-                min_leaf = MIN_LEAF_LIMITS if name in CONFIG else MIN_LEAF
-                forest = fit_forest(_table(seen), cells, _TRIAL_TREES, min_leaf)
-                shrunk = forest.probability(_table(new), _SHRINKAGES)
-                options |= dict(zip(_SHRINKAGES, shrunk, strict=True))
-            for shrinkage, probability in options.items():
-                mass = total.setdefault(Option(located, shrinkage), np.full(len(counts), np.nan))
-                mass[test] = _mass(cells.edges, probability, start, stop, flat[test])
-    return {option: mass for option, mass in total.items() if not np.isnan(mass).any()}
-
-
-def _table(features: dict[str, IntArray]) -> FloatArray:
-    return np.stack(list(features.values()), axis=1).astype(float)
+                probability = fit_forest(x[train], cells, _TRIAL_TREES, min_leaf).probability(x[test])
+            background = (end - first)[test].astype(float)
+            mass = _mass(cells.edges, probability, start, stop, background)
+            total[min_leaf] += float(np.log(mass).sum())
+    return total
 
 
 def _label(unit: Unit) -> str:
@@ -210,7 +162,34 @@ def _prepare(unit: Unit, counts: IntArray, known: dict[str, IntArray], largest: 
     values = unit.value(counts, known)
     smoothed = smooth(values, largest)
     marginal = Marginal(*freeze(smoothed))
-    return FittedMetric(unit, values, smoothed, marginal, make_cells(marginal, values), {}, {})
+    return FittedMetric(unit, values, smoothed, marginal, make_cells(marginal, values), None, {})
+
+
+def _held_out_likelihood(
+    trial: FittedMetric, counts: IntArray, known: dict[str, IntArray], x: FloatArray, min_leaf: int | None
+) -> float:
+    """Return the log likelihood of the counts, each fold under a forest of the other folds."""
+    fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
+    low, high = trial.unit.window(counts, counts, known)
+    first = trial.marginal.first_rank(low).astype(float)
+    end = trial.marginal.first_rank(np.maximum(high, low) + 1).astype(float)
+    total = 0.0
+    for f in range(_FOLDS):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        probability = _cell_probability(trial.cells, x, train, test, min_leaf)
+        total += float(np.log(_mass(trial.cells.edges, probability, first[test], end[test])).sum())
+    return total
+
+
+def _cell_probability(
+    cells: Cells, x: FloatArray, train: IntArray, test: IntArray, min_leaf: int | None
+) -> FloatArray:
+    part = Cells(cells.edges, cells.middle[train], cells.index[train], cells.single)
+    if min_leaf is None:
+        share = np.bincount(part.index, minlength=len(cells.single)) / len(train)
+        return np.repeat(share[None, :], len(test), axis=0)
+    forest: Forest = fit_forest(x[train], part, _TRIAL_TREES, min_leaf)
+    return forest.probability(x[test])
 
 
 def _mass(
@@ -218,9 +197,10 @@ def _mass(
     probability: FloatArray,
     first: FloatArray,
     end: FloatArray,
-    flat: FloatArray,
+    background: FloatArray | None = None,
 ) -> FloatArray:
     """Return the probability between two ranks, with a flat background."""
+    flat = end - first if background is None else background
     overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
     share = np.clip(overlap, 0, None) / np.diff(edges)
     return np.asarray((1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * flat / SCALE + 1e-12)

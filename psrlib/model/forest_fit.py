@@ -5,13 +5,12 @@ when it separates distributions, not just means (the ranked probability score). 
 random, which averages their accidents away.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.ensemble import RandomForestRegressor
 
 from psrlib.model.bins import FloatArray
 from psrlib.model.marginal import Marginal
@@ -73,48 +72,26 @@ def make_cells(marginal: Marginal, values: IntArray) -> Cells:
 
 
 @dataclass(frozen=True)
-class FittedTree:
-    """Structure of a tree (scikit-learn's) and how many organizations of each cell each node holds.
-
-    Attributes
-    ----------
-    weight : array of float, shape (n_nodes, n_cells)
-        Organizations per cell, spread over neighbouring cells in leaves.
-    parent : array of int, shape (n_nodes,)
-        -1 for the root; a parent stands before its children.
-    """
-
-    tree: Any
-    weight: FloatArray
-    parent: IntArray
-
-    def probability(self, shrinkage: float) -> FloatArray:
-        """Return cell probabilities of each node, shape (n_nodes, n_cells)."""
-        size = self.weight.sum(axis=1)
-        result = self.weight / size[:, None]
-        for node in range(1, len(result)):
-            result[node] = (self.weight[node] + shrinkage * result[self.parent[node]]) / (size[node] + shrinkage)
-        return result
-
-
-@dataclass(frozen=True)
 class Forest:
-    """Fitted trees."""
+    """Fitted trees and, per tree, the cell probabilities of each leaf."""
 
-    trees: list[FittedTree]
+    trees: list[Any]
+    leaves: list[dict[int, FloatArray]]
 
-    def probability(self, features: FloatArray, shrinkages: Sequence[float]) -> list[FloatArray]:
-        """Return the mean cell probabilities for each shrinkage, shape (n, n_cells) each."""
-        features = features.astype(np.float32)
-        leaves = [fitted.tree.apply(features) for fitted in self.trees]
-        return [
-            np.mean([t.probability(s)[leaf] for t, leaf in zip(self.trees, leaves, strict=True)], axis=0)
-            for s in shrinkages
-        ]
+    def probability(self, features: FloatArray) -> FloatArray:
+        """Return the mean cell probabilities, shape (n, n_cells)."""
+        total = 0.0
+        for tree, leaves in zip(self.trees, self.leaves, strict=True):
+            size = max(leaves) + 1
+            table = np.zeros((size, len(next(iter(leaves.values())))))
+            for leaf, weights in leaves.items():
+                table[leaf] = weights
+            total = total + table[tree.apply(features.astype(np.float32))]
+        return np.asarray(total / len(self.trees))
 
 
 def fit_forest(features: FloatArray, cells: Cells, n_trees: int, min_leaf: int, seed: int = 0) -> Forest:
-    """Fit trees to the cells, each to a bootstrap sample; all organizations then fill its nodes.
+    """Fit trees to the cells.
 
     Parameters
     ----------
@@ -129,43 +106,29 @@ def fit_forest(features: FloatArray, cells: Cells, n_trees: int, min_leaf: int, 
     if len(levels) > _LEVELS:
         levels = levels[np.linspace(0, len(levels) - 1, _LEVELS).round().astype(int)]
     target = (cells.middle[:, None] < levels[None, :]).astype(float)
-    features = np.ascontiguousarray(features, dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    trees = []
-    for _ in range(n_trees):
-        weight = np.bincount(rng.integers(0, len(features), len(features)), minlength=len(features))
-        rows = np.repeat(np.arange(len(features)), weight) if n_trees > 1 else np.arange(len(features))
-        model = DecisionTreeRegressor(min_samples_leaf=min_leaf, random_state=int(rng.integers(2**31)))
-        model.fit(features[rows], target[rows], check_input=False)
-        trees.append(_fill(model.tree_, features, cells))
-    return Forest(trees)
+    forest = RandomForestRegressor(
+        n_trees, min_samples_leaf=min_leaf, max_features=1.0, bootstrap=n_trees > 1, random_state=seed
+    )
+    forest.fit(features, target[:, 0] if target.shape[1] == 1 else target)
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    leaves = []
+    for tree in trees:
+        at = tree.apply(features.astype(np.float32))
+        order = np.argsort(at, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(at[order])) + 1)
+        leaves.append({int(at[rows[0]]): leaf_distribution(cells, rows) for rows in groups})
+    return Forest(trees, leaves)
 
 
-def _fill(tree: Any, features: FloatArray, cells: Cells) -> FittedTree:
-    weight = np.zeros((tree.node_count, len(cells.single)))
-    at = tree.apply(features)
-    order = np.argsort(at, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(at[order])) + 1):
-        weight[at[rows[0]]] = leaf_weight(cells, rows)
-    parent = np.full(tree.node_count, -1)
-    for node in range(tree.node_count - 1, -1, -1):
-        for child in (tree.children_left[node], tree.children_right[node]):
-            if child != -1:
-                parent[child] = node
-                weight[node] += weight[child]
-    weight[weight.sum(axis=1) == 0] = 1e-9  # no organization reaches the node: its parent speaks for it
-    return FittedTree(tree, weight, parent)
-
-
-def leaf_weight(cells: Cells, rows: IntArray) -> FloatArray:
-    """Return how many of some organizations are in each cell, each spread over its neighbours in the leaf."""
+def leaf_distribution(cells: Cells, rows: IntArray) -> FloatArray:
+    """Return the cell probabilities of some organizations, each spread over its neighbours in the leaf."""
     n_cells = len(cells.single)
     index = cells.index[rows]
     weight = np.bincount(index[cells.single[index]], minlength=n_cells).astype(float)
     spread = rows[~cells.single[index]]
     if len(spread):
         weight += _spread(cells, np.sort(cells.middle[spread]))
-    return weight
+    return np.asarray(weight / weight.sum())
 
 
 def _spread(cells: Cells, middle: FloatArray) -> FloatArray:
@@ -186,31 +149,20 @@ def _spread(cells: Cells, middle: FloatArray) -> FloatArray:
     return np.asarray((overlap / np.maximum(overlap.sum(axis=1, keepdims=True), 1e-12)).sum(axis=0))
 
 
-def forest_spec(
-    forest: Forest, cells: Cells, names: list[str], shrinkages: Sequence[float | None]
-) -> dict[str, Any]:
-    """Return a forest as it stands in a model file, each tree with its own shrinkage (None: only a root)."""
-    trees = []
-    for fitted, shrinkage in zip(forest.trees, shrinkages, strict=True):
-        if shrinkage is None:
-            trees.append(_leaf(fitted.probability(0.0)[0]))
-        else:
-            trees.append(_node(fitted.tree, fitted.probability(shrinkage), names, 0))
+def forest_spec(forest: Forest, cells: Cells, names: list[str]) -> dict[str, Any]:
+    """Return a forest as it stands in a model file."""
+    trees = [_node(tree, leaves, names, 0) for tree, leaves in zip(forest.trees, forest.leaves, strict=True)]
     return {"given": names, "cells": cells.edges.tolist(), "trees": trees}
 
 
-def _leaf(probability: FloatArray) -> dict[str, Any]:
-    weights = np.round(probability * _LEAF_TOTAL).astype(int)
-    kept = np.flatnonzero(weights)
-    return {"cells": kept.tolist(), "weights": weights[kept].tolist()}
-
-
-def _node(tree: Any, probability: FloatArray, names: list[str], place: int) -> dict[str, Any]:
+def _node(tree: Any, leaves: dict[int, FloatArray], names: list[str], place: int) -> dict[str, Any]:
     if tree.children_left[place] == -1:
-        return _leaf(probability[place])
+        weights = np.round(leaves[place] * _LEAF_TOTAL).astype(int)
+        kept = np.flatnonzero(weights)
+        return {"cells": kept.tolist(), "weights": weights[kept].tolist()}
     return {
         "metric": names[tree.feature[place]],
         "at_most": int(np.floor(tree.threshold[place])),
-        "yes": _node(tree, probability, names, int(tree.children_left[place])),
-        "no": _node(tree, probability, names, int(tree.children_right[place])),
+        "yes": _node(tree, leaves, names, int(tree.children_left[place])),
+        "no": _node(tree, leaves, names, int(tree.children_right[place])),
     }

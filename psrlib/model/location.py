@@ -14,10 +14,8 @@ import numpy as np
 from psrlib.model.dependence import Conditional, Independent, Window
 from psrlib.model.marginal import Marginal
 from psrlib.model.normal import normal_rank, normal_score
-from psrlib.model.table import SCALE, IntArray, WordArray, cumulative_thresholds
+from psrlib.model.table import SCALE, IntArray, WordArray
 
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
 _FAR = 1 << 20  # beyond any normal score, in units of 1/4096 standard deviation
 
 
@@ -77,39 +75,6 @@ class Location:
             chosen = self.forest.ranks(known, words, left)
         ranks = normal_rank(score + self.residual.value(chosen))
         return np.minimum(np.maximum(ranks, window.first), window.end - np.uint64(1))
-
-
-class Mixture:
-    """Several ways in which one metric depends on others; each organization follows one of them.
-
-    Parameters
-    ----------
-    parts : sequence of Conditional or Location
-    weights : sequence of int
-        How often each is followed, relatively.
-    """
-
-    def __init__(self, parts: Sequence[Conditional | Location], weights: Sequence[int]) -> None:
-        if not parts:
-            raise ValueError("a mixture needs at least one part")
-        self.parts = list(parts)
-        self.given = [name for part in parts for name in part.given]
-        self._end = cumulative_thresholds(weights)
-
-    def ranks(self, known: Mapping[str, IntArray], words: WordArray, window: Window) -> WordArray:
-        """Return a rank inside the window for each row; the word's lower half chooses the part, then its tree."""
-        bits = words[:, 0] & _LOW
-        chosen = np.searchsorted(self._end, bits, side="right")
-        ranks = np.empty(len(words), dtype=np.uint64)
-        for index, part in enumerate(self.parts):
-            rows = np.flatnonzero(chosen == index)
-            start = self._end[index - 1] if index else np.uint64(0)
-            left = ((bits[rows] - start) << _HALF) // max(self._end[index] - start, np.uint64(1))
-            own = words[rows].copy()
-            own[:, 0] = (own[:, 0] & ~_LOW) | left
-            seen = {name: known[name][rows] for name in part.given}
-            ranks[rows] = part.ranks(seen, own, Window(window.first[rows], window.end[rows]))
-        return ranks
 
 
 def predict(terms: Sequence[Term], known: Mapping[str, IntArray], n: int) -> IntArray:

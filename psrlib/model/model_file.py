@@ -11,7 +11,7 @@ from typing import Any
 from psrlib.errors import InputError
 from psrlib.model.archetype import Archetype, Metric
 from psrlib.model.dependence import Conditional, Gaussian
-from psrlib.model.location import Location, Mixture, parse_location
+from psrlib.model.location import Location, parse_location
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import CONFIG, DETAILS, INACTIVE, LIMIT_OF, NOT_SET, drawing_order
 from psrlib.model.table import QuantileTable
@@ -158,7 +158,7 @@ def _integer(value: Any, field: str) -> int:
 
 def _dependence(
     where: str, spec: dict[str, Any], metrics: dict[str, Metric]
-) -> tuple[Gaussian | None, dict[str, Conditional | Location | Mixture]]:
+) -> tuple[Gaussian | None, dict[str, Conditional | Location]]:
     kind = spec["kind"]
     if kind == "independent":
         return None, {}
@@ -169,7 +169,7 @@ def _dependence(
         with _field(f"{where}, dependence"):
             return Gaussian(spec["metrics"], spec["correlation"]), {}
     if kind == "forest":
-        forests: dict[str, Conditional | Location | Mixture] = {}
+        forests: dict[str, Conditional | Location] = {}
         for name, conditional in spec["conditionals"].items():
             if name not in metrics:
                 raise InputError(f"{where}, dependence: no marginal for {name}")
@@ -179,14 +179,7 @@ def _dependence(
     raise InputError(f'{where}, dependence: kind is "{kind}"; expected independent, gaussian or forest')
 
 
-def _conditional(spec: dict[str, Any]) -> Conditional | Location | Mixture:
-    if "mixture" in spec:
-        parts = [_part(part) for part in spec["mixture"]]
-        return Mixture(parts, [_integer(part["weight"], "weight") for part in spec["mixture"]])
-    return _part(spec)
-
-
-def _part(spec: dict[str, Any]) -> Conditional | Location:
+def _conditional(spec: dict[str, Any]) -> Conditional | Location:
     forest = Conditional(spec["given"], spec["cells"], spec["trees"]) if "trees" in spec else None
     if "location" in spec:
         return parse_location(spec["location"], forest)
@@ -194,7 +187,7 @@ def _part(spec: dict[str, Any]) -> Conditional | Location:
 
 
 def _checked_order(
-    where: str, order: list[str], metrics: dict[str, Metric], forests: dict[str, Conditional | Location | Mixture]
+    where: str, order: list[str], metrics: dict[str, Metric], forests: dict[str, Conditional | Location]
 ) -> list[str]:
     """Check that every metric comes after what it depends on."""
     if sorted(order) != sorted(metrics):
