@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from psrlib.model.bins import make_bins
-from psrlib.model.conditional_fit import FittedMetric, choose_metric, freeze, locate
+from psrlib.model.conditional_fit import FittedMetric, choose_metric, freeze, locate, quick_likelihood
 from psrlib.model.families import FamilyFit
 from psrlib.model.forest_fit import fit_forest, forest_spec, make_cells
 from psrlib.model.location_fit import LocationFit
@@ -76,6 +76,24 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
     return spec, report
 
 
+def held_out_likelihood(frame: pd.DataFrame, label: IntArray) -> float:
+    """Return the log likelihood of held-out organizations when archetypes are fitted as labelled.
+
+    A quick form of the fit stands for it: counts only, with one resolution of the forests.
+    """
+    total = 0.0
+    for index in range(int(label.max()) + 1):
+        members = frame[label == index].reset_index(drop=True)
+        total += len(members) * float(np.log(len(members) / len(frame)))
+        known: dict[str, IntArray] = {}
+        for name in choose_order(members):
+            counts = members[name].to_numpy(dtype=np.int64)
+            if np.ptp(counts) > 0:
+                total += quick_likelihood(name, counts, known)
+                known[name] = counts
+    return total
+
+
 def _correlation(values: dict[str, IntArray], marginals: dict[str, Any]) -> dict[str, Any]:
     """Return Gaussian dependence: the few numbers of a correlation matrix are all that few rows can tell."""
     varying = [name for name in values if np.ptp(values[name]) > 0]
@@ -87,7 +105,9 @@ def _correlation(values: dict[str, IntArray], marginals: dict[str, Any]) -> dict
     return {"kind": "gaussian", "metrics": varying, "correlation": matrix.tolist()}
 
 
-def _with_family(chosen: FittedMetric, fit: FamilyFit, largest: int | None, smallest: int, features: dict[str, IntArray]) -> FittedMetric:
+def _with_family(
+    chosen: FittedMetric, fit: FamilyFit, largest: int | None, smallest: int, features: dict[str, IntArray]
+) -> FittedMetric:
     """Replace the smoothed probabilities by those of a named family."""
     top = int(TAIL * chosen.values.max())
     bins = make_bins(smallest, top if largest is None else min(top, largest), np.empty(0, dtype=np.int64))
@@ -128,6 +148,7 @@ def _explain(chosen: FittedMetric, family: MarginalChoice) -> dict[str, Any]:
     unit = f"{chosen.unit.kind} of {chosen.unit.base}" if chosen.unit.base else "count"
     return {
         "unit": unit,
+        "along_a_curve": chosen.location is not None,
         "organizations_per_leaf": chosen.min_leaf,
         "family": family.fit.family.name if family.fit else "empirical",
         "parameters": family.fit.parameters if family.fit else {},

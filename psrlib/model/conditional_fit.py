@@ -1,4 +1,8 @@
-"""Choosing, per metric, its unit and how finely its forest looks, by the likelihood of held-out rows."""
+"""Choosing, per metric, its unit and how it depends on others, by the likelihood of held-out rows.
+
+A metric is independent, follows a forest, or follows a curve (location) whose residual is independent or
+follows a forest.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -27,7 +31,10 @@ WEIGHT_TOTAL = 1 << 20  # weights of a frozen table are integers that sum to abo
 
 @dataclass(frozen=True)
 class FittedMetric:
-    """What was chosen for one metric: unit, marginal, cells, and the forest (None: independent)."""
+    """What was chosen for one metric: unit, marginal, cells, forest (None: none) and location (None: none).
+
+    The cells are those of the residual where there is a location.
+    """
 
     unit: Unit
     values: IntArray
@@ -84,7 +91,7 @@ def choose_metric(
         if x.shape[1] and len(trial.cells.single) > 1 and name not in CONFIG:
             found = _located_likelihoods(trial, counts, known, features, x, options)
             for min_leaf, score in found.items():
-                scores[f"{_label(unit)}, located, {min_leaf or 'no'} per leaf"] = round(score, 1)
+                scores[f"{_label(unit)} along a curve, {min_leaf or 'no'} per leaf"] = round(score, 1)
                 if score > best[0] + _MIN_GAIN:
                     best = (score, unit, min_leaf, True)
     fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
@@ -108,6 +115,7 @@ def _located_likelihoods(
     x: FloatArray,
     options: list[int | None],
 ) -> dict[int | None, float]:
+    """Return the log likelihood of the counts under curves of the other folds, per organizations per leaf."""
     fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
     low, high = trial.unit.window(counts, counts, known)
     first = trial.marginal.first_rank(low)
@@ -136,6 +144,20 @@ def _located_likelihoods(
             mass = _mass(cells.edges, probability, start, stop, background)
             total[min_leaf] += float(np.log(mass).sum())
     return total
+
+
+def quick_likelihood(name: str, counts: IntArray, known: dict[str, IntArray]) -> float:
+    """Return the held-out log likelihood of a metric: independent, with a forest, or along a curve."""
+    unit = Unit("share", "jobs") if name == "active_jobs" and "jobs" in known else Unit()
+    trial = _prepare(unit, counts, known, None)
+    if not known or len(trial.cells.single) < 2:
+        return _held_out_likelihood(trial, counts, known, np.empty((len(counts), 0)), None)
+    x = np.stack(list(known.values()), axis=1).astype(float)
+    size = _MIN_LEAF_LIMITS[0] if name in CONFIG else _MIN_LEAF[1]
+    scores = [_held_out_likelihood(trial, counts, known, x, option) for option in (None, size)]
+    if name not in CONFIG:
+        scores += _located_likelihoods(trial, counts, known, known, x, [None, size]).values()
+    return max(scores)
 
 
 def _label(unit: Unit) -> str:
@@ -199,7 +221,7 @@ def _mass(
     end: FloatArray,
     background: FloatArray | None = None,
 ) -> FloatArray:
-    """Return the probability between two ranks, with a flat background."""
+    """Return the probability between two ranks, with a flat background as wide as ``background``."""
     flat = end - first if background is None else background
     overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
     share = np.clip(overlap, 0, None) / np.diff(edges)

@@ -74,7 +74,8 @@ class Location:
         else:
             chosen = self.forest.ranks(known, words, left)
         ranks = normal_rank(score + self.residual.value(chosen))
-        return np.minimum(np.maximum(ranks, window.first), window.end - np.uint64(1))
+        inside: WordArray = np.minimum(np.maximum(ranks, window.first), window.end - np.uint64(1))
+        return inside
 
 
 def predict(terms: Sequence[Term], known: Mapping[str, IntArray], n: int) -> IntArray:
@@ -88,12 +89,20 @@ def predict(terms: Sequence[Term], known: Mapping[str, IntArray], n: int) -> Int
 def residual_window(first: WordArray, end: WordArray, score: IntArray) -> tuple[IntArray, IntArray]:
     """Return the residuals (from, up to) that put the rank between ``first`` and ``end``."""
     low = np.where(first == 0, -_FAR, normal_score(first) - score)
-    high = np.where(end >= np.uint64(SCALE), _FAR, normal_score(np.minimum(end, np.uint64(SCALE - 1))) - score)
+    high = np.where(
+        end >= np.uint64(SCALE), _FAR, normal_score(np.minimum(end, np.uint64(SCALE - 1))) - score
+    )
     return low, high
 
 
 def parse_location(spec: Mapping[str, Any], forest: Conditional | None) -> Location:
-    """Return a location as it stands in a model file: ``{"terms": {metric: {"at", "score"}}, "residual"}``."""
+    """Read ``{"terms": {metric: {"at", "score"}}, "residual": {"low", "high", "weight"}}`` of a model file.
+
+    Raises
+    ------
+    ValueError
+        If a term's points do not ascend or lack a score, or the residual is no distribution.
+    """
     terms = []
     for metric, term in spec["terms"].items():
         at, score = np.array(term["at"], dtype=np.int64), np.array(term["score"], dtype=np.int64)

@@ -8,6 +8,7 @@ probit), so ties do not weaken the relation.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from psrlib.model.bins import FloatArray
@@ -19,8 +20,8 @@ from psrlib.model.table import SCALE, IntArray
 _KNOTS = 10  # knots per term at quantiles, and more where counts double between them
 _STEPS = 12  # of the EM algorithm
 _BEND = 10.0  # how much dearer a bend is than a straight line
-_PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-_GRID = 128  # ranges of the residual's table
+_PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # on squared coefficients; normal scores have variance 1
+_GRID = 128  # ranges of the residual's table: half of equal width, half of equal probability
 _SMALLEST_SPREAD = 0.01  # standard deviations
 _WEIGHT_TOTAL = 1 << 20
 
@@ -35,16 +36,28 @@ class LocationFit:
     values: IntArray
 
 
-def fit_location(features: dict[str, IntArray], first: FloatArray, end: FloatArray, seed: int = 0) -> LocationFit:
-    """Fit terms of all features to ranks in ``first..end`` (shape (n,), from 0 to 2**32)."""
+def fit_location(
+    features: dict[str, IntArray], first: FloatArray, end: FloatArray, seed: int = 0
+) -> LocationFit:
+    """Fit terms of all features.
+
+    Parameters
+    ----------
+    features : dict of str to array of int, shape (n_organizations,)
+        Values of the metrics drawn before; constant ones get no term.
+    first, end : array of float, shape (n_organizations,)
+        Ranks that each organization's count takes, from 0 to 2**32.
+    seed : int
+        Of the places that organizations of one count take among its ranks.
+    """
     low, high = ndtri(np.clip(first / SCALE, 0, 1)), ndtri(np.clip(end / SCALE, 0, 1))
     names = [name for name, values in features.items() if np.ptp(values) > 0]
     bases = [_basis(features[name]) for name in names]
-    x = np.concatenate([basis.columns for basis in bases], axis=1)
+    x = np.concatenate([np.empty((len(first), 0)), *(basis.columns for basis in bases)], axis=1)
     x = x - x.mean(axis=0)
     mean, spread = np.zeros(len(x)), 1.0
     latent = _expected(low, high, mean, spread)[0]
-    penalty = _choose_penalty(x, latent[0] if latent.ndim > 1 else latent)
+    penalty = _choose_penalty(x, latent)
     solve = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T)
     coefficients = np.zeros(x.shape[1])
     for _ in range(_STEPS):
@@ -76,7 +89,7 @@ class _Basis:
 
 def _basis(values: IntArray) -> _Basis:
     """Return the columns of one term: a line in the normal score, and a hat per knot, penalized more."""
-    knots = np.unique(np.quantile(values, np.linspace(0, 1, _KNOTS), method="nearest"))
+    knots = np.unique(np.quantile(values, np.linspace(0, 1, _KNOTS), method="nearest")).astype(np.int64)
     knots = np.unique(np.concatenate([knots, _between(knots)])).astype(np.int64)
     order = np.sort(values)
     middle = (np.searchsorted(order, knots, "left") + np.searchsorted(order, knots, "right")) / 2
@@ -110,13 +123,18 @@ def _choose_penalty(x: FloatArray, y: FloatArray) -> float:
     return _PENALTIES[int(np.argmin(scores))]
 
 
-def _standard(low: FloatArray, high: FloatArray, mean: FloatArray, spread: float):
+def _standard(
+    low: FloatArray, high: FloatArray, mean: FloatArray, spread: float
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Return standardized ends of the intervals, mirrored where both are positive, and where that is."""
     a, b = (low - mean) / spread, (high - mean) / spread
     flip = a > 0  # the lower tail keeps its digits
     return np.where(flip, -b, a), np.where(flip, -a, b), flip
 
 
-def _expected(low: FloatArray, high: FloatArray, mean: FloatArray, spread: float) -> tuple[FloatArray, FloatArray]:
+def _expected(
+    low: FloatArray, high: FloatArray, mean: FloatArray, spread: float
+) -> tuple[FloatArray, FloatArray]:
     """Return mean and variance of normal scores known to lie between low and high."""
     a, b, flip = _standard(low, high, mean, spread)
     below, above = ndtr(a), ndtr(b)
@@ -145,14 +163,16 @@ def _sampled(
 
 
 def residual_table(values: IntArray) -> dict[str, list[int]]:
-    """Return low, high and weight of equally wide ranges: the residuals smoothed by a normal kernel."""
+    """Return low, high and weight of ranges: residuals smoothed by a normal kernel (Silverman's width)."""
     n = len(values)
     quartiles = np.quantile(values, [0.25, 0.75])
     scale = min(float(values.std()), float(quartiles[1] - quartiles[0]) / 1.34 or np.inf)
     width = max(0.6 * scale * n**-0.2, 4.0)
     low, high = int(values.min() - 2 * width), int(values.max() + 2 * width) + 1
     even = np.linspace(low, high + 1, _GRID // 2 + 1)
-    edges = np.unique(np.concatenate([even, np.quantile(values, np.linspace(0, 1, _GRID // 2))]).astype(np.int64))
+    edges = np.unique(
+        np.concatenate([even, np.quantile(values, np.linspace(0, 1, _GRID // 2))]).astype(np.int64)
+    )
     height = ndtr((edges[None, :] - 0.5 - values[:, None]) / width).mean(axis=0)
     weight = np.maximum(np.round(np.diff(height) * _WEIGHT_TOTAL), 1).astype(int)
     return {"low": edges[:-1].tolist(), "high": (edges[1:] - 1).tolist(), "weight": weight.tolist()}
