@@ -19,7 +19,7 @@ from psrlib.model.summary_fit import latent_correlations, repair
 from psrlib.model.table import IntArray
 
 N_TREES = 10
-FEW = 80  # organizations below which no leaf of a tree would have enough of them
+FEW = 20  # organizations below which folds say nothing about trees and curves
 TAIL = 1.5  # a named family is cut at this many times the largest value seen: no draw outgrows all experience
 
 

@@ -24,7 +24,8 @@ _MIN_LEAF = (16, 32, 64)
 _MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
-_MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations
+_MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
+_GAIN_EACH = 0.03  # and per organization: few cannot gain as much
 _FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
 WEIGHT_TOTAL = 1 << 20  # weights of a frozen table are integers that sum to about this
 
@@ -77,6 +78,7 @@ def choose_metric(
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
     scores: dict[str, float] = {}
     best: tuple[float, Unit, int | None, bool] = (-np.inf, units[0], None, False)
+    gain = min(_MIN_GAIN, _GAIN_EACH * len(counts))
     for unit in units:
         trial = _prepare(unit, counts, known, largest if not unit.base else None)
         options: list[int | None] = [None]
@@ -86,13 +88,13 @@ def choose_metric(
         for min_leaf in options:
             score = _held_out_likelihood(trial, counts, known, x, min_leaf)
             scores[f"{_label(unit)}, {min_leaf or 'no'} per leaf"] = round(score, 1)
-            if score > best[0] + _MIN_GAIN * (best[1:] != (unit, None, False) and best[0] > -np.inf):
+            if score > best[0] + gain * (best[1:] != (unit, None, False) and best[0] > -np.inf):
                 best = (score, unit, min_leaf, False)
         if x.shape[1] and len(trial.cells.single) > 1 and name not in CONFIG:
             found = _located_likelihoods(trial, counts, known, features, x, options)
             for min_leaf, score in found.items():
                 scores[f"{_label(unit)} along a curve, {min_leaf or 'no'} per leaf"] = round(score, 1)
-                if score > best[0] + _MIN_GAIN:
+                if score > best[0] + gain:
                     best = (score, unit, min_leaf, True)
     fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
     fitted = replace(fitted, min_leaf=best[2], held_out=scores)
