@@ -12,6 +12,7 @@ from psrlib.model.dependence import (
     Window,
     gaussian_ranks,
 )
+from psrlib.model.location import Location
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import AT_LEAST, CONFIG, INACTIVE, LIMIT_OF, NEEDED_BY, NEEDS, NOT_SET
 from psrlib.model.table import SCALE, IntArray, QuantileTable, WordArray
@@ -46,7 +47,7 @@ class Archetype:
     weight: float
     metrics: dict[str, Metric]
     gaussian: Gaussian | None
-    forests: dict[str, Conditional]
+    forests: dict[str, Conditional | Location]
     details: dict[str, QuantileTable]
 
     def draw(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from psrlib.model.bins import make_bins
-from psrlib.model.conditional_fit import FittedMetric, choose_metric, freeze
+from psrlib.model.conditional_fit import FittedMetric, choose_metric, freeze, locate, quick_likelihood
 from psrlib.model.families import FamilyFit
 from psrlib.model.forest_fit import fit_forest, forest_spec, make_cells
+from psrlib.model.location_fit import LocationFit
 from psrlib.model.marginal import Marginal
 from psrlib.model.marginal_fit import MarginalChoice, choose_family
 from psrlib.model.metrics import AT_LEAST, CONFIG, LIMIT_OF, NOT_SET, drawing_order
@@ -18,7 +19,7 @@ from psrlib.model.summary_fit import latent_correlations, repair
 from psrlib.model.table import IntArray
 
 N_TREES = 10
-FEW = 80  # organizations below which no leaf of a tree would have enough of them
+FEW = 20  # organizations below which folds say nothing about trees and curves
 TAIL = 1.5  # a named family is cut at this many times the largest value seen: no draw outgrows all experience
 
 
@@ -53,7 +54,7 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
         if not chosen.unit.base and name not in CONFIG:
             family = choose_family(counts)
         if family.fit is not None:
-            chosen = _with_family(chosen, family.fit, largest, AT_LEAST.get(name, 0))
+            chosen = _with_family(chosen, family.fit, largest, AT_LEAST.get(name, 0), features)
         spec["limits" if name in CONFIG else "metrics"][name] = marginal_spec(chosen, family.fit)
         report[name] = _explain(chosen, family)
         values[name] = chosen.values
@@ -61,6 +62,8 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
             x = np.stack(list(features.values()), axis=1).astype(float)
             forest = fit_forest(x, chosen.cells, n_trees, chosen.min_leaf)
             conditionals[name] = forest_spec(forest, chosen.cells, list(features))
+        if chosen.location is not None:
+            conditionals.setdefault(name, {})["location"] = location_spec(chosen.location)
         known[name] = counts
         if np.ptp(counts) > 0:
             features[name] = counts
@@ -71,6 +74,24 @@ def fit_archetype(frame: pd.DataFrame, n_trees: int = N_TREES) -> tuple[dict[str
     else:
         spec["dependence"] = {"kind": "forest", "order": order, "conditionals": conditionals}
     return spec, report
+
+
+def held_out_likelihood(frame: pd.DataFrame, label: IntArray) -> float:
+    """Return the log likelihood of held-out organizations when archetypes are fitted as labelled.
+
+    A quick form of the fit stands for it: counts only, with one resolution of the forests.
+    """
+    total = 0.0
+    for index in range(int(label.max()) + 1):
+        members = frame[label == index].reset_index(drop=True)
+        total += len(members) * float(np.log(len(members) / len(frame)))
+        known: dict[str, IntArray] = {}
+        for name in choose_order(members):
+            counts = members[name].to_numpy(dtype=np.int64)
+            if np.ptp(counts) > 0:
+                total += quick_likelihood(name, counts, known)
+                known[name] = counts
+    return total
 
 
 def _correlation(values: dict[str, IntArray], marginals: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +105,9 @@ def _correlation(values: dict[str, IntArray], marginals: dict[str, Any]) -> dict
     return {"kind": "gaussian", "metrics": varying, "correlation": matrix.tolist()}
 
 
-def _with_family(chosen: FittedMetric, fit: FamilyFit, largest: int | None, smallest: int) -> FittedMetric:
+def _with_family(
+    chosen: FittedMetric, fit: FamilyFit, largest: int | None, smallest: int, features: dict[str, IntArray]
+) -> FittedMetric:
     """Replace the smoothed probabilities by those of a named family."""
     top = int(TAIL * chosen.values.max())
     bins = make_bins(smallest, top if largest is None else min(top, largest), np.empty(0, dtype=np.int64))
@@ -94,6 +117,8 @@ def _with_family(chosen: FittedMetric, fit: FamilyFit, largest: int | None, smal
     if (smoothed.probability[bins.index(chosen.values)] <= 1e-6).any():
         return chosen
     marginal = Marginal(*freeze(smoothed))
+    if chosen.location is not None:
+        return locate(replace(chosen, smoothed=smoothed, marginal=marginal), features)
     return replace(chosen, smoothed=smoothed, marginal=marginal, cells=make_cells(marginal, chosen.values))
 
 
@@ -109,10 +134,21 @@ def marginal_spec(chosen: FittedMetric, family: FamilyFit | None) -> dict[str, A
     return spec
 
 
+def location_spec(location: LocationFit) -> dict[str, Any]:
+    """Return a location as it stands in a model file; terms that are nothing are left out."""
+    terms = {
+        term.metric: {"at": term.at.tolist(), "score": term.score.tolist()}
+        for term in location.terms
+        if np.any(term.score != 0)
+    }
+    return {"terms": terms, "residual": location.table}
+
+
 def _explain(chosen: FittedMetric, family: MarginalChoice) -> dict[str, Any]:
     unit = f"{chosen.unit.kind} of {chosen.unit.base}" if chosen.unit.base else "count"
     return {
         "unit": unit,
+        "along_a_curve": chosen.location is not None,
         "organizations_per_leaf": chosen.min_leaf,
         "family": family.fit.family.name if family.fit else "empirical",
         "parameters": family.fit.parameters if family.fit else {},

@@ -1,11 +1,17 @@
-"""Choosing, per metric, its unit and how finely its forest looks, by the likelihood of held-out rows."""
+"""Choosing, per metric, its unit and how it depends on others, by the likelihood of held-out rows.
 
-from dataclasses import dataclass
+A metric is independent, follows a forest, or follows a curve (location) whose residual is independent or
+follows a forest.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from psrlib.model.bins import FloatArray
 from psrlib.model.forest_fit import Cells, Forest, fit_forest, make_cells
+from psrlib.model.location import predict, residual_window
+from psrlib.model.location_fit import LocationFit, fit_location
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import CONFIG
 from psrlib.model.smoothing import Smoothed, smooth
@@ -18,14 +24,18 @@ _MIN_LEAF = (16, 32, 64)
 _MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
-_MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations
+_MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
+_GAIN_EACH = 0.03  # and per organization: few cannot gain as much
 _FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
 WEIGHT_TOTAL = 1 << 20  # weights of a frozen table are integers that sum to about this
 
 
 @dataclass(frozen=True)
 class FittedMetric:
-    """What was chosen for one metric: unit, marginal, cells, and the forest (None: independent)."""
+    """What was chosen for one metric: unit, marginal, cells, forest (None: none) and location (None: none).
+
+    The cells are those of the residual where there is a location.
+    """
 
     unit: Unit
     values: IntArray
@@ -34,6 +44,7 @@ class FittedMetric:
     cells: Cells
     min_leaf: int | None
     held_out: dict[str, float]
+    location: LocationFit | None = None
 
 
 def freeze(smoothed: Smoothed) -> tuple[list[int], list[int], list[int]]:
@@ -66,7 +77,8 @@ def choose_metric(
     units = [Unit()] if name in CONFIG or not known else _units(name, counts, known)
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
     scores: dict[str, float] = {}
-    best: tuple[float, Unit, int | None] = (-np.inf, units[0], None)
+    best: tuple[float, Unit, int | None, bool] = (-np.inf, units[0], None, False)
+    gain = min(_MIN_GAIN, _GAIN_EACH * len(counts))
     for unit in units:
         trial = _prepare(unit, counts, known, largest if not unit.base else None)
         options: list[int | None] = [None]
@@ -76,12 +88,78 @@ def choose_metric(
         for min_leaf in options:
             score = _held_out_likelihood(trial, counts, known, x, min_leaf)
             scores[f"{_label(unit)}, {min_leaf or 'no'} per leaf"] = round(score, 1)
-            if score > best[0] + _MIN_GAIN * (best[1:] != (unit, None) and best[0] > -np.inf):
-                best = (score, unit, min_leaf)
+            if score > best[0] + gain * (best[1:] != (unit, None, False) and best[0] > -np.inf):
+                best = (score, unit, min_leaf, False)
+        if x.shape[1] and len(trial.cells.single) > 1 and name not in CONFIG:
+            found = _located_likelihoods(trial, counts, known, features, x, options)
+            for min_leaf, score in found.items():
+                scores[f"{_label(unit)} along a curve, {min_leaf or 'no'} per leaf"] = round(score, 1)
+                if score > best[0] + gain:
+                    best = (score, unit, min_leaf, True)
     fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
-    return FittedMetric(
-        fitted.unit, fitted.values, fitted.smoothed, fitted.marginal, fitted.cells, best[2], scores
-    )
+    fitted = replace(fitted, min_leaf=best[2], held_out=scores)
+    return locate(fitted, features) if best[3] else fitted
+
+
+def locate(fitted: FittedMetric, features: dict[str, IntArray]) -> FittedMetric:
+    """Add the location, and cells of its residual instead of the metric's own."""
+    first = fitted.marginal.first_rank(fitted.values).astype(float)
+    end = fitted.marginal.first_rank(fitted.values + 1).astype(float)
+    location = fit_location(features, first, end)
+    return replace(fitted, location=location, cells=make_cells(location.residual, location.values))
+
+
+def _located_likelihoods(
+    trial: FittedMetric,
+    counts: IntArray,
+    known: dict[str, IntArray],
+    features: dict[str, IntArray],
+    x: FloatArray,
+    options: list[int | None],
+) -> dict[int | None, float]:
+    """Return the log likelihood of the counts under curves of the other folds, per organizations per leaf."""
+    fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
+    low, high = trial.unit.window(counts, counts, known)
+    first = trial.marginal.first_rank(low)
+    end = trial.marginal.first_rank(np.maximum(high, low) + 1)
+    exact = [
+        trial.marginal.first_rank(trial.values).astype(float),
+        trial.marginal.first_rank(trial.values + 1).astype(float),
+    ]
+    total = dict.fromkeys(options, 0.0)
+    for f in range(_FOLDS):
+        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        location = fit_location(
+            {name: values[train] for name, values in features.items()}, exact[0][train], exact[1][train]
+        )
+        score = predict(location.terms, {name: values[test] for name, values in features.items()}, len(test))
+        window = residual_window(first[test], end[test], score)
+        start, stop = (location.residual.first_rank(edge).astype(float) for edge in window)
+        cells = make_cells(location.residual, location.values)
+        for min_leaf in options:
+            if min_leaf is None:
+                share = np.bincount(cells.index, minlength=len(cells.single)) / len(train)
+                probability = np.repeat(share[None, :], len(test), axis=0)
+            else:
+                probability = fit_forest(x[train], cells, _TRIAL_TREES, min_leaf).probability(x[test])
+            background = (end - first)[test].astype(float)
+            mass = _mass(cells.edges, probability, start, stop, background)
+            total[min_leaf] += float(np.log(mass).sum())
+    return total
+
+
+def quick_likelihood(name: str, counts: IntArray, known: dict[str, IntArray]) -> float:
+    """Return the held-out log likelihood of a metric: independent, with a forest, or along a curve."""
+    unit = Unit("share", "jobs") if name == "active_jobs" and "jobs" in known else Unit()
+    trial = _prepare(unit, counts, known, None)
+    if not known or len(trial.cells.single) < 2:
+        return _held_out_likelihood(trial, counts, known, np.empty((len(counts), 0)), None)
+    x = np.stack(list(known.values()), axis=1).astype(float)
+    size = _MIN_LEAF_LIMITS[0] if name in CONFIG else _MIN_LEAF[1]
+    scores = [_held_out_likelihood(trial, counts, known, x, option) for option in (None, size)]
+    if name not in CONFIG:
+        scores += _located_likelihoods(trial, counts, known, known, x, [None, size]).values()
+    return max(scores)
 
 
 def _label(unit: Unit) -> str:
@@ -138,8 +216,15 @@ def _cell_probability(
     return forest.probability(x[test])
 
 
-def _mass(edges: IntArray, probability: FloatArray, first: FloatArray, end: FloatArray) -> FloatArray:
-    """Return the probability between two ranks, with a flat background."""
+def _mass(
+    edges: IntArray,
+    probability: FloatArray,
+    first: FloatArray,
+    end: FloatArray,
+    background: FloatArray | None = None,
+) -> FloatArray:
+    """Return the probability between two ranks, with a flat background as wide as ``background``."""
+    flat = end - first if background is None else background
     overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
     share = np.clip(overlap, 0, None) / np.diff(edges)
-    return np.asarray((1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * (end - first) / SCALE + 1e-12)
+    return np.asarray((1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * flat / SCALE + 1e-12)

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from psrlib import paths
 from psrlib.errors import FitError, InputError
-from psrlib.model.archetype_fit import fit_archetype
+from psrlib.model.archetype_fit import fit_archetype, held_out_likelihood
 from psrlib.model.clustering import find_archetypes
 from psrlib.model.defaults import default_details
 from psrlib.model.details_fit import fit_details
@@ -127,7 +127,9 @@ def fit_metrics(
         raise FitError(f"{len(frame)} organization: a population needs at least 2")
     frame = lift_exceeded_limits(frame)
     counts = [str(column) for column in frame if column not in CONFIG]
-    clustering = find_archetypes(frame[counts], n_archetypes)
+    clustering = find_archetypes(
+        frame[counts], n_archetypes, likelihood=lambda label: held_out_likelihood(frame, label)
+    )
     archetypes, chosen = [], {}
     for index, archetype in enumerate(tqdm(clustering.names, "archetypes", disable=None)):
         members = frame[clustering.label == index].reset_index(drop=True)

@@ -11,6 +11,7 @@ from typing import Any
 from psrlib.errors import InputError
 from psrlib.model.archetype import Archetype, Metric
 from psrlib.model.dependence import Conditional, Gaussian
+from psrlib.model.location import Location, parse_location
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import CONFIG, DETAILS, INACTIVE, LIMIT_OF, NOT_SET, drawing_order
 from psrlib.model.table import QuantileTable
@@ -157,7 +158,7 @@ def _integer(value: Any, field: str) -> int:
 
 def _dependence(
     where: str, spec: dict[str, Any], metrics: dict[str, Metric]
-) -> tuple[Gaussian | None, dict[str, Conditional]]:
+) -> tuple[Gaussian | None, dict[str, Conditional | Location]]:
     kind = spec["kind"]
     if kind == "independent":
         return None, {}
@@ -168,18 +169,25 @@ def _dependence(
         with _field(f"{where}, dependence"):
             return Gaussian(spec["metrics"], spec["correlation"]), {}
     if kind == "forest":
-        forests = {}
+        forests: dict[str, Conditional | Location] = {}
         for name, conditional in spec["conditionals"].items():
             if name not in metrics:
                 raise InputError(f"{where}, dependence: no marginal for {name}")
             with _field(f'{where}, dependence of "{name}"'):
-                forests[name] = Conditional(conditional["given"], conditional["cells"], conditional["trees"])
+                forests[name] = _conditional(conditional)
         return None, forests
     raise InputError(f'{where}, dependence: kind is "{kind}"; expected independent, gaussian or forest')
 
 
+def _conditional(spec: dict[str, Any]) -> Conditional | Location:
+    forest = Conditional(spec["given"], spec["cells"], spec["trees"]) if "trees" in spec else None
+    if "location" in spec:
+        return parse_location(spec["location"], forest)
+    return forest or Conditional(spec["given"], spec["cells"], spec["trees"])
+
+
 def _checked_order(
-    where: str, order: list[str], metrics: dict[str, Metric], forests: dict[str, Conditional]
+    where: str, order: list[str], metrics: dict[str, Metric], forests: dict[str, Conditional | Location]
 ) -> list[str]:
     """Check that every metric comes after what it depends on."""
     if sorted(order) != sorted(metrics):

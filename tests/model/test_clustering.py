@@ -36,6 +36,15 @@ def test_the_choice_is_explained(two_kinds: pd.DataFrame) -> None:
     assert all({"n_archetypes", "verdict"} <= set(entry) for entry in choice)
 
 
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_the_likelihood_of_held_out_organizations_decides(two_kinds: pd.DataFrame, wanted: int) -> None:
+    """Among the possible numbers the one with the largest likelihood is chosen, and the figure is kept."""
+    clustering = find_archetypes(two_kinds, likelihood=lambda label: -abs(int(label.max()) + 1 - wanted))
+    assert len(clustering.names) == wanted
+    chosen = [entry for entry in clustering.choice if entry["verdict"].startswith("chosen")]
+    assert [entry["held_out_log_likelihood"] for entry in chosen] == [0]
+
+
 def test_a_number_given_by_the_user_is_taken(two_kinds: pd.DataFrame) -> None:
     """Three archetypes when three are asked for."""
     assert len(find_archetypes(two_kinds, 3).names) == 3

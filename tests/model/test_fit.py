@@ -180,7 +180,7 @@ def test_organizations_above_their_limits_are_fitted(rng: np.random.Generator) -
 
 
 def test_fifty_organizations_keep_their_dependence(rng: np.random.Generator) -> None:
-    """Too few for trees: pipelines still follow jobs, through a correlation matrix."""
+    """Few for trees: pipelines still follow jobs."""
     frame = population(rng, 50)
     model = fit_stats(StatsSet(frame), evaluate=False).model
     drawn = model.draw(1000, 1).frame()

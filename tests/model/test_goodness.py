@@ -17,10 +17,13 @@ def test_two_samples_of_one_population_are_not_told_apart() -> None:
 
 def test_a_wrong_marginal_has_a_small_p_value(tiny_fit: Fit) -> None:
     """The model's own draws are plausible under it; doubled counts of users are not."""
-    own = tiny_fit.model.draw(200, 77).frame()[["users", "jobs"]]
-    p_values = metric_p_values(tiny_fit.model, own.assign(users=own["users"] * 2), repeats=39)
-    assert p_values["users"] <= 0.05
-    assert p_values["jobs"] > 0.05
+    jobs = []
+    for seed in (77, 78, 79):  # one in twenty draws is implausible under its own model, hence a median
+        own = tiny_fit.model.draw(200, seed).frame()[["users", "jobs"]]
+        p_values = metric_p_values(tiny_fit.model, own.assign(users=own["users"] * 2), repeats=39)
+        assert p_values["users"] <= 0.05
+        jobs.append(p_values["jobs"])
+    assert np.median(jobs) > 0.05
 
 
 def test_the_band_holds_the_true_distribution(rng: np.random.Generator) -> None:

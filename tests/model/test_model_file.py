@@ -66,6 +66,16 @@ CASES: list[tuple[str, Change, str]] = [
         lambda d: first(d).update(dependence={"kind": "forest", "order": ["users"], "conditionals": {}}),
         "order must list every metric",
     ),
+    (
+        "curve",
+        lambda d: first(d).update(
+            dependence={
+                "kind": "forest",
+                "conditionals": {"users": {"location": {"terms": {"jobs": {"at": [1, 0], "score": [0, 0]}}}}},
+            }
+        ),
+        'the term of "jobs" needs ascending "at"',
+    ),
     ("twice", lambda d: d["archetypes"].append(first(d)), 'two archetypes are named "small"'),
 ]
 
