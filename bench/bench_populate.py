@@ -30,7 +30,6 @@ LATENCY_S = 0.05
 WORKERS = 4  # fixed for the run under latency, so that the ideal is known
 LEAST_RATIO = 6.0  # calls of the SDK over ours
 MOST_WALL = 1.3  # wall time over (calls x latency / connections)
-BUSY = 1.2  # mean answer time over the latency, above which the hub's own work hides what the client does
 
 # Calls of the vendor's SDK 3.12.2 (control-hub-rest, "SDK cost" of each section)
 SDK_SESSION = 13 + 3  # 9.2
@@ -100,8 +99,8 @@ def compare_calls(n_organizations: int) -> tuple[float, float]:
 def measure_latency(n_organizations: int) -> float:
     """Populate with latency on every answer; return wall time over the ideal.
 
-    The ideal knows the latency only. Where the hub takes long for its own work, because other programs use
-    the processors for instance, wall time over (time of all answers / connections) is the client's part.
+    The ideal knows the latency only: on a busy machine, where the hub takes long for its own work, it is out
+    of reach. Wall time over (time of all answers / connections), printed beside it, is the client's part.
     """
     document = draw(n_organizations)
     with tempfile.TemporaryDirectory() as folder, start_hub(folder) as process:
@@ -126,9 +125,6 @@ def measure_latency(n_organizations: int) -> float:
         f"over calls x latency / connections = {ideal_s:.1f} s: {ratio:.2f} (at most {MOST_WALL})\n"
         f"over time of all answers / connections = {answers_s / WORKERS:.1f} s: {own_ratio:.2f}"
     )
-    if ratio > MOST_WALL and answers_s > BUSY * report.n_calls * LATENCY_S:
-        print(f"the hub took {answers_s / report.n_calls * 1000:.0f} ms per answer: the second ratio counts")
-        return own_ratio
     return ratio
 
 
