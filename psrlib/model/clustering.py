@@ -43,7 +43,7 @@ def find_archetypes(
     frame: pd.DataFrame,
     n_archetypes: int | None = None,
     seed: int = 0,
-    likelihood: Callable[[IntArray], float] | None = None,
+    likelihoods: Callable[[list[IntArray]], list[float]] | None = None,
 ) -> Clustering:
     """Group organizations by a Gaussian mixture on normal scores.
 
@@ -57,9 +57,9 @@ def find_archetypes(
         Counts, one row per organization.
     n_archetypes : int or None
         A number given by the user, taken as it is.
-    likelihood : function or None
-        From the archetype of each organization to the log likelihood of held-out organizations; None takes
-        the smallest Bayesian information criterion of the mixture instead.
+    likelihoods : function or None
+        From several ways to group the organizations (the archetype of each) to the log likelihoods of
+        held-out organizations; None takes the smallest Bayesian information criterion instead.
     """
     scores = normal_scores(frame)
     rng = np.random.default_rng(seed)
@@ -88,9 +88,10 @@ def find_archetypes(
     if allowed:
         best = min(allowed, key=lambda entry: entry["bic"])
         best_by = "smallest BIC"
-        if likelihood is not None and len(allowed) > 1:
-            for entry in allowed:
-                entry["held_out_log_likelihood"] = round(likelihood(labels[entry["n_archetypes"]]), 1)
+        if likelihoods is not None and len(allowed) > 1:
+            found = likelihoods([labels[entry["n_archetypes"]] for entry in allowed])
+            for entry, value in zip(allowed, found, strict=True):
+                entry["held_out_log_likelihood"] = round(value, 1)
             best = max(allowed, key=lambda entry: entry["held_out_log_likelihood"])
             best_by = "largest likelihood of held-out organizations"
         best["verdict"] = f"chosen: {best_by} among the stable ones"

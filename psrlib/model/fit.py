@@ -1,12 +1,15 @@
 """Fitting a noise model to a stats set, or to a summary alone."""
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from psrlib import paths
@@ -22,12 +25,15 @@ from psrlib.model.noise_model import NoiseModel
 from psrlib.model.privacy import measure_privacy
 from psrlib.model.summary_fit import fit_stratum
 from psrlib.model.summary_tables import fit_tables
+from psrlib.model.table import IntArray
 from psrlib.stats import StatsSet, find_broken_rules, read_stats, read_summary
 from psrlib.stats.check import lift_exceeded_limits
 from psrlib.stats.reading import write_text
 
 PUBLIC_PIPELINES = paths.STATS / "public_pipelines.csv"
 _ENOUGH_TO_HALVE = 80  # organizations below which halves say nothing about goodness of fit
+_ENOUGH_FOR_PROCESSES = 900  # organizations from which a second process saves more than its start takes
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -127,17 +133,19 @@ def fit_metrics(
         raise FitError(f"{len(frame)} organization: a population needs at least 2")
     frame = lift_exceeded_limits(frame)
     counts = [str(column) for column in frame if column not in CONFIG]
-    clustering = find_archetypes(
-        frame[counts], n_archetypes, likelihood=lambda label: held_out_likelihood(frame, label)
-    )
-    archetypes, chosen = [], {}
-    for index, archetype in enumerate(tqdm(clustering.names, "archetypes", disable=None)):
-        members = frame[clustering.label == index].reset_index(drop=True)
-        try:
-            spec, chosen[archetype] = fit_archetype(members)
-        except (ValueError, np.linalg.LinAlgError) as error:
-            raise FitError(f'archetype "{archetype}" ({len(members)} organizations): {error}') from error
-        archetypes.append({"name": archetype, "weight": len(members), **spec})
+
+    def likelihoods(labels: list[IntArray]) -> list[float]:
+        given = [(frame, label) for label in labels]
+        return _side_by_side("numbers of archetypes", held_out_likelihood, given, len(frame))
+
+    clustering = find_archetypes(frame[counts], n_archetypes, likelihoods=likelihoods)
+    names = clustering.names
+    members = [frame[clustering.label == index].reset_index(drop=True) for index in range(len(names))]
+    fits = _side_by_side("archetypes", _fit_named, list(zip(names, members, strict=True)), len(frame))
+    archetypes = [
+        {"name": archetype, "weight": len(rows), **spec}
+        for archetype, rows, (spec, _) in zip(names, members, fits, strict=True)
+    ]
     document = {
         "format": FORMAT,
         "name": name,
@@ -145,7 +153,24 @@ def fit_metrics(
         "archetypes": archetypes,
         "details": details,
     }
+    chosen = {archetype: report for archetype, (_, report) in zip(names, fits, strict=True)}
     return document, {"archetypes": clustering.choice, "metrics": chosen}
+
+
+def _fit_named(archetype: str, members: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        return fit_archetype(members)
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise FitError(f'archetype "{archetype}" ({len(members)} organizations): {error}') from error
+
+
+def _side_by_side(
+    what: str, work: Callable[..., T], arguments: list[tuple[Any, ...]], n_organizations: int
+) -> list[T]:
+    """Return the result for each tuple of arguments; in several processes where that is worth their start."""
+    n_processes = min(len(arguments), os.cpu_count() or 1) if n_organizations >= _ENOUGH_FOR_PROCESSES else 1
+    results = Parallel(n_jobs=n_processes, return_as="generator")(delayed(work)(*a) for a in arguments)
+    return list(tqdm(results, what, total=len(arguments), disable=None))
 
 
 def fit_summary(summary: dict[str, Any], name: str = "model") -> Fit:

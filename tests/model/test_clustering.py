@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from psrlib.model.clustering import find_archetypes
+from psrlib.model.table import IntArray
 
 
 @pytest.fixture
@@ -39,7 +40,11 @@ def test_the_choice_is_explained(two_kinds: pd.DataFrame) -> None:
 @pytest.mark.parametrize("wanted", [1, 2])
 def test_the_likelihood_of_held_out_organizations_decides(two_kinds: pd.DataFrame, wanted: int) -> None:
     """Among the possible numbers the one with the largest likelihood is chosen, and the figure is kept."""
-    clustering = find_archetypes(two_kinds, likelihood=lambda label: -abs(int(label.max()) + 1 - wanted))
+
+    def prefer_wanted(labels: list[IntArray]) -> list[float]:
+        return [-abs(int(label.max()) + 1 - wanted) for label in labels]
+
+    clustering = find_archetypes(two_kinds, likelihoods=prefer_wanted)
     assert len(clustering.names) == wanted
     chosen = [entry for entry in clustering.choice if entry["verdict"].startswith("chosen")]
     assert [entry["held_out_log_likelihood"] for entry in chosen] == [0]
