@@ -11,13 +11,12 @@ from psrlib.hub import configuration, labels
 from psrlib.hub.acl import insert_acls
 from psrlib.hub.call import Call, dump
 from psrlib.hub.issues import bad_request
-from psrlib.hub.rows import insert_rows
+from psrlib.hub.rows import CHUNK, insert_rows
 from psrlib.hub.schema.design import commits, pipelines
 from psrlib.hub.triggers import pipelines_committed
 
 TRANSFORMER_MODES = ("BATCH", "STREAMING")
 MAX_TITLE = 255
-_CHUNK = 500  # ids in one IN (...)
 
 
 @dataclass(frozen=True)
@@ -99,9 +98,9 @@ class CommitBatch:
         """Read the latest versions of existing pipelines, which ``add_version`` continues."""
         self.pipelines.update({row.id: dict(row._mapping) for row in rows})
         ids = [row["latest_commit"] for row in self.pipelines.values() if "latest_commit" in row]
-        for start in range(0, len(ids), _CHUNK):
+        for start in range(0, len(ids), CHUNK):
             wanted = select(commits.c.pipeline_id, commits.c.number, commits.c.draft)
-            found = self.call.db.execute(wanted.where(commits.c.id.in_(ids[start : start + _CHUNK])))
+            found = self.call.db.execute(wanted.where(commits.c.id.in_(ids[start : start + CHUNK])))
             self._latest.update({row.pipeline_id: (row.number, row.draft) for row in found})
 
     def add_version(self, pipeline_id: str, content: Content, kept: Kept = _NOTHING) -> str:

@@ -17,6 +17,7 @@ from psrlib.model.metrics import AT_LEAST, CONFIG, LIMIT_OF, NOT_SET, drawing_or
 from psrlib.model.smoothing import Smoothed
 from psrlib.model.summary_fit import latent_correlations, repair
 from psrlib.model.table import IntArray
+from psrlib.stats.summary import choose_order
 
 N_TREES = 10
 FEW = 20  # organizations below which folds say nothing about trees and curves
@@ -156,23 +157,6 @@ def _explain(chosen: FittedMetric, family: MarginalChoice) -> dict[str, Any]:
         "rejected": family.rejected,
         "held_out_log_likelihood": chosen.held_out,
     }
-
-
-def choose_order(frame: pd.DataFrame) -> list[str]:
-    """Return limits, then jobs, then each time the metric that goes most closely with one drawn before."""
-    order = [name for name in CONFIG if name in frame]
-    strength = frame.rank().corr().fillna(0).abs().to_dict()
-    rest = [name for name in frame.columns if name not in order and name != "jobs"]
-    counts = ["jobs"]
-    while rest:
-        following = max(rest, key=lambda name: max(strength[name][other] for other in counts))
-        rest.remove(following)
-        counts.append(following)
-    # a template needs a pipeline, so pipelines come first (metrics.NEEDS)
-    if "job_templates" in counts and counts.index("job_templates") < counts.index("pipelines"):
-        counts.remove("job_templates")
-        counts.insert(counts.index("pipelines") + 1, "job_templates")
-    return order + counts
 
 
 def _largest(name: str, frame: pd.DataFrame) -> int | None:

@@ -239,6 +239,17 @@ class FakeEngine:
         assert answer.status == 200, answer.content
         return list(answer.json())
 
+    def send_metrics(self, job: dict[str, Any], metrics: dict[str, Any]) -> None:
+        """Upload the metrics of a job's pipeline (engine-protocol.md, 3.5)."""
+        headers = {
+            "X-Requested-By": "SDC",
+            "X-SS-App-Component-Id": self.id,
+            "X-SS-App-Auth-Token": self.token,
+        }
+        body = [{"metadata": {"dpm.job.id": job["id"]}, "metrics": metrics}]
+        path = "/timeseries/rest/v1/metrics"
+        assert self.driver.raw("POST", path, headers, json.dumps(body).encode()).status == 200
+
     def event(self, kind: int, payload: dict[str, Any], event_id: str | None = None) -> dict[str, Any]:
         return {
             "eventId": event_id or str(uuid.uuid4()),

@@ -19,14 +19,7 @@ def report(engine: Any, job: dict[str, Any], input_rate: float, error_rate: floa
         "pipeline.batchInputRecords.meter": {"m1_rate": input_rate},
         "pipeline.batchErrorRecords.meter": {"m1_rate": error_rate},
     }
-    body = [{"metadata": {"dpm.job.id": job["id"]}, "metrics": {"meters": meters}}]
-    headers = {
-        "X-Requested-By": "SDC",
-        "X-SS-App-Component-Id": engine.id,
-        "X-SS-App-Auth-Token": engine.token,
-    }
-    path = "/timeseries/rest/v1/metrics"
-    assert engine.driver.raw("POST", path, headers, json.dumps(body).encode()).status == 200
+    engine.send_metrics(job, {"meters": meters})
 
 
 def activate(session: Any, job: dict[str, Any], side: str, value: float, **more: Any) -> str:

@@ -33,14 +33,7 @@ def run_once(session: Any, engine: Any, job: dict[str, Any], n_records: int) -> 
         "pipeline.batchOutputRecords.counter": {"count": n_records - 1},
         "pipeline.batchErrorRecords.counter": {"count": 1},
     }
-    body = [{"metadata": {"dpm.job.id": job["id"]}, "metrics": {"counters": counters}}]
-    headers = {
-        "X-Requested-By": "SDC",
-        "X-SS-App-Component-Id": engine.id,
-        "X-SS-App-Auth-Token": engine.token,
-    }
-    path = "/timeseries/rest/v1/metrics"
-    assert engine.driver.raw("POST", path, headers, json.dumps(body).encode()).status == 200
+    engine.send_metrics(job, {"counters": counters})
     session.stop(job)
     engine.run()
 

@@ -14,6 +14,7 @@ from psrlib.hub.call import ORGANIZATION, Call, Raw, dump, load
 from psrlib.hub.commit_batch import CommitBatch, Content
 from psrlib.hub.issues import bad_request
 from psrlib.hub.routing import USER, App, Query
+from psrlib.hub.rows import CHUNK
 from psrlib.hub.schema.design import commits, pipelines
 
 app = App("pipelinestore", "Import and export archives")
@@ -70,8 +71,8 @@ def _named_pipeline(document: dict[str, Any]) -> str:
 
 def _existing(call: Call, ids: list[str]) -> Iterator[Row[Any]]:
     """Yield the pipelines of the organization among some ids; an export of another hub names none."""
-    for start in range(0, len(ids), 500):
-        wanted = pipelines.c.id.in_(ids[start : start + 500])
+    for start in range(0, len(ids), CHUNK):
+        wanted = pipelines.c.id.in_(ids[start : start + CHUNK])
         yield from call.db.execute(
             select(pipelines).where(wanted, pipelines.c.organization == call.organization)
         )

@@ -25,9 +25,10 @@ from psrlib.hub.names import (
     STOP_DELETE,
     STOPPING,
 )
+from psrlib.hub.rows import CHUNK
 from psrlib.hub.runner import outbox
 from psrlib.hub.runner.payload import pipeline_name
-from psrlib.hub.runner.records import CHUNK, Record
+from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.selection import Choice, choose_engines, engine_labels, note_load, pipelines_running
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.execution import instances, run_events, runs

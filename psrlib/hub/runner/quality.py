@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Row, or_, select
 
 from psrlib.hub.acl import acl_row
 from psrlib.hub.call import dump, load
+from psrlib.hub.rows import CHUNK
 from psrlib.hub.runner.work import Work
 from psrlib.hub.schema.automation import alerts
 from psrlib.hub.schema.design import acls, slas
 from psrlib.hub.schema.execution import jobs, metrics, runs
 
 STALE_MS = 300_000  # a rate that no engine has reported for 5 minutes (LAST_5M) counts as 0
-CHUNK = 500  # ids per query
 ALERT_TYPE = "DATA_SLA"
 WORDS = {"THROUGHPUT_RATE": "throughput", "ERROR_RATE": "error rate"}
 

@@ -11,9 +11,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, bindparam, select
 from sqlalchemy.sql.dml import Update
 
-from psrlib.hub.rows import defaults, insert_rows
-
-CHUNK = 500  # keys in one IN (...)
+from psrlib.hub.rows import CHUNK, defaults, insert_rows
 
 
 class Record:

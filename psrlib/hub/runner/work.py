@@ -7,8 +7,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, select
 
 from psrlib.hub import configuration, triggers
 from psrlib.hub.call import Call
+from psrlib.hub.rows import CHUNK
 from psrlib.hub.runner.pool import Pool
-from psrlib.hub.runner.records import CHUNK, Record, Records
+from psrlib.hub.runner.records import Record, Records
 from psrlib.hub.runtime import Hub
 from psrlib.hub.schema.design import commits
 from psrlib.hub.schema.execution import engines, instances, jobs, offsets, runs
