@@ -88,7 +88,7 @@ class Archetype:
     def _scores(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:
         if self.gaussian is None:
             return {}
-        columns = [place[name] + 1 for name in self.gaussian.metrics]
+        columns = [place[name] for name in self.gaussian.metrics]
         return self.gaussian.scores(words[:, columns])
 
     def _window(self, metric: Metric, known: dict[str, IntArray], low: IntArray, high: IntArray) -> Window:

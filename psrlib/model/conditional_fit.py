@@ -26,6 +26,7 @@ _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
 _GAIN_EACH = 0.03  # and per organization: few cannot gain as much
+_COARSE = 64  # rounding a share of more than this moves it by less than a percent
 _FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
 WEIGHT_TOTAL = 1 << 20  # weights of a frozen table are integers that sum to about this
 
@@ -183,10 +184,22 @@ def _units(name: str, counts: IntArray, known: dict[str, IntArray]) -> list[Unit
 
 
 def _prepare(unit: Unit, counts: IntArray, known: dict[str, IntArray], largest: int | None) -> FittedMetric:
-    values = unit.value(counts, known)
+    values = _unrounded(unit, counts, known) if unit.kind == "share" else unit.value(counts, known)
     smoothed = smooth(values, largest)
     marginal = Marginal(*freeze(smoothed))
     return FittedMetric(unit, values, smoothed, marginal, make_cells(marginal, values), None, {})
+
+
+def _unrounded(unit: Unit, counts: IntArray, known: dict[str, IntArray]) -> IntArray:
+    """Return a share for each count that would be rounded to it: 1 of 2 jobs is not exactly a half.
+
+    None and all stay what they are, and so do shares of many, which rounding hardly moves.
+    """
+    exact, base = unit.value(counts, known), known[unit.base]
+    low, high = unit.window(counts, counts, known)
+    anywhere = low + (np.random.default_rng(2).random(len(counts)) * (high - low + 1)).astype(np.int64)
+    free = (counts > 0) & (counts != base) & (base <= _COARSE)
+    return np.where(free, anywhere, exact)
 
 
 def _held_out_likelihood(

@@ -34,7 +34,7 @@ class Independent:
 
     def ranks(self, words: WordArray, window: Window) -> WordArray:
         """Return a rank inside the window for each row of words, shape (n,)."""
-        return _inside(words[:, 1] >> _HALF, window)
+        return _inside(words[:, 0] >> _HALF, window)
 
 
 class Gaussian:

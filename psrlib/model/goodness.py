@@ -96,7 +96,10 @@ def metric_p_values(
     at least as far from the model (Kolmogorov-Smirnov distance to a large draw) as the observed sample.
     """
     population = model.draw(20_000, random_seed).frame()
-    samples = [model.draw(len(observed), random_seed + 1 + index).frame() for index in range(repeats)]
+    samples = [
+        model.draw(len(observed), random_seed + 1 + index, independent=True).frame()
+        for index in range(repeats)
+    ]
     p_values = {}
     for name in observed:
         seen = ks_distance(observed[name], population[name])

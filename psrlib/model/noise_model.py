@@ -11,6 +11,7 @@ import numpy as np
 from psrlib.errors import InputError
 from psrlib.model.archetype import Archetype
 from psrlib.model.dependence import WORDS_PER_METRIC
+from psrlib.model.even import n_keys, spread_evenly
 from psrlib.model.metrics import CONFIG, COUNTS, INACTIVE, NOT_SET
 from psrlib.model.model_file import build_archetypes
 from psrlib.model.table import IntArray, QuantileTable, WordArray
@@ -61,6 +62,12 @@ class NoiseModel:
         self._place = {metric: 1 + WORDS_PER_METRIC * index for index, metric in enumerate(slots)}
         self.n_words = 1 + WORDS_PER_METRIC * len(slots)
         self._choice = QuantileTable(archetypes, [archetype.weight for archetype in archetypes])
+        heaviest = sorted(archetypes, key=lambda archetype: -archetype.weight)
+        order = dict.fromkeys(metric for archetype in heaviest for metric in archetype.metrics)
+        self._columns = [
+            0,
+            *(self._place[metric] for metric in order),
+        ]  # that decide, in the order of drawing
 
     @classmethod
     def load(cls, path: str | Path) -> "NoiseModel":
@@ -119,11 +126,32 @@ class NoiseModel:
         names = tuple(archetype.name for archetype in self.archetypes)
         return OrganizationDraws(chosen, names, counts, config)
 
-    def draw(self, n_organizations: int, random_seed: int) -> OrganizationDraws:
+    @property
+    def n_keys(self) -> int:
+        """How many 64-bit words ``draw_evenly`` takes for all organizations together."""
+        return n_keys(len(self._columns))
+
+    def draw_evenly(self, words: WordArray, first: int, keys: WordArray) -> OrganizationDraws:
+        """Draw neighbouring organizations so that together they show the model (``psrlib.model.even``).
+
+        Parameters
+        ----------
+        words : array of uint64, shape (n_organizations, n_words)
+            Raw random bits.
+        first : int
+            Position of the first organization among all of a random seed.
+        keys : array of uint64, shape (n_keys,)
+            Raw random bits, the same for all organizations of a random seed.
+        """
+        return self.draw_organizations(spread_evenly(words, first, self._columns, keys))
+
+    def draw(self, n_organizations: int, random_seed: int, independent: bool = False) -> OrganizationDraws:
         """Draw organizations by a number, for studies; seed documents bring their own words.
 
-        The bits are those of ``Philox(key=random_seed)``, ``n_words`` per organization.
+        The bits are those of ``Philox(key=random_seed)``: ``n_keys``, then ``n_words`` per organization. They
+        are spread evenly over the model, as those of a seed document are, or ``independent`` of each other.
         """
         bits: Any = np.random.Philox(key=random_seed)
+        keys = bits.random_raw(self.n_keys)
         words = bits.random_raw(n_organizations * self.n_words).reshape(n_organizations, self.n_words)
-        return self.draw_organizations(words)
+        return self.draw_organizations(words) if independent else self.draw_evenly(words, 0, keys)

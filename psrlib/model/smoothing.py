@@ -43,7 +43,8 @@ def smooth(values: IntArray, largest: int | None = None) -> Smoothed:
     largest : int or None
         No value above it is possible (a limit); None lets the tail reach a little beyond the sample.
     """
-    share = _choose_neighbours(values) if len(values) >= 2 * _FOLDS and np.ptp(values) > 0 else 0.0
+    # two neighbouring values have nothing between them to smooth over
+    share = _choose_neighbours(values) if len(values) >= 2 * _FOLDS and np.ptp(values) > 1 else 0.0
     bins, probability = _spread(values, round(share * len(values)), largest)
     return Smoothed(bins, probability, share)
 

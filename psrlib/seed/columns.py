@@ -130,10 +130,10 @@ class Drawer:
         self._details: dict[str, Details] = {}
 
     def organizations(self, organizations: range) -> OrganizationDraws:
-        """Draw archetype, counts and configuration of the organizations."""
-        return self.model.draw_organizations(
-            self.streams.table("organization", organizations, self.model.n_words)
-        )
+        """Draw archetype, counts and configuration of the organizations, spread evenly over the model."""
+        words = self.streams.table("organization", organizations, self.model.n_words)
+        keys = self.streams.words("even organizations", 0, self.model.n_keys)
+        return self.model.draw_evenly(words, organizations.start, keys)
 
     def blocks(self, n: int, size: int) -> Iterator[tuple[range, OrganizationDraws]]:
         """Yield ranges of at most ``size`` of ``n`` organizations with their draws.

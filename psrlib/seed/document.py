@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 FORMAT = "psr-seed/1"
-GENERATOR = 1  # raised whenever the same model and random seed would give other bytes
+GENERATOR = 2  # raised whenever the same model and random seed would give other bytes
 
 EngineType = Literal["COLLECTOR", "TRANSFORMER"]
 JobStatus = Literal["ACTIVE", "INACTIVE"]

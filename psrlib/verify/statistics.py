@@ -29,8 +29,9 @@ Matrix = NDArray[np.float64]
 
 def draw_reference(model: NoiseModel, random_seed: int, n: int = REFERENCE) -> pd.DataFrame:
     """Return organizations drawn from the model, in columns archetype and metrics (entities)."""
-    words = Streams(random_seed).table(PURPOSE, range(n), model.n_words)
-    frame = model.draw_organizations(words).frame()
+    streams = Streams(random_seed)
+    words = streams.table(PURPOSE, range(n), model.n_words)
+    frame = model.draw_evenly(words, 0, streams.words(f"even {PURPOSE}", 0, model.n_keys)).frame()
     return frame[["archetype", *(metric for metric in METRICS if metric in frame)]]
 
 
