@@ -89,6 +89,7 @@ def main() -> None:
         summary: Fit = fit_summary(summarize(StatsSet(train.assign(org=""))))
         print(f"{process.__name__}: {n} organizations fitted in {seconds:.1f} s")
         show("drawn against held out", model.draw(n, 1).frame()[list(frame)], test)
+        show("drawn independently", model.draw(n, 1, independent=True).frame()[list(frame)], test)
         show("real against real", train, test)
         show("from the summary alone", summary.model.draw(n, 1).frame()[list(frame)], test)
         print(f"  {measure_privacy(model.draw(10 * n, 2).frame()[list(frame)], train, test)}")

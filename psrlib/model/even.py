@@ -1,14 +1,15 @@
 """Words that spread organizations evenly over what a model can draw: a scrambled Sobol sequence.
 
-Ten independent draws from a heavy tail may hold three giants or none. Here the upper halves of the words of an
-organization are a point of a low-discrepancy sequence: among the first 2, 4, 8, ... organizations one is in each
-half, quarter, eighth, ... of each metric's distribution, and groups of six metrics are spread evenly together.
-Each organization by itself is still distributed exactly as the model says, and depends on the random seed and its
-position only. Integers only, so the same everywhere.
+Ten independent draws from a heavy tail may hold three giants or none. Here the upper halves of the words
+of an organization are a point of a low-discrepancy sequence: among the first 2, 4, 8, ... organizations
+one is in each half, quarter, eighth, ... of each metric's distribution, and groups of six metrics are
+spread evenly together. Each organization by itself is still distributed exactly as the model says, and
+depends on the random seed and its position only. Integers only, so the same everywhere.
 
-Sobol's sequence with the direction numbers of Joe and Kuo (2008); each group of metrics takes the points in an
-order of its own, and each metric is scrambled by itself (Owen 1995), both by the hash of Laine and Karras (2011)
-as Burley, "Practical hash-based Owen scrambling" (JCGT 9(4), 2020), does it, with the constants of Vegdahl (2021).
+Sobol's sequence with the direction numbers of Joe and Kuo (2008); each group of metrics takes the points
+in an order of its own, and each metric is scrambled by itself (Owen 1995), both by the hash of Laine and
+Karras (2011) as Burley, "Practical hash-based Owen scrambling" (JCGT 9(4), 2020), does it, with the
+constants of Vegdahl (2021).
 """
 
 from collections.abc import Sequence

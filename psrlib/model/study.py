@@ -59,7 +59,9 @@ def _rank(reason: str) -> float:
 
 
 def goodness_table(goodness: dict[str, Any]) -> pd.DataFrame:
-    """Return the three figures of drawn against held out beside those of real against real, and the aims."""
+    """Return the three figures of drawn against held out beside those of independent draws, of real against
+    real, and the aims.
+    """
     names = {
         "auc": "two-sample AUC",
         "ks_complement": "KS complement",
@@ -68,6 +70,7 @@ def goodness_table(goodness: dict[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "drawn against held out": {k: goodness["drawn_against_held_out"][k] for k in names},
+            "drawn independently": {k: goodness["drawn_independently"][k] for k in names},
             "real against real": {k: goodness["real_against_real"][k] for k in names},
             "aim": {
                 "auc": "at most 0.55",

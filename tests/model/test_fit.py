@@ -134,7 +134,8 @@ def test_small_summaries_are_fitted(n: int, rng: np.random.Generator) -> None:
 def test_halves_are_evaluated_beside_real_against_real() -> None:
     """The figures of the fit report: drawn against held out, real against real, privacy."""
     figures = evaluate_halves(make_sample(160, 4).metrics(), n_archetypes=1)
-    assert set(figures) >= {"drawn_against_held_out", "real_against_real", "privacy"}
+    expected = {"drawn_against_held_out", "drawn_independently", "real_against_real", "privacy"}
+    assert set(figures) >= expected
     assert 0.3 < figures["drawn_against_held_out"]["auc"] < 0.8
 
 
