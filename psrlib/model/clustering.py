@@ -13,12 +13,19 @@ from sklearn.mixture import GaussianMixture
 from psrlib.model.bins import FloatArray
 from psrlib.model.table import IntArray
 
-MAX_ARCHETYPES = (
-    3  # more leave too few organizations for each dependence: measured to be told apart more easily
-)
-MIN_ORGANIZATIONS = 250  # per archetype, fewer are too few to fit its dependence (measured)
+MAX_ARCHETYPES = 5
+MIN_ORGANIZATIONS = 80  # per archetype, fewer are too few to fit its dependence
 STABLE = 0.6  # adjusted Rand index between fits on resampled halves; 1 is perfect, 0 is chance
 _RESAMPLES = 4
+SIZES = {
+    1: ["all"],
+    2: ["small", "large"],
+    3: ["small", "middle", "large"],
+    4: ["smallest", "small", "large", "largest"],
+    5: ["smallest", "small", "middle", "large", "largest"],
+}
+# from several ways to group the organizations (archetype of each) to the log likelihoods of held-out ones
+Likelihoods = Callable[[list[IntArray]], list[float]]
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,13 @@ def find_archetypes(
     frame: pd.DataFrame,
     n_archetypes: int | None = None,
     seed: int = 0,
-    likelihoods: Callable[[list[IntArray]], list[float]] | None = None,
+    likelihoods: Likelihoods | None = None,
 ) -> Clustering:
     """Group organizations by a Gaussian mixture on normal scores.
 
     The number of archetypes is the one with the largest likelihood of held-out organizations among those that
     are stable (mean adjusted Rand index of at least 0.6 between fits on random halves) and whose smallest
-    archetype has at least 250 organizations; one archetype is always allowed.
+    archetype has at least 80 organizations; one archetype is always allowed.
 
     Parameters
     ----------
@@ -86,20 +93,38 @@ def find_archetypes(
             break
     allowed = [entry for entry in tried if entry["verdict"] == "possible"]
     if allowed:
-        best = min(allowed, key=lambda entry: entry["bic"])
-        best_by = "smallest BIC"
         if likelihoods is not None and len(allowed) > 1:
-            found = likelihoods([labels[entry["n_archetypes"]] for entry in allowed])
-            for entry, value in zip(allowed, found, strict=True):
-                entry["held_out_log_likelihood"] = round(value, 1)
-            best = max(allowed, key=lambda entry: entry["held_out_log_likelihood"])
+            best = _most_likely(allowed, labels, likelihoods)
             best_by = "largest likelihood of held-out organizations"
+        else:
+            best, best_by = min(allowed, key=lambda entry: entry["bic"]), "smallest BIC"
         best["verdict"] = f"chosen: {best_by} among the stable ones"
         number = best["n_archetypes"]
     else:
         number = next(iter(labels))
     label = _by_size(frame, labels[number])
     return Clustering(label, _names(frame, label), tried)
+
+
+def _most_likely(
+    allowed: list[dict[str, Any]], labels: dict[int, IntArray], likelihoods: Likelihoods
+) -> dict[str, Any]:
+    """Return the entry with the largest likelihood of held-out organizations, trying two at a time.
+
+    Larger numbers are not tried once the two before are no more likely than a smaller one.
+    """
+    best = allowed[0]
+    for start in range(0, len(allowed), 2):
+        pair = allowed[start : start + 2]
+        for entry, value in zip(pair, likelihoods([labels[e["n_archetypes"]] for e in pair]), strict=True):
+            entry["held_out_log_likelihood"] = round(value, 1)
+        top = max([best, *pair], key=lambda entry: entry["held_out_log_likelihood"])
+        if top is best and start + 2 < len(allowed):
+            for entry in allowed[start + 2 :]:
+                entry["verdict"] = "not tried: fewer archetypes are more likely than the numbers before it"
+            break
+        best = top
+    return best
 
 
 def normal_scores(frame: pd.DataFrame) -> FloatArray:
@@ -148,9 +173,7 @@ def _names(frame: pd.DataFrame, label: IntArray) -> list[str]:
     ranks = frame.rank(pct=True)
     shift = (ranks.groupby(label).mean() - ranks.mean()).to_numpy(dtype=float)
     n = len(shift)
-    sizes = {1: ["all"], 2: ["small", "large"], 3: ["small", "middle", "large"]}.get(
-        n, [f"size-{index + 1}" for index in range(n)]
-    )
+    sizes = SIZES.get(n, [f"size-{index + 1}" for index in range(n)])
     names = []
     for index in range(n):
         column = int(np.abs(shift[index]).argmax())
