@@ -43,7 +43,7 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
     named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
     random_seed = document.provenance.random_seed
     plans = (observe_organization(hub, o, listed[o.id], random_seed) for o in wanted)
-    found = run_plans(plans, hub.limit.largest)
+    found = run_plans(plans, hub.limit)
     log.info("observed %d organizations", len(found))
     return ObservedState(
         organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},

@@ -55,11 +55,11 @@ def test_a_fixed_number_stays() -> None:
 
 
 def test_no_more_than_the_limit_are_under_way() -> None:
-    """Threads beyond it wait for a slot."""
+    """Threads beyond it wait for a place."""
     limit = AdaptiveLimit(fixed=2)
 
     def work() -> None:
-        with limit.slot():
+        with limit:
             time.sleep(0.01)
 
     threads = [threading.Thread(target=work) for _ in range(12)]
