@@ -1,7 +1,8 @@
 """How many requests may be under way at once: grows while the hub keeps up, shrinks when it does not."""
 
 import threading
-from time import monotonic
+from collections.abc import Callable
+from time import monotonic, sleep
 from types import TracebackType
 
 START = 4  # requests under way at the beginning
@@ -38,6 +39,8 @@ class AdaptiveLimit:
         self._window: list[float] = []
         self._reduced_at = -PAUSE_S
         self._n_waiting = 0
+        self._n_paused = 0
+        self._listeners: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._free = threading.Condition(self._lock)
         self.peak = 0
@@ -53,9 +56,9 @@ class AdaptiveLimit:
         return self._largest
 
     @property
-    def n_waiting(self) -> int:
-        """Requests that wait for a free place now."""
-        return self._n_waiting
+    def n_paused(self) -> int:
+        """Requests that were refused or lost and wait for their next attempt."""
+        return self._n_paused
 
     def __enter__(self) -> None:
         """Wait for a free place and hold it for one request."""
@@ -75,6 +78,29 @@ class AdaptiveLimit:
             self._in_flight -= 1
             if self._n_waiting:
                 self._free.notify()
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` from now on whenever a request begins to wait for its next attempt."""
+        with self._lock:
+            self._listeners.append(listener)
+
+    def stop_telling(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` no more."""
+        with self._lock:
+            self._listeners.remove(listener)
+
+    def pause(self, duration_s: float) -> None:
+        """Wait before the next attempt; meanwhile others may send."""
+        with self._lock:
+            self._n_paused += 1
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+        try:
+            sleep(duration_s)
+        finally:
+            with self._lock:
+                self._n_paused -= 1
 
     def answered(self, duration_s: float) -> None:
         """Note a normal answer that took ``duration_s`` seconds."""

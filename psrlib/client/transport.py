@@ -165,7 +165,7 @@ class Transport:
             if time.monotonic() + pause_s > give_up_at:
                 break
             log.debug("%s: %s; again in %.1f s", what, last, pause_s)
-            time.sleep(pause_s)
+            self.limit.pause(pause_s)
         raise HubUnreachableError(
             f"{what} on {self.url} failed {attempt + 1} times, the last time with: {last}; "
             "check the address and that the Control Hub runs"

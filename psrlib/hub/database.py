@@ -90,9 +90,15 @@ class Database:
         if connection is None:
             connection = self._reading.connection = self._reader.connect()
             self._readers.append(connection)
-        with connection.begin():
-            self._begin(connection, "BEGIN")
+        raw: Any = connection.connection.dbapi_connection
+        self._begin(connection, "BEGIN")
+        try:
             yield connection
+        finally:
+            if connection.in_transaction():
+                connection.rollback()
+            else:  # all went straight to the driver
+                raw.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -13,11 +13,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from queue import SimpleQueue
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from psrlib.client import AdaptiveLimit
 
 T = TypeVar("T")
+SPARE = 1  # threads beyond the requests allowed: one computes, or waits with the next request
 Call = Callable[[], Any]
 Plan = Generator[list[Call], list[Any], T]
 
@@ -57,14 +59,11 @@ def run_plans(
     """
     schedule = _Schedule(plans, workers)
     reported = 0
-    try:
-        schedule.start()
+    with schedule:
         while schedule.wait():
             while on_done is not None and reported in schedule.results:
                 on_done(reported, schedule.results[reported])
                 reported += 1
-    finally:
-        schedule.stop()
     if schedule.failure is not None:
         raise schedule.failure
     return [schedule.results[index] for index in sorted(schedule.results)]
@@ -77,7 +76,7 @@ class _Schedule(Generic[T]):
         self.results: dict[int, T] = {}
         self.failure: BaseException | None = None
         self._limit = workers if isinstance(workers, AdaptiveLimit) else None
-        self._workers = workers.largest if isinstance(workers, AdaptiveLimit) else workers
+        self._workers = 2 * workers.largest + SPARE if isinstance(workers, AdaptiveLimit) else workers
         self._plans = enumerate(plans)
         self._exhausted = False
         self._n_open = 0
@@ -89,22 +88,32 @@ class _Schedule(Generic[T]):
         self._n_idle = 0
         self._stopped = False
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
         """Begin."""
+        if self._limit is not None:
+            self._limit.tell(self._on_pause)
         with self._lock:
             self._add_thread()
 
-    def wait(self) -> bool:
-        """Wait until a plan ends; return False when all have."""
-        return self._ends.get()
-
-    def stop(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Let calls that run end, and begin nothing else."""
         with self._lock:
             self._stopped = True
             self._work.notify_all()
         for thread in self._threads:
             thread.join()
+        if self._limit is not None:
+            self._limit.stop_telling(self._on_pause)
+
+    def wait(self) -> bool:
+        """Wait until a plan ends; return False when all have."""
+        return self._ends.get()
+
+    def _on_pause(self) -> None:
+        with self._lock:
+            self._invite()
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
@@ -132,14 +141,12 @@ class _Schedule(Generic[T]):
 
     def _take(self) -> tuple[_Open[T], int, Call] | _Open[T] | None:
         while not self._stopped:
-            if not self._is_crowded():
-                if self._ready:
-                    task = self._ready.popleft()
+            at_work = len(self._threads) - self._n_idle
+            if at_work == 1 or at_work <= self._room():
+                found = self._ready.popleft() if self._ready else self._begin()
+                if found is not None:
                     self._invite()
-                    return task
-                if (begun := self._begin()) is not None:
-                    self._invite()
-                    return begun
+                    return found
             if self._n_open == 0 and not self._ready and self._is_over():
                 self._stopped = True
                 self._work.notify_all()
@@ -147,16 +154,19 @@ class _Schedule(Generic[T]):
                 return None
             self._n_idle += 1
             self._work.wait()
-            self._n_idle -= 1
         return None
 
     def _is_over(self) -> bool:
         return self._exhausted or self.failure is not None
 
-    def _is_crowded(self) -> bool:
-        """Whether a request would only wait for others; the last thread at work never asks."""
-        at_work = len(self._threads) - self._n_idle
-        return self._limit is not None and at_work > 1 and self._limit.n_waiting > 0
+    def _room(self) -> int:
+        """Return how many threads may be at work: more would wait for each other's requests.
+
+        One that waits for its next attempt does not count, up to as many as requests are ever allowed.
+        """
+        if self._limit is None:
+            return self._workers
+        return min(self._workers, self._limit.limit + self._limit.n_paused + SPARE)
 
     def _begin(self) -> _Open[T] | None:
         if self._is_over():
@@ -174,9 +184,11 @@ class _Schedule(Generic[T]):
 
     def _invite(self) -> None:
         """Have one more thread look for work; it invites the next."""
-        if self._is_crowded() or not (self._ready or not self._is_over()):
+        nothing = not self._ready and self._is_over()
+        if nothing or len(self._threads) - self._n_idle >= self._room():
             return
         if self._n_idle:
+            self._n_idle -= 1
             self._work.notify()
         elif len(self._threads) < self._workers:
             self._add_thread()
