@@ -195,9 +195,7 @@ class Transport:
     ) -> requests.PreparedRequest:
         target = quote(path, safe=PATH_SAFE)
         if query:
-            target += "?" + "&".join(
-                f"{k}={quote(_query_text(v), safe='@:')}" for k, v in query.items() if v is not None
-            )
+            target += "?" + "&".join([f"{k}={_query_text(v)}" for k, v in query.items() if v is not None])
         url = self.url + target
         if upload is not None:
             return requests.Request(
@@ -274,4 +272,6 @@ def _retry_after_s(response: requests.Response) -> float:
 
 
 def _query_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, int):  # booleans are integers, and words
+        return str(value).lower()
+    return quote(str(value), safe="@:")

@@ -36,6 +36,7 @@ def main() -> int:
         http=JoiningProtocol,
         log_level="warning",
         access_log=False,
+        server_header=False,
         proxy_headers=False,  # nobody stands before the hub: an address in a header is the caller's claim
         timeout_keep_alive=KEEP_ALIVE_S,
     )

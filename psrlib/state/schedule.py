@@ -57,7 +57,7 @@ def run_plans(
         ``yield`` whose call failed, after the other calls of that list have ended. No further plan begins
         then.
     """
-    schedule = _Schedule(plans, workers)
+    schedule = _Schedule(plans, workers, tells_ends=on_done is not None)
     reported = 0
     with schedule:
         while schedule.wait():
@@ -72,11 +72,12 @@ def run_plans(
 class _Schedule(Generic[T]):
     """Threads that share the calls of open plans, and begin another plan when no call is left."""
 
-    def __init__(self, plans: Iterable[Plan[T]], workers: int | AdaptiveLimit) -> None:
+    def __init__(self, plans: Iterable[Plan[T]], workers: int | AdaptiveLimit, tells_ends: bool) -> None:
         self.results: dict[int, T] = {}
         self.failure: BaseException | None = None
         self._limit = workers if isinstance(workers, AdaptiveLimit) else None
         self._workers = 2 * workers.largest + SPARE if isinstance(workers, AdaptiveLimit) else workers
+        self._tells_ends = tells_ends
         self._plans = enumerate(plans)
         self._exhausted = False
         self._n_open = 0
@@ -108,7 +109,7 @@ class _Schedule(Generic[T]):
             self._limit.stop_telling(self._on_pause)
 
     def wait(self) -> bool:
-        """Wait until a plan ends; return False when all have."""
+        """Wait until a plan ends, where ends are told; return False when all have."""
         return self._ends.get()
 
     def _on_pause(self) -> None:
@@ -116,19 +117,26 @@ class _Schedule(Generic[T]):
             self._invite()
 
     def _run(self) -> None:
-        while (task := self._next()) is not None:
-            open_plan, position, call = task
-            try:
-                result, error = call(), None
-            except BaseException as raised:
-                result, error = None, raised
+        try:
+            while (task := self._next()) is not None:
+                self._do(*task)
+        except BaseException as error:  # no call's: a thread could not be started, for instance
             with self._lock:
-                open_plan.results[position] = result
-                open_plan.error = open_plan.error or error
-                open_plan.pending -= 1
-                ended = open_plan.pending == 0
-            if ended:
-                self._advance(open_plan)
+                self.failure = self.failure or error
+                self._finish()
+
+    def _do(self, open_plan: _Open[T], position: int, call: Call) -> None:
+        try:
+            result, error = call(), None
+        except BaseException as raised:
+            result, error = None, raised
+        with self._lock:
+            open_plan.results[position] = result
+            open_plan.error = open_plan.error or error
+            open_plan.pending -= 1
+            ended = open_plan.pending == 0
+        if ended:
+            self._advance(open_plan)
 
     def _next(self) -> tuple[_Open[T], int, Call] | None:
         """Return the next call, of a plan begun for it if need be; None when there is nothing left to do."""
@@ -148,13 +156,16 @@ class _Schedule(Generic[T]):
                     self._invite()
                     return found
             if self._n_open == 0 and not self._ready and self._is_over():
-                self._stopped = True
-                self._work.notify_all()
-                self._ends.put(False)
+                self._finish()
                 return None
             self._n_idle += 1
             self._work.wait()
         return None
+
+    def _finish(self) -> None:
+        self._stopped = True
+        self._work.notify_all()
+        self._ends.put(False)
 
     def _is_over(self) -> bool:
         return self._exhausted or self.failure is not None
@@ -195,8 +206,8 @@ class _Schedule(Generic[T]):
 
     def _add_thread(self) -> None:
         thread = threading.Thread(target=self._run, name=f"psr-call-{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _advance(self, open_plan: _Open[T]) -> None:
         """Let a plan go on until it has calls to run or ends."""
@@ -219,7 +230,8 @@ class _Schedule(Generic[T]):
                 self.results[open_plan.index] = result
             else:
                 self.failure = self.failure or error
-        self._ends.put(True)
+        if self._tells_ends:
+            self._ends.put(True)
 
 
 def _go_on(open_plan: _Open[T]) -> list[Call]:

@@ -170,3 +170,19 @@ def test_plans_that_cannot_be_made_are_an_error() -> None:
     with pytest.raises(ValueError, match="ends here"):
         run_plans(plans(), workers=2)
     assert ended == [1]
+
+
+def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than waiting for ever."""
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_first(self: threading.Thread) -> None:
+        started.append(self)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start_first)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        run_each([lambda: None] * 10, workers=4)
