@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class JoinedWrites:
-    """A transport whose writes leave together, at the end of the event loop's present round."""
+    """A transport whose writes leave together: when told, or at the end of the event loop's present round."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -40,8 +40,14 @@ class JoinedWrites:
 
 
 class JoiningProtocol(HttpToolsProtocol):
-    """HTTP on a connection whose writes are joined."""
+    """HTTP on a connection whose writes are joined; a complete answer leaves at once."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
-        super().connection_made(cast(asyncio.Transport, JoinedWrites(transport, self.loop)))
+        self._writes = JoinedWrites(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._writes))
+
+    def on_response_complete(self) -> None:
+        """Send the answer, and go on with the next request."""
+        self._writes.flush()
+        super().on_response_complete()
