@@ -1,5 +1,6 @@
 """From the hub's records of one organization to the records of the seed document."""
 
+from collections import defaultdict
 from typing import Any, cast
 
 from psrlib.client.apps import scheduler
@@ -59,6 +60,7 @@ class Reader:
         self.owners: dict[str, str] = {}
         self._referenced: set[str] = set()
         self._keys_by_id: dict[str, dict[str, str]] = {}  # kind -> hub id -> key, filled when first asked
+        self._memberships: defaultdict[str, set[str]] | None = None  # user id -> group ids
         self._fragment_ids: dict[str, str] | None = None  # engine-side id or hub id -> hub id
         self._keys = {kind: {entity.name: entity.key for entity in getattr(desired, kind)} for kind in OWNED}
         self._user_keys = {user.id: user.key for user in desired.users}
@@ -132,11 +134,18 @@ class Reader:
         id = str(row["id"])
         return seed.Group(key=self._group_keys.get(id, id), id=id, name=str(row.get("name")))
 
+    def _groups_of(self, user: str) -> set[str]:
+        if self._memberships is None:
+            self._memberships = defaultdict(set)
+            for group in self.rows["groups"]:
+                for member in group.get("users") or []:
+                    self._memberships[str(member)].add(str(group["id"]))
+        return self._memberships[user]
+
     def _user(self, row: Json) -> seed.User:
         id = str(row["id"])
         everyone = f"all@{self.desired.id}"
-        groups = {str(group) for group in row.get("groups") or []}
-        groups |= {str(group["id"]) for group in self.rows["groups"] if id in (group.get("users") or [])}
+        groups = {str(group) for group in row.get("groups") or []} | self._groups_of(id)
         return seed.User(
             key=self._user_key(id),
             id=id,
