@@ -94,11 +94,11 @@ class Database:
         self._begin(connection, "BEGIN")
         try:
             yield connection
-        finally:
-            if connection.in_transaction():
-                connection.rollback()
-            else:  # all went straight to the driver
-                raw.rollback()
+        except BaseException:
+            (connection if connection.in_transaction() else raw).rollback()
+            raise
+        # most reads go straight to the driver, and SQLAlchemy knows of no transaction
+        (connection if connection.in_transaction() else raw).commit()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
