@@ -1,7 +1,7 @@
 """SELECTs that are built and compiled once: what a hub is asked ten thousand times is always of one shape.
 
-Building a ``select()``, finding its compiled text again and describing its result cost ten times as much as
-reading a handful of rows (measured on SQLite: 150 against 15 us). A prepared one does the three once; its
+Building a ``select()``, finding its compiled text again and describing its result cost far more than reading
+a handful of rows (five rows on SQLite: 159 us with it, 22 us without). A prepared one does the three once; its
 text goes straight to the driver. SQLAlchemy still writes the SQL and says how values are read, for either
 database.
 """

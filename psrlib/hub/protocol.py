@@ -28,9 +28,9 @@ class JoinedWrites:
         self._parts.append(data)
 
     def flush(self) -> None:
-        """Send what was written."""
+        """Send what was written, unless the caller has gone."""
         parts, self._parts = self._parts, []
-        if parts:
+        if parts and not self._transport.is_closing():
             self._transport.writelines(parts)
 
     def close(self) -> None:

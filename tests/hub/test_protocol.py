@@ -75,3 +75,16 @@ def test_requests_that_come_in_one_packet_are_answered_in_order(tmp_path: Any) -
     assert received.count(b"HTTP/1.1 200 OK") == 2
     assert received.rindex(b"HTTP/1.1 501") > received.rindex(b"HTTP/1.1 200 OK")
     assert received.endswith(b"}")
+
+
+def test_nothing_is_sent_to_a_caller_that_has_gone() -> None:
+    """A closed transport takes no more data; that is no error of the hub."""
+
+    async def main() -> list[Any]:
+        recorder, transport = joined(asyncio.get_running_loop())
+        transport.write(b"late")
+        recorder.close()
+        await asyncio.sleep(0)
+        return recorder.seen
+
+    assert asyncio.run(main()) == ["closed"]
