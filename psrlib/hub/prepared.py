@@ -1,8 +1,8 @@
 """SELECTs that are built and compiled once: what a hub is asked ten thousand times is always of one shape.
 
 Building a ``select()``, finding its compiled text again and describing its result cost far more than reading
-a handful of rows (five rows on SQLite: 159 us with it, 22 us without). A prepared one does the three once; its
-text goes straight to the driver. SQLAlchemy still writes the SQL and says how values are read, for either
+a handful of rows (five rows on SQLite: 159 us with it, 22 us without). A prepared one does the three once;
+its text goes straight to the driver. SQLAlchemy still writes the SQL and says how values are read, for either
 database.
 """
 
