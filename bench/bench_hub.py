@@ -32,6 +32,7 @@ from sqlalchemy.engine import make_url
 
 from psrlib.hub.database import Database
 from psrlib.hub.process import start_hub
+from psrlib.hub.protocol import JoiningProtocol
 from psrlib.hub.schema import execution, security
 
 N_USERS, N_JOBS, N_ENGINES, LANES, POLL_S = 1500, 10_000, 2000, 16, 5.0
@@ -181,7 +182,14 @@ def serve_floor(port: int, db_url: str, commit: str) -> None:
     """Serve the floor; run as a process of its own."""
     app = floor_app(db_url, json.loads(commit))
     uvicorn.run(
-        app, port=port, loop="uvloop", http="httptools", log_level="error", access_log=False, lifespan="off"
+        app,
+        port=port,
+        loop="uvloop",
+        http=JoiningProtocol,  # what the hub's server has beside uvicorn
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
     )
 
 

@@ -1,9 +1,9 @@
 """How many requests may be under way at once: grows while the hub keeps up, shrinks when it does not."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import monotonic
+from collections.abc import Callable
+from time import monotonic, sleep
+from types import TracebackType
 
 START = 4  # requests under way at the beginning
 LARGEST = 32  # upper bound; measurements.md, section 3: 32 threads already saturate one client core
@@ -38,7 +38,11 @@ class AdaptiveLimit:
         self._best_s: float | None = None
         self._window: list[float] = []
         self._reduced_at = -PAUSE_S
-        self._condition = threading.Condition()
+        self._n_waiting = 0
+        self._n_paused = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._free = threading.Condition(self._lock)
         self.peak = 0
 
     @property
@@ -51,26 +55,58 @@ class AdaptiveLimit:
         """Requests that may ever be under way at once; threads beyond it would only wait."""
         return self._largest
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
+    @property
+    def n_paused(self) -> int:
+        """Requests that were refused or lost and wait for their next attempt."""
+        return self._n_paused
+
+    def __enter__(self) -> None:
         """Wait for a free place and hold it for one request."""
-        with self._condition:
+        with self._lock:
             while self._in_flight >= self.limit:
-                self._condition.wait()
+                self._n_waiting += 1
+                self._free.wait()
+                self._n_waiting -= 1
             self._in_flight += 1
             self.peak = max(self.peak, self._in_flight)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the place back."""
+        with self._lock:
+            self._in_flight -= 1
+            if self._n_waiting:
+                self._free.notify()
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` from now on whenever a request begins to wait for its next attempt."""
+        with self._lock:
+            self._listeners.append(listener)
+
+    def stop_telling(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` no more."""
+        with self._lock:
+            self._listeners.remove(listener)
+
+    def pause(self, duration_s: float) -> None:
+        """Wait before the next attempt; meanwhile others may send."""
+        with self._lock:
+            self._n_paused += 1
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
         try:
-            yield
+            sleep(duration_s)
         finally:
-            with self._condition:
-                self._in_flight -= 1
-                self._condition.notify()
+            with self._lock:
+                self._n_paused -= 1
 
     def answered(self, duration_s: float) -> None:
         """Note a normal answer that took ``duration_s`` seconds."""
         if self._fixed:
             return
-        with self._condition:
+        with self._lock:
             self._window.append(duration_s)
             if len(self._window) < self.limit:
                 return
@@ -80,14 +116,14 @@ class AdaptiveLimit:
             if mean_s <= TOLERATED_RISE * self._best_s:
                 grown = self._limit * 2 if self._doubling else self._limit + 1
                 self._limit = min(grown, float(self._largest))
-                self._condition.notify_all()
+                self._free.notify_all()
             else:
                 self._doubling = False
                 self._limit = max(1.0, self._limit * 0.9)
 
     def overloaded(self) -> None:
         """Note an answer 429 or 503, or a connection that failed."""
-        with self._condition:
+        with self._lock:
             if self._fixed or monotonic() - self._reduced_at < PAUSE_S:
                 return
             self._reduced_at = monotonic()

@@ -7,15 +7,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from psrlib.client.adapter import KnownRequest, OneHostAdapter, cookies_of
 from psrlib.client.calls import CallCounter
 from psrlib.client.limit import AdaptiveLimit
 from psrlib.errors import HubError, HubUnreachableError
@@ -85,6 +85,7 @@ class Transport:
                 f'"{url}" is no Control Hub address; expected http://HOST:PORT or https://HOST:PORT'
             )
         self.url = url.rstrip("/")
+        self._below = parts.path.rstrip("/")  # a proxy may serve the hub below a path
         self.host = parts.hostname
         self.timeout_s = timeout_s
         self.deadline_s = deadline_s
@@ -92,16 +93,12 @@ class Transport:
         self.limit = AdaptiveLimit(workers)
         self.sessions_lock = threading.Lock()
         self._random = random.Random()
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = verify
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=max(self.limit.largest, 8))
-        self._session.mount(f"{parts.scheme}://", adapter)
+        self._timeout = Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s)
+        self._adapter = OneHostAdapter(self.url, verify, max(self.limit.largest, 8))
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        self._adapter.close()
 
     def send(
         self,
@@ -168,7 +165,7 @@ class Transport:
             if time.monotonic() + pause_s > give_up_at:
                 break
             log.debug("%s: %s; again in %.1f s", what, last, pause_s)
-            time.sleep(pause_s)
+            self.limit.pause(pause_s)
         raise HubUnreachableError(
             f"{what} on {self.url} failed {attempt + 1} times, the last time with: {last}; "
             "check the address and that the Control Hub runs"
@@ -176,12 +173,10 @@ class Transport:
 
     def _send_once(self, request: requests.PreparedRequest, kind: str) -> requests.Response:
         size = len(request.body) if request.body else 0
-        with self.limit.slot():
+        with self.limit:
             self.calls.add(kind, size)
             started = time.monotonic()
-            response = self._session.send(
-                request, timeout=(CONNECT_TIMEOUT_S, self.timeout_s), allow_redirects=False
-            )
+            response = self._adapter.exchange(request, self._timeout)
             duration_s = time.monotonic() - started
         self.calls.add_answer(len(response.content), duration_s)
         if response.status_code not in BUSY:
@@ -198,27 +193,20 @@ class Transport:
         body: Any,
         upload: Upload | None,
     ) -> requests.PreparedRequest:
-        url = self.url + quote(path, safe=PATH_SAFE)
+        target = quote(path, safe=PATH_SAFE)
         if query:
-            url += "?" + "&".join(
-                f"{k}={quote(_query_text(v), safe='@:')}" for k, v in query.items() if v is not None
-            )
+            target += "?" + "&".join([f"{k}={_query_text(v)}" for k, v in query.items() if v is not None])
+        url = self.url + target
         if upload is not None:
-            prepared = requests.Request(
+            return requests.Request(
                 method, url, headers=dict(headers), files={"file": (upload.name, upload.content)}
             ).prepare()
-        else:
-            prepared = requests.PreparedRequest()
-            prepared.method = method
-            prepared.url = url
-            prepared.headers = requests.structures.CaseInsensitiveDict(headers)
-            prepared.hooks = {"response": []}
-            prepared._cookies = requests.cookies.RequestsCookieJar()  # type: ignore[attr-defined]
-            if body is not None:
-                prepared.headers["Content-Type"] = "application/json"
-                prepared.body = body if isinstance(body, bytes) else orjson.dumps(body)
-            prepared.headers["Content-Length"] = str(len(prepared.body or b""))
-        return prepared
+        sent = dict(headers)
+        if body is not None:
+            body = body if isinstance(body, bytes) else orjson.dumps(body)
+            sent["Content-Type"] = "application/json"
+            sent["Content-Length"] = str(len(body))
+        return KnownRequest(method, url, self._below + target, sent, body)
 
 
 def refusal(what: str, response: requests.Response) -> HubError:
@@ -251,7 +239,7 @@ def _answer(response: requests.Response) -> Answer:
                 f"with a body that is not JSON: {_text(response)}; is this the address of a Control Hub?",
                 response.status_code,
             ) from error
-    return Answer(body, response.headers, dict(response.cookies), content)
+    return Answer(body, response.headers, cookies_of(response), content)
 
 
 def _text(response: requests.Response) -> str:
@@ -284,4 +272,6 @@ def _retry_after_s(response: requests.Response) -> float:
 
 
 def _query_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, int):  # booleans are integers, and words
+        return str(value).lower()
+    return quote(str(value), safe="@:")

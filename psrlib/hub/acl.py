@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from psrlib.hub import configuration
 from psrlib.hub.access import Principal
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import forbidden
+from psrlib.hub.prepared import by_key
 from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema import design
 
@@ -75,7 +76,7 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
 
 def is_permitted(connection: Connection, principal: Principal, resource_id: str, action: str) -> bool:
     """Whether an object's ACL gives a user an action; objects without one are open."""
-    row = connection.execute(select(design.acls).where(design.acls.c.resource_id == resource_id)).first()
+    row = by_key(design.acls, "resource_id").first(connection, key=resource_id)
     if row is None or row.resource_owner == principal.id:
         return True
     subjects = {principal.id, *principal.groups}

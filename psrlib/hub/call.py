@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Connection, Row, Select, Table, func
 from sqlalchemy.sql import ColumnElement
 
 from psrlib.hub.access import Principal
 from psrlib.hub.issues import forbidden, not_found, unauthenticated
+from psrlib.hub.prepared import Prepared, by_key, by_keys, counted, paged
 from psrlib.hub.routing import Query, Route
 from psrlib.hub.schema import security
 
@@ -144,18 +145,14 @@ class Call:
         IssueError
             404; the same words for an unknown id and for a foreign one.
         """
-        row = self.db.execute(select(table).where(table.c.id == entity_id)).first()
+        row: Row[Any] | None = by_key(table).first(self.db, key=entity_id)
         if row is None or not self.may_see(getattr(row, own)):
             raise not_found(kind, entity_id)
         return row
 
     def fetch_all(self, table: Table, ids: Sequence[str], kind: str) -> list[Row[Any]]:
         """Return the rows of several ids in the order given; 404 naming the first that is missing."""
-        found: dict[str, Row[Any]] = {}
-        for start in range(0, len(ids), 500):
-            part = list(ids[start : start + 500])
-            for row in self.db.execute(select(table).where(table.c.id.in_(part))):
-                found[row.id] = row
+        found: dict[str, Row[Any]] = {row.id: row for row in by_keys(table)(self.db, ids)}
         for entity_id in ids:
             if entity_id not in found or not self.may_see(found[entity_id].organization):
                 raise not_found(kind, entity_id)
@@ -171,8 +168,8 @@ class Call:
         return row
 
     def _read_organization(self, organization: str) -> Row[Any] | None:
-        table = security.organizations
-        return self.db.execute(select(table).where(table.c.id == organization)).first()
+        row: Row[Any] | None = by_key(security.organizations).first(self.db, key=organization)
+        return row
 
     def part(self, values: list[Any]) -> Any:
         """Return one page of a list that is no query, bare or in the wrapper."""
@@ -185,16 +182,17 @@ class Call:
 
     def page(
         self,
-        statement: Select[Any],
+        statement: Select[Any] | Prepared,
         order: Mapping[str, ColumnElement[Any]],
         show: Callable[[list[Row[Any]]], list[Any]],
         wrap: bool | None = None,
+        **values: Any,
     ) -> Any:
         """Return one page of a listing, bare or in the wrapper (control-hub-rest.md, 1.5).
 
         Parameters
         ----------
-        statement : Select
+        statement : Select or Prepared
             The rows, filtered but not ordered.
         order : dict
             ``orderBy`` word to column; the first is the default and the tie-breaker.
@@ -202,26 +200,37 @@ class Call:
             Turns rows into wire objects.
         wrap : bool or None
             True: always wrapped; False: never; None: as ``withWrapper`` says.
+        **values
+            What a query leaves open.
         """
         default = next(iter(order.values()))
         column = order.get(str(self.query.get("orderBy") or "").upper(), default)
         descending = str(self.query.get("order") or "ASC").upper() == "DESC"
-        ordered = statement.order_by(column.desc() if descending else column.asc(), default)
         offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
         length = -1 if length is None else length
-        page = ordered.offset(min(offset, MAX_ROWS)) if offset else ordered
-        if length >= 0:
-            page = page.limit(min(length, MAX_ROWS))
-        elif offset and self.hub.database.is_sqlite:
-            page = page.limit(MAX_ROWS)
-        rows = list(self.db.execute(page))
+        if offset:
+            values["page_offset"] = min(offset, MAX_ROWS)
+        if length >= 0 or (offset and self.hub.database.is_sqlite):  # SQLite has no OFFSET without LIMIT
+            values["page_limit"] = min(length, MAX_ROWS) if length >= 0 else MAX_ROWS
+        shape = {
+            "descending": descending,
+            "offset": "page_offset" in values,
+            "limit": "page_limit" in values,
+        }
+        if isinstance(statement, Prepared):
+            rows = statement.page(column, default, **shape).rows(self.db, **values)
+        else:
+            rows = list(self.db.execute(paged(statement, column, default, **shape), values))
         data = show(rows)
         wrapped = bool(self.query.get("withWrapper")) if wrap is None else wrap
         if not wrapped:
             return data
-        total = self.db.execute(
-            select(func.count()).select_from(statement.order_by(None).subquery())
-        ).scalar()
+        if not offset and (length < 0 or len(rows) < length):
+            total = len(rows)
+        elif isinstance(statement, Prepared):
+            total = statement.count().scalar(self.db, **values)
+        else:
+            total = self.db.execute(counted(statement), values).scalar_one()
         return {"totalCount": total, "offset": offset, "len": length, "data": data}
 
 

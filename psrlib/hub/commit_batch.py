@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import msgspec
+from msgspec import Struct
 from sqlalchemy import Row, bindparam, select
 
 from psrlib.hub import configuration, labels
 from psrlib.hub.acl import insert_acls
 from psrlib.hub.call import Call, dump
 from psrlib.hub.issues import bad_request
-from psrlib.hub.rows import CHUNK, insert_rows
+from psrlib.hub.prepared import any_of
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema.design import commits, pipelines
 from psrlib.hub.triggers import pipelines_committed
 
@@ -98,10 +101,8 @@ class CommitBatch:
         """Read the latest versions of existing pipelines, which ``add_version`` continues."""
         self.pipelines.update({row.id: dict(row._mapping) for row in rows})
         ids = [row["latest_commit"] for row in self.pipelines.values() if "latest_commit" in row]
-        for start in range(0, len(ids), CHUNK):
-            wanted = select(commits.c.pipeline_id, commits.c.number, commits.c.draft)
-            found = self.call.db.execute(wanted.where(commits.c.id.in_(ids[start : start + CHUNK])))
-            self._latest.update({row.pipeline_id: (row.number, row.draft) for row in found})
+        found = _VERSIONS(self.call.db, ids)
+        self._latest.update({row.pipeline_id: (row.number, row.draft) for row in found})
 
     def add_version(self, pipeline_id: str, content: Content, kept: Kept = _NOTHING) -> str:
         """Add the next published version of a known pipeline; return the commit id.
@@ -155,6 +156,9 @@ class CommitBatch:
         pipelines_committed(call, [row for row in self.commits if not row["draft"]])
 
 
+_VERSIONS = any_of(
+    lambda ids: select(commits.c.pipeline_id, commits.c.number, commits.c.draft).where(commits.c.id.in_(ids))
+)
 SETTLED = (
     "name",
     "execution_mode",
@@ -201,6 +205,18 @@ def pipeline_labels(definition: dict[str, Any]) -> list[str]:
     metadata = definition.get("metadata")
     found = metadata.get("labels") if isinstance(metadata, dict) else None
     return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+
+class _Head(Struct):
+    metadata: Any = None
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+def stored_labels(definition: str) -> list[str]:
+    """Return the label texts in the JSON text of a definition, of which nothing else is decoded."""
+    return pipeline_labels({"metadata": _HEAD.decode(definition).metadata})
 
 
 def execution_mode(definition: dict[str, Any]) -> str:

@@ -8,10 +8,11 @@ and nowhere else.
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
 from psrlib.hub.issues import over_limit
 from psrlib.hub.memory import Memory
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.schema import security
 
 Kind = Literal["boolean", "integer", "string"]
@@ -74,6 +75,11 @@ ENTRIES = (
 )
 BY_ID = {entry.id: entry for entry in ENTRIES}
 GLOBAL = ""  # organization column of global values
+_STORED = Prepared(
+    select(security.configs.c.id, security.configs.c.value).where(
+        security.configs.c.organization == bindparam("organization")
+    )
+)
 
 
 def values(connection: Connection, organization: str) -> dict[str, str]:
@@ -82,16 +88,14 @@ def values(connection: Connection, organization: str) -> dict[str, str]:
     Global values reach an organization until it saves a configuration of its own; from then on it keeps
     that one (control-hub-rest.md, 2.3).
     """
-    table = security.configs
     result = {entry.id: entry.default for entry in ENTRIES}
-    own = _stored(connection, table, organization)
-    result.update(own or _stored(connection, table, GLOBAL))
+    own = _stored(connection, organization)
+    result.update(own or _stored(connection, GLOBAL))
     return result
 
 
-def _stored(connection: Connection, table: Table, organization: str) -> dict[str, str]:
-    rows = connection.execute(select(table.c.id, table.c.value).where(table.c.organization == organization))
-    return {row.id: row.value for row in rows}
+def _stored(connection: Connection, organization: str) -> dict[str, str]:
+    return {row.id: row.value for row in _STORED.rows(connection, organization=organization)}
 
 
 def save(connection: Connection, organization: str, changes: dict[str, str]) -> None:

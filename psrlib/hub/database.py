@@ -90,9 +90,15 @@ class Database:
         if connection is None:
             connection = self._reading.connection = self._reader.connect()
             self._readers.append(connection)
-        with connection.begin():
-            self._begin(connection, "BEGIN")
+        raw: Any = connection.connection.dbapi_connection
+        self._begin(connection, "BEGIN")
+        try:
             yield connection
+        except BaseException:
+            (connection if connection.in_transaction() else raw).rollback()
+            raise
+        # most reads go straight to the driver, and SQLAlchemy knows of no transaction
+        (connection if connection.in_transaction() else raw).commit()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

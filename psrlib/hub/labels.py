@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.call import Call
+from psrlib.hub.prepared import any_of
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema.design import labels
 
 
@@ -20,6 +22,11 @@ def parent_id(path: str, organization: str) -> str | None:
     return label_id(parent, organization) if slash else None
 
 
+_KNOWN = any_of(
+    lambda ids: select(labels.c.id).where(labels.c.kind == bindparam("kind"), labels.c.id.in_(ids))
+)
+
+
 def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> None:
     """Add labels and their parents to the tree, unless they are there."""
     wanted: set[str] = set()
@@ -30,9 +37,7 @@ def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> 
     if not wanted:
         return
     ids = [label_id(path, organization) for path in wanted]
-    known = set(
-        call.db.execute(select(labels.c.id).where(labels.c.kind == kind, labels.c.id.in_(ids))).scalars()
-    )
+    known = {row.id for row in _KNOWN(call.db, ids, kind=kind)}
     rows = [
         {
             "kind": kind,
@@ -44,8 +49,7 @@ def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> 
         for path in sorted(wanted)
         if label_id(path, organization) not in known
     ]
-    if rows:
-        call.db.execute(labels.insert(), rows)
+    insert_rows(call.db, labels, rows)
 
 
 def label_json(path: str, organization: str, word: str = "label") -> dict[str, Any]:

@@ -13,9 +13,9 @@ from psrlib.hub.commit_batch import (
     Content,
     check_name,
     commit_row,
-    pipeline_labels,
     settled,
     stamp,
+    stored_labels,
 )
 from psrlib.hub.issues import bad_request, duplicate, not_found
 from psrlib.hub.schema.design import commit_tags, commits, pipelines
@@ -185,7 +185,7 @@ def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
 
 def _settle(call: Call, commit: dict[str, Any]) -> None:
     """Carry a new or changed commit into its pipeline's row, labels and events."""
-    texts = pipeline_labels(load(commit["definition"]))
+    texts = stored_labels(commit["definition"])
     values = settled(call, commit, texts)
     call.db.execute(pipelines.update().where(pipelines.c.id == commit["pipeline_id"]).values(values))
     labels.remember(call, "PIPELINE", texts, commit["organization"])
@@ -239,7 +239,7 @@ def delete_commit(call: Call, commit: Row[Any]) -> None:
         "latest_published": published[0] if published else None,
         "name": rest[0].name,
         "execution_mode": rest[0].execution_mode,
-        "labels": dump(pipeline_labels(load(rest[0].definition))),
+        "labels": dump(stored_labels(rest[0].definition)),
     }
     call.db.execute(pipelines.update().where(pipelines.c.id == pipeline.id).values(values))
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from psrlib.hub.access import Callers, Principal
 from psrlib.hub.call import load
@@ -15,6 +15,8 @@ from psrlib.hub.database import Database
 from psrlib.hub.fleet import Fleet
 from psrlib.hub.mail import MailServer
 from psrlib.hub.memory import Memory
+from psrlib.hub.prepared import Prepared
+from psrlib.hub.relay import Relay
 from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
 
@@ -25,6 +27,7 @@ Waiting = tuple[
 Outcome = tuple[Any, Exception | None]
 NEVER_MS = 2**62
 N_READERS = 2  # threads for reading; more gain nothing on the two cores of a small machine
+N_COMPUTERS = 2  # threads for hashing passwords, 20 ms each
 
 
 class Hub:
@@ -54,7 +57,8 @@ class Hub:
         self._n_long = 0  # transactions in the writer thread or waiting for it
         self._short: list[Waiting] = []
         self._batch_runs = False  # in the writer thread
-        self._readers = ThreadPoolExecutor(N_READERS, "hub-reader")
+        self._readers = Relay(N_READERS, self._read_now)
+        self._computers = ThreadPoolExecutor(N_COMPUTERS, "hub-computer")
 
     def load(self) -> None:
         """Read sessions, components and waiting engine events from the database."""
@@ -66,12 +70,12 @@ class Hub:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run blocking reads in a reader thread."""
+        result: T = await self._readers.run(work)
+        return result
 
-        def run() -> T:
-            with self.database.reading() as connection:
-                return work(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+    def _read_now(self, work: Callable[[Connection], T]) -> T:
+        with self.database.reading() as connection:
+            return work(connection)
 
     async def write(self, work: Callable[[Connection], T], short: bool = False) -> T:
         """Run a transaction; all of them run one after the other.
@@ -142,13 +146,14 @@ class Hub:
             raise
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Run work without a database (password hashing) in a reader thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        """Run work without a database (password hashing) in a thread of its own kind."""
+        return await asyncio.get_running_loop().run_in_executor(self._computers, work)
 
     def close(self) -> None:
         """Finish running work and close the database."""
         self._writer.shutdown()
-        self._readers.shutdown()
+        self._readers.close()
+        self._computers.shutdown()
         self.database.close()
 
 
@@ -206,21 +211,31 @@ def _load_credentials(connection: Connection, callers: Callers) -> None:
             callers.credentials[row.token_hash] = (row.id, principal)
 
 
+_ACTIVE_USER = Prepared(
+    select(security.users, security.organizations.c.name.label("organization_name"))
+    .join(security.organizations, security.organizations.c.id == security.users.c.organization)
+    .where(
+        security.users.c.id == bindparam("user"),
+        security.users.c.active,
+        ~security.users.c.deleted,
+        security.organizations.c.active,
+    )
+)
+_GROUPS_OF = Prepared(
+    select(security.groups.c.id, security.groups.c.roles)
+    .join(security.group_members, security.group_members.c.group_id == security.groups.c.id)
+    .where(security.group_members.c.user_id == bindparam("user"), ~security.groups.c.deleted)
+)
+
+
 def user_principal(
     connection: Connection, user_id: str, digest: str, expires_on: int = NEVER_MS
 ) -> Principal | None:
     """Return a user's principal with the roles and groups of this moment; None for an inactive user."""
-    users, organizations = security.users, security.organizations
-    members, groups = security.group_members, security.groups
-    user = connection.execute(
-        select(users, organizations.c.name.label("organization_name"))
-        .join(organizations, organizations.c.id == users.c.organization)
-        .where(users.c.id == user_id, users.c.active, ~users.c.deleted, organizations.c.active)
-    ).first()
+    user = _ACTIVE_USER.first(connection, user=user_id)
     if user is None:
         return None
-    own = select(groups.c.id, groups.c.roles).join(members, members.c.group_id == groups.c.id)
-    rows = list(connection.execute(own.where(members.c.user_id == user.id, ~groups.c.deleted)))
+    rows = _GROUPS_OF.rows(connection, user=user.id)
     return Principal(
         id=user.id,
         organization=user.organization,

@@ -8,6 +8,7 @@ import uvicorn
 
 from psrlib.errors import PsrError
 from psrlib.hub.mail import parse_smtp
+from psrlib.hub.protocol import JoiningProtocol
 from psrlib.hub.server import create_app
 
 # Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
@@ -32,9 +33,10 @@ def main() -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=JoiningProtocol,
         log_level="warning",
         access_log=False,
+        server_header=False,
         proxy_headers=False,  # nobody stands before the hub: an address in a header is the caller's claim
         timeout_keep_alive=KEEP_ALIVE_S,
     )

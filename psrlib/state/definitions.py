@@ -42,10 +42,7 @@ def read_shape(text: Any) -> Shape:
     HubError
         If it is no pipeline definition.
     """
-    try:
-        definition = _DECODER.decode(orjson.dumps(text) if isinstance(text, dict) else text or "{}")
-    except msgspec.MsgspecError as error:
-        raise HubError(f"a pipeline definition of the Control Hub is not understood: {error}") from error
+    definition = _decode(text)
     stages = definition.stages or []
     data_lanes = {lane for stage in stages for lane in stage.output_lanes or []}
     origin = next((stage for stage in stages if not stage.input_lanes), _Stage())
@@ -67,6 +64,24 @@ def read_shape(text: Any) -> Shape:
         ],
         connection_ids=_connections(metadata.connections),
     )
+
+
+def read_fragment_id(text: Any) -> str:
+    """Return the engine-side id of a ``pipelineFragmentConfig``; empty when it has none.
+
+    Raises
+    ------
+    HubError
+        If it is no pipeline definition.
+    """
+    return str(_decode(text).fragment_id or "")
+
+
+def _decode(text: Any) -> "_Definition":
+    try:
+        return _DECODER.decode(orjson.dumps(text) if isinstance(text, dict) else text or "{}")
+    except msgspec.MsgspecError as error:
+        raise HubError(f"a pipeline definition of the Control Hub is not understood: {error}") from error
 
 
 class _Metadata(Struct):
@@ -92,6 +107,7 @@ class _Entry(Struct):
 
 
 class _Definition(Struct):
+    fragment_id: str | None = msgspec.field(default=None, name="fragmentId")
     stages: list[_Stage] | None = None
     fragments: list[_Fragment] | None = None
     configuration: list[_Entry] | None = None

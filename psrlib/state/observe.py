@@ -43,7 +43,7 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
     named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
     random_seed = document.provenance.random_seed
     plans = (observe_organization(hub, o, listed[o.id], random_seed) for o in wanted)
-    found = run_plans(plans, hub.limit.largest)
+    found = run_plans(plans, hub.limit)
     log.info("observed %d organizations", len(found))
     return ObservedState(
         organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},
@@ -56,13 +56,14 @@ def observe_organization(
 ) -> Plan[ObservedOrganization]:
     """Observe one organization; a plan for `run_plans`. ``row`` is its record in the hub's list."""
     session = hub.for_organization(desired.id)
-    (role_ids,) = yield [hub.role_ids]
-    reader = Reader(desired, row, random_seed, role_ids)
-    reader.entries, reader.rows["groups"], reader.rows["users"] = yield [
+    role_ids, entries, groups, users = yield [
+        hub.role_ids,
         partial(hub.security.configs, desired.id),
         partial(hub.security.groups, desired.id),
         partial(hub.security.users, desired.id),
     ]
+    reader = Reader(desired, row, random_seed, role_ids)
+    reader.entries, reader.rows["groups"], reader.rows["users"] = entries, groups, users
     if not row.get("active", True):
         return reader.organization(locked=True)
     try:
@@ -88,8 +89,12 @@ def observe_organization(
     chunks = [commit_ids[i : i + COMMITS_PER_CALL] for i in range(0, len(commit_ids), COMMITS_PER_CALL)]
     for commits in (yield [partial(session.pipelinestore.commits, chunk) for chunk in chunks]):
         reader.commits.update({str(commit["commitId"]): commit for commit in commits})
-    reader.rows["topologies"] = yield [partial(_topology, session, t) for t in reader.rows["topologies"]]
-    reader.rows["connections"] = yield [partial(_connection, session, c) for c in reader.rows["connections"]]
+    reader.rows["topologies"] = yield from _completed(
+        reader.rows["topologies"], "topologyDefinition", lambda t: session.topology.topology(t["commitId"])
+    )
+    reader.rows["connections"] = yield from _completed(
+        reader.rows["connections"], "connectionDefinition", lambda c: session.connection.connection(c["id"])
+    )
 
     unclear = [
         (kind, hub_id(kind, r))
@@ -127,9 +132,7 @@ def _if_present(listing: Call) -> list[Json]:
     return found
 
 
-def _topology(session: ControlHub, row: Json) -> Json:
-    return row if row.get("topologyDefinition") else {**row, **session.topology.topology(row["commitId"])}
-
-
-def _connection(session: ControlHub, row: Json) -> Json:
-    return row if row.get("connectionDefinition") else {**row, **session.connection.connection(row["id"])}
+def _completed(rows: list[Json], field: str, read: Callable[[Json], Json]) -> Plan[list[Json]]:
+    """Return rows with what the listing left out: one call for each row that lacks ``field``."""
+    found = iter((yield [partial(read, row) for row in rows if not row.get(field)]))
+    return [row if row.get(field) else {**row, **next(found)} for row in rows]

@@ -121,7 +121,7 @@ def _populate(
             organization = document.organizations[index].id
             log.info("%s: %s", organization, dict(outcome.created) or "nothing to create")
 
-        outcomes = run_plans(map(plan, document.organizations), hub.limit.largest, on_done)
+        outcomes = run_plans(map(plan, document.organizations), hub.limit, on_done)
     finally:
         bars.close()
     created: Counter[str] = sum((outcome.created for outcome in outcomes), Counter())

@@ -1,12 +1,13 @@
 """From the hub's records of one organization to the records of the seed document."""
 
+from collections import defaultdict
 from typing import Any, cast
 
 from psrlib.client.apps import scheduler
 from psrlib.client.wire import Json
 from psrlib.seed import document as seed
 from psrlib.seed.identity import engine_id
-from psrlib.state.definitions import Shape, parse, read_shape
+from psrlib.state.definitions import Shape, parse, read_fragment_id, read_shape
 from psrlib.state.limits import read_config
 from psrlib.state.observed import KINDS, ObservedEngine, ObservedJob, ObservedOrganization
 
@@ -58,6 +59,9 @@ class Reader:
         self.commits: dict[str, Json] = {}
         self.owners: dict[str, str] = {}
         self._referenced: set[str] = set()
+        self._keys_by_id: dict[str, dict[str, str]] = {}  # kind -> hub id -> key, filled when first asked
+        self._memberships: defaultdict[str, set[str]] | None = None  # user id -> group ids
+        self._fragment_ids: dict[str, str] | None = None  # engine-side id or hub id -> hub id
         self._keys = {kind: {entity.name: entity.key for entity in getattr(desired, kind)} for kind in OWNED}
         self._user_keys = {user.id: user.key for user in desired.users}
         self._group_keys = {group.id: group.key for group in desired.groups}
@@ -114,8 +118,11 @@ class Reader:
 
     def _key_of_id(self, kind: str, id: str | None) -> str:
         self._referenced.add(str(id))
-        found = next((row for row in self.rows[kind] if hub_id(kind, row) == id), None)
-        return self._key(kind, found) if found is not None else str(id or "")
+        known = self._keys_by_id.get(kind)
+        if known is None:
+            pairs = [(hub_id(kind, row), self._key(kind, row)) for row in self.rows[kind]]
+            known = self._keys_by_id[kind] = dict(reversed(pairs))  # of two with one id, the first
+        return known.get(str(id), str(id or ""))
 
     def _user_key(self, user: str) -> str:
         return self._user_keys.get(user, user)
@@ -127,11 +134,18 @@ class Reader:
         id = str(row["id"])
         return seed.Group(key=self._group_keys.get(id, id), id=id, name=str(row.get("name")))
 
+    def _groups_of(self, user: str) -> set[str]:
+        if self._memberships is None:
+            self._memberships = defaultdict(set)
+            for group in self.rows["groups"]:
+                for member in group.get("users") or []:
+                    self._memberships[str(member)].add(str(group["id"]))
+        return self._memberships[user]
+
     def _user(self, row: Json) -> seed.User:
         id = str(row["id"])
         everyone = f"all@{self.desired.id}"
-        groups = {str(group) for group in row.get("groups") or []}
-        groups |= {str(group["id"]) for group in self.rows["groups"] if id in (group.get("users") or [])}
+        groups = {str(group) for group in row.get("groups") or []} | self._groups_of(id)
         return seed.User(
             key=self._user_key(id),
             id=id,
@@ -195,12 +209,15 @@ class Reader:
 
     def _fragment_key(self, id: str) -> str:
         """Return the key of a fragment by hub id, or by the engine-side id in its definition."""
-        for row in self.rows["fragments"]:
-            commit = self.commits.get(str(row.get("commitId")), row)
-            if id in (hub_id("fragments", row), parse(commit.get("pipelineDefinition")).get("fragmentId")):
-                self._referenced.add(hub_id("fragments", row))
-                return self._key("fragments", row)
-        return id
+        if self._fragment_ids is None:
+            self._fragment_ids = {}
+            for row in self.rows["fragments"]:
+                commit = self.commits.get(str(row.get("commitId")), row)
+                for name in (hub_id("fragments", row), read_fragment_id(commit.get("pipelineDefinition"))):
+                    if name:
+                        self._fragment_ids.setdefault(name, hub_id("fragments", row))
+        found = self._fragment_ids.get(id)
+        return id if found is None else self._key_of_id("fragments", found)
 
     def _pipeline(self, row: Json) -> seed.Pipeline:
         shape = self._shape(row)

@@ -41,7 +41,7 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
             f"{absent[0]} for one; populate it first"
         )
     plans = (_start(hub, organization) for organization in document.organizations)
-    started = sum(run_plans(plans, hub.limit.largest))
+    started = sum(run_plans(plans, hub.limit))
     log.info("started %d jobs", started)
     return started
 
@@ -58,7 +58,7 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
     waiting = dict(
         zip(
             [organization.id for organization in document.organizations],
-            run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit.largest),
+            run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit),
             strict=True,
         )
     )
@@ -66,7 +66,7 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
     while True:
         open_organizations = [id for id, rows in waiting.items() if rows]
         calls = [partial(_not_running, hub.for_organization(id), waiting[id]) for id in open_organizations]
-        waiting = dict(zip(open_organizations, run_each(calls, hub.limit.largest), strict=True))
+        waiting = dict(zip(open_organizations, run_each(calls, hub.limit), strict=True))
         left = [(id, row) for id, rows in waiting.items() for row in rows]
         elapsed_s = time.monotonic() - begun
         if not left:

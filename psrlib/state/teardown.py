@@ -52,7 +52,7 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
         observed = observe(document, hub).organizations
         present = [o for o in document.organizations if o.id in observed]
         plans = (_teardown_organization(hub, o, observed[o.id]) for o in present)
-        outcomes = run_plans(plans, hub.limit.largest)
+        outcomes = run_plans(plans, hub.limit)
     removed: Counter[str] = sum((outcome.removed for outcome in outcomes), Counter())
     return TeardownReport(
         removed=dict(removed),

@@ -28,7 +28,7 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     saved = {(i.organization, i.key): i for i in _saved(run_dir)}
     random_seed = document.provenance.random_seed
     plans = (_identities(hub, organization, random_seed, saved) for organization in document.organizations)
-    identities = [identity for found in run_plans(plans, hub.limit.largest) for identity in found]
+    identities = [identity for found in run_plans(plans, hub.limit) for identity in found]
     engines.save_identities(run_dir, identities)
     log.info("%d engine identities in %s", len(identities), run_dir)
     return identities

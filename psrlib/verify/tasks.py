@@ -58,7 +58,7 @@ def read_histories(hub: ControlHub, observed: ObservedState, driven: set[JobKey]
         partial(hub.for_organization(o).jobrunner.history, observed.organizations[o].jobs[key].id)
         for o, key in keys
     ]
-    found = run_each(calls, hub.limit.largest)
+    found = run_each(calls, hub.limit)
     return {key: read_runs(rows) for key, rows in zip(keys, found, strict=True)}
 
 

@@ -55,11 +55,11 @@ def test_a_fixed_number_stays() -> None:
 
 
 def test_no_more_than_the_limit_are_under_way() -> None:
-    """Threads beyond it wait for a slot."""
+    """Threads beyond it wait for a place."""
     limit = AdaptiveLimit(fixed=2)
 
     def work() -> None:
-        with limit.slot():
+        with limit:
             time.sleep(0.01)
 
     threads = [threading.Thread(target=work) for _ in range(12)]
@@ -68,3 +68,13 @@ def test_no_more_than_the_limit_are_under_way() -> None:
     for thread in threads:
         thread.join()
     assert limit.peak == 2
+
+
+def test_waiting_for_the_next_attempt_is_seen() -> None:
+    """Others may send meanwhile."""
+    limit = AdaptiveLimit(fixed=1)
+    waiting = threading.Thread(target=limit.pause, args=(0.1,))
+    waiting.start()
+    assert limit.n_paused == 1
+    waiting.join()
+    assert limit.n_paused == 0

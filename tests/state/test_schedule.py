@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from psrlib.state.schedule import Plan, run_each, run_plans
+from psrlib.client import AdaptiveLimit
+from psrlib.state.schedule import SPARE, Plan, run_each, run_plans
 
 
 def plan(*steps: list[Callable[[], Any]], seen: list[Any] | None = None) -> Plan[list[Any]]:
@@ -89,3 +90,99 @@ def test_plans_are_taken_lazily() -> None:
 def test_independent_calls_keep_their_order() -> None:
     """`run_each` is a parallel map."""
     assert run_each([lambda i=i: i for i in range(30)], workers=5) == list(range(30))  # type: ignore[misc]
+
+
+def test_threads_follow_the_limit_of_requests() -> None:
+    """A thread more than requests are allowed only waits; one spare keeps the hub busy."""
+    limit = AdaptiveLimit(fixed=3)
+    at_work = most = 0
+    lock = threading.Lock()
+
+    def call() -> None:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        time.sleep(0.002)
+        with lock:
+            at_work -= 1
+
+    run_each([call] * 100, limit)
+    assert most == 3 + SPARE
+
+
+def test_a_call_that_waits_for_its_next_attempt_lets_others_go_on() -> None:
+    """Even where a single request is allowed."""
+    limit = AdaptiveLimit(fixed=1)
+    ended: list[str] = []
+
+    def refused(name: str) -> None:
+        limit.pause(0.3)
+        ended.append(name)
+
+    calls = [lambda: refused("a"), lambda: refused("b"), *[lambda: ended.append("quick")] * 20]
+    run_each(calls, limit)
+    assert ended[:20] == ["quick"] * 20
+
+
+def test_a_plan_runs_in_one_thread_at_a_time() -> None:
+    """Plans need no locks for what is their own."""
+
+    def counted() -> Plan[int]:
+        inside = threading.Lock()
+        for _ in range(20):
+            assert inside.acquire(blocking=False)
+            time.sleep(0.0002)
+            inside.release()
+            yield [lambda: None] * 5
+        return 20
+
+    assert run_plans([counted() for _ in range(8)], workers=8) == [20] * 8
+
+
+def test_an_error_of_the_caller_ends_everything() -> None:
+    """No call begins after ``on_done`` failed."""
+    calls: list[int] = []
+
+    def plan_of(number: int) -> Plan[int]:
+        yield [lambda: calls.append(number)]
+        return number
+
+    def fail(index: int, result: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_plans((plan_of(i) for i in range(100_000)), workers=2, on_done=fail)
+    n_calls = len(calls)
+    assert n_calls < 100_000
+    time.sleep(0.05)
+    assert len(calls) == n_calls
+
+
+def test_plans_that_cannot_be_made_are_an_error() -> None:
+    """What has begun is ended first."""
+    ended: list[int] = []
+
+    def plans() -> Iterator[Plan[None]]:
+        yield plan([lambda: time.sleep(0.01)], [lambda: ended.append(1)])  # type: ignore[misc]
+        raise ValueError("the document ends here")
+
+    with pytest.raises(ValueError, match="ends here"):
+        run_plans(plans(), workers=2)
+    assert ended == [1]
+
+
+def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than waiting for ever."""
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_first(self: threading.Thread) -> None:
+        started.append(self)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start_first)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        run_each([lambda: None] * 10, workers=4)

@@ -8,7 +8,9 @@ from sqlalchemy import Row, Table, select
 from psrlib.hub.acl import check_permission
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request
+from psrlib.hub.prepared import by_key
 from psrlib.hub.routing import USER, App
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema import security
 from psrlib.hub.schema.automation import agents, alerts, deployments, subscriptions, tasks
 from psrlib.hub.schema.design import acl_audits, acls, connections, pipelines, report_definitions, topologies
@@ -59,7 +61,7 @@ class AclJson(Struct):
 
 
 def _stored(call: Call, resource: Row[Any], kind: str) -> dict[str, Any]:
-    row = call.db.execute(select(acls).where(acls.c.resource_id == resource.id)).first()
+    row = by_key(acls, "resource_id").first(call.db, key=resource.id)
     if row is not None:
         return dict(row._mapping)
     owner = getattr(resource, "creator", None) or f"admin@{resource.organization}"
@@ -120,17 +122,16 @@ def _save(call: Call, resource: Row[Any], kind: str, values: dict[str, Any]) -> 
     row = _stored(call, resource, kind) | values
     row |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     call.db.execute(acls.delete().where(acls.c.resource_id == resource.id))
-    call.db.execute(acls.insert().values(row))
-    call.db.execute(
-        acl_audits.insert().values(
-            organization=resource.organization,
-            resource_id=resource.id,
-            resource_type=kind,
-            user_id=call.principal.id,
-            time=call.now,
-            permissions=row["permissions"],
-        )
-    )
+    insert_rows(call.db, acls, [row])
+    audit = {
+        "organization": resource.organization,
+        "resource_id": resource.id,
+        "resource_type": kind,
+        "user_id": call.principal.id,
+        "time": call.now,
+        "permissions": row["permissions"],
+    }
+    insert_rows(call.db, acl_audits, [audit])
     return _acl_json(row)
 
 

@@ -3,17 +3,19 @@
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, bindparam, func, select
 
 from psrlib.hub import labels as label_tree
 from psrlib.hub.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.call import FILTER, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.pipelines import parse_document
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import EITHER, USER, App, Query, roles
 from psrlib.hub.schema.design import commits, connection_audits, connections
 
 app = App("connection", "Connections to outside systems")
+CONNECTIONS = Prepared(select(connections).where(connections.c.organization == bindparam("org")))
 EDITOR = roles("connection:editor", "connection:user")
 AUDIT_PAGE = (
     Query("offset", "integer", 0),
@@ -139,7 +141,7 @@ def create_connection(call: Call) -> Any:
 )
 def list_connections(call: Call) -> Any:
     """List connections without definitions; wrapped when withTotalCount is true."""
-    statement = select(connections).where(connections.c.organization == call.organization)
+    statement: Select[Any] | Prepared = CONNECTIONS
     if kind := call.query["connectionType"]:
         statement = statement.where(connections.c.connection_type == kind)
     if text := call.query["filterText"]:
@@ -150,7 +152,13 @@ def list_connections(call: Call) -> Any:
         "ID": connections.c.id,
         "LAST_MODIFIED_TIME": connections.c.last_modified_on,
     }
-    return call.page(statement, order, lambda rows: [_connection_json(row, False) for row in rows], wrap=wrap)
+    return call.page(
+        statement,
+        order,
+        lambda rows: [_connection_json(row, False) for row in rows],
+        wrap=wrap,
+        org=call.organization,
+    )
 
 
 @app.route("GET", "/connection/rest/v1/connection/{connection}", USER, returns=ConnectionJson)

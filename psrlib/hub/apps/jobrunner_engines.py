@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from psrlib.hub.acl import check_permission, drop_acls
 from psrlib.hub.apps.jobrunner_records import OPERATOR
@@ -12,6 +12,7 @@ from psrlib.hub.apps.messaging import take_figures
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, Call, Raw, contains, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.names import GONE
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import COMPONENT, EITHER, USER, App, Query, roles
 from psrlib.hub.runner import engine_records, lifecycle
 from psrlib.hub.runner.intake import take_statuses
@@ -47,10 +48,7 @@ def engines_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     for organization in organizations:
         load_of |= pipelines_running(work, organization)
         heartbeat[organization] = work.heartbeat_ms(organization)
-        found = select(instances.c.engine_id, instances.c.name).where(
-            instances.c.organization == organization, instances.c.phase != GONE
-        )
-        for instance in call.db.execute(found):
+        for instance in LIVE.rows(call.db, org=organization):
             names.setdefault(instance.engine_id, []).append(instance.name)
     return [_engine_json(call, row, load_of.get(row.id, 0), names[row.id], heartbeat) for row in rows]
 
@@ -91,9 +89,17 @@ def _engine_json(
     }
 
 
-def _finding(call: Call) -> Any:
+ENGINES = Prepared(select(engines).where(engines.c.organization == bindparam("org")))
+LIVE = Prepared(
+    select(instances.c.engine_id, instances.c.name).where(
+        instances.c.organization == bindparam("org"), instances.c.phase != GONE
+    )
+)
+
+
+def _finding(call: Call) -> Select[Any] | Prepared:
     query = call.query
-    statement = select(engines).where(engines.c.organization == call.organization)
+    statement: Select[Any] | Prepared = ENGINES
     if query.get("executorType"):
         statement = statement.where(engines.c.executor_type == query["executorType"])
     if query.get("edge"):
@@ -111,6 +117,10 @@ def _finding(call: Call) -> Any:
     return statement
 
 
+def _found(call: Call) -> list[Row[Any]]:
+    return list(call.db.execute(_finding(call).where(), {"org": call.organization}))
+
+
 ORDER = {
     "ID": engines.c.id,
     "LAST_REPORTED_TIME": engines.c.last_reported_time,
@@ -123,7 +133,7 @@ ORDER = {
 @app.route("GET", "/jobrunner/rest/v1/sdcs", USER, query=(*LISTING, *KIND, Query("label"), Query("version")))
 def list_engines(call: Call) -> Any:
     """List engines."""
-    return call.page(_finding(call), ORDER, lambda rows: engines_json(call, rows))
+    return call.page(_finding(call), ORDER, lambda rows: engines_json(call, rows), org=call.organization)
 
 
 @app.route(
@@ -134,20 +144,21 @@ def list_engines(call: Call) -> Any:
 )
 def executors(call: Call) -> Any:
     """List engines with load figures, always wrapped."""
-    return call.page(_finding(call), ORDER, lambda rows: engines_json(call, rows), wrap=True)
+    return call.page(
+        _finding(call), ORDER, lambda rows: engines_json(call, rows), wrap=True, org=call.organization
+    )
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdcs/labels", USER, query=(ORGANIZATION, *KIND, *PAGING))
 def list_engine_labels(call: Call) -> Any:
     """List the labels of all engines."""
-    rows = call.db.execute(_finding(call))
-    return call.part(sorted({label for row in rows for label in engine_labels(row)}))
+    return call.part(sorted({label for row in _found(call) for label in engine_labels(row)}))
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdcs/versions", USER, query=(ORGANIZATION, *KIND, *PAGING))
 def list_engine_versions(call: Call) -> Any:
     """List the versions of all engines."""
-    return call.part(sorted({row.version for row in call.db.execute(_finding(call))}))
+    return call.part(sorted({row.version for row in _found(call)}))
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}", EITHER)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
 
 from psrlib.hub import labels as label_tree
 from psrlib.hub.acl import check_permission, drop_acls
@@ -20,6 +20,7 @@ from psrlib.hub.apps.jobrunner_records import (
 from psrlib.hub.apps.jobrunner_status import empty_status_filter
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump, load
 from psrlib.hub.issues import bad_request
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import USER, App, Query
 from psrlib.hub.schema.design import commits, pipelines
 from psrlib.hub.schema.execution import instances, jobs, metrics, offsets, run_events, runs
@@ -65,16 +66,20 @@ def create_jobs(call: Call) -> Any:
     return insert_jobs(call, call.body)
 
 
-def finding(call: Call) -> Select[Any]:
-    """Return the jobs a listing's query asks for."""
+JOBS = Prepared(select(jobs).where(jobs.c.organization == bindparam("org")))
+
+
+def finding(call: Call) -> Select[Any] | Prepared:
+    """Return the jobs a listing's query asks for, in organization ``org``."""
     query = call.query
-    statement = select(jobs).where(jobs.c.organization == call.organization)
+    statement: Select[Any] | Prepared = JOBS
     if query["removed"]:
         statement = statement.where(jobs.c.id == "")
     for condition in _conditions(query, call.organization):
         statement = statement.where(condition)
     if status := query["jobStatus"]:
-        statement = statement.outerjoin(runs, runs.c.id == jobs.c.current_run).where(_has_status(status))
+        joined = statement.where().outerjoin(runs, runs.c.id == jobs.c.current_run)
+        statement = joined.where(_has_status(status))
     return statement
 
 
@@ -120,7 +125,7 @@ ORDER = {
 @app.route("GET", "/jobrunner/rest/v1/jobs", USER, query=FINDING)
 def list_jobs(call: Call) -> Any:
     """List jobs with their current status."""
-    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows))
+    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs", USER, body=list[str], writes=False)
@@ -152,7 +157,7 @@ def count_jobs(call: Call) -> Any:
 )
 def jobs_by_status(call: Call) -> Any:
     """List jobs with a status."""
-    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows))
+    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
 
 
 @app.route(

@@ -60,7 +60,7 @@ def problematic_jobs(call: Call) -> Any:
     if not call.query["jobStatus"]:
         call.query["jobStatus"] = "INACTIVE"
     statement = finding(call).where(runs.c.color == RED)
-    return call.page(statement, ORDER, lambda rows: jobs_json(call, rows))
+    return call.page(statement, ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
 
 
 @app.route(

@@ -13,6 +13,7 @@ from psrlib.hub.apps.jobrunner_status import run_json_of
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.pipelines import parse_document, published_commit
+from psrlib.hub.prepared import any_of
 from psrlib.hub.routing import roles
 from psrlib.hub.rows import insert_rows
 from psrlib.hub.runner.records import Record
@@ -189,16 +190,16 @@ def insert_jobs(
     return [_job_json(SimpleNamespace(**row), known[row["commit_id"]], None) for row in rows]
 
 
+COMMITS = any_of(
+    lambda ids: select(commits.c.id, commits.c.number, commits.c.name, commits.c.rules_id).where(
+        commits.c.id.in_(ids)
+    )
+)
+
+
 def jobs_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     """Return jobs in wire form with their current status."""
-    commit_ids = {row.commit_id for row in rows}
-    found: dict[str, Row[Any]] = {}
-    ids = sorted(commit_ids)
-    for start in range(0, len(ids), 500):
-        wanted = select(commits.c.id, commits.c.number, commits.c.name, commits.c.rules_id).where(
-            commits.c.id.in_(ids[start : start + 500])
-        )
-        found.update({row.id: row for row in call.db.execute(wanted)})
+    found = {row.id: row for row in COMMITS(call.db, [row.commit_id for row in rows])}
     statuses = run_json_of(call, [row.current_run for row in rows if row.current_run])
     return [_job_json(row, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows]
 

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Row, case, func, select
 from psrlib.hub.acl import check_permission
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, load
 from psrlib.hub.names import ACTIVE, GONE
+from psrlib.hub.prepared import any_of, by_keys
 from psrlib.hub.routing import USER, App, Query
 from psrlib.hub.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
 
@@ -23,30 +24,23 @@ def empty_status_filter() -> ColumnElement[bool]:
 def run_json_of(call: Call, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return runs in wire form by run id; everything is read in bulk."""
     result: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(ids), 500):
-        part = ids[start : start + 500]
-        rows = list(call.db.execute(select(runs).where(runs.c.id.in_(part))))
-        by_run: dict[str, list[Row[Any]]] = {row.id: [] for row in rows}
-        found = call.db.execute(
-            select(instances).where(instances.c.run_id.in_(part)).order_by(instances.c.id)
-        )
-        numbers = {}
-        for instance in found:
-            by_run[instance.run_id].append(instance)
-            numbers[instance.id] = instance.run_id
-        acks = _acks(call, [row.id for row in rows if row.open], numbers)
-        counts = _counts(call, rows)
-        for row in rows:
-            result[row.id] = run_json(call, row, by_run[row.id], acks.get(row.id, []), counts.get(row.id))
+    rows = by_keys(runs)(call.db, ids)
+    by_run: dict[str, list[Row[Any]]] = {row.id: [] for row in rows}
+    numbers = {}
+    for instance in INSTANCES(call.db, ids):
+        by_run[instance.run_id].append(instance)
+        numbers[instance.id] = instance.run_id
+    acks = _acks(call, [row.id for row in rows if row.open], numbers)
+    counts = _counts(call, rows)
+    for row in rows:
+        result[row.id] = run_json(call, row, by_run[row.id], acks.get(row.id, []), counts.get(row.id))
     return result
 
 
-def _acks(call: Call, open_runs: list[str], numbers: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
-    wanted = [number for number, run_id in numbers.items() if run_id in set(open_runs)]
-    acks: dict[str, list[dict[str, Any]]] = {}
-    for start in range(0, len(wanted), 500):
-        part = engine_events.c.instance.in_(wanted[start : start + 500])
-        columns = (
+INSTANCES = any_of(lambda ids: select(instances).where(instances.c.run_id.in_(ids)).order_by(instances.c.id))
+ACKS = any_of(
+    lambda numbers: (
+        select(
             engine_events.c.instance,
             engine_events.c.engine_id,
             engine_events.c.created_on,
@@ -54,22 +48,12 @@ def _acks(call: Call, open_runs: list[str], numbers: dict[int, str]) -> dict[str
             engine_events.c.message,
             engine_events.c.type,
         )
-        for row in call.db.execute(select(*columns).where(part).order_by(engine_events.c.number)):
-            if row.state in ("SUCCESS", "ERROR"):
-                ack = {
-                    "sdcId": row.engine_id,
-                    "createTime": row.created_on,
-                    "ackStatus": row.state,
-                    "message": row.message,
-                    "eventType": EVENT_NAMES.get(row.type, str(row.type)),
-                }
-                acks.setdefault(numbers[row.instance], []).append(ack)
-    return acks
-
-
-def _counts(call: Call, rows: list[Row[Any]]) -> dict[str, Row[Any]]:
-    by_key = {(row.job_id, row.run_count): row.id for row in rows}
-    statement = (
+        .where(engine_events.c.instance.in_(numbers))
+        .order_by(engine_events.c.number)
+    )
+)
+COUNTS = any_of(
+    lambda ids: (
         select(
             metrics.c.job_id,
             metrics.c.run_count,
@@ -78,10 +62,31 @@ def _counts(call: Call, rows: list[Row[Any]]) -> dict[str, Row[Any]]:
             func.sum(metrics.c.error_count).label("error_count"),
             func.max(metrics.c.changed_on).label("changed_on"),
         )
-        .where(metrics.c.job_id.in_([row.job_id for row in rows]))
+        .where(metrics.c.job_id.in_(ids))
         .group_by(metrics.c.job_id, metrics.c.run_count)
     )
-    found: list[Row[Any]] = list(call.db.execute(statement))
+)
+
+
+def _acks(call: Call, open_runs: list[str], numbers: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
+    still_open = set(open_runs)
+    acks: dict[str, list[dict[str, Any]]] = {}
+    for row in ACKS(call.db, [number for number, run_id in numbers.items() if run_id in still_open]):
+        if row.state in ("SUCCESS", "ERROR"):
+            ack = {
+                "sdcId": row.engine_id,
+                "createTime": row.created_on,
+                "ackStatus": row.state,
+                "message": row.message,
+                "eventType": EVENT_NAMES.get(row.type, str(row.type)),
+            }
+            acks.setdefault(numbers[row.instance], []).append(ack)
+    return acks
+
+
+def _counts(call: Call, rows: list[Row[Any]]) -> dict[str, Row[Any]]:
+    by_key = {(row.job_id, row.run_count): row.id for row in rows}
+    found: list[Row[Any]] = COUNTS(call.db, [row.job_id for row in rows])
     return {by_key[(m.job_id, m.run_count)]: m for m in found if (m.job_id, m.run_count) in by_key}
 
 

@@ -4,18 +4,23 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from psrlib.hub.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.actions import KINDS, read_action
 from psrlib.hub.apps.server import EVENT_TYPES
 from psrlib.hub.call import LISTING, PAGING, WRAPPER, Call, contains, dump, load
 from psrlib.hub.issues import bad_request, not_found
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import USER, App, Query, roles
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema.automation import action_runs, alerts, subscriptions
 
 app = App("notification", "Subscriptions and alerts")
 SUBSCRIBER = roles("notification:user")
+SUBSCRIPTIONS = Prepared(
+    select(subscriptions).where(subscriptions.c.organization == bindparam("org"), ~subscriptions.c.deleted)
+)
 
 
 class EventJson(Struct):
@@ -117,7 +122,7 @@ def create_subscription(call: Call) -> Any:
         "creator": call.principal.id,
         "created_on": call.now,
     }
-    call.db.execute(subscriptions.insert().values(row))
+    insert_rows(call.db, subscriptions, [row])
     call.forget()
     insert_acls(call, "EVENT_SUBSCRIPTION", [row["id"]], call.organization)
     return _subscription_json(_fetch(call, row["id"]))
@@ -163,11 +168,13 @@ def acknowledge(call: Call) -> Any:
 def list_subscriptions(call: Call) -> Any:
     """List subscriptions."""
     table = subscriptions
-    statement = select(table).where(table.c.organization == call.organization, ~table.c.deleted)
+    statement: Select[Any] | Prepared = SUBSCRIPTIONS
     if text := call.query["filterText"]:
         statement = statement.where(contains(table.c.name, text) | contains(table.c.id, text))
     order = {"NAME": table.c.name, "ID": table.c.id}
-    return call.page(statement, order, lambda rows: [_subscription_json(row) for row in rows])
+    return call.page(
+        statement, order, lambda rows: [_subscription_json(row) for row in rows], org=call.organization
+    )
 
 
 @app.route("GET", "/notification/rest/v1/externalActions/audits", USER, query=(*PAGING, WRAPPER))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from psrlib.hub import labels as label_tree
 from psrlib.hub import pipelines as store
@@ -10,6 +10,7 @@ from psrlib.hub.acl import check_permission
 from psrlib.hub.apps.pipelinestore_records import PipelineJson, pipeline_json, rows_json, shown
 from psrlib.hub.apps.security_records import all_group
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import USER, App, Query
 from psrlib.hub.schema.design import commit_tags, commits, pipelines
 from psrlib.hub.schema.security import group_members
@@ -26,14 +27,19 @@ FINDING = (
     Query("draft", "boolean"),
     Query("system", "boolean", False),
 )
+PIPELINES = Prepared(
+    select(pipelines).where(
+        pipelines.c.organization == bindparam("org"),
+        pipelines.c.fragment == bindparam("fragment"),
+        pipelines.c.template == bindparam("template"),
+    )
+)
 
 
 def _finding(call: Call, fragment: bool, template: bool = False, creators: Select[Any] | None = None) -> Any:
     query = call.query
     org = call.organization
-    statement = select(pipelines).where(
-        pipelines.c.organization == org, pipelines.c.fragment == fragment, pipelines.c.template == template
-    )
+    statement: Select[Any] | Prepared = PIPELINES
     if creators is not None:
         statement = statement.where(pipelines.c.creator.in_(creators))
     if query["onlyPublished"] or query["draft"] is False:
@@ -60,10 +66,18 @@ def _finding(call: Call, fragment: bool, template: bool = False, creators: Selec
         "LAST_MODIFIED_TIME": pipelines.c.last_modified_on,
         "CREATED_ON": pipelines.c.created_on,
     }
-    return call.page(statement, order, lambda rows: rows_json(call, rows, query["onlyPublished"]), wrap=True)
+    return call.page(
+        statement,
+        order,
+        lambda rows: rows_json(call, rows, query["onlyPublished"]),
+        wrap=True,
+        org=org,
+        fragment=fragment,
+        template=template,
+    )
 
 
-def _with_label(statement: Select[Any], path: str) -> Select[Any]:
+def _with_label(statement: Select[Any] | Prepared, path: str) -> Select[Any]:
     quoted = dump(path)
     below = dump(path + "/")[:-1]
     either = contains(pipelines.c.labels, quoted) | contains(pipelines.c.labels, below)

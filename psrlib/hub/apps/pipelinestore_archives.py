@@ -1,10 +1,9 @@
 """Pipelinestore app: import and export of pipelines as zip archives."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub import pipelines as store
 from psrlib.hub.acl import check_permission
@@ -13,8 +12,8 @@ from psrlib.hub.archives import read_zip, write_zip
 from psrlib.hub.call import ORGANIZATION, Call, Raw, dump, load
 from psrlib.hub.commit_batch import CommitBatch, Content
 from psrlib.hub.issues import bad_request
+from psrlib.hub.prepared import any_of
 from psrlib.hub.routing import USER, App, Query
-from psrlib.hub.rows import CHUNK
 from psrlib.hub.schema.design import commits, pipelines
 
 app = App("pipelinestore", "Import and export archives")
@@ -25,7 +24,7 @@ def import_export_documents(call: Call, documents: list[dict[str, Any]], message
     """Store export documents as published pipelines, or versions of pipelines; return what was made."""
     batch = CommitBatch(call)
     named = [_named_pipeline(document) for document in documents]
-    known = {row.id: row for row in _existing(call, [name for name in named if name])}
+    known = {row.id: row for row in _EXISTING(call.db, filter(None, named), org=call.organization)}
     for pipeline_id in known:
         check_permission(call, pipeline_id, "WRITE")
     batch.know(known.values())
@@ -69,13 +68,9 @@ def _named_pipeline(document: dict[str, Any]) -> str:
     return pipeline_id if isinstance(pipeline_id, str) else ""
 
 
-def _existing(call: Call, ids: list[str]) -> Iterator[Row[Any]]:
-    """Yield the pipelines of the organization among some ids; an export of another hub names none."""
-    for start in range(0, len(ids), CHUNK):
-        wanted = pipelines.c.id.in_(ids[start : start + CHUNK])
-        yield from call.db.execute(
-            select(pipelines).where(wanted, pipelines.c.organization == call.organization)
-        )
+_EXISTING = any_of(
+    lambda ids: select(pipelines).where(pipelines.c.id.in_(ids), pipelines.c.organization == bindparam("org"))
+)
 
 
 @app.route(

@@ -8,12 +8,14 @@ from sqlalchemy import Row, select
 from psrlib.hub import labels as label_tree
 from psrlib.hub import pipelines as store
 from psrlib.hub.call import Call, load
-from psrlib.hub.commit_batch import pipeline_labels
+from psrlib.hub.commit_batch import stored_labels
 from psrlib.hub.issues import bad_request
+from psrlib.hub.prepared import any_of
 from psrlib.hub.routing import roles
 from psrlib.hub.schema.design import commits
 
 EDITOR = roles("pipelinestore:pipelineEditor")
+LIGHT_COMMITS = any_of(lambda ids: select(*store.LIGHT).where(commits.c.id.in_(ids)))
 Copies = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -91,7 +93,7 @@ def pipeline_json(commit: Any, pipeline: Any, full: bool, texts: list[str] | Non
     its pipeline's.
     """
     if texts is None:
-        texts = pipeline_labels(load(commit.definition)) if full else load(pipeline.labels)
+        texts = stored_labels(commit.definition) if full else load(pipeline.labels)
     return {
         "pipelineId": commit.pipeline_id,
         "commitId": commit.id,
@@ -136,12 +138,7 @@ def shown(call: Call, commit_id: str) -> dict[str, Any]:
 def rows_json(call: Call, rows: list[Row[Any]], only_published: bool) -> list[dict[str, Any]]:
     """Return pipelines by their latest commit, without definitions."""
     wanted = {row.id: row.latest_published if only_published else row.latest_commit for row in rows}
-    light = [c for c in commits.c if c.name not in ("definition", "library_definitions", "rules")]
-    found: dict[str, Row[Any]] = {}
-    ids = [commit_id for commit_id in wanted.values() if commit_id]
-    for start in range(0, len(ids), 500):
-        part = select(*light).where(commits.c.id.in_(ids[start : start + 500]))
-        found.update({row.id: row for row in call.db.execute(part)})
+    found = {row.id: row for row in LIGHT_COMMITS(call.db, filter(None, wanted.values()))}
     return [pipeline_json(found[wanted[row.id]], row, False) for row in rows]
 
 

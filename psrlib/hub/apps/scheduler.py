@@ -4,13 +4,15 @@ import uuid
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, select
 
 from psrlib.hub.acl import check_permission, insert_acls
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.cron import next_time_ms
 from psrlib.hub.issues import bad_request
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import USER, App, Query, roles
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.schema.automation import task_audits, task_runs, tasks
 from psrlib.hub.schema.design import report_definitions
 from psrlib.hub.schema.execution import jobs
@@ -23,6 +25,7 @@ TASK_ACTIONS = ("START", "STOP", "UPGRADE")
 MISSED = {"IGNORE": "IGNORE", "RUN ALL": "RUN ALL", "RUN_ALL": "RUN ALL", "RUN ONCE": "RUN ONCE"}
 MISSED["RUN_ONCE"] = "RUN ONCE"
 DEFAULT_CRON = "0 0 1/1 * ? *"
+TASKS = Prepared(select(tasks).where(tasks.c.organization == bindparam("org"), tasks.c.status != "DELETED"))
 ROWS = (Query("offset", "integer", 0), Query("len", "integer", -1), Query("orderBy"))
 
 
@@ -142,7 +145,7 @@ def _target(call: Call, task: dict[str, Any]) -> str:
 
 def _audit(call: Call, task_id: str, action: str) -> None:
     row = {"task_id": task_id, "action": action, "user_id": call.principal.id, "time": call.now}
-    call.db.execute(task_audits.insert().values(row))
+    insert_rows(call.db, task_audits, [row])
 
 
 @app.route(
@@ -162,7 +165,7 @@ def create_task(call: Call) -> Any:
         "creator": call.principal.id,
         "created_on": call.now,
     }
-    call.db.execute(tasks.insert().values(row))
+    insert_rows(call.db, tasks, [row])
     insert_acls(call, "SCHEDULER_JOB", [task_id], call.organization)
     _audit(call, task_id, "CREATE")
     return _shown(call, task_id)
@@ -206,16 +209,20 @@ def _shown(call: Call, task_id: str) -> Any:
 )
 def list_tasks(call: Call) -> Any:
     """List scheduled tasks."""
-    statement = select(tasks).where(tasks.c.organization == call.organization, tasks.c.status != "DELETED")
     word = str(call.query["orderBy"] or "name")
     columns = {"name": tasks.c.name, "status": tasks.c.status, "id": tasks.c.id}
     column = columns.get(word.removeprefix("-"), tasks.c.name)
-    total = call.db.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
     call.query["orderBy"], call.query["order"] = "IT", "DESC" if word.startswith("-") else "ASC"
     order = {"ID": tasks.c.id, "IT": column}
-    rows = call.page(statement, order, lambda found: [{"data": _task_json(row)} for row in found], wrap=False)
-    info = {"total": total, "offset": call.query["offset"], "len": call.query["len"]}
-    return {"response": rows, "paginationInfo": info}
+    page = call.page(
+        TASKS,
+        order,
+        lambda found: [{"data": _task_json(row)} for row in found],
+        wrap=True,
+        org=call.organization,
+    )
+    info = {"total": page["totalCount"], "offset": call.query["offset"], "len": call.query["len"]}
+    return {"response": page["data"], "paginationInfo": info}
 
 
 @app.route(

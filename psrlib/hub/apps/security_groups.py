@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.apps.security_records import (
@@ -15,11 +15,29 @@ from psrlib.hub.apps.security_records import (
 )
 from psrlib.hub.call import LISTING, Call, contains, dump, load
 from psrlib.hub.issues import bad_request, duplicate, not_found
+from psrlib.hub.prepared import Prepared, any_of
 from psrlib.hub.role_names import ROLES
 from psrlib.hub.routing import EITHER, ORG_ADMIN, USER, App
 from psrlib.hub.schema import security
 
 app = App("security", "Groups and roles")
+GROUPS = Prepared(
+    select(security.groups).where(
+        security.groups.c.organization == bindparam("org"), security.groups.c.deleted == bindparam("deleted")
+    )
+)
+EVERYONE = Prepared(
+    select(security.users.c.id)
+    .where(security.users.c.organization == bindparam("org"), ~security.users.c.deleted)
+    .order_by(security.users.c.id)
+)
+MEMBERS = any_of(
+    lambda ids: (
+        select(security.group_members)
+        .where(security.group_members.c.group_id.in_(ids))
+        .order_by(security.group_members.c.user_id)
+    )
+)
 
 
 @app.route("GET", "/security/rest/v1/roles", USER)
@@ -93,13 +111,9 @@ def fetch_group(call: Call, group_id: str) -> Row[Any]:
 
 def groups_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     """Return groups in wire form, members read in one query."""
-    members = security.group_members
     users: dict[str, list[str]] = {row.id: [] for row in rows}
-    ids = list(users)
-    for start in range(0, len(ids), 500):
-        part = members.c.group_id.in_(ids[start : start + 500])
-        for member in call.db.execute(select(members).where(part).order_by(members.c.user_id)):
-            users[member.group_id].append(member.user_id)
+    for member in MEMBERS(call.db, users):
+        users[member.group_id].append(member.user_id)
     return [_group_json(row, users[row.id]) for row in rows]
 
 
@@ -120,17 +134,13 @@ def _group_json(row: Row[Any], users: list[str]) -> dict[str, Any]:
 
 
 def _everyone(call: Call, org: str) -> dict[str, Any]:
-    table = security.users
-    users = call.db.execute(
-        select(table.c.id).where(table.c.organization == org, ~table.c.deleted).order_by(table.c.id)
-    ).scalars()
     organization = call.fetch_organization(org)
     return {
         "id": all_group(org),
         "organization": org,
         "name": "all",
         "roles": ["user"],
-        "users": list(users),
+        "users": [row.id for row in EVERYONE.rows(call.db, org=org)],
         "externalGroupIds": None,
         "groupDeleted": False,
         "creator": organization.creator,
@@ -152,7 +162,7 @@ def list_groups(call: Call) -> Any:
     org = call.path["org"]
     everyone = _everyone(call, org)
     table = security.groups
-    statement = select(table).where(table.c.organization == org, table.c.deleted == call.query["deleted"])
+    statement: Select[Any] | Prepared = GROUPS
     text = call.query["filterText"]
     if text:
         statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
@@ -164,7 +174,8 @@ def list_groups(call: Call) -> Any:
         call.query["offset"] = max(offset - 1, 0)
         call.query["len"] = length - 1 if show and length is not None and length > 0 else length
     order = {"ID": table.c.id, "NAME": table.c.name}
-    page = call.page(statement, order, lambda rows: groups_json(call, rows))
+    values = {"org": org, "deleted": call.query["deleted"]}
+    page = call.page(statement, order, lambda rows: groups_json(call, rows), **values)
     if isinstance(page, list):
         return [everyone, *page] if show else page
     page["totalCount"] += 1 if first else 0

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub import configuration
 from psrlib.hub.access import SYSTEM_ORGANIZATION
 from psrlib.hub.call import Call, dump, load
 from psrlib.hub.issues import bad_request, duplicate, forbidden, not_found
+from psrlib.hub.prepared import any_of
 from psrlib.hub.role_names import ROLES, SYSTEM_ROLES
 from psrlib.hub.routing import Query
 from psrlib.hub.rows import insert_rows
@@ -187,37 +188,42 @@ def insert_memberships(call: Call, user_id: str, organization: str, groups: list
     """Make a user a member of groups, beside those it has."""
     wanted = [g for g in dict.fromkeys(groups) if g != all_group(organization)]
     check_groups(call, wanted, organization)
-    if wanted:
-        rows = [{"group_id": g, "user_id": user_id} for g in wanted]
-        call.db.execute(security.group_members.insert(), rows)
+    insert_rows(call.db, security.group_members, [{"group_id": g, "user_id": user_id} for g in wanted])
+
+
+_GROUPS = any_of(
+    lambda ids: select(security.groups.c.id).where(
+        security.groups.c.id.in_(ids),
+        security.groups.c.organization == bindparam("org"),
+        ~security.groups.c.deleted,
+    )
+)
 
 
 def check_groups(call: Call, groups: list[str], organization: str) -> None:
     """Refuse groups that do not exist in the organization."""
     if not groups:
         return
-    table = security.groups
-    found = set(
-        call.db.execute(
-            select(table.c.id).where(
-                table.c.id.in_(groups), table.c.organization == organization, ~table.c.deleted
-            )
-        ).scalars()
-    )
+    found = {row.id for row in _GROUPS(call.db, groups, org=organization)}
     for group in groups:
         if group not in found:
             raise not_found("Group", group)
 
 
+MEMBERSHIPS = any_of(
+    lambda ids: (
+        select(security.group_members)
+        .where(security.group_members.c.user_id.in_(ids))
+        .order_by(security.group_members.c.group_id)
+    )
+)
+
+
 def users_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     """Return users in wire form, memberships read in one query."""
-    members = security.group_members
     groups: dict[str, list[str]] = {row.id: [all_group(row.organization)] for row in rows}
-    ids = list(groups)
-    for start in range(0, len(ids), 500):
-        part = members.c.user_id.in_(ids[start : start + 500])
-        for member in call.db.execute(select(members).where(part).order_by(members.c.group_id)):
-            groups[member.user_id].append(member.group_id)
+    for member in MEMBERSHIPS(call.db, groups):
+        groups[member.user_id].append(member.group_id)
     return [user_json(row, groups[row.id]) for row in rows]
 
 

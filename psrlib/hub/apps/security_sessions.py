@@ -3,13 +3,15 @@
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from psrlib.hub.access import SESSION_LIFE_MS, Principal, new_token, token_hash
 from psrlib.hub.call import Call, Raw, dump
 from psrlib.hub.issues import IssueError
 from psrlib.hub.passwords import verify_password
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import ANYONE, COMPONENT, EITHER, USER, App
+from psrlib.hub.rows import insert_rows
 from psrlib.hub.runtime import user_principal
 from psrlib.hub.schema import security
 
@@ -65,18 +67,19 @@ async def _verify(call: Call, password: str, stored: str | None, generated: str 
     return await call.hub.compute(lambda: verify_password(password, stored, generated))
 
 
-def _find_user(connection: Connection, user_id: str) -> Any:
-    users, organizations = security.users, security.organizations
-    statement = (
-        select(
-            users,
-            organizations.c.name.label("organization_name"),
-            organizations.c.active.label("organization_active"),
-        )
-        .join(organizations, organizations.c.id == users.c.organization)
-        .where(users.c.id == user_id)
+_USER = Prepared(
+    select(
+        security.users,
+        security.organizations.c.name.label("organization_name"),
+        security.organizations.c.active.label("organization_active"),
     )
-    return connection.execute(statement).first()
+    .join(security.organizations, security.organizations.c.id == security.users.c.organization)
+    .where(security.users.c.id == bindparam("user"))
+)
+
+
+def _find_user(connection: Connection, user_id: str) -> Any:
+    return _USER.first(connection, user=user_id)
 
 
 def _audit(connection: Connection, call: Call, user: Any, success: bool, details: str) -> int:
@@ -114,7 +117,7 @@ def _open_session(connection: Connection, call: Call, user: Any, token: str) -> 
         "expires_on": principal.expires_on,
         "login_audit": _audit(connection, call, user, True, ""),
     }
-    connection.execute(security.sessions.insert().values(row))
+    insert_rows(connection, security.sessions, [row])
     return principal
 
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from psrlib.hub.apps.security_records import (
     DELETED,
@@ -23,10 +23,16 @@ from psrlib.hub.apps.security_records import (
 from psrlib.hub.call import LISTING, Call, contains
 from psrlib.hub.issues import bad_request, forbidden
 from psrlib.hub.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, verify_password
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import ORG_ADMIN, USER, App, Query
 from psrlib.hub.schema import security
 
 app = App("security", "Users, groups and roles")
+USERS = Prepared(
+    select(security.users).where(
+        security.users.c.organization == bindparam("org"), security.users.c.deleted == bindparam("deleted")
+    )
+)
 
 
 @app.route(
@@ -59,14 +65,14 @@ def list_users(call: Call) -> Any:
     """List users of an organization."""
     call.fetch_organization(call.path["org"])
     table = security.users
-    statement = select(table).where(table.c.organization == call.path["org"])
-    statement = statement.where(table.c.deleted == call.query["deleted"])
+    statement: Select[Any] | Prepared = USERS
     if call.query["active"] is not None:
         statement = statement.where(table.c.active == call.query["active"])
     if text := call.query["filterText"]:
         statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
     order = {"ID": table.c.id, "NAME": table.c.name, "EMAIL": table.c.email}
-    return call.page(statement, order, lambda rows: users_json(call, rows))
+    values = {"org": call.path["org"], "deleted": call.query["deleted"]}
+    return call.page(statement, order, lambda rows: users_json(call, rows), **values)
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/user/{user}", USER, returns=UserJson)

@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from psrlib.hub import configuration
 from psrlib.hub.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump, load
 from psrlib.hub.issues import bad_request
 from psrlib.hub.pipelines import parse_document
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.routing import USER, App, Query, roles
 from psrlib.hub.schema.design import topologies, topology_commits
 from psrlib.hub.schema.execution import jobs
@@ -40,6 +41,7 @@ class TopologyJson(Struct):
     topologyDefinition: str | None = None
 
 
+TOPOLOGIES = Prepared(select(topologies).where(topologies.c.organization == bindparam("org")))
 EMPTY = {"schemaVersion": "1", "topologyNodes": [], "stageIcons": {}, "valid": True}
 
 
@@ -184,7 +186,7 @@ def create_topology(call: Call) -> Any:
 @app.route("GET", "/topology/rest/v1/topologies", USER, query=LISTING, choice="rows without definition")
 def list_topologies(call: Call) -> Any:
     """List topologies by their latest commit."""
-    statement = select(topologies).where(topologies.c.organization == call.organization)
+    statement: Select[Any] | Prepared = TOPOLOGIES
     if text := call.query["filterText"]:
         statement = statement.where(contains(topologies.c.name, text) | contains(topologies.c.id, text))
 
@@ -197,7 +199,7 @@ def list_topologies(call: Call) -> Any:
         "ID": topologies.c.id,
         "LAST_MODIFIED_TIME": topologies.c.last_modified_on,
     }
-    return call.page(statement, order, show)
+    return call.page(statement, order, show, org=call.organization)
 
 
 def _issues(call: Call, commit: Row[Any]) -> list[dict[str, Any]]:

@@ -4,10 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 
 from psrlib.hub.call import load
 from psrlib.hub.names import GONE
+from psrlib.hub.prepared import Prepared
 from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
@@ -31,14 +32,16 @@ def engine_labels(engine: Record | Row[Any]) -> set[str]:
     return {*load(engine.labels), *load(engine.reported_labels)}
 
 
+LOADS = Prepared(
+    select(instances.c.engine_id, func.count().label("n"))
+    .where(instances.c.phase != GONE, instances.c.organization == bindparam("org"))
+    .group_by(instances.c.engine_id)
+)
+
+
 def pipelines_running(work: Work, organization: str) -> dict[str, int]:
     """Return the number of pipeline instances per engine that are starting, running or stopping."""
-    statement = (
-        select(instances.c.engine_id, func.count())
-        .where(instances.c.phase != GONE, instances.c.organization == organization)
-        .group_by(instances.c.engine_id)
-    )
-    return {engine_id: int(n) for engine_id, n in work.db.execute(statement)}
+    return {engine_id: int(n) for engine_id, n in LOADS.rows(work.db, org=organization)}
 
 
 def choose_engines(work: Work, job: Record, n_wanted: int, excluded: set[str]) -> Choice:
