@@ -10,7 +10,9 @@ from psrlib.engines import stop_fleet
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
 from psrlib.hub.process import find_hub, start_hub, stop_hub
+from psrlib.seed import SeedDocument, load_seed, save_seed
 from psrlib.state import check_address
+from psrlib.state.guards import content_names, is_other_content
 
 PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
 
@@ -67,6 +69,31 @@ def open_hub(
         if started_here:
             stop_hub(run_dir)
         raise
+
+
+def keep_seed(document: SeedDocument, run_dir: Path) -> Path:
+    """Write the seed document of a run into its folder and return the file.
+
+    Raises
+    ------
+    InputError
+        If the folder holds the run of another seed document. One of the same content, with other variables
+        or more organizations, is replaced.
+    """
+    path = run_dir / "seed.json"
+    if path.exists():
+        before = load_seed(path)
+        known = {o.id: content_names(o) for o in before.organizations}
+        both = [o for o in document.organizations if o.id in known]
+        desired = {(o.id, name) for o in both for name in content_names(o)}
+        if is_other_content(desired, {(o.id, name) for o in both for name in known[o.id]}):
+            origin = before.provenance
+            raise InputError(
+                f"{path} is the seed document of another run (random seed {origin.random_seed}, model "
+                f"{origin.model}, generator {origin.generator}); take another run_dir, or delete that one"
+            )
+    save_seed(document, path)
+    return path
 
 
 def stop_at_exit(run_dir: Path) -> None:

@@ -2,15 +2,18 @@
 
 import ipaddress
 from collections.abc import Collection
+from typing import Any
 from urllib.parse import urlsplit
 
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
-from psrlib.errors import InputError
-from psrlib.seed.document import SeedDocument
+from psrlib.errors import AuthenticationError, InputError
+from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observe import SYSTEM_ORGANIZATION
+from psrlib.state.reading import hub_name
 
-SHOWN = 3  # organizations named in an error
+SHOWN = 3  # organizations named in an error, or looked at
+SAME_SHARE = 0.3  # of names; different seeds share some, a hub keeps nearly all of its own
 
 
 def is_loopback(url: str) -> bool:
@@ -61,6 +64,58 @@ def check_organizations(document: SeedDocument, existing: Collection[str], allow
             f"{', '.join(foreign[:SHOWN])}{more}; "
             "take an empty one, or give --allow-foreign to leave them alone"
         )
+
+
+def is_other_content(desired: Collection[Any], seen: Collection[Any]) -> bool:
+    """Whether names on a hub are not those of a seed document, where both have some.
+
+    Examples
+    --------
+    >>> is_other_content({"a", "b", "c"}, {"a", "b", "x"}), is_other_content({"a", "b", "c"}, {"x", "y"})
+    (False, True)
+    """
+    return len(set(desired) & set(seen)) < SAME_SHARE * min(len(desired), len(seen))
+
+
+def content_names(organization: Organization) -> list[str]:
+    """Return what a random seed names in an organization: its pipelines and jobs."""
+    return [*(pipeline.name for pipeline in organization.pipelines), *(job.name for job in organization.jobs)]
+
+
+def check_contents(document: SeedDocument, hub: ControlHub, existing: Collection[str]) -> None:
+    """Refuse a Control Hub whose organizations were populated from another seed document.
+
+    Looks at the pipelines and jobs of the first few organizations that are there already.
+
+    Raises
+    ------
+    InputError
+        If hardly any has a name of the seed document.
+    """
+    there = [o for o in document.organizations if o.id in existing and o.pipelines]
+    desired, seen = set(), set()
+    for organization in there[:SHOWN]:
+        session = hub.for_organization(organization.id)
+        try:
+            rows = session.pipelinestore.pipelines() + session.jobrunner.jobs()
+        except AuthenticationError:  # begun and not finished, or locked
+            continue
+        desired |= {(organization.id, name) for name in content_names(organization)}
+        seen |= {(organization.id, hub_name(row)) for row in rows}
+    if is_other_content(desired, seen):
+        raise InputError(
+            f"{hub.url} holds organizations with these ids but other pipelines and jobs than "
+            f"{describe(document)} names: it was populated from another seed document; "
+            "take an empty hub (another run directory), or remove them with psr teardown and that document"
+        )
+
+
+def describe(document: SeedDocument) -> str:
+    """Return what to call a seed document in an error."""
+    origin = document.provenance
+    return (
+        f"this seed document (random seed {origin.random_seed}, {len(document.organizations)} organizations)"
+    )
 
 
 def find_engine(hub: ControlHub, url: str) -> Json:

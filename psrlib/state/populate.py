@@ -11,7 +11,7 @@ import pandas as pd
 from psrlib.client import ControlHub
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.diff import Difference
-from psrlib.state.guards import check_organizations, find_engine
+from psrlib.state.guards import check_contents, check_organizations, find_engine
 from psrlib.state.lock import populate_lock
 from psrlib.state.observed import KINDS
 from psrlib.state.organization import Outcome, populate_organization
@@ -91,7 +91,8 @@ def populate(
     Raises
     ------
     InputError
-        If the hub holds foreign organizations, or no engine has the authoring URL.
+        If the hub holds foreign organizations or was populated from another seed document, or no engine has
+        the authoring URL.
     ProcessError
         If another populate is at work on this hub.
     HubError
@@ -111,6 +112,7 @@ def _populate(
     calls_before = hub.calls.by_kind()
     existing = {str(row["id"]): row for row in hub.security.organizations()}
     check_organizations(document, existing, allow_foreign)
+    check_contents(document, hub, existing)
     bars = Bars(document, progress)
     try:
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,9 +12,10 @@ from psrlib.client import ControlHub
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel
 from psrlib.seed import seed_sha256
-from psrlib.seed.document import Organization, SeedDocument
+from psrlib.seed.document import SeedDocument
 from psrlib.state import diff, observe
 from psrlib.state.diff import Difference
+from psrlib.state.guards import content_names, describe, is_other_content
 from psrlib.state.observed import ObservedState
 from psrlib.verify.check import Check
 from psrlib.verify.counts import JobKey, desired_and_observed, observed_frame
@@ -27,7 +28,6 @@ from psrlib.verify.tasks import Run, driven_jobs, history_check, read_histories
 
 log = logging.getLogger(__name__)
 
-SAME_SHARE = 0.3  # of names; different seeds share some, a hub keeps nearly all of its own
 JOB_COLUMNS = [
     "organization",
     "archetype",
@@ -137,30 +137,20 @@ def _refuse_other_hub(document: SeedDocument, observed: ObservedState, url: str)
     wanted = document.organizations
     if not wanted:
         return
-    origin = (
-        f"this seed document (random seed {document.provenance.random_seed}, {len(wanted)} organizations)"
-    )
+    origin = describe(document)
     if not observed.organizations:
         others = f"; it holds {len(observed.foreign)} others" if observed.foreign else ""
         raise InputError(
             f"{url} holds no organization of {origin}{others}; populate it first, or verify another address"
         )
     found = observed.organizations
-    desired = {name for o in wanted if o.id in found for name in _names(o)}
-    seen = {name for o in found.values() for name in _names(o.organization)}
-    if len(desired & seen) < SAME_SHARE * min(len(desired), len(seen)):
+    desired = {(o.id, name) for o in wanted if o.id in found for name in content_names(o)}
+    seen = {(id, name) for id, o in found.items() for name in content_names(o.organization)}
+    if is_other_content(desired, seen):
         raise InputError(
             f"{url} holds organizations with these ids but another content than {origin} says; "
             "it was populated from another seed document"
         )
-
-
-def _names(organization: Organization) -> Iterator[tuple[str, str]]:
-    """Yield what a seed's random streams name: pipelines and jobs."""
-    for pipeline in organization.pipelines:
-        yield organization.id, pipeline.name
-    for job in organization.jobs:
-        yield organization.id, job.name
 
 
 def without_status(

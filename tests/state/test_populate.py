@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from psrlib import seed
+from psrlib import paths, seed
 from psrlib.client import ControlHub
 from psrlib.errors import HubError, InputError, ProcessError
+from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, plan, populate, setup_engines, teardown
 from psrlib.state.lock import populate_lock
@@ -163,6 +164,20 @@ def test_foreign_organizations_are_refused_unless_allowed(rich: SeedDocument, co
             populate(two, hub, progress=False)
         assert len(hub.security.organizations()) == 2
         assert populate(two, hub, progress=False, allow_foreign=True).created["organizations"] == 1
+
+
+def test_a_hub_populated_from_another_seed_is_refused(rich: SeedDocument, connect: Connect) -> None:
+    """Organizations are numbered alike in every document: same ids do not mean the same contents."""
+    drawn = seed.create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 5, len(rich.organizations))
+    other = seed.resolve_variables(drawn)
+    assert [o.id for o in other.organizations] == [o.id for o in rich.organizations]
+    with connect() as hub:
+        populate(other, hub, progress=False)
+        before = hub.calls.by_kind()
+        with pytest.raises(InputError, match="populated from another seed document"):
+            populate(rich, hub, progress=False, allow_foreign=True)
+        assert set(hub.calls.since(before)) <= {"organizations", "pipelines", "jobs", "sessions"}
+        assert not diff(other, observe(other, hub), runtime=False)
 
 
 def test_a_second_populate_at_the_same_time_is_refused(rich: SeedDocument, connect: Connect) -> None:
