@@ -78,10 +78,15 @@ class Relay:
     def _deliver(self) -> None:
         with self._lock:
             outcomes, self._outcomes = self._outcomes, []
-        for future, result, error in outcomes:
-            if future.done():
-                continue  # the caller went away
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+        for outcome in outcomes:
+            settle(*outcome)
+
+
+def settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    """Give a future its result or error, unless the caller went away."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -16,7 +16,7 @@ from psrlib.hub.fleet import Fleet
 from psrlib.hub.mail import MailServer
 from psrlib.hub.memory import Memory
 from psrlib.hub.prepared import Prepared
-from psrlib.hub.relay import Relay
+from psrlib.hub.relay import Relay, settle
 from psrlib.hub.routing import Route
 from psrlib.hub.schema import security
 
@@ -166,12 +166,7 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
 
 def _answer(batch: list[Waiting], outcomes: list[Outcome]) -> None:
     for (_, future), (result, error) in zip(batch, outcomes, strict=True):
-        if future.done():
-            continue  # the caller went away
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+        settle(future, result, error)
 
 
 def _wall_clock_ms() -> int:
