@@ -14,7 +14,7 @@ from psrlib.model.bins import FloatArray
 from psrlib.model.table import IntArray
 
 MAX_ARCHETYPES = 5
-MIN_ORGANIZATIONS = 80  # per archetype, fewer are too few to fit its dependence
+MIN_ORGANIZATIONS = 20  # per archetype, fewer are too few to fit its dependence
 STABLE = 0.6  # adjusted Rand index between fits on resampled halves; 1 is perfect, 0 is chance
 _RESAMPLES = 4
 SIZES = {
@@ -56,7 +56,7 @@ def find_archetypes(
 
     The number of archetypes is the one with the largest likelihood of held-out organizations among those that
     are stable (mean adjusted Rand index of at least 0.6 between fits on random halves) and whose smallest
-    archetype has at least 80 organizations; one archetype is always allowed.
+    archetype has at least 20 organizations; one archetype is always allowed.
 
     Parameters
     ----------
