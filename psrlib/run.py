@@ -83,10 +83,11 @@ def keep_seed(document: SeedDocument, run_dir: Path) -> Path:
     path = run_dir / "seed.json"
     if path.exists():
         before = load_seed(path)
-        known = {o.id: content_names(o) for o in before.organizations}
-        both = [o for o in document.organizations if o.id in known]
-        desired = {(o.id, name) for o in both for name in content_names(o)}
-        if is_other_content(desired, {(o.id, name) for o in both for name in known[o.id]}):
+        both = {o.id for o in before.organizations} & {o.id for o in document.organizations}
+        names, known = (
+            content_names(o for o in one.organizations if o.id in both) for one in (document, before)
+        )
+        if is_other_content(names, known):
             origin = before.provenance
             raise InputError(
                 f"{path} is the seed document of another run (random seed {origin.random_seed}, model "

@@ -38,7 +38,7 @@ class Clustering:
     names : list of str
     choice : list of dict
         For each number tried: ``n_archetypes``, ``bic``, ``stability``, ``smallest``, ``verdict``, and
-        ``held_out_log_likelihood`` where several numbers are possible.
+        ``held_out_log_likelihood`` where that number was tried (not once fewer are more likely).
     """
 
     label: IntArray

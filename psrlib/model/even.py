@@ -56,9 +56,8 @@ def spread_evenly(words: WordArray, first: int, columns: Sequence[int], keys: Wo
         dimension = index % GROUP
         if dimension == 0:
             order = _scramble(positions, shared[index // GROUP])
-        result[:, column] |= _scramble(_sobol(order, dimension), own[index]).astype(np.uint64) << np.uint64(
-            _BITS
-        )
+        point = _scramble(_sobol(order, dimension), own[index]).astype(np.uint64)
+        result[:, column] |= point << np.uint64(_BITS)
     return result
 
 

@@ -64,10 +64,7 @@ class NoiseModel:
         self._choice = QuantileTable(archetypes, [archetype.weight for archetype in archetypes])
         heaviest = sorted(archetypes, key=lambda archetype: -archetype.weight)
         order = dict.fromkeys(metric for archetype in heaviest for metric in archetype.metrics)
-        self._columns = [
-            0,
-            *(self._place[metric] for metric in order),
-        ]  # that decide, in the order of drawing
+        self._deciding = [0, *(self._place[metric] for metric in order)]  # words, in the order of drawing
 
     @classmethod
     def load(cls, path: str | Path) -> "NoiseModel":
@@ -129,7 +126,7 @@ class NoiseModel:
     @property
     def n_keys(self) -> int:
         """How many 64-bit words ``draw_evenly`` takes for all organizations together."""
-        return n_keys(len(self._columns))
+        return n_keys(len(self._deciding))
 
     def draw_evenly(self, words: WordArray, first: int, keys: WordArray) -> OrganizationDraws:
         """Draw neighbouring organizations so that together they show the model (``psrlib.model.even``).
@@ -143,7 +140,7 @@ class NoiseModel:
         keys : array of uint64, shape (n_keys,)
             Raw random bits, the same for all organizations of a random seed.
         """
-        return self.draw_organizations(spread_evenly(words, first, self._columns, keys))
+        return self.draw_organizations(spread_evenly(words, first, self._deciding, keys))
 
     def draw(self, n_organizations: int, random_seed: int, independent: bool = False) -> OrganizationDraws:
         """Draw organizations by a number, for studies; seed documents bring their own words.

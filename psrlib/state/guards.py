@@ -1,8 +1,7 @@
 """What must hold before anything is written to a Control Hub."""
 
 import ipaddress
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable, Set
 from urllib.parse import urlsplit
 
 from psrlib.client import ControlHub
@@ -12,8 +11,10 @@ from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observe import SYSTEM_ORGANIZATION
 from psrlib.state.reading import hub_name
 
-SHOWN = 3  # organizations named in an error, or looked at
+SHOWN = 3  # organizations named in an error
+LOOKED_AT = 3  # organizations whose contents tell which seed document a hub was populated from
 SAME_SHARE = 0.3  # of names; different seeds share some, a hub keeps nearly all of its own
+Name = tuple[str, str]  # organization and what is in it
 
 
 def is_loopback(url: str) -> bool:
@@ -66,20 +67,25 @@ def check_organizations(document: SeedDocument, existing: Collection[str], allow
         )
 
 
-def is_other_content(desired: Collection[Any], seen: Collection[Any]) -> bool:
+def is_other_content(desired: Set[Name], seen: Set[Name]) -> bool:
     """Whether names on a hub are not those of a seed document, where both have some.
 
     Examples
     --------
-    >>> is_other_content({"a", "b", "c"}, {"a", "b", "x"}), is_other_content({"a", "b", "c"}, {"x", "y"})
+    >>> ours = {("o", "a"), ("o", "b")}
+    >>> is_other_content(ours, {("o", "a"), ("o", "x")}), is_other_content(ours, {("o", "x")})
     (False, True)
     """
-    return len(set(desired) & set(seen)) < SAME_SHARE * min(len(desired), len(seen))
+    return len(desired & seen) < SAME_SHARE * min(len(desired), len(seen))
 
 
-def content_names(organization: Organization) -> list[str]:
-    """Return what a random seed names in an organization: its pipelines and jobs."""
-    return [*(pipeline.name for pipeline in organization.pipelines), *(job.name for job in organization.jobs)]
+def content_names(organizations: Iterable[Organization]) -> set[Name]:
+    """Return what a random seed names: pipelines and jobs, each with its organization."""
+    return {
+        (organization.id, name)
+        for organization in organizations
+        for name in (*(p.name for p in organization.pipelines), *(j.name for j in organization.jobs))
+    }
 
 
 def check_contents(document: SeedDocument, hub: ControlHub, existing: Collection[str]) -> None:
@@ -93,14 +99,15 @@ def check_contents(document: SeedDocument, hub: ControlHub, existing: Collection
         If hardly any has a name of the seed document.
     """
     there = [o for o in document.organizations if o.id in existing and o.pipelines]
-    desired, seen = set(), set()
-    for organization in there[:SHOWN]:
+    desired: set[Name] = set()
+    seen: set[Name] = set()
+    for organization in there[:LOOKED_AT]:
         session = hub.for_organization(organization.id)
         try:
             rows = session.pipelinestore.pipelines() + session.jobrunner.jobs()
         except AuthenticationError:  # begun and not finished, or locked
             continue
-        desired |= {(organization.id, name) for name in content_names(organization)}
+        desired |= content_names([organization])
         seen |= {(organization.id, hub_name(row)) for row in rows}
     if is_other_content(desired, seen):
         raise InputError(

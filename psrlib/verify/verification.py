@@ -144,9 +144,8 @@ def _refuse_other_hub(document: SeedDocument, observed: ObservedState, url: str)
             f"{url} holds no organization of {origin}{others}; populate it first, or verify another address"
         )
     found = observed.organizations
-    desired = {(o.id, name) for o in wanted if o.id in found for name in content_names(o)}
-    seen = {(id, name) for id, o in found.items() for name in content_names(o.organization)}
-    if is_other_content(desired, seen):
+    desired = content_names(o for o in wanted if o.id in found)
+    if is_other_content(desired, content_names(o.organization for o in found.values())):
         raise InputError(
             f"{url} holds organizations with these ids but another content than {origin} says; "
             "it was populated from another seed document"

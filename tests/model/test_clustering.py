@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from psrlib.model.clustering import find_archetypes
+from psrlib.model.clustering import _most_likely, find_archetypes
 from psrlib.model.table import IntArray
 
 
@@ -62,3 +62,24 @@ def test_few_or_equal_organizations_are_one_archetype(n: int) -> None:
     clustering = find_archetypes(frame)
     assert clustering.names == ["all"]
     assert (clustering.label == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("likelihoods", "chosen", "tried"),
+    [([-5, -6, -9, -9, -1], 1, 2), ([-5, -4, -6, -7, -1], 2, 4), ([-5, -4, -6, -3, -2], 5, 5)],
+)
+def test_larger_numbers_are_tried_while_they_gain(likelihoods: list[float], chosen: int, tried: int) -> None:
+    """Two at a time; after two that gain nothing the rest is not fitted, and the report says so."""
+    allowed = [{"n_archetypes": number, "verdict": "possible"} for number in range(1, 6)]
+    labels = {number: np.array([number]) for number in range(1, 6)}
+    asked: list[int] = []
+
+    def ask(groupings: list[IntArray]) -> list[float]:
+        asked.extend(int(label[0]) for label in groupings)
+        return [likelihoods[int(label[0]) - 1] for label in groupings]
+
+    assert _most_likely(allowed, labels, ask)["n_archetypes"] == chosen
+    assert asked == list(range(1, tried + 1))
+    assert [str(entry["verdict"]).startswith("not tried") for entry in allowed] == [
+        number > tried for number in range(1, 6)
+    ]

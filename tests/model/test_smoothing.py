@@ -61,3 +61,9 @@ def test_bins_cover_negative_and_positive_without_gaps() -> None:
     assert (bins.low[1:] == bins.high[:-1] + 1).all()
     assert (bins.low[0], bins.high[-1]) == (-300, 1000)
     assert 500 in bins.low[bins.low == bins.high]
+
+
+def test_yes_and_no_are_not_smoothed() -> None:
+    """Between two neighbouring values there is nothing to smooth over: their shares stay exact."""
+    smoothed = smooth(np.repeat([0, 1], [700, 300]))
+    assert smoothed.probability[:2].tolist() == [0.7, 0.3]
