@@ -26,7 +26,7 @@ from psrlib.client import ControlHub
 from psrlib.engines import EngineIdentity, fleet_status, save_identities, start_fleet
 from psrlib.engines.counters import quantile_s
 from psrlib.errors import PsrError
-from psrlib.hub.process import start_hub
+from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.seed.document import Config, Engine, Organization

@@ -30,10 +30,10 @@ import uvicorn
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from psrlib.hub.database import Database
-from psrlib.hub.process import start_hub
-from psrlib.hub.protocol import JoiningProtocol
-from psrlib.hub.schema import execution, security
+from psrlib.hub.process.hub_process import start_hub
+from psrlib.hub.store.database import Database
+from psrlib.hub.store.schema import execution, security
+from psrlib.hub.web.uvicorn_protocol import JoiningProtocol
 
 N_USERS, N_JOBS, N_ENGINES, LANES, POLL_S = 1500, 10_000, 2000, 16, 5.0
 N_BULK = 1000
@@ -144,7 +144,7 @@ def floor_app(db_url: str, commit: dict[str, str]) -> Any:
         style = "pyformat"
     now = time.time_ns() // 1_000_000
     tables = (security.users, security.action_audits, execution.jobs)
-    from psrlib.hub.schema.design import acls
+    from psrlib.hub.store.schema.design import acls
 
     samples = (user_row(0, now), audit_row(0, now), job_row(now, commit), acl_row("x", now))
     user, audit, job, acl = (

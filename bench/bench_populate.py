@@ -18,7 +18,7 @@ import pandas as pd
 
 from psrlib import paths
 from psrlib.client import ControlHub
-from psrlib.hub.process import HubProcess, start_hub
+from psrlib.hub.process.hub_process import HubProcess, start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import PopulateReport, diff, observe, populate, setup_engines

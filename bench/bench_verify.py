@@ -26,7 +26,7 @@ from psrlib.client import ControlHub
 from psrlib.client.transport import Transport
 from psrlib.collect import collect_stats
 from psrlib.engines import start_fleet
-from psrlib.hub.process import start_hub
+from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import ObservedState, diff, populate, setup_engines, start_jobs, wait_until_active

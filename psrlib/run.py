@@ -9,7 +9,7 @@ from psrlib.client import ControlHub
 from psrlib.engines import stop_fleet
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.hub.process import find_hub, start_hub, stop_hub
+from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
 from psrlib.seed import SeedDocument, load_seed, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content

@@ -135,7 +135,7 @@ def _identities(
 ) -> tuple[list["EngineIdentity"], str]:
     """Return the identity of every engine of the document, and the address of the hub."""
     from psrlib.engines import load_identities
-    from psrlib.hub.process import start_hub
+    from psrlib.hub.process.hub_process import start_hub
     from psrlib.state import check_address, setup_engines
 
     wanted = {(o.id, engine.key) for o in document.organizations for engine in o.engines}

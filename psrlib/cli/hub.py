@@ -32,7 +32,7 @@ def start(
     run_dir: Path, host: str, port: int, db_url: str | None, smtp: str | None, smtp_remote: bool
 ) -> None:
     """Start the hub in its own process."""
-    from psrlib.hub.process import start_hub
+    from psrlib.hub.process.hub_process import start_hub
 
     process = start_hub(run_dir, host, port, db_url, smtp, smtp_remote)
     click.echo(f"embedded hub: {process.url} (pid {process.pid}, {run_dir})")
@@ -42,7 +42,7 @@ def start(
 @RUN_DIR
 def stop(run_dir: Path) -> None:
     """Stop the hub of a run directory."""
-    from psrlib.hub.process import stop_hub
+    from psrlib.hub.process.hub_process import stop_hub
 
     click.echo("stopped" if stop_hub(run_dir) else f"no hub runs in {run_dir}")
 
@@ -57,7 +57,7 @@ DB = click.option("--db", "db_url", help="SQLAlchemy URL, when the hub does not 
 @DB
 def snapshot(run_dir: Path, name: str, db_url: str | None) -> None:
     """Save the database of a hub, running or not."""
-    from psrlib.hub.snapshots import save_snapshot
+    from psrlib.hub.process.snapshots import save_snapshot
 
     click.echo(f"saved: {save_snapshot(run_dir, name, db_url)}")
 
@@ -68,7 +68,7 @@ def snapshot(run_dir: Path, name: str, db_url: str | None) -> None:
 @DB
 def restore(run_dir: Path, name: str, db_url: str | None) -> None:
     """Bring a snapshot back; a running hub is restarted on its port."""
-    from psrlib.hub.snapshots import restore_snapshot
+    from psrlib.hub.process.snapshots import restore_snapshot
 
     process = restore_snapshot(run_dir, name, db_url)
     click.echo(f"restored; the hub runs again at {process.url}" if process else "restored")

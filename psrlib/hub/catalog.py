@@ -2,36 +2,36 @@
 
 from importlib import import_module
 
-from psrlib.hub.openapi import documentation
-from psrlib.hub.routing import App, Route
+from psrlib.hub.web.openapi import documentation
+from psrlib.hub.web.routing import App, Route
 
 MODULES = (
     "server",
-    "security_sessions",
-    "security_organizations",
-    "security_users",
-    "security_groups",
-    "security_components",
-    "security_credentials",
-    "security_audits",
-    "pipelinestore",
-    "pipelinestore_editing",
-    "pipelinestore_archives",
-    "jobrunner_jobs",
-    "jobrunner_status",
-    "jobrunner_control",
-    "jobrunner_engines",
-    "jobrunner_metrics",
-    "jobrunner_archives",
+    "security.sessions",
+    "security.organizations",
+    "security.users",
+    "security.groups",
+    "security.components",
+    "security.credentials",
+    "security.audits",
+    "pipelinestore.pipelines",
+    "pipelinestore.editing",
+    "pipelinestore.archives",
+    "jobrunner.jobs",
+    "jobrunner.status",
+    "jobrunner.control",
+    "jobrunner.engines",
+    "jobrunner.metrics",
+    "jobrunner.archives",
     "messaging",
     "timeseries",
     "scheduler",
     "notification",
-    "topology",
-    "topology_archives",
+    "topology.topologies",
+    "topology.archives",
     "connection",
     "sla",
-    "reporting",
+    "reporting.reports",
     "provisioning",
     "acls",
 )

@@ -9,16 +9,16 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 from sqlalchemy import Connection
 
-from psrlib.hub.access import Principal, check
-from psrlib.hub.background import Background
-from psrlib.hub.bootstrap import create_system_organization
-from psrlib.hub.call import Call, Raw
 from psrlib.hub.catalog import all_routes
-from psrlib.hub.database import Database
-from psrlib.hub.issues import IssueError, bad_request, unauthenticated
-from psrlib.hub.request import decode_body, decode_query, read_body
-from psrlib.hub.routing import Route, Router
-from psrlib.hub.runtime import Hub
+from psrlib.hub.runner.background import Background
+from psrlib.hub.security.bootstrap import create_system_organization
+from psrlib.hub.store.database import Database
+from psrlib.hub.web.access import Principal, check
+from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.hub import Hub
+from psrlib.hub.web.issues import IssueError, bad_request, unauthenticated
+from psrlib.hub.web.request import decode_body, decode_query, read_body
+from psrlib.hub.web.routing import Route, Router
 
 logger = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]

@@ -13,7 +13,7 @@ from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InconsistentStateError, InputError
 from psrlib.hub import EMBEDDED
-from psrlib.hub.process import find_hub, stop_hub
+from psrlib.hub.process.hub_process import find_hub, stop_hub
 from psrlib.model import NoiseModel
 from psrlib.run import open_hub
 from psrlib.seed import resolve_variables

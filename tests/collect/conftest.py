@@ -9,7 +9,7 @@ import pytest
 from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.engines import start_fleet
-from psrlib.hub.process import HubProcess, start_hub
+from psrlib.hub.process.hub_process import HubProcess, start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active

@@ -13,7 +13,7 @@ from psrlib.collect.anonymize import anonymize
 from psrlib.collect.collection import write_set
 from psrlib.collect.rows import DETAILS, OrganizationRows
 from psrlib.engines import start_fleet
-from psrlib.hub.process import start_hub
+from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel, fit_directory
 from psrlib.seed import create_seed, resolve_variables
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active

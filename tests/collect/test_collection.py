@@ -13,7 +13,7 @@ from psrlib.client import ControlHub
 from psrlib.client.transport import Transport
 from psrlib.collect import collect_stats, collection
 from psrlib.errors import HubError, InputError
-from psrlib.hub.process import HubProcess
+from psrlib.hub.process.hub_process import HubProcess
 from psrlib.seed import SeedDocument
 from psrlib.stats import read_stats
 from psrlib.verify.counts import METRICS, metrics_frame

@@ -53,7 +53,7 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
         yield Rest(os.environ[RUNNING_HUB], "admin@acme")
         return
     from psrlib.engines import EngineIdentity, save_identities, start_fleet
-    from psrlib.hub.process import start_hub
+    from psrlib.hub.process.hub_process import start_hub
     from psrlib.seed.identity import engine_id
 
     run_dir = tmp_path_factory.mktemp("sdk")

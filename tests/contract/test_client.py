@@ -18,7 +18,7 @@ from psrlib.client import ControlHub
 from psrlib.client.apps import jobrunner, notification, scheduler
 from psrlib.client.wire import is_absent
 from psrlib.errors import AuthenticationError, HubError
-from psrlib.hub.process import start_hub
+from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed.document import Organization, Pipeline, SeedDocument
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from psrlib.hub.process import start_hub
+from psrlib.hub.process.hub_process import start_hub
 
 PAGE = Path(__file__).parents[2] / "docs" / "embedded-hub-curl.md"
 

@@ -12,7 +12,7 @@ from psrlib import paths
 from psrlib.cli.engines import engines
 from psrlib.client import ControlHub
 from psrlib.engines import load_identities, stop_fleet
-from psrlib.hub.process import start_hub, stop_hub
+from psrlib.hub.process.hub_process import start_hub, stop_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import create_seed, resolve_variables, save_seed
 from psrlib.state import populate

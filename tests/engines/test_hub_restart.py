@@ -14,7 +14,7 @@ import pytest
 from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet, stop_fleet
-from psrlib.hub.process import start_hub, stop_hub
+from psrlib.hub.process.hub_process import start_hub, stop_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.seed.document import Engine, Organization

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from psrlib.hub.background import Background
-from psrlib.hub.database import Database
+from psrlib.hub.runner.background import Background
 from psrlib.hub.server import HubApplication, create_app
+from psrlib.hub.store.database import Database
 
 START_MS = 1_700_000_000_000
 ROLES = ["user", "org-user", "pipelinestore:pipelineEditor", "jobrunner:operator", "notification:user"]

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from psrlib.hub.call import Call
 from psrlib.hub.catalog import all_routes
-from psrlib.hub.routing import Route
-from psrlib.hub.schema import metadata
+from psrlib.hub.store.schema import metadata
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.routing import Route
 
 ROUTES = all_routes()
 BASES = {

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from psrlib.hub.cron import next_time_ms
-from psrlib.hub.issues import IssueError
-from psrlib.hub.webhooks import deliver_waiting
+from psrlib.hub.events.webhooks import deliver_waiting
+from psrlib.hub.runner.cron import next_time_ms
+from psrlib.hub.web.issues import IssueError
 
 NOON = int(datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC).timestamp() * 1000)  # a Wednesday
 
@@ -288,7 +288,7 @@ def test_a_silent_engine_fires_its_event(lite_acme: Any, sink: Sink) -> None:
 
 def test_the_background_runs_by_itself(lite_acme: Any) -> None:
     """The application's own tasks tick and end with it."""
-    from psrlib.hub.background import Background
+    from psrlib.hub.runner.background import Background
 
     background = Background(lite_acme.driver.app.hub)
 

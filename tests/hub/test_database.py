@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect, select, text
 
 from psrlib.errors import InputError
-from psrlib.hub.database import Database
-from psrlib.hub.migrations import migrate
-from psrlib.hub.schema import SCHEMA_VERSION, metadata
-from psrlib.hub.schema.design import slas
-from psrlib.hub.snapshots import restore_snapshot
+from psrlib.hub.process.snapshots import restore_snapshot
+from psrlib.hub.store.database import Database
+from psrlib.hub.store.migrations import migrate
+from psrlib.hub.store.schema import SCHEMA_VERSION, metadata
+from psrlib.hub.store.schema.design import slas
 
 # SQLite's own words for the tables of the first release; never changed again
 VERSION_1 = Path(__file__).parents[1] / "golden" / "hub-schema-1.sql"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from psrlib.hub import archives
+from psrlib.hub.designs import archives
 
 STORE = "/pipelinestore/rest/v1"
 

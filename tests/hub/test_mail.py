@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from psrlib.errors import InputError
-from psrlib.hub.mail import MailServer, parse_smtp
-from psrlib.hub.process import start_hub
-from psrlib.hub.snapshots import restore_snapshot, save_snapshot
-from psrlib.hub.webhooks import deliver_waiting
+from psrlib.hub.events.mail import MailServer, parse_smtp
+from psrlib.hub.events.webhooks import deliver_waiting
+from psrlib.hub.process.hub_process import start_hub
+from psrlib.hub.process.snapshots import restore_snapshot, save_snapshot
 
 SUBSCRIBE = "/notification/rest/v1/eventsub/createEventSub"
 
@@ -183,7 +183,7 @@ def test_a_wrong_action_is_refused_at_creation(kind: str, config: str, lite_acme
 
 def test_an_action_that_an_older_release_took_fails_alone(lite_acme: Any, mailbox: Mailbox) -> None:
     """Its error is noted, and what waits beside it is done."""
-    from psrlib.hub.schema.automation import subscriptions
+    from psrlib.hub.store.schema.automation import subscriptions
 
     broken = subscribe(lite_acme)
     subscribe(lite_acme, recipients=["ops@example.com"])

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import event
 
-from psrlib.hub.fleet import Fleet
 from psrlib.hub.runner.pool import Pool
+from psrlib.hub.store.contacts import Contacts
 
 
 def statements_of_start(session: Any, jobs: list[dict[str, Any]]) -> int:
@@ -69,7 +69,7 @@ def test_a_pool_follows_loads_and_passes_over_other_engines() -> None:
 
 def test_an_engine_whose_poll_waits_for_the_hub_is_not_silent() -> None:
     """However long the hub takes; the heartbeat interval begins with the answer."""
-    fleet, now = Fleet(started_on=0), [1_000]
+    fleet, now = Contacts(started_on=0), [1_000]
     with fleet.poll("engine", lambda: now[0]):
         now[0] += 600_000
         assert fleet.is_responding("engine", now[0], 60_000)
@@ -84,7 +84,7 @@ def test_a_blocked_hub_does_not_fail_jobs_over(lite_acme: Any) -> None:
     lite_acme.start(job)
     engine.run()
     other = lite_acme.engine()
-    fleet = driver.app.hub.fleet
+    fleet = driver.app.hub.contacts
     with fleet.poll(engine.id, driver.clock), fleet.poll(other.id, driver.clock):
         driver.tick(600)
         assert lite_acme.status(job)["sdcIds"] == [engine.id]

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, bindparam, func, select
 
-from psrlib.hub.database import Database
-from psrlib.hub.prepared import LARGEST, Prepared, any_of, by_key, by_keys
-from psrlib.hub.rows import insert_rows
-from psrlib.hub.schema import metadata
-from psrlib.hub.schema.security import users
+from psrlib.hub.store.database import Database
+from psrlib.hub.store.queries import LARGEST, Prepared, any_of, by_key, by_keys, insert_rows
+from psrlib.hub.store.schema import metadata
+from psrlib.hub.store.schema.security import users
 
 N = 2 * LARGEST + 1
 

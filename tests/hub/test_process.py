@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from psrlib.cli.hub import hub as command
 from psrlib.errors import InputError, ProcessError
-from psrlib.hub.process import find_hub, start_hub, stop_hub
-from psrlib.hub.snapshots import restore_snapshot, save_snapshot
+from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
+from psrlib.hub.process.snapshots import restore_snapshot, save_snapshot
 
 LOGIN = "/security/public-rest/v1/authentication/login"
 

@@ -5,8 +5,8 @@ import socket
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from psrlib.hub.process import start_hub
-from psrlib.hub.protocol import JoinedWrites
+from psrlib.hub.process.hub_process import start_hub
+from psrlib.hub.web.uvicorn_protocol import JoinedWrites
 
 
 class Recorder:

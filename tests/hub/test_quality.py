@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from psrlib.hub.call import load
-from psrlib.hub.schema.automation import action_runs
+from psrlib.hub.store.schema.automation import action_runs
+from psrlib.hub.store.text import load
 
 ALERTS = "/notification/rest/v1/alerts"
 SLAS = "/sla/rest/v1/dataSlas"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, select
 
-from psrlib.hub.database import Database
 from psrlib.hub.runner.records import Records
-from psrlib.hub.schema.execution import engine_events, runs
+from psrlib.hub.store.database import Database
+from psrlib.hub.store.schema.execution import engine_events, runs
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from psrlib.hub.relay import Relay
+from psrlib.hub.store.readers import Readers
 
 
 @pytest.fixture
-def relay() -> Iterator[Relay]:
-    made = Relay(2, lambda work: work())
+def relay() -> Iterator[Readers]:
+    made = Readers(2, lambda work: work())
     yield made
     made.close()
 
 
-def test_each_caller_gets_its_own_result(relay: Relay) -> None:
+def test_each_caller_gets_its_own_result(relay: Readers) -> None:
     """Also a thousand at once."""
 
     async def main() -> list[Any]:
@@ -26,7 +26,7 @@ def test_each_caller_gets_its_own_result(relay: Relay) -> None:
     assert asyncio.run(main()) == [i * i for i in range(1000)]
 
 
-def test_an_error_reaches_its_caller_alone(relay: Relay) -> None:
+def test_an_error_reaches_its_caller_alone(relay: Readers) -> None:
     """The thread goes on with what waits."""
 
     async def main() -> list[Any]:
@@ -38,7 +38,7 @@ def test_an_error_reaches_its_caller_alone(relay: Relay) -> None:
     assert isinstance(second, ZeroDivisionError)
 
 
-def test_slow_work_holds_up_neither_the_loop_nor_the_other_thread(relay: Relay) -> None:
+def test_slow_work_holds_up_neither_the_loop_nor_the_other_thread(relay: Readers) -> None:
     """A long listing leaves a thread for short reads, and polls go on."""
 
     async def main() -> bool:
@@ -55,7 +55,7 @@ def test_slow_work_holds_up_neither_the_loop_nor_the_other_thread(relay: Relay) 
     assert asyncio.run(main())
 
 
-def test_a_caller_that_went_away_is_passed_over(relay: Relay) -> None:
+def test_a_caller_that_went_away_is_passed_over(relay: Readers) -> None:
     """The connection was closed: nobody takes the result, nobody else is disturbed."""
 
     async def main() -> int:
@@ -69,7 +69,7 @@ def test_a_caller_that_went_away_is_passed_over(relay: Relay) -> None:
     assert asyncio.run(main()) == 7
 
 
-def test_it_outlives_a_loop(relay: Relay) -> None:
+def test_it_outlives_a_loop(relay: Readers) -> None:
     """A result that comes after its loop has ended is dropped; the next loop gets its own."""
     release = threading.Event()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from psrlib.hub.pdf import LINES_PER_PAGE, write_pdf
+from psrlib.hub.apps.reporting.pdf import LINES_PER_PAGE, write_pdf
 from psrlib.hub.runner.reports import moment_ms
 
 REPORTS = "/reporting/rest/v1/reports"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from psrlib.hub.schema import metadata
+from psrlib.hub.store.schema import metadata
 
 BASE = "/security/rest/v1/organization/acme"
 USER = {"id": "u@acme", "organization": "acme", "name": "U", "email": "u@example.com", "roles": ["user"]}

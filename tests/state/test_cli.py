@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from psrlib.cli import psr
 from psrlib.errors import PsrError
-from psrlib.hub.process import find_hub, stop_hub
+from psrlib.hub.process.hub_process import find_hub, stop_hub
 from psrlib.seed import SeedDocument, save_seed
 
 PASSWORD = "admin@admin"

@@ -15,7 +15,7 @@ import pytest
 
 from psrlib.client import ControlHub
 from psrlib.errors import HubError
-from psrlib.hub.process import start_hub
+from psrlib.hub.process.hub_process import start_hub
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import diff, observe, populate
 from psrlib.state.observed import KINDS

@@ -9,8 +9,8 @@ import pytest
 
 from psrlib.client import ControlHub
 from psrlib.client.apps.scheduler import Scheduler
-from psrlib.hub.apps import pipelinestore_archives
-from psrlib.hub.role_names import ROLES
+from psrlib.hub.apps.pipelinestore import archives as pipelinestore_archives
+from psrlib.hub.security.roles import ROLES
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, populate
 

@@ -16,7 +16,7 @@ from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InputError
-from psrlib.hub.process import find_hub, start_hub
+from psrlib.hub.process.hub_process import find_hub, start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables, save_seed
 from psrlib.seed.document import Organization, ScheduledTask

@@ -5,16 +5,23 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from sqlalchemy import Row, Table, select
 
-from psrlib.hub.acl import check_permission
-from psrlib.hub.call import Call, dump, load
-from psrlib.hub.issues import bad_request
-from psrlib.hub.prepared import by_key
-from psrlib.hub.routing import USER, App
-from psrlib.hub.rows import insert_rows
-from psrlib.hub.schema import security
-from psrlib.hub.schema.automation import agents, alerts, deployments, subscriptions, tasks
-from psrlib.hub.schema.design import acl_audits, acls, connections, pipelines, report_definitions, topologies
-from psrlib.hub.schema.execution import engines, jobs
+from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.queries import by_key, insert_rows
+from psrlib.hub.store.schema import security
+from psrlib.hub.store.schema.automation import agents, alerts, deployments, subscriptions, tasks
+from psrlib.hub.store.schema.design import (
+    acl_audits,
+    acls,
+    connections,
+    pipelines,
+    report_definitions,
+    topologies,
+)
+from psrlib.hub.store.schema.execution import engines, jobs
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App
 
 app = App("acl", "Access control lists of all kinds of objects")
 ACTIONS = ("READ", "WRITE", "EXECUTE")

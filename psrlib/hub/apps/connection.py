@@ -5,14 +5,15 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Row, Select, bindparam, func, select
 
-from psrlib.hub import labels as label_tree
-from psrlib.hub.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.call import FILTER, ORGANIZATION, PAGING, WRAPPER, Call, contains, dump, load
-from psrlib.hub.issues import bad_request
-from psrlib.hub.pipelines import parse_document
-from psrlib.hub.prepared import Prepared
-from psrlib.hub.routing import EITHER, USER, App, Query, roles
-from psrlib.hub.schema.design import commits, connection_audits, connections
+from psrlib.hub.designs import labels as label_tree
+from psrlib.hub.designs.pipelines import parse_document
+from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.schema.design import commits, connection_audits, connections
+from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, WRAPPER, Call
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import EITHER, USER, App, Query, roles
 
 app = App("connection", "Connections to outside systems")
 CONNECTIONS = Prepared(select(connections).where(connections.c.organization == bindparam("org")))

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from psrlib.hub.access import Principal
-from psrlib.hub.call import Call, Raw
-from psrlib.hub.fleet import Figures
-from psrlib.hub.issues import forbidden
-from psrlib.hub.names import ACK, FIGURES, INFO, STATUS, STATUSES
-from psrlib.hub.routing import COMPONENT, App
 from psrlib.hub.runner import engine_records, outbox
 from psrlib.hub.runner.intake import take_acks, take_statuses
+from psrlib.hub.runner.words import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.runner.work import Work
+from psrlib.hub.store.contacts import Figures
+from psrlib.hub.web.access import Principal
+from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.issues import forbidden
+from psrlib.hub.web.routing import COMPONENT, App
 
 logger = logging.getLogger(__name__)
 app = App("messaging", "Polls of engines")
@@ -52,12 +52,12 @@ async def events(call: Call) -> Any:
     engine = call.principal
     if engine.component_type == "provisioning-agent":
         raise forbidden("a provisioning agent is not an engine")
-    fleet = call.hub.fleet
-    first = engine.id not in fleet.last_poll
-    if not call.body and not first and engine.id not in fleet.waiting:
-        fleet.note_poll(engine.id, call.now)
+    contacts = call.hub.contacts
+    first = engine.id not in contacts.last_poll
+    if not call.body and not first and engine.id not in contacts.waiting:
+        contacts.note_poll(engine.id, call.now)
         return Raw(NOTHING)
-    with fleet.poll(engine.id, call.hub.now):
+    with contacts.poll(engine.id, call.hub.now):
         handed = await call.hub.write(
             lambda db: take_poll(Work(call.hub, db, call.now), engine, call.body),
             short=len(call.body) <= SHORT_POLL,
@@ -104,7 +104,7 @@ def take_figures(work: Work, engine: Principal, payload: dict[str, Any]) -> None
         float(_number(payload.get("cpuLoad"))),
         float(_number(payload.get("usedMemory"))),
     )
-    work.hub.fleet.note_figures(engine.id, engine.organization, figures)
+    work.hub.contacts.note_figures(engine.id, engine.organization, figures)
 
 
 def _number(value: Any) -> float:

@@ -6,15 +6,15 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Row, Select, bindparam, select
 
-from psrlib.hub.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.actions import KINDS, read_action
 from psrlib.hub.apps.server import EVENT_TYPES
-from psrlib.hub.call import LISTING, PAGING, WRAPPER, Call, contains, dump, load
-from psrlib.hub.issues import bad_request, not_found
-from psrlib.hub.prepared import Prepared
-from psrlib.hub.routing import USER, App, Query, roles
-from psrlib.hub.rows import insert_rows
-from psrlib.hub.schema.automation import action_runs, alerts, subscriptions
+from psrlib.hub.events.actions import KINDS, read_action
+from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.queries import Prepared, insert_rows
+from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
+from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.web.call import LISTING, PAGING, WRAPPER, Call
+from psrlib.hub.web.issues import bad_request, not_found
+from psrlib.hub.web.routing import USER, App, Query, roles
 
 app = App("notification", "Subscriptions and alerts")
 SUBSCRIBER = roles("notification:user")

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from sqlalchemy import Row, Select, select
 
-from psrlib.hub.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call, dump, load
-from psrlib.hub.issues import bad_request
-from psrlib.hub.routing import USER, App, Query, roles
-from psrlib.hub.schema.automation import agents, deployments
+from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.schema.automation import agents, deployments
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App, Query, roles
 
 app = App("provisioning", "Provisioning agents and deployments")
 OPERATOR = roles("provisioning:operator")

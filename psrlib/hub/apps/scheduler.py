@@ -6,16 +6,16 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Row, bindparam, select
 
-from psrlib.hub.acl import check_permission, insert_acls
-from psrlib.hub.call import Call, dump, load
-from psrlib.hub.cron import next_time_ms
-from psrlib.hub.issues import bad_request
-from psrlib.hub.prepared import Prepared
-from psrlib.hub.routing import USER, App, Query, roles
-from psrlib.hub.rows import insert_rows
-from psrlib.hub.schema.automation import task_audits, task_runs, tasks
-from psrlib.hub.schema.design import report_definitions
-from psrlib.hub.schema.execution import jobs
+from psrlib.hub.runner.cron import next_time_ms
+from psrlib.hub.security.acl import check_permission, insert_acls
+from psrlib.hub.store.queries import Prepared, insert_rows
+from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
+from psrlib.hub.store.schema.design import report_definitions
+from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App, Query, roles
 
 app = App("scheduler", "Scheduled tasks")
 OPERATOR = roles("scheduler:operator", "jobrunner:operator", "reporting:operator")

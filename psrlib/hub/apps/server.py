@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from psrlib.hub.call import Call, Raw
-from psrlib.hub.openapi import app_openapi, openapi, swagger
-from psrlib.hub.routing import ANYONE, COMPONENT, USER, App
+from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.openapi import app_openapi, openapi, swagger
+from psrlib.hub.web.routing import ANYONE, COMPONENT, USER, App
 
 app = App("server", "Resources of the server itself and documents that clients read at start")
 

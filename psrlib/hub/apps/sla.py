@@ -6,13 +6,13 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Row, select
 
-from psrlib.hub.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.call import ORGANIZATION, Call
-from psrlib.hub.issues import bad_request
-from psrlib.hub.routing import USER, App, Query, roles
-from psrlib.hub.runner.quality import forget_violations, read_definition
-from psrlib.hub.schema.design import slas, topologies, topology_commits
-from psrlib.hub.schema.execution import jobs
+from psrlib.hub.runner.slas import forget_violations, read_definition
+from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.schema.design import slas, topologies, topology_commits
+from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.web.call import ORGANIZATION, Call
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App, Query, roles
 
 app = App("sla", "Data SLAs")
 EDITOR = roles("sla:editor")

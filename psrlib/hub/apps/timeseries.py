@@ -7,11 +7,12 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Row, select
 
-from psrlib.hub.call import Call, Raw, dump, load
-from psrlib.hub.issues import not_found
-from psrlib.hub.routing import COMPONENT, App, Query, roles
 from psrlib.hub.runner.payload import RUN_KEY
-from psrlib.hub.schema.execution import engine_metrics, engines, jobs, metrics, runs
+from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.issues import not_found
+from psrlib.hub.web.routing import COMPONENT, App, Query, roles
 
 app = App("timeseries", "Metrics of jobs and engines")
 READER = roles("timeseries:reader", "jobrunner:operator")

@@ -4,12 +4,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from psrlib.hub.access import Principal
-from psrlib.hub.call import dump, load
 from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engines
-from psrlib.hub.schema.security import components
+from psrlib.hub.store.schema.execution import engines
+from psrlib.hub.store.schema.security import components
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.access import Principal
 
 EXECUTORS = {"dc": "COLLECTOR", "transformer": "TRANSFORMER", "dc-edge": "EDGE"}
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from psrlib.hub.call import dump
-from psrlib.hub.names import (
+from psrlib.hub.runner import lifecycle, outbox
+from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.resume import last_starts, resume_pipelines
+from psrlib.hub.runner.words import (
     ACTIVATING,
     ACTIVE,
     ACTIVE_STATES,
@@ -23,11 +25,9 @@ from psrlib.hub.names import (
     STOP_DELETE,
     STOPPING,
 )
-from psrlib.hub.runner import lifecycle, outbox
-from psrlib.hub.runner.records import Record
-from psrlib.hub.runner.resume import last_starts, resume_pipelines
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engine_events, instances
+from psrlib.hub.store.schema.execution import engine_events, instances
+from psrlib.hub.store.text import dump
 
 
 def take_acks(work: Work, engine_id: str, acks: list[dict[str, Any]]) -> None:
@@ -98,7 +98,7 @@ def take_statuses(work: Work, engine: Record, statuses: list[dict[str, Any]], fu
         for name, instance in by_name.items():
             if name not in names and _take_absence(work, engine, instance):
                 touched[instance.run_id] = None
-        work.hub.fleet.last_statuses[engine.id] = work.now
+        work.hub.contacts.last_statuses[engine.id] = work.now
         for run_id in touched:
             settle_run(work, run_id)
 
@@ -225,7 +225,7 @@ def _settle_running(work: Work, run: Record) -> None:
     if not any(i.status in RUNNING_STATES for i in live):
         return
     healthy = all(i.status in ("RUNNING", "FINISHED") for i in live) and run.warnings == dump([])
-    silent = [i.engine_id for i in live if i.engine_id in work.hub.fleet.silent]
+    silent = [i.engine_id for i in live if i.engine_id in work.hub.contacts.silent]
     lifecycle.set_status(work, run, ACTIVE, GREEN if healthy and not silent else RED)
 
 

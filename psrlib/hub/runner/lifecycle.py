@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from psrlib.hub import configuration
-from psrlib.hub.call import dump, load
-from psrlib.hub.issues import IssueError, bad_request
-from psrlib.hub.names import (
+from psrlib.hub.runner import outbox
+from psrlib.hub.runner.payload import pipeline_name
+from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.selection import Choice, choose_engines, engine_labels, note_load, pipelines_running
+from psrlib.hub.runner.words import (
     ACTIVATING,
     ACTIVE,
     DEACTIVATING,
@@ -25,13 +26,12 @@ from psrlib.hub.names import (
     STOP_DELETE,
     STOPPING,
 )
-from psrlib.hub.rows import CHUNK
-from psrlib.hub.runner import outbox
-from psrlib.hub.runner.payload import pipeline_name
-from psrlib.hub.runner.records import Record
-from psrlib.hub.runner.selection import Choice, choose_engines, engine_labels, note_load, pipelines_running
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import instances, run_events, runs
+from psrlib.hub.security import configuration
+from psrlib.hub.store.queries import CHUNK
+from psrlib.hub.store.schema.execution import instances, run_events, runs
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.issues import IssueError, bad_request
 
 NO_ENGINE = "JOBRUNNER_24 - No responding engine has all labels of the job"
 OVER_THRESHOLDS = "JOBRUNNER_72 - All matching engines are over their thresholds"
@@ -120,7 +120,7 @@ def _drop_old_runs(work: Work, started: list[Record]) -> None:
     """Keep no more runs of each job than its organization's limit."""
     by_limit: dict[int, list[str]] = {}
     for job in started:
-        entries = configuration.remembered(work.hub.memory, work.db, job.organization)
+        entries = configuration.remembered(work.hub.cache, work.db, job.organization)
         by_limit.setdefault(int(entries[configuration.MAX_JOB_RUNS]), []).append(job.id)
     for kept, ids in by_limit.items():
         for start in range(0, len(ids) if kept > 0 else 0, CHUNK):

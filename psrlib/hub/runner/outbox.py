@@ -3,12 +3,12 @@
 import uuid
 from typing import Any
 
-from psrlib.hub.call import dump, load
-from psrlib.hub.names import DELETE, SAVE, START, STOP, STOP_DELETE
 from psrlib.hub.runner.payload import save_payloads
 from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.words import DELETE, SAVE, START, STOP, STOP_DELETE
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engine_events
+from psrlib.hub.store.schema.execution import engine_events
+from psrlib.hub.store.text import dump, load
 
 # Whether a real hub repeats unacknowledged events is unknown (engine-protocol.md, section 7). An
 # engine acks in
@@ -41,7 +41,7 @@ def queue_event(
             "created_on": work.now,
         },
     )
-    work.hub.fleet.waiting.add(engine_id)
+    work.hub.contacts.waiting.add(engine_id)
 
 
 def queue_start(work: Work, run: Record, instance_id: int, engine_id: str, name: str) -> None:
@@ -94,7 +94,7 @@ def hand_out(work: Work, engine_id: str) -> list[dict[str, Any]]:
     own = engine_events.c.engine_id == engine_id
     waiting = work.find(engine_events, own, _WAITING, limit=MAX_EVENTS_PER_POLL)
     if not waiting:
-        work.hub.fleet.waiting.discard(engine_id)
+        work.hub.contacts.waiting.discard(engine_id)
         return []
     due = [event for event in waiting if event.state == "QUEUED" or _overdue(event, work.now)]
     saves = save_payloads(work, [event.instance for event in due if event.payload is None])

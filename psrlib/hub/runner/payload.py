@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from psrlib.hub.call import dump, load
 from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.design import acls, commits
-from psrlib.hub.schema.execution import instances
+from psrlib.hub.store.schema.design import acls, commits
+from psrlib.hub.store.schema.execution import instances
+from psrlib.hub.store.text import dump, load
 
 STATS_LIBRARY = "streamsets-datacollector-basic-lib"
 STATS_STAGE = "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget"

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, bindparam, select
 from sqlalchemy.sql.dml import Update
 
-from psrlib.hub.rows import CHUNK, defaults, insert_rows
+from psrlib.hub.store.queries import CHUNK, defaults, insert_rows
 
 
 class Record:

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from psrlib.hub.call import load
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.design import report_definitions, reports, topology_commits
-from psrlib.hub.schema.execution import jobs, metrics, runs
+from psrlib.hub.store.schema.design import report_definitions, reports, topology_commits
+from psrlib.hub.store.schema.execution import jobs, metrics, runs
+from psrlib.hub.store.text import load
 
 MAX_PER_TICK = 20
 UNITS_MS = {"SECONDS": 1000, "MINUTES": 60_000, "HOURS": 3_600_000, "DAYS": 86_400_000}

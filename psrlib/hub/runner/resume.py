@@ -8,11 +8,11 @@ process began cannot run in it, whatever it reports.
 from collections.abc import Iterable
 from typing import Any
 
-from psrlib.hub.names import RUNNING, RUNNING_STATES, START, STARTING, STOP
 from psrlib.hub.runner import outbox
 from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.words import RUNNING, RUNNING_STATES, START, STARTING, STOP
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engine_events
+from psrlib.hub.store.schema.execution import engine_events
 
 RESUMED_STATES = RUNNING_STATES | {"STARTING", "STOPPED"}
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from psrlib.hub import configuration
-from psrlib.hub.cron import next_time_ms
-from psrlib.hub.issues import IssueError
 from psrlib.hub.runner import lifecycle
+from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.automation import task_runs, tasks
-from psrlib.hub.schema.design import acls, pipelines, report_definitions, reports
-from psrlib.hub.schema.security import group_members
+from psrlib.hub.security import configuration
+from psrlib.hub.store.schema.automation import task_runs, tasks
+from psrlib.hub.store.schema.design import acls, pipelines, report_definitions, reports
+from psrlib.hub.store.schema.security import group_members
+from psrlib.hub.web.issues import IssueError
 
 logger = logging.getLogger(__name__)
 LATE_MS = 60_000  # a firing later than this counts as missed: the hub was down

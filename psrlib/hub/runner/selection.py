@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select
 
-from psrlib.hub.call import load
-from psrlib.hub.names import GONE
-from psrlib.hub.prepared import Prepared
 from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engines, instances
+from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.schema.execution import engines, instances
+from psrlib.hub.store.text import load
 
 
 @dataclass(frozen=True)

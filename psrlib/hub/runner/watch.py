@@ -2,15 +2,15 @@
 
 from sqlalchemy import select
 
-from psrlib.hub import configuration
-from psrlib.hub.call import dump, load
-from psrlib.hub.names import ACTIVATING, ACTIVE, DEACTIVATING, GONE, RED, STARTING, STOPPING
 from psrlib.hub.runner import lifecycle, outbox
 from psrlib.hub.runner.intake import settle_run
 from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.words import ACTIVATING, ACTIVE, DEACTIVATING, GONE, RED, STARTING, STOPPING
 from psrlib.hub.runner.work import Work
-from psrlib.hub.schema.execution import engines, instances, runs
-from psrlib.hub.schema.security import configs
+from psrlib.hub.security import configuration
+from psrlib.hub.store.schema.execution import engines, instances, runs
+from psrlib.hub.store.schema.security import configs
+from psrlib.hub.store.text import dump, load
 
 EDGE_STOP_GRACE_MS = 70_000  # Edge reports STOPPED in its next 2002, every 60 s
 
@@ -23,7 +23,7 @@ def watch(work: Work) -> None:
 
 
 def _watch_engines(work: Work) -> None:
-    fleet = work.hub.fleet
+    contacts = work.hub.contacts
     heartbeat_s = int(configuration.BY_ID[configuration.HEARTBEAT_S].default)
     own = {
         row.organization: int(row.value)
@@ -36,12 +36,12 @@ def _watch_engines(work: Work) -> None:
     silent = {
         row.id: row.organization
         for row in rows
-        if not fleet.is_responding(
+        if not contacts.is_responding(
             row.id, work.now, own.get(row.organization, everywhere) * 1000, row.last_reported_time
         )
     }
-    newly, back = set(silent) - fleet.silent, fleet.silent - set(silent)
-    fleet.silent = set(silent)
+    newly, back = set(silent) - contacts.silent, contacts.silent - set(silent)
+    contacts.silent = set(silent)
     for engine_id in sorted(newly):
         values = {"SDC_ID": engine_id, "EXECUTION_ENGINE_ID": engine_id, "TRIGGERED_ON": str(work.now)}
         work.fire(silent[engine_id], "SDC_NOT_RESPONDING", values)

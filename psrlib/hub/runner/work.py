@@ -5,14 +5,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, select
 
-from psrlib.hub import configuration, triggers
-from psrlib.hub.call import Call
-from psrlib.hub.rows import CHUNK
+from psrlib.hub.events import triggers
 from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runner.records import Record, Records
-from psrlib.hub.runtime import Hub
-from psrlib.hub.schema.design import commits
-from psrlib.hub.schema.execution import engines, instances, jobs, offsets, runs
+from psrlib.hub.security import configuration
+from psrlib.hub.store.queries import CHUNK
+from psrlib.hub.store.schema.design import commits
+from psrlib.hub.store.schema.execution import engines, instances, jobs, offsets, runs
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.hub import Hub
 
 _COMMIT = (commits.c.id, commits.c.number, commits.c.name)
 
@@ -112,7 +113,7 @@ class Work:
     def insert_instance(self, values: dict[str, Any]) -> Record:
         """Add a pipeline instance, which gets its number here, so that events can name it."""
         known = self.instances_of(values["run_id"])
-        record = self.records.insert(instances, {"id": self.hub.fleet.next_instance(), **values})
+        record = self.records.insert(instances, {"id": self.hub.contacts.next_instance(), **values})
         self._instances[values["run_id"]] = [*known, record]
         return record
 
@@ -159,16 +160,16 @@ class Work:
 
     def fire(self, organization: str, event: str, values: dict[str, str]) -> None:
         """Put down the actions of subscriptions that want an event."""
-        triggers.fire(self.hub.memory, self._connection, organization, event, values, self.now)
+        triggers.fire(self.hub.cache, self._connection, organization, event, values, self.now)
 
     def heartbeat_ms(self, organization: str) -> int:
         """Return after how much silence an engine counts as not responding."""
-        entries = configuration.remembered(self.hub.memory, self._connection, organization)
+        entries = configuration.remembered(self.hub.cache, self._connection, organization)
         return int(entries[configuration.HEARTBEAT_S]) * 1000
 
     def is_responding(self, engine: Record, heartbeat_ms: int) -> bool:
         """Whether an engine polls."""
-        return self.hub.fleet.is_responding(engine.id, self.now, heartbeat_ms, engine.last_reported_time)
+        return self.hub.contacts.is_responding(engine.id, self.now, heartbeat_ms, engine.last_reported_time)
 
 
 def work_of(call: Call) -> Work:

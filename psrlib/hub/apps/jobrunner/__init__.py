@@ -1,0 +1,1 @@
+"""Jobrunner app: jobs, their runs and engines."""

@@ -1,0 +1,103 @@
+"""Jobrunner app: import and export of jobs with their pipelines (pipeline-json.md, 1.2)."""
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from psrlib.hub.apps.jobrunner.imports import Updates, import_job
+from psrlib.hub.apps.jobrunner.records import OPERATOR, jobs_json, shown
+from psrlib.hub.designs import pipelines as store
+from psrlib.hub.designs.archives import read_zip, write_zip
+from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App, Query
+
+app = App("jobrunner", "Import and export archives of jobs")
+UPDATES = (
+    Query("updatePipelineRefs", "boolean", True),
+    Query("updateNumInstances", "boolean", False),
+    Query("updateRuntimeParameters", "boolean", False),
+    Query("updateLabels", "boolean", False),
+    Query("updateMigrateOffsets", "boolean", True),
+    Query("forceImport", "boolean", False),
+)
+
+
+def export_document(call: Call, job: Row[Any]) -> dict[str, Any]:
+    """Return a job with its pipeline as one export document."""
+    commit = store.fetch_commit(call, job.commit_id)
+    pipeline = store.fetch_pipeline(call, commit.pipeline_id)
+    minimal = jobs_json(call, [job])[0]
+    minimal.pop("currentJobStatus")
+    return {
+        "minimalJobJson": minimal,
+        "commitPipelineJson": {
+            "name": commit.name,
+            "commitMessage": commit.message,
+            "fragment": pipeline.fragment,
+            "sdcId": commit.sdc_id,
+            "executorType": pipeline.executor_type,
+            "failIfExists": False,
+            "pipelineDefinition": commit.definition,
+            "libraryDefinitions": commit.library_definitions,
+            "rulesDefinition": commit.rules,
+        },
+    }
+
+
+@app.route("POST", "/jobrunner/rest/v1/jobs/exportJobs", USER, body=list[str], writes=False)
+def export_jobs(call: Call) -> Any:
+    """Return a zip with one document per job, its pipeline included."""
+    documents = []
+    for job in call.fetch_all(jobs, call.body, "Job"):
+        check_permission(call, job.id, "READ")
+        documents.append((job.name, export_document(call, job)))
+    return Raw(write_zip(documents), content_type="application/octet-stream")
+
+
+def _answer(call: Call, ids: list[str]) -> list[dict[str, Any]]:
+    return [{"minimalJobJson": job} for job in shown(call, ids)]
+
+
+@app.route(
+    "POST",
+    "/jobrunner/rest/v1/jobs/importJobs",
+    OPERATOR,
+    body=bytes,
+    query=UPDATES,
+    choice="all or nothing; ids are kept (<uuid>:<organization of the caller>), so a job that is here "
+    "already is updated: pipeline, numInstances, runtimeParameters, labels and migrateOffsets as the flags "
+    "say, tags always, the rest stays; a new job gets the default of a property whose flag is off, and its "
+    "pipeline always; a document without ids is matched by name; a pipeline commit that is not here becomes "
+    "a version of its pipeline, or a pipeline; updating needs WRITE and a job that does not run; "
+    "forceImport: new jobs",
+)
+def import_jobs(call: Call) -> Any:
+    """Import a zip of job export documents."""
+    ids, updates = [], Updates.asked(call)
+    for _, document in read_zip(call.body):
+        for part in document.get("jobJsonList") or [document]:
+            if isinstance(part, dict) and "minimalJobJson" in part:
+                ids.append(import_job(call, part, updates))
+    return _answer(call, ids)
+
+
+@app.route(
+    "POST",
+    "/jobrunner/rest/v1/jobs/importJobsFromJson",
+    OPERATOR,
+    body=dict[str, Any] | list[dict[str, Any]],
+    query=UPDATES,
+    bulk=True,
+    choice="as importJobs; one export document, a list of them, or an object with jobJsonList",
+)
+def import_jobs_json(call: Call) -> Any:
+    """Import job export documents sent as JSON."""
+    body = call.body
+    parts = body if isinstance(body, list) else body.get("jobJsonList") or [body]
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise bad_request("expected export documents with minimalJobJson")
+    updates = Updates.asked(call)
+    return _answer(call, [import_job(call, part, updates) for part in parts])

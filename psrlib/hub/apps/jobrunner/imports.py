@@ -1,0 +1,201 @@
+"""Importing jobs with their pipelines: what is here already is updated, the rest is created.
+
+An export document carries the ids of the hub it comes from. Importing keeps them, in the importing
+organization: job ``<uuid>:a`` becomes ``<uuid>:b`` there, and is found by that id the next time.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Table, select
+
+from psrlib.hub.apps.jobrunner.jobs import refuse_running
+from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, insert_jobs, job_row
+from psrlib.hub.apps.pipelinestore.records import EDITOR as PIPELINE_EDITOR
+from psrlib.hub.designs import labels as label_tree
+from psrlib.hub.designs import pipelines as store
+from psrlib.hub.designs.commits import CommitBatch, Content, Kept
+from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.schema.design import commits, pipelines
+from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import load
+from psrlib.hub.web.access import check_roles
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.issues import bad_request
+
+_ID = re.compile(r"([0-9a-fA-F-]{36}):.+")
+_VERSION = re.compile(r"v?(\d{1,9})")
+
+
+@dataclass(frozen=True)
+class Updates:
+    """Which properties of a job are taken from an archive; ``force``: all jobs are created anew."""
+
+    pipeline_refs: bool
+    num_instances: bool
+    runtime_parameters: bool
+    labels: bool
+    migrate_offsets: bool
+    force: bool
+
+    @classmethod
+    def asked(cls, call: Call) -> "Updates":
+        """Read the update flags of a call; topologies always bring their pipelines."""
+        query = call.query
+        return cls(
+            pipeline_refs=query.get("updatePipelineRefs", True),
+            num_instances=query["updateNumInstances"],
+            runtime_parameters=query["updateRuntimeParameters"],
+            labels=query["updateLabels"],
+            migrate_offsets=query["updateMigrateOffsets"],
+            force=query["forceImport"],
+        )
+
+    def cleared(self) -> list[str]:
+        """Return the fields that an archive does not set."""
+        flags = {
+            "numInstances": self.num_instances,
+            "runtimeParameters": self.runtime_parameters,
+            "labels": self.labels,
+            "migrateOffsets": self.migrate_offsets,
+        }
+        return [name for name, taken in flags.items() if not taken]
+
+
+def local_id(call: Call, foreign: str | None) -> str | None:
+    """Return the id an exported object has in the call's organization; None when it has no proper id."""
+    found = _ID.fullmatch(foreign or "")
+    return f"{found.group(1)}:{call.organization}" if found else None
+
+
+def find_local(call: Call, table: Table, foreign: str | None) -> Row[Any] | None:
+    """Return the row of an exported object that is in the organization already."""
+    wanted = local_id(call, foreign)
+    if wanted is None:
+        return None
+    mine = (table.c.id == wanted) & (table.c.organization == call.organization)
+    return call.db.execute(select(table).where(mine)).first()
+
+
+def version_number(text: str | None) -> int:
+    """Return the number in a version such as ``2`` or ``v2``; 1 when there is none.
+
+    Examples
+    --------
+    >>> version_number("v12"), version_number("3"), version_number("1-DRAFT"), version_number(None)
+    (12, 3, 1, 1)
+    """
+    found = _VERSION.fullmatch(text or "")
+    return max(int(found.group(1)), 1) if found else 1
+
+
+def import_job(call: Call, document: dict[str, Any], updates: Updates) -> str:
+    """Bring the job of an export document into the organization; return its id.
+
+    Raises
+    ------
+    IssueError
+        400 for a document without what it needs, or a job that runs; 403 without the permission to change
+        what is here, without the role for pipelines, or beyond a limit.
+    """
+    try:
+        given = msgspec.convert(document.get("minimalJobJson"), JobJson)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"minimalJobJson: {error}") from error
+    present = None if updates.force else _present_job(call, given)
+    if present is None:
+        return _create_job(call, given, document.get("commitPipelineJson"), updates)
+    check_permission(call, present.id, "WRITE")
+    refuse_running(call, [present])
+    return _update_job(call, present, given, document.get("commitPipelineJson"), updates)
+
+
+def _present_job(call: Call, given: JobJson) -> Row[Any] | None:
+    if local_id(call, given.id) is not None:
+        return find_local(call, jobs, given.id)
+    mine = (jobs.c.organization == call.organization) & (jobs.c.name == given.name)
+    rows = call.db.execute(select(jobs).where(mine).limit(2)).all()
+    return rows[0] if len(rows) == 1 else None
+
+
+def _create_job(call: Call, given: JobJson, pipeline: Any, updates: Updates) -> str:
+    commit = _commit(call, given, pipeline)
+    cleared = updates.cleared()
+    fields = {n: getattr(given, n) for n in NewJobJson.__struct_fields__ if n not in cleared}
+    fields |= {"pipelineId": commit.pipeline_id, "pipelineCommitId": commit.id, "rulesId": commit.rules_id}
+    kept = None if updates.force else local_id(call, given.id)
+    return str(insert_jobs(call, [NewJobJson(**fields)], ids=[kept] if kept else None)[0]["id"])
+
+
+def _update_job(call: Call, present: Row[Any], given: JobJson, pipeline: Any, updates: Updates) -> str:
+    if updates.pipeline_refs:
+        commit = _commit(call, given, pipeline)
+    else:
+        commit = store.fetch_commit(call, present.commit_id)
+    new, cleared = as_new_job(present, commit), updates.cleared()
+    for name in ("numInstances", "runtimeParameters", "labels", "migrateOffsets"):
+        if name not in cleared:
+            setattr(new, name, getattr(given, name))
+    new.pipelineId, new.pipelineCommitId = commit.pipeline_id, commit.id
+    new.rawJobTags = given.rawJobTags
+    values = job_row(call, new, commit, present.organization)
+    call.db.execute(jobs.update().where(jobs.c.id == present.id).values(values))
+    label_tree.remember(call, "JOB", load(values["tags"]), present.organization)
+    return str(present.id)
+
+
+def _commit(call: Call, given: JobJson, pipeline: Any) -> Row[Any]:
+    """Return the published commit that a document names: one that is here, or made from the document."""
+    found = find_local(call, commits, given.pipelineCommitId)
+    if found is not None:
+        check_permission(call, found.pipeline_id, "READ")
+        if found.draft:
+            raise bad_request(f"job '{given.name}': pipeline commit '{found.id}' is a draft here")
+        return found
+    if not isinstance(pipeline, dict) or not isinstance(pipeline.get("pipelineDefinition"), str):
+        raise bad_request(
+            f"job '{given.name}': commit '{given.pipelineCommitId}' is not here, and the document holds "
+            "no commitPipelineJson with a pipelineDefinition"
+        )
+    name = str(pipeline.get("name") or given.name)
+    if local_id(call, given.pipelineId) is None:
+        same = _published_by_name(call, name)
+        if same is not None:
+            return same
+    check_roles(call.principal, PIPELINE_EDITOR.roles)
+    return store.fetch_commit(call, _make_commit(call, given, name, pipeline))
+
+
+def _published_by_name(call: Call, name: str) -> Row[Any] | None:
+    mine = (pipelines.c.organization == call.organization) & (pipelines.c.name == name)
+    statement = select(pipelines.c.latest_published).where(mine, pipelines.c.latest_published.is_not(None))
+    found = call.db.execute(statement).scalar()
+    return None if found is None else store.published_commit(call, found)
+
+
+def _make_commit(call: Call, given: JobJson, name: str, pipeline: dict[str, Any]) -> str:
+    rules, library = pipeline.get("rulesDefinition"), pipeline.get("libraryDefinitions")
+    content = Content(
+        name,
+        store.parse_document(pipeline["pipelineDefinition"], "pipelineDefinition"),
+        store.parse_document(rules, "rulesDefinition") if isinstance(rules, str) and rules else None,
+        library if isinstance(library, str) else None,
+        str(pipeline.get("commitMessage") or ""),
+    )
+    kept = Kept(
+        local_id(call, given.pipelineId),
+        local_id(call, given.pipelineCommitId),
+        version_number(given.pipelineCommitLabel),
+    )
+    present, batch = find_local(call, pipelines, given.pipelineId), CommitBatch(call)
+    if present is not None:
+        check_permission(call, present.id, "WRITE")
+        batch.know([present])
+        commit_id = batch.add_version(present.id, content, kept)
+    else:
+        executor = given.executorType if given.executorType in ("COLLECTOR", "TRANSFORMER") else None
+        commit_id = batch.add_pipeline(content, executor_type=executor, kept=kept)
+    batch.write()
+    return commit_id

@@ -1,0 +1,1 @@
+"""Pipelinestore app: pipelines and their commits."""

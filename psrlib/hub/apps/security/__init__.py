@@ -1,0 +1,1 @@
+"""Security app: organizations, users, groups, sessions, components."""

@@ -1,0 +1,1 @@
+"""Topology app: topologies and their commits."""

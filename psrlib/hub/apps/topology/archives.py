@@ -1,0 +1,132 @@
+"""Topology app: import and export of topologies with their jobs and pipelines."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from psrlib.hub.apps.jobrunner.archives import export_document
+from psrlib.hub.apps.jobrunner.imports import Updates, find_local, import_job, local_id, version_number
+from psrlib.hub.apps.jobrunner.records import OPERATOR
+from psrlib.hub.apps.topology.topologies import (
+    EDITOR,
+    TopologyJson,
+    add_version,
+    fetch_commit,
+    insert_topology,
+    topology_json,
+)
+from psrlib.hub.designs.archives import read_zip, write_zip
+from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.schema.design import topologies, topology_commits
+from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.access import check_roles
+from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App, Query
+
+app = App("topology", "Import and export archives of topologies")
+UPDATES = tuple(
+    Query(name, "boolean", False)
+    for name in (
+        "forceImport",
+        "updateNumInstances",
+        "updateRuntimeParameters",
+        "updateLabels",
+        "updateMigrateOffsets",
+    )
+)
+
+
+@app.route("POST", "/topology/rest/v1/topologies/exportTopologies", USER, body=list[str], writes=False)
+def export_topologies(call: Call) -> Any:
+    """Return a zip with one document per topology commit, its jobs and pipelines included."""
+    documents = []
+    for commit in call.fetch_all(topology_commits, call.body, "Topology commit"):
+        check_permission(call, commit.topology_id, "READ")
+        nodes = load(commit.definition).get("topologyNodes") or []
+        ids = [node.get("jobId") for node in nodes if isinstance(node, dict)]
+        wanted = jobs.c.id.in_([i for i in ids if isinstance(i, str)]) & (
+            jobs.c.organization == commit.organization
+        )
+        found = list(call.db.execute(select(jobs).where(wanted).order_by(jobs.c.name)))
+        _, topology = fetch_commit(call, commit.id)
+        document = {
+            "topologyJson": topology_json(commit, topology),
+            "jobJsonList": [export_document(call, job) for job in found],
+        }
+        documents.append((commit.name, document))
+    return Raw(write_zip(documents), content_type="application/octet-stream")
+
+
+@app.route(
+    "POST",
+    "/topology/rest/v1/topologies/importTopologies",
+    EDITOR,
+    body=bytes,
+    query=UPDATES,
+    choice="all or nothing; ids are kept as importJobs keeps them: a topology commit that is here is not "
+    "imported again, another commit of a topology that is here becomes its next published version; jobs and "
+    "pipelines as importJobs, with the pipeline's version always; needs also the roles for the jobs and "
+    "pipelines it brings; forceImport: new topologies and new jobs",
+)
+def import_topologies(call: Call) -> Any:
+    """Import a zip of topology documents with their jobs and pipelines."""
+    made, updates = [], Updates.asked(call)
+    for name, document in read_zip(call.body):
+        given = document.get("topologyJson")
+        if given is None:
+            continue
+        try:
+            topology = msgspec.convert(given, TopologyJson)
+        except msgspec.ValidationError as error:
+            raise bad_request(f"entry '{name}', topologyJson: {error}") from error
+        parts = [part for part in document.get("jobJsonList") or [] if isinstance(part, dict)]
+        if parts:
+            check_roles(call.principal, OPERATOR.roles)
+        renamed = {_job_id(part): import_job(call, part, updates) for part in parts}
+        topology.topologyDefinition = _with_jobs(call, topology, renamed)
+        made.append(_import_topology(call, topology, updates.force))
+    return [topology_json(*fetch_commit(call, commit_id)) for commit_id in made]
+
+
+def _job_id(part: dict[str, Any]) -> str:
+    minimal = part.get("minimalJobJson")
+    return str(minimal.get("id")) if isinstance(minimal, dict) else ""
+
+
+def _import_topology(call: Call, topology: TopologyJson, force: bool) -> str:
+    message = topology.commitMessage or "Imported"
+    number = version_number(topology.version)
+    if force:
+        return insert_topology(call, topology, draft=False, message=message)
+    commit = find_local(call, topology_commits, topology.commitId)
+    if commit is not None:
+        check_permission(call, commit.topology_id, "READ")
+        return str(commit.id)
+    commit_id = local_id(call, topology.commitId)
+    present = find_local(call, topologies, topology.topologyId)
+    if present is not None:
+        return add_version(call, present, topology, message, commit_id, number)
+    ids = (local_id(call, topology.topologyId), commit_id)
+    return insert_topology(call, topology, draft=False, message=message, ids=ids, number=number)
+
+
+def _with_jobs(call: Call, topology: TopologyJson, renamed: dict[str, str]) -> str | None:
+    """Return a topology's definition with the ids that its jobs have here."""
+    try:
+        definition = load(topology.topologyDefinition)
+    except ValueError as error:
+        raise bad_request(f"topologyDefinition is not JSON: {error}") from error
+    if not isinstance(definition, dict):
+        return topology.topologyDefinition
+    for node in definition.get("topologyNodes") or []:
+        if isinstance(node, dict) and node.get("jobId") in renamed:
+            job = call.fetch(jobs, renamed[node["jobId"]], "Job")
+            node |= {
+                "jobId": job.id,
+                "pipelineId": job.pipeline_id,
+                "pipelineCommitId": job.commit_id,
+            }
+    return dump(definition)

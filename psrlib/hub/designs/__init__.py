@@ -1,0 +1,1 @@
+"""What users design: pipelines, their commits, labels, archives."""

@@ -1,0 +1,92 @@
+"""Zip archives that come in and go out: sizes limited, names never used as paths."""
+
+import io
+import zipfile
+import zlib
+from typing import Any
+
+import orjson
+
+from psrlib.hub.web.issues import IssueError, bad_request
+
+MAX_ENTRIES = 20_000
+MAX_ENTRY_BYTES = 32 * 1024 * 1024
+MAX_TOTAL_BYTES = 512 * 1024 * 1024
+CHUNK = 1 << 20
+
+
+def read_zip(content: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Return the JSON documents of a zip, in its order.
+
+    Folders, hidden files and ``__MACOSX`` are passed over, as an engine does (pipeline-json.md, 1.1).
+
+    Raises
+    ------
+    IssueError
+        400 for anything that is not a zip of JSON objects, 413 beyond the limits: sizes are counted while
+        unpacking, so what the archive's headers say does not matter.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise bad_request(f"the upload is not a zip archive: {error}") from error
+    infos = archive.infolist()
+    if len(infos) > MAX_ENTRIES:
+        raise _too_large(f"the archive has {len(infos)} entries; at most {MAX_ENTRIES} are read")
+    documents, total = [], 0
+    for info in infos:
+        if _passed_over(info):
+            continue
+        data = _unpack(archive, info)
+        total += len(data)
+        if total > MAX_TOTAL_BYTES:
+            raise _too_large(f"the archive unpacks to more than {MAX_TOTAL_BYTES} bytes")
+        documents.append((info.filename, _parse(info.filename, data)))
+    return documents
+
+
+def _passed_over(info: zipfile.ZipInfo) -> bool:
+    parts = info.filename.split("/")
+    return info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".")
+
+
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    data = bytearray()
+    try:
+        with archive.open(info) as entry:
+            while part := entry.read(CHUNK):
+                data.extend(part)
+                if len(data) > MAX_ENTRY_BYTES:
+                    raise _too_large(f"entry '{info.filename}' unpacks to more than {MAX_ENTRY_BYTES} bytes")
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+        raise bad_request(f"entry '{info.filename}' cannot be unpacked: {error}") from error
+    return bytes(data)
+
+
+def _parse(name: str, data: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"entry '{name}' is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise bad_request(f"entry '{name}': expected a JSON object")
+    if b"\\u0000" in data:
+        raise bad_request(f"entry '{name}' holds a NUL character")
+    return document
+
+
+def _too_large(message: str) -> IssueError:
+    return IssueError(413, "APP_ISSUES_07", message)
+
+
+def write_zip(documents: list[tuple[str, dict[str, Any]]]) -> bytes:
+    """Return a zip of JSON documents; equal names get a counter."""
+    buffer = io.BytesIO()
+    used: dict[str, int] = {}
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, document in documents:
+            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "document"
+            used[safe] = used.get(safe, 0) + 1
+            suffix = "" if used[safe] == 1 else f"_{used[safe]}"
+            archive.writestr(f"{safe}{suffix}.json", orjson.dumps(document))
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""What happens by itself when something happens: triggers, conditions, actions."""

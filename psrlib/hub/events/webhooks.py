@@ -1,0 +1,123 @@
+"""External actions of subscriptions: webhooks are called, mails are sent where the hub has a mail server."""
+
+import asyncio
+import base64
+import logging
+import re
+from typing import Any
+
+import aiohttp
+import msgspec
+from sqlalchemy import Connection, Row, func, select
+
+from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Email, Webhook, read_action
+from psrlib.hub.events.mail import MailServer
+from psrlib.hub.store.schema.automation import action_runs, subscriptions
+from psrlib.hub.store.text import dump, load
+from psrlib.hub.web.hub import Hub
+
+logger = logging.getLogger(__name__)
+MAX_PER_ROUND = 100
+MAX_ATTEMPTS = 3  # the hub's choice: then the subscription shows the error
+_PARAMETER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+def fill(text: str, values: dict[str, str]) -> str:
+    """Replace ``{{NAME}}`` by the event's values; unknown names become empty.
+
+    Examples
+    --------
+    >>> fill("job {{JOB_NAME}} is {{JOB_STATUS}}", {"JOB_NAME": "nightly", "JOB_STATUS": "ACTIVE"})
+    'job nightly is ACTIVE'
+    """
+    return _PARAMETER.sub(lambda found: values.get(found.group(1), ""), text)
+
+
+async def deliver_waiting(hub: Hub, session: aiohttp.ClientSession) -> int:
+    """Carry out the external actions that wait; return how many were tried."""
+    waiting = await hub.read(_waiting)
+    if waiting:
+        outcomes = await asyncio.gather(*(_carry_out(hub, session, *action) for action in waiting))
+        await hub.write(lambda db: _note(db, [row for row, _, _ in waiting], outcomes))
+    return len(waiting)
+
+
+def _waiting(connection: Connection) -> list[tuple[Row[Any], str, dict[str, str]]]:
+    statement = (
+        select(action_runs, subscriptions.c.actions)
+        .outerjoin(subscriptions, subscriptions.c.id == action_runs.c.subscription_id)
+        .where(action_runs.c.state == "WAITING")
+        .order_by(action_runs.c.id)
+        .limit(MAX_PER_ROUND)
+    )
+    return [(row, _config(row), _values(connection, row)) for row in connection.execute(statement)]
+
+
+def _values(connection: Connection, row: Row[Any]) -> dict[str, str]:
+    """Return the event's values; how often the subscription fired is counted when the texts ask for it."""
+    values: dict[str, str] = load(row.values)
+    if "TRIGGERED_COUNT" in (row.actions or ""):
+        mine = (action_runs.c.organization == row.organization) & (
+            action_runs.c.subscription_id == row.subscription_id
+        )
+        until = select(func.count()).select_from(action_runs).where(mine, action_runs.c.id <= row.id)
+        values["TRIGGERED_COUNT"] = str(connection.execute(until).scalar_one())
+    return values
+
+
+def _config(row: Row[Any]) -> str:
+    """Return the configuration of the action, JSON text; empty when the subscription has it no more."""
+    for action in load(row.actions) or []:
+        if action.get("eventType") == row.action_type:
+            return str(action.get("config") or "{}")
+    return ""
+
+
+async def _carry_out(
+    hub: Hub, session: aiohttp.ClientSession, row: Row[Any], config: str, values: dict[str, str]
+) -> tuple[bool, str]:
+    """Do one action; return whether it went well, and what is said of it in the audit."""
+    try:
+        action = read_action(row.action_type, config)
+        if isinstance(action, Webhook):
+            return await _call_webhook(session, action, values)
+        if hub.mail_server is None:
+            return True, "written down: the hub has no mail server"
+        return await asyncio.to_thread(_send_mail, hub.mail_server, action, values)
+    except (aiohttp.ClientError, msgspec.DecodeError, OSError, ValueError) as error:
+        # TimeoutError is an OSError; so are smtplib's errors
+        return False, f"{type(error).__name__}: {error}"
+
+
+async def _call_webhook(
+    session: aiohttp.ClientSession, action: Webhook, values: dict[str, str]
+) -> tuple[bool, str]:
+    headers = {name: fill(text, values) for name, text in (action.headers or {}).items()}
+    headers.setdefault("Content-Type", action.content_type or "application/json")
+    if action.auth_type == "basic":
+        pair = f"{action.username or ''}:{action.password or ''}"
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    timeout = aiohttp.ClientTimeout(total=(action.timeout or DEFAULT_TIMEOUT_MS) / 1000)
+    method, payload = action.method or "POST", fill(action.payload or "", values)
+    async with session.request(method, action.uri, data=payload, headers=headers, timeout=timeout) as answer:
+        return answer.status < 400, f"status {answer.status}"
+
+
+def _send_mail(server: MailServer, action: Email, values: dict[str, str]) -> tuple[bool, str]:
+    recipients = [fill(address, values) for address in action.recipients or []]
+    if not recipients:
+        return False, "the action names no recipients"
+    server.send(recipients, fill(action.subject or "", values), fill(action.body or "", values))
+    return True, f"mail to {', '.join(recipients)}"
+
+
+def _note(connection: Connection, rows: list[Row[Any]], outcomes: list[tuple[bool, str]]) -> None:
+    for row, (good, message) in zip(rows, outcomes, strict=True):
+        attempts = row.attempts + 1
+        state = "DONE" if good else "FAILED" if attempts >= MAX_ATTEMPTS else "WAITING"
+        values = {"state": state, "message": message, "attempts": attempts}
+        connection.execute(action_runs.update().where(action_runs.c.id == row.id).values(values))
+        if state == "FAILED":
+            error = {"error_message": dump({"event": row.event, "message": message})}
+            mine = subscriptions.c.id == row.subscription_id
+            connection.execute(subscriptions.update().where(mine).values(error))

@@ -1,0 +1,1 @@
+"""The hub as a process of its own: started, found, stopped, saved."""

@@ -1,0 +1,49 @@
+"""The hub's process: ``python -m psrlib.hub.process.serve``; started by psrlib.hub.process.hub_process."""
+
+import argparse
+import socket
+import sys
+
+import uvicorn
+
+from psrlib.errors import PsrError
+from psrlib.hub.events.mail import parse_smtp
+from psrlib.hub.server import create_app
+from psrlib.hub.web.uvicorn_protocol import JoiningProtocol
+
+# Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
+# closed while the next poll is on its way, and that poll lost; a minute leaves room.
+KEEP_ALIVE_S = 60
+
+
+def main() -> int:
+    """Serve until terminated; the listening socket is inherited, so the port is known before."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="listening socket")
+    parser.add_argument("--db-url", required=True)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--smtp", help="URL of the mail server; none: mail is not sent")
+    options = parser.parse_args()
+    try:
+        app = create_app(options.db_url, options.url)
+        app.hub.mail_server = parse_smtp(options.smtp, remote=True) if options.smtp else None
+    except PsrError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=JoiningProtocol,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nobody stands before the hub: an address in a header is the caller's claim
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[socket.socket(fileno=options.fd)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Snapshots of a hub's database: a populated state saved once and brought back in seconds."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Connection, Table, create_engine, func, insert, select, text
+
+from psrlib.errors import InputError, ProcessError
+from psrlib.hub.process.hub_process import HubProcess, find_hub, start_hub, stop_hub
+from psrlib.hub.store.database import Database
+from psrlib.hub.store.schema import metadata
+
+FOLDER = "snapshots"
+CHUNK_ROWS = 2000
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def snapshot_path(run_dir: Path, name: str) -> Path:
+    """Return the file of a snapshot; InputError for a name that is not a plain word."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"snapshot name {name!r}: expected letters, digits and . _ - (at most 64)")
+    return run_dir / FOLDER / f"{name}.db"
+
+
+def save_snapshot(run_dir: str | Path, name: str = "populated", db_url: str | None = None) -> Path:
+    """Save the database of a hub, running or not; return the snapshot's file (always SQLite).
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder of the run.
+    name : str
+        Name of the snapshot; one of the same name is replaced.
+    db_url : str or None
+        Database of the hub; None means the SQLite file of the folder.
+
+    Raises
+    ------
+    InputError
+        When the name is wrong or there is no database.
+    """
+    folder = Path(run_dir).resolve()
+    target = snapshot_path(folder, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    database = folder / "hub.db"
+    if db_url is None and not database.exists():
+        raise InputError(f"{database} does not exist; start a hub with --run-dir {folder} first")
+    if db_url is None:
+        _copy_sqlite(database, partial)
+    else:
+        _copy_rows_out(db_url, partial)
+    partial.replace(target)
+    return target
+
+
+def restore_snapshot(
+    run_dir: str | Path, name: str = "populated", db_url: str | None = None
+) -> HubProcess | None:
+    """Bring a snapshot back; a hub that runs for the folder is stopped before and started again after.
+
+    Returns
+    -------
+    HubProcess or None
+        The hub started again, on the same port; None when none was running.
+
+    Raises
+    ------
+    InputError
+        When the snapshot does not exist.
+    """
+    folder = Path(run_dir).resolve()
+    source = snapshot_path(folder, name)
+    if not source.exists():
+        present = sorted(file.stem for file in source.parent.glob("*.db")) or ["none"]
+        raise InputError(f"snapshot {source} does not exist; present: {', '.join(present)}")
+    running = find_hub(folder)
+    if running is not None and not stop_hub(folder):
+        raise ProcessError(f"the hub of {folder}, pid {running.pid}, cannot be stopped")
+    if db_url is None:
+        partial = folder / "hub.db.partial"
+        partial.unlink(missing_ok=True)
+        _copy_sqlite(source, partial)
+        for old in folder.glob("hub.db-*"):
+            old.unlink()
+        partial.replace(folder / "hub.db")
+    else:
+        _copy_rows_in(source, db_url)
+    if running is None:
+        return None
+    port = int(running.url.rpartition(":")[2])
+    return start_hub(folder, port=port, db_url=db_url, smtp=running.smtp, smtp_remote=True)
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    # the online backup: one consistent state, also while a hub writes
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+def _copy_rows_out(db_url: str, target: Path) -> None:
+    database = Database(db_url)
+    database.prepare()
+    engine = create_engine(f"sqlite:///{target}")
+    metadata.create_all(engine)
+    with database.reading() as old, engine.begin() as new:
+        _copy_tables(old, new)
+    engine.dispose()
+    database.close()
+
+
+def _copy_rows_in(source: Path, db_url: str) -> None:
+    database = Database(db_url)
+    database.prepare()
+    with TemporaryDirectory() as folder:
+        # a copy, brought to this release's schema: the snapshot may be of an older one
+        current = Path(folder) / "snapshot.db"
+        _copy_sqlite(source, current)
+        snapshot = Database(f"sqlite:///{current}")
+        snapshot.prepare()
+        with snapshot.reading() as old, database.writing() as new:
+            for table in reversed(metadata.sorted_tables):
+                new.execute(table.delete())
+            _copy_tables(old, new)
+            if not database.is_sqlite:
+                _advance_counters(new)
+        snapshot.close()
+    database.close()
+
+
+def _copy_tables(old: Connection, new: Connection) -> None:
+    for table in metadata.sorted_tables:
+        for rows in _chunks(old, table):
+            new.execute(insert(table), rows)
+
+
+def _chunks(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
+    result = connection.execution_options(yield_per=CHUNK_ROWS).execute(select(table))
+    for part in result.mappings().partitions():
+        yield [dict(row) for row in part]
+
+
+def _advance_counters(connection: Connection) -> None:
+    """PostgreSQL counts its serial columns by itself; copied rows do not move the count."""
+    for table in metadata.sorted_tables:
+        key = next(iter(table.primary_key.columns))
+        if key.autoincrement is not True:
+            continue
+        top = connection.execute(select(func.max(key))).scalar()
+        if top is not None:
+            sequence = text("SELECT setval(pg_get_serial_sequence(:table, :column), :top)")
+            connection.execute(sequence, {"table": table.name, "column": key.name, "top": top})

@@ -1,0 +1,181 @@
+"""Data SLAs: rates that engines report against thresholds; alerts raised and closed."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Row, or_, select
+
+from psrlib.hub.runner.work import Work
+from psrlib.hub.security.acl import acl_row
+from psrlib.hub.store.queries import CHUNK
+from psrlib.hub.store.schema.automation import alerts
+from psrlib.hub.store.schema.design import acls, slas
+from psrlib.hub.store.schema.execution import jobs, metrics, runs
+from psrlib.hub.store.text import dump, load
+
+STALE_MS = 300_000  # a rate that no engine has reported for 5 minutes (LAST_5M) counts as 0
+ALERT_TYPE = "DATA_SLA"
+WORDS = {"THROUGHPUT_RATE": "throughput", "ERROR_RATE": "error rate"}
+
+
+class Condition(Struct, rename="camel"):
+    """A threshold in records per second: the rate may be no more (MAX) or no less (MIN) than the value."""
+
+    sla_function_type: Literal["MAX", "MIN"]
+    value: float
+
+    def is_broken(self, rate: float) -> bool:
+        """Whether a rate is beyond the threshold; the threshold itself is still good."""
+        return rate > self.value if self.sla_function_type == "MAX" else rate < self.value
+
+
+class SlaDefinition(Struct, rename="camel"):
+    """What a data SLA asks of its jobs (control-hub-rest.md, 7.5)."""
+
+    qos_parameter: Literal["THROUGHPUT_RATE", "ERROR_RATE"] = "THROUGHPUT_RATE"
+    sla_conditions: list[Condition] | None = None
+    job_ids: list[str] | None = None
+    alert_text: str | None = None
+    enabled: bool | None = True
+
+
+def read_definition(text: str | None) -> SlaDefinition:
+    """Return a stored ``slaDefinition``.
+
+    Raises
+    ------
+    msgspec.ValidationError, msgspec.DecodeError
+        When the text is no such definition.
+    """
+    return msgspec.json.decode(text or "{}", type=SlaDefinition, strict=False)
+
+
+def watch_slas(work: Work) -> None:
+    """Judge every active data SLA by the latest rates; called once a second.
+
+    An alert is raised once, when a job goes beyond a threshold, and is closed when it is back within.
+    """
+    judged = [
+        (row, definition)
+        for row in work.db.execute(select(slas).where(slas.c.status == "ACTIVE"))
+        if (definition := _definition(row)) is not None
+    ]
+    if not judged:
+        return
+    rates = _rates(work, sorted({job for _, definition in judged for job in definition.job_ids or []}))
+    for row, definition in judged:
+        _judge(work, row, definition, rates)
+
+
+def _definition(row: Row[Any]) -> SlaDefinition | None:
+    try:
+        definition = read_definition(row.definition)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None  # stored by an older release, which took any JSON object
+    return definition if definition.enabled is not False else None
+
+
+def _rates(work: Work, job_ids: Sequence[str]) -> dict[tuple[str, str], dict[str, float]]:
+    """Return the rates of jobs that run and have reported, by job and organization; records per second."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for start in range(0, len(job_ids), CHUNK):
+        latest = (
+            select(metrics.c.job_id, metrics.c.organization, metrics.c.changed_on)
+            .add_columns(metrics.c.input_rate, metrics.c.error_rate)
+            .join(jobs, jobs.c.id == metrics.c.job_id)
+            .join(runs, (runs.c.id == jobs.c.current_run) & (runs.c.run_count == metrics.c.run_count))
+            .where(runs.c.open, metrics.c.job_id.in_(job_ids[start : start + CHUNK]))
+        )
+        for row in work.db.execute(latest):
+            rates = found.setdefault((row.job_id, row.organization), dict.fromkeys(WORDS, 0.0))
+            if work.now - row.changed_on <= STALE_MS:
+                rates["THROUGHPUT_RATE"] += row.input_rate
+                rates["ERROR_RATE"] += row.error_rate
+    return found
+
+
+def _judge(
+    work: Work,
+    row: Row[Any],
+    definition: SlaDefinition,
+    rates: dict[tuple[str, str], dict[str, float]],
+) -> None:
+    before, now = set(load(row.violating)), {}
+    for job_id in definition.job_ids or []:
+        measured = rates.get((job_id, row.organization))
+        if measured is None:
+            continue
+        rate = measured[definition.qos_parameter]
+        broken = next((c for c in definition.sla_conditions or [] if c.is_broken(rate)), None)
+        if broken is not None:
+            now[job_id] = (rate, broken)
+    if before == set(now):
+        return
+    for job_id in sorted(set(now) - before):
+        _raise_alert(work, row, definition, job_id, *now[job_id])
+    close_alerts(work.db, row.id, before - set(now), work.now)
+    work.db.execute(slas.update().where(slas.c.id == row.id).values(violating=dump(sorted(now))))
+
+
+def _raise_alert(
+    work: Work, row: Row[Any], definition: SlaDefinition, job_id: str, rate: float, broken: Condition
+) -> None:
+    text = definition.alert_text or _sentence(row, definition, job_id, broken)
+    info = {
+        "slaLabel": row.label,
+        "topologyId": row.topology_id,
+        "topologyCommitId": row.topology_commit_id,
+        "jobId": job_id,
+        "qosParameter": definition.qos_parameter,
+        "slaFunctionType": broken.sla_function_type,
+        "threshold": broken.value,
+        "value": rate,
+    }
+    alert_id = f"{uuid.uuid4()}:{row.organization}"
+    work.db.execute(
+        alerts.insert().values(
+            id=alert_id,
+            organization=row.organization,
+            label=text,
+            status="ACTIVE",
+            type=ALERT_TYPE,
+            resource_id=job_id,
+            rule_id=row.id,
+            additional_info=dump(info),
+            triggered_on=work.now,
+        )
+    )
+    work.db.execute(acls.insert().values(acl_row(row.creator, work.now, alert_id, "ALERT", row.organization)))
+    values = {
+        "SLA_ID": row.id,
+        "SLA_LABEL": row.label,
+        "ALERT_TEXT": text,
+        "ALERT_VALUE": f"{broken.value:g}",
+        "JOB_ID": job_id,
+    }
+    work.fire(row.organization, "DATA_SLA_TRIGGERED", values)
+
+
+def _sentence(row: Row[Any], definition: SlaDefinition, job_id: str, broken: Condition) -> str:
+    side = "above" if broken.sla_function_type == "MAX" else "below"
+    word = WORDS[definition.qos_parameter]
+    return f"{row.label}: {word} of job {job_id} is {side} {broken.value:g} records per second"
+
+
+def close_alerts(connection: Connection, sla_id: str, job_ids: Iterable[str], now_ms: int) -> None:
+    """Acknowledge in nobody's name the active alerts of a data SLA about jobs that are within it again."""
+    wanted = [alerts.c.resource_id == job_id for job_id in sorted(job_ids)]
+    if wanted:
+        mine = (alerts.c.rule_id == sla_id) & (alerts.c.status == "ACTIVE") & or_(*wanted)
+        values = {"status": "ACKNOWLEDGED", "acked_on": now_ms}
+        connection.execute(alerts.update().where(mine).values(values))
+
+
+def forget_violations(connection: Connection, sla_ids: Sequence[str], now_ms: int) -> None:
+    """Close the alerts of data SLAs that are no longer judged: deactivated or deleted."""
+    for row in list(connection.execute(select(slas).where(slas.c.id.in_(sla_ids), slas.c.violating != "[]"))):
+        close_alerts(connection, row.id, load(row.violating), now_ms)
+        connection.execute(slas.update().where(slas.c.id == row.id).values(violating="[]"))

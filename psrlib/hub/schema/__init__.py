@@ -1,8 +1,0 @@
-"""Tables of the embedded hub: one metadata for SQLite and PostgreSQL, a comment on every column."""
-
-from psrlib.hub.schema import automation, design, execution, security
-from psrlib.hub.schema.columns import metadata
-
-SCHEMA_VERSION = 2  # raised with every change of a table; psrlib/hub/migrations.py knows the steps
-
-__all__ = ["SCHEMA_VERSION", "automation", "design", "execution", "metadata", "security"]

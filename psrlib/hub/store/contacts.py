@@ -1,0 +1,127 @@
+"""What the hub keeps in memory of polling engines: last contact, waiting events, last figures."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from psrlib.hub.store.schema import execution
+
+
+@dataclass
+class Figures:
+    """Last process figures of an engine."""
+
+    time: int
+    cpu_load: float
+    used_memory: float
+
+
+@dataclass
+class Contacts:
+    """Heartbeats are noted here and written in batches: a poll without news touches no database."""
+
+    started_on: int
+    last_poll: dict[str, int] = field(default_factory=dict)
+    answering: dict[str, int] = field(default_factory=dict)  # engines whose polls the hub has yet to answer
+    unwritten: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)  # engines past their heartbeat interval at the last tick
+    last_statuses: dict[str, int] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)  # engines with queued events
+    figures: dict[str, Figures] = field(default_factory=dict)
+    new_figures: list[tuple[str, str, Figures]] = field(default_factory=list)
+    last_instance: int = 0  # largest number given to a pipeline instance
+
+    def load(self, connection: Connection) -> None:
+        """Read what was known at the last stop; silence counts from the hub's own start."""
+        engines, events = execution.engines, execution.engine_events
+        for row in connection.execute(select(engines.c.id, engines.c.last_reported_time)):
+            self.last_poll[row.id] = row.last_reported_time
+        queued = select(events.c.engine_id).where(events.c.state.in_(("QUEUED", "DELIVERED"))).distinct()
+        self.waiting.update(connection.execute(queued).scalars())
+        for column in (execution.instances.c.id, events.c.instance):
+            self.last_instance = max(
+                self.last_instance, connection.execute(select(func.max(column))).scalar() or 0
+            )
+
+    def next_instance(self) -> int:
+        """Return a number for a new pipeline instance that no other has or had."""
+        self.last_instance += 1
+        return self.last_instance
+
+    def note_poll(self, engine_id: str, now_ms: int) -> None:
+        """Remember that an engine polled."""
+        self.last_poll[engine_id] = now_ms
+        self.unwritten.add(engine_id)
+
+    @contextmanager
+    def poll(self, engine_id: str, clock: Callable[[], int]) -> Iterator[None]:
+        """Note a poll; until it is answered the engine waits for the hub, and that is not silence."""
+        self.note_poll(engine_id, clock())
+        self.answering[engine_id] = self.answering.get(engine_id, 0) + 1
+        try:
+            yield
+        finally:
+            self.note_poll(engine_id, clock())
+            self.answering[engine_id] -= 1
+            if not self.answering[engine_id]:
+                del self.answering[engine_id]
+
+    def note_figures(self, engine_id: str, organization: str, figures: Figures) -> None:
+        """Remember CPU and memory of an engine."""
+        self.figures[engine_id] = figures
+        self.new_figures.append((engine_id, organization, figures))
+
+    def is_responding(self, engine_id: str, now_ms: int, heartbeat_ms: int, ever: int = 0) -> bool:
+        """Whether an engine polled within the heartbeat interval.
+
+        ``ever`` is the last contact in the database. After a restart of the hub the interval starts anew
+        for engines seen before it.
+        """
+        if engine_id in self.answering:
+            return True
+        last = self.last_poll.get(engine_id, ever)
+        if last and last < self.started_on:
+            # silent since before the restart: give it one interval, but only if it was alive at the stop
+            alive_then = self.started_on - last < max(heartbeat_ms, 1) * 5
+            return alive_then and now_ms - self.started_on < heartbeat_ms
+        return bool(last) and now_ms - last < heartbeat_ms
+
+    def flush(self, connection: Connection) -> None:
+        """Write heartbeats and figures since the last flush."""
+        seen, self.unwritten = self.unwritten, set()
+        figures, self.new_figures = self.new_figures, []
+        table = execution.engines
+        if seen:
+            statement = (
+                table.update()
+                .where(table.c.id == bindparam("engine"))
+                .values(last_reported_time=bindparam("last"))
+            )
+            rows = [{"engine": e, "last": self.last_poll[e]} for e in sorted(seen)]
+            connection.execute(statement, rows)
+        if figures:
+            latest = {e: f for e, _, f in figures}
+            statement = (
+                table.update()
+                .where(table.c.id == bindparam("engine"))
+                .values(cpu_load=bindparam("cpu"), used_memory=bindparam("used"))
+            )
+            connection.execute(
+                statement,
+                [{"engine": e, "cpu": f.cpu_load, "used": f.used_memory} for e, f in sorted(latest.items())],
+            )
+            connection.execute(
+                execution.engine_metrics.insert(),
+                [
+                    {
+                        "engine_id": engine_id,
+                        "organization": organization,
+                        "time": f.time,
+                        "cpu_load": f.cpu_load,
+                        "used_memory": f.used_memory,
+                    }
+                    for engine_id, organization, f in figures
+                ],
+            )

@@ -1,0 +1,232 @@
+"""SELECTs that are built and compiled once: what a hub is asked ten thousand times is always of one shape.
+
+Building a ``select()``, finding its compiled text again and describing its result cost far more than reading
+a handful of rows (five rows on SQLite: 159 us with it, 22 us without). A prepared one does the three once;
+its text goes straight to the driver. SQLAlchemy still writes the SQL and says how values are read, for either
+database.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, select
+from sqlalchemy.sql import ColumnElement
+
+Text = tuple[str, tuple[str, ...], dict[str, Any]]  # SQL, order of the values (none: by name), fixed values
+LARGEST = 512  # keys in one prepared IN (...)
+CHUNK = 500  # keys in one IN (...) that is built for a call
+
+
+class Prepared:
+    """A SELECT with named values left open.
+
+    Parameters
+    ----------
+    statement : Select
+        Of plain columns; each value that differs between calls is a ``bindparam``.
+
+    Notes
+    -----
+    A row is a named tuple with the names of the columns; like SQLAlchemy's rows it has ``_mapping``.
+    """
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._statement = statement
+        self._row = _row_type(tuple(str(column.key) for column in statement.selected_columns))
+        self._texts: dict[Dialect, Text] = {}
+        self._readers: dict[Dialect, Callable[[Any], Any]] = {}
+        self._pages: dict[tuple[Any, ...], Prepared] = {}
+
+    def where(self, *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Return the SELECT narrowed down, for what is asked too seldom to be prepared; same open values."""
+        return self._statement.where(*conditions)
+
+    def rows(self, connection: Connection, **values: Any) -> list[Any]:
+        """Return all rows."""
+        cursor = self._execute(connection, values)
+        return list(map(self._reader(connection.dialect, cursor), cursor.fetchall()))
+
+    def first(self, connection: Connection, **values: Any) -> Any:
+        """Return the first row, or None."""
+        cursor = self._execute(connection, values)
+        row = cursor.fetchone()
+        return None if row is None else self._reader(connection.dialect, cursor)(row)
+
+    def scalar(self, connection: Connection, **values: Any) -> Any:
+        """Return the first column of the first row, as the driver has it."""
+        return self._execute(connection, values).fetchone()[0]
+
+    def page(
+        self,
+        column: ColumnElement[Any],
+        tie: ColumnElement[Any],
+        *,
+        descending: bool = False,
+        offset: bool = False,
+        limit: bool = False,
+    ) -> "Prepared":
+        """Return the query ordered by a column, then by ``tie``; see `paged`."""
+        key = (column.key, tie.key, descending, offset, limit)
+        found = self._pages.get(key)
+        if found is None:
+            statement = paged(self._statement, column, tie, descending=descending, offset=offset, limit=limit)
+            found = self._pages[key] = Prepared(statement)
+        return found
+
+    def count(self) -> "Prepared":
+        """Return the query of the number of its rows."""
+        found = self._pages.get(())
+        if found is None:
+            found = self._pages[()] = Prepared(counted(self._statement))
+        return found
+
+    def _execute(self, connection: Connection, values: dict[str, Any]) -> Any:
+        text, order, fixed = self._texts.get(connection.dialect) or self._compile(connection.dialect)
+        given: Any = fixed | values if fixed else values
+        if order:
+            given = [given[name] for name in order]
+        raw: Any = connection.connection.dbapi_connection
+        return raw.execute(text, given)
+
+    def _compile(self, dialect: Dialect) -> Text:
+        compiled = self._statement.compile(dialect=dialect)
+        fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        self._texts[dialect] = found = (str(compiled), tuple(compiled.positiontup or ()), fixed)
+        return found
+
+    def _reader(self, dialect: Dialect, cursor: Any) -> Callable[[Any], Any]:
+        found = self._readers.get(dialect)
+        if found is None:
+            found = self._readers[dialect] = _row_reader(self._row, self._statement, dialect, cursor)
+        return found
+
+
+def paged(
+    statement: Select[Any],
+    column: ColumnElement[Any],
+    tie: ColumnElement[Any],
+    *,
+    descending: bool,
+    offset: bool,
+    limit: bool,
+) -> Select[Any]:
+    """Return a SELECT ordered, and with the values ``page_offset`` and ``page_limit`` where wanted."""
+    statement = statement.order_by(column.desc() if descending else column.asc(), tie)
+    if offset:
+        statement = statement.offset(bindparam("page_offset"))
+    if limit:
+        statement = statement.limit(bindparam("page_limit"))
+    return statement
+
+
+def counted(statement: Select[Any]) -> Select[Any]:
+    """Return the SELECT of the number of a SELECT's rows."""
+    return select(func.count().label("n")).select_from(statement.order_by(None).subquery())
+
+
+@cache
+def _row_type(names: tuple[str, ...]) -> Any:
+    base: Any = namedtuple("Row", names)  # type: ignore[misc]
+    mapping: Any = property(lambda row: row._asdict())
+    return type("Row", (base,), {"__slots__": (), "_mapping": mapping})
+
+
+def _row_reader(row: Any, statement: Select[Any], dialect: Dialect, cursor: Any) -> Callable[[Any], Any]:
+    """Return what makes a row of the driver's values, converted where the database lacks a column's type."""
+    processors = [
+        (index, convert)
+        for index, (column, described) in enumerate(
+            zip(statement.selected_columns, cursor.description, strict=True)
+        )
+        if (convert := column.type.dialect_impl(dialect).result_processor(dialect, described[1])) is not None
+    ]
+    make = row._make
+    if not processors:
+        return make  # type: ignore[no-any-return]
+
+    def read(values: Any) -> Any:
+        changed = list(values)
+        for index, convert in processors:
+            changed[index] = convert(changed[index])
+        return make(changed)
+
+    return read
+
+
+def any_of(
+    build: Callable[[list[BindParameter[Any]]], Select[Any]],
+) -> Callable[..., list[Any]]:
+    """Return a function that reads the rows for any number of keys.
+
+    ``build`` makes the SELECT for a list of values, used as ``column.in_(values)``. There is one query for
+    each power of two: keys are repeated to fill it up, which changes no result of an ``IN``. The function's
+    arguments are the connection, the keys, and other values by name.
+    """
+
+    @cache
+    def sized(n: int) -> Prepared:
+        return Prepared(build([bindparam(f"key_{i}") for i in range(n)]))
+
+    def read(connection: Connection, keys: Iterable[Any], **values: Any) -> list[Any]:
+        wanted = list(dict.fromkeys(keys))
+        found: list[Any] = []
+        for start in range(0, len(wanted), LARGEST):
+            part = wanted[start : start + LARGEST]
+            n = 1 << (len(part) - 1).bit_length()
+            part += part[-1:] * (n - len(part))
+            given = values | {f"key_{i}": key for i, key in enumerate(part)}
+            found += sized(n).rows(connection, **given)
+        return found
+
+    return read
+
+
+@cache
+def by_key(table: Table, column: str = "id") -> Prepared:
+    """Return the query of the rows of a table that have a value ``key`` in a column."""
+    return Prepared(select(table).where(table.c[column] == bindparam("key")))
+
+
+@cache
+def by_keys(table: Table, column: str = "id") -> Callable[..., list[Any]]:
+    """Return the function that reads the rows of a table that have one of several keys."""
+    return any_of(lambda keys: select(table).where(table.c[column].in_(keys)))
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; columns that are not given get their defaults.
+
+    The statement's text is made once per table: executing an ``insert()`` construct costs three times as
+    much as executing its text (measured on SQLite: 23 against 9 us).
+
+    Raises
+    ------
+    sqlalchemy.exc.IntegrityError
+        If the key of a row is taken.
+    """
+    text, names = _statement(connection.dialect, table)
+    given = defaults(table)
+    values: list[Any] = [given | row for row in rows]
+    if names:
+        values = [tuple([value[name] for name in names]) for value in values]
+    if values:
+        connection.exec_driver_sql(text, values if len(values) > 1 else values[0])
+
+
+@cache
+def defaults(table: Table) -> dict[str, Any]:
+    """Return the values of columns that are not given; none for a key that the database counts up."""
+    return {
+        column.name: None if column.default is None else column.default.arg  # type: ignore[attr-defined]
+        for column in table.columns
+        if not (column.primary_key and column.autoincrement is True)
+    }
+
+
+@cache
+def _statement(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...]]:
+    """Return the text of an INSERT for a driver, and the order of its values; none where they are named."""
+    compiled = table.insert().compile(dialect=dialect, column_keys=list(defaults(table)))
+    return str(compiled), tuple(compiled.positiontup or ())

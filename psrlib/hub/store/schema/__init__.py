@@ -1,0 +1,8 @@
+"""Tables of the embedded hub: one metadata for SQLite and PostgreSQL, a comment on every column."""
+
+from psrlib.hub.store.schema import automation, design, execution, security
+from psrlib.hub.store.schema.columns import metadata
+
+SCHEMA_VERSION = 2  # raised with every change of a table; psrlib/hub/store/migrations.py knows the steps
+
+__all__ = ["SCHEMA_VERSION", "automation", "design", "execution", "metadata", "security"]

@@ -1,0 +1,233 @@
+"""One request as its handler sees it: who, what, and a database connection scoped to the caller."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Connection, Row, Select, Table
+from sqlalchemy.sql import ColumnElement
+
+from psrlib.hub.store.queries import Prepared, by_key, by_keys, counted, paged
+from psrlib.hub.store.schema import security
+from psrlib.hub.web.access import Principal
+from psrlib.hub.web.issues import forbidden, not_found, unauthenticated
+from psrlib.hub.web.routing import Query, Route
+
+if TYPE_CHECKING:
+    from psrlib.hub.web.hub import Hub
+
+PAGING = (
+    Query("offset", "integer", 0),
+    Query("len", "integer", -1),
+    Query("orderBy"),
+    Query("order", "text", "ASC"),
+)
+WRAPPER = Query("withWrapper", "boolean", False)
+FILTER = Query("filterText")
+ORGANIZATION = Query("organization")
+LISTING = (*PAGING, WRAPPER, FILTER, ORGANIZATION)
+MAX_ROWS = 2**31
+
+
+class Raw:
+    """An answer that is not plain JSON with status 200: bytes, headers, another status."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        body: Any = b"",
+        status: int | None = None,
+        content_type: str = "application/json",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.content_type = content_type
+        self.headers = headers
+
+
+class Flushed(Protocol):
+    """Changes held in memory until they are written."""
+
+    def flush(self) -> None:
+        """Write them in the transaction."""
+
+
+class Call:
+    """What a handler gets.
+
+    Attributes
+    ----------
+    path, query : dict
+        Values of the path's ``{names}``; typed values of the declared query parameters.
+    pairs : list of (str, str)
+        The query as sent, for parameters that may be repeated.
+    body : Any
+        The decoded body, of the route's type.
+    principal : Principal
+        The caller; reading it on an anonymous call raises 401.
+    db : Connection
+        In a transaction that is committed after the handler returns.
+    work : Flushed or None
+        The runner's changes in memory, where the handler uses the runner (``psrlib.hub.runner.work``).
+    """
+
+    def __init__(
+        self, hub: "Hub", route: Route, path: dict[str, str], headers: dict[str, str], ip: str
+    ) -> None:
+        self.hub = hub
+        self.route = route
+        self.path = path
+        self.headers = headers
+        self.ip = ip
+        self.query: dict[str, Any] = {}
+        self.raw_query: dict[str, str] = {}
+        self.pairs: list[tuple[str, str]] = []
+        self.body: Any = None
+        self.caller: Principal | None = None
+        self.token = ""
+        self.now = hub.now()
+        self.after: list[Callable[[], object]] = []
+        self.work: Flushed | None = None
+        self._db: Connection | None = None
+
+    @property
+    def db(self) -> Connection:
+        """The connection of the request's transaction; what the runner holds in memory is written before."""
+        assert self._db is not None, "a direct handler opens its own transaction"
+        if self.work is not None:
+            self.work.flush()
+        return self._db
+
+    def use(self, connection: Connection) -> None:
+        """Bind the call to a transaction."""
+        self._db = connection
+
+    @property
+    def principal(self) -> Principal:
+        """The caller."""
+        if self.caller is None:
+            raise unauthenticated()
+        return self.caller
+
+    @property
+    def organization(self) -> str:
+        """Organization the call acts in: named in path or query, else the caller's own."""
+        return self.path.get("org") or self.query.get("organization") or self.principal.organization
+
+    def forget(self) -> None:
+        """Drop what the hub remembers: now, and after the commit, as readers may have filled it between."""
+        self.hub.cache.forget()
+        self.after.append(self.hub.cache.forget)
+
+    def new_id(self, organization: str | None = None) -> str:
+        """Return a fresh ``<uuid>:<organization>`` id."""
+        return f"{uuid.uuid4()}:{organization or self.organization}"
+
+    def may_see(self, organization: str) -> bool:
+        """Whether the caller may touch objects of an organization."""
+        return organization == self.principal.organization or self.principal.is_system_admin
+
+    def check_body_organization(self, organization: str | None) -> None:
+        """Refuse a body that names another organization than the call's."""
+        if organization and organization != self.organization and not self.principal.is_system_admin:
+            raise forbidden(f"'{self.principal.id}' has no access to organization '{organization}'")
+
+    def fetch(self, table: Table, entity_id: str, kind: str, own: str = "organization") -> Row[Any]:
+        """Return the row with an id, if it exists in an organization the caller may touch.
+
+        ``own`` names the column that holds the organization.
+
+        Raises
+        ------
+        IssueError
+            404; the same words for an unknown id and for a foreign one.
+        """
+        row: Row[Any] | None = by_key(table).first(self.db, key=entity_id)
+        if row is None or not self.may_see(getattr(row, own)):
+            raise not_found(kind, entity_id)
+        return row
+
+    def fetch_all(self, table: Table, ids: Sequence[str], kind: str) -> list[Row[Any]]:
+        """Return the rows of several ids in the order given; 404 naming the first that is missing."""
+        found: dict[str, Row[Any]] = {row.id: row for row in by_keys(table)(self.db, ids)}
+        for entity_id in ids:
+            if entity_id not in found or not self.may_see(found[entity_id].organization):
+                raise not_found(kind, entity_id)
+        return [found[entity_id] for entity_id in ids]
+
+    def fetch_organization(self, organization: str) -> Row[Any]:
+        """Return an organization the caller may touch; 404 otherwise."""
+        row = self.hub.cache.recall(
+            organization, "organization", lambda: self._read_organization(organization)
+        )
+        if row is None or not self.may_see(organization):
+            raise not_found("Organization", organization)
+        return row
+
+    def _read_organization(self, organization: str) -> Row[Any] | None:
+        row: Row[Any] | None = by_key(security.organizations).first(self.db, key=organization)
+        return row
+
+    def part(self, values: list[Any]) -> Any:
+        """Return one page of a list that is no query, bare or in the wrapper."""
+        offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
+        length = -1 if length is None else length
+        data = values[offset:] if length < 0 else values[offset : offset + length]
+        if not self.query.get("withWrapper"):
+            return data
+        return {"totalCount": len(values), "offset": offset, "len": length, "data": data}
+
+    def page(
+        self,
+        statement: Select[Any] | Prepared,
+        order: Mapping[str, ColumnElement[Any]],
+        show: Callable[[list[Row[Any]]], list[Any]],
+        wrap: bool | None = None,
+        **values: Any,
+    ) -> Any:
+        """Return one page of a listing, bare or in the wrapper (control-hub-rest.md, 1.5).
+
+        Parameters
+        ----------
+        statement : Select or Prepared
+            The rows, filtered but not ordered.
+        order : dict
+            ``orderBy`` word to column; the first is the default and the tie-breaker.
+        show : callable
+            Turns rows into wire objects.
+        wrap : bool or None
+            True: always wrapped; False: never; None: as ``withWrapper`` says.
+        **values
+            What a query leaves open.
+        """
+        default = next(iter(order.values()))
+        column = order.get(str(self.query.get("orderBy") or "").upper(), default)
+        descending = str(self.query.get("order") or "ASC").upper() == "DESC"
+        offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
+        length = -1 if length is None else length
+        if offset:
+            values["page_offset"] = min(offset, MAX_ROWS)
+        if length >= 0 or (offset and self.hub.database.is_sqlite):  # SQLite has no OFFSET without LIMIT
+            values["page_limit"] = min(length, MAX_ROWS) if length >= 0 else MAX_ROWS
+        shape = {
+            "descending": descending,
+            "offset": "page_offset" in values,
+            "limit": "page_limit" in values,
+        }
+        if isinstance(statement, Prepared):
+            rows = statement.page(column, default, **shape).rows(self.db, **values)
+        else:
+            rows = list(self.db.execute(paged(statement, column, default, **shape), values))
+        data = show(rows)
+        wrapped = bool(self.query.get("withWrapper")) if wrap is None else wrap
+        if not wrapped:
+            return data
+        if not offset and (length < 0 or len(rows) < length):
+            total = len(rows)
+        elif isinstance(statement, Prepared):
+            total = statement.count().scalar(self.db, **values)
+        else:
+            total = self.db.execute(counted(statement), values).scalar_one()
+        return {"totalCount": total, "offset": offset, "len": length, "data": data}

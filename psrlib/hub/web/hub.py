@@ -1,0 +1,168 @@
+"""The running hub: database, threads, memory of callers and engines, and what happens by itself."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from psrlib.hub.events.mail import MailServer
+from psrlib.hub.store.cache import Cache
+from psrlib.hub.store.contacts import Contacts
+from psrlib.hub.store.database import Database
+from psrlib.hub.store.readers import Readers, settle
+from psrlib.hub.web.access import Callers
+from psrlib.hub.web.callers import load_callers
+from psrlib.hub.web.routing import Route
+
+T = TypeVar("T")
+Waiting = tuple[
+    Callable[[Connection], Any], "asyncio.Future[Any]"
+]  # a short transaction and who waits for it
+Outcome = tuple[Any, Exception | None]
+N_READERS = 2  # threads for reading; more gain nothing on the two cores of a small machine
+N_COMPUTERS = 2  # threads for hashing passwords, 20 ms each
+
+
+class Hub:
+    """One hub process.
+
+    Parameters
+    ----------
+    database : Database
+        Prepared database.
+    url : str
+        Base URL engines reach the hub under, for REMOTE_TIMESERIES_URL.
+    clock : callable
+        Returns epoch milliseconds.
+    """
+
+    def __init__(self, database: Database, url: str = "", clock: Callable[[], int] | None = None) -> None:
+        self.database = database
+        self.url = url
+        self.now = clock or _wall_clock_ms
+        self.started_on = self.now()
+        self.routes: list[Route] = []
+        self.callers = Callers()
+        self.cache = Cache()
+        self.contacts = Contacts(self.started_on)
+        self.mail_server: MailServer | None = None  # set before the background begins
+        self._writer = ThreadPoolExecutor(1, "hub-writer")
+        self._n_long = 0  # transactions in the writer thread or waiting for it
+        self._short: list[Waiting] = []
+        self._batch_runs = False  # in the writer thread
+        self._readers = Readers(N_READERS, self._read_now)
+        self._computers = ThreadPoolExecutor(N_COMPUTERS, "hub-computer")
+
+    def load(self) -> None:
+        """Read sessions, components and waiting engine events from the database."""
+        with self.database.reading() as connection:
+            load_callers(connection, self.callers, self.now())
+            self.contacts.load(connection)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run blocking reads in a reader thread."""
+        result: T = await self._readers.run(work)
+        return result
+
+    def _read_now(self, work: Callable[[Connection], T]) -> T:
+        with self.database.reading() as connection:
+            return work(connection)
+
+    async def write(self, work: Callable[[Connection], T], short: bool = False) -> T:
+        """Run a transaction; all of them run one after the other.
+
+        A long one runs in the writer thread. Short ones that wait at the same time share a commit
+        (``_write_batch``): on SQLite at once, on the event loop, because handing them to a thread takes
+        longer than they do; in the writer thread while that is busy, and on PostgreSQL, where each statement
+        is a journey to the server.
+        """
+        loop = asyncio.get_running_loop()
+        if short:
+            future: asyncio.Future[T] = loop.create_future()
+            self._short.append((work, future))
+            if len(self._short) == 1:
+                loop.call_soon(self._start_batch)
+            return await future
+        self._n_long += 1
+        try:
+            return await loop.run_in_executor(self._writer, self.write_now, work)
+        finally:
+            self._n_long -= 1
+
+    def _start_batch(self) -> None:
+        if not self._short or self._batch_runs:
+            return  # a batch that runs starts the next one at its end
+        batch, self._short = self._short, []
+        if self.database.is_sqlite and not self._n_long:
+            _answer(batch, self._write_batch(batch))
+            return
+        self._batch_runs = True
+        done = asyncio.get_running_loop().run_in_executor(self._writer, self._write_batch, batch)
+        done.add_done_callback(lambda outcomes: self._end_batch(batch, outcomes.result()))
+
+    def _end_batch(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
+        self._batch_runs = False
+        _answer(batch, outcomes)
+        self._start_batch()
+
+    def _write_batch(self, batch: list[Waiting]) -> list[Outcome]:
+        """Run short transactions with one commit: each is undone by itself, none is answered before it."""
+        outcomes: list[Outcome] = []
+        if len(batch) == 1:
+            return [_outcome(lambda: self.write_now(batch[0][0]))]
+        try:
+            with self.database.writing() as connection:
+                for work, _ in batch:
+                    outcomes.append(_outcome(partial(self._write_part, connection, work)))
+        except Exception as error:
+            self.cache.forget()
+            return [(None, error)] * len(batch)
+        return outcomes
+
+    def _write_part(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        try:
+            with self.database.part(connection):
+                return work(connection)
+        except BaseException:
+            self.cache.forget()
+            raise
+
+    def write_now(self, work: Callable[[Connection], T]) -> T:
+        """Run a transaction in this thread; nothing else may be writing."""
+        try:
+            with self.database.writing() as connection:
+                return work(connection)
+        except BaseException:
+            self.cache.forget()  # it may hold what was rolled back
+            raise
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run work without a database (password hashing) in a thread of its own kind."""
+        return await asyncio.get_running_loop().run_in_executor(self._computers, work)
+
+    def close(self) -> None:
+        """Finish running work and close the database."""
+        self._writer.shutdown()
+        self._readers.close()
+        self._computers.shutdown()
+        self.database.close()
+
+
+def _outcome(work: Callable[[], Any]) -> Outcome:
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+def _answer(batch: list[Waiting], outcomes: list[Outcome]) -> None:
+    for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+        settle(future, result, error)
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
