@@ -31,7 +31,7 @@ MODULES = (
     "topology.archives",
     "connection",
     "sla",
-    "reporting.reports",
+    "reporting",
     "provisioning",
     "acls",
 )
@@ -56,6 +56,9 @@ NOT_SERVED = (
     ("*", "/sdp_classification/rest/v2/...", "Data Protector add-on: not enabled"),
     ("*", "/metering/rest/v3/...", "4.x line only"),
     ("*", "/provisioning/rest/v1/csp/...", "environments and deployments of the 4.x line"),
+    ("POST", "/reporting/rest/v1/report/{definition}/generateReport", "no reports are made"),
+    ("GET", "/reporting/rest/v1/report/{definition}/reports", "no reports are made"),
+    ("GET", "/reporting/rest/v1/report/{definition}/{report}/...", "no reports are made"),
     ("GET", "/tunneling/rest/v1/connect", "WebSocket tunnel: engines are not told of it"),
     (
         "POST",

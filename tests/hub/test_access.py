@@ -62,7 +62,6 @@ def furnish(session: Any) -> dict[str, str]:
     session.driver.tick(1)
     alert = session.get("/notification/rest/v1/alerts")[0]
     definition = session.put("/reporting/rest/v1/reports", {"name": "secret-definition"})
-    report = session.post(f"/reporting/rest/v1/report/{definition['id']}/generateReport")
     deployment = session.put("/provisioning/rest/v1/deployments", {"name": "secret-deployment"})
     token = session.put(f"{base}/components", {"componentType": "provisioning-agent"})[0]["fullAuthToken"]
     body = {"authToken": token, "componentId": f"agent-{org}", "attributes": {}}
@@ -91,7 +90,6 @@ def furnish(session: Any) -> dict[str, str]:
         "task": task["response"]["data"]["id"],
         "sla": sla["id"],
         "definition": definition["id"],
-        "report": report["id"],
         "deployment": deployment["id"],
         "agent": f"agent-{org}",
         "alert": alert["id"],

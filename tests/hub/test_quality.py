@@ -243,22 +243,3 @@ def test_a_data_sla_about_a_job_of_another_organization_is_refused(acme: Any, he
     beta = helpers.create_organization(acme.driver.login("admin@admin"), "beta")
     body = {"label": "S", "slaDefinition": json.dumps({"jobIds": [acme.job()["id"]]})}
     assert beta.call("PUT", SLAS, body).status == 404
-
-
-def test_a_generated_report_fires_its_event(lite_acme: Any) -> None:
-    """REPORT_GENERATED with the report's id and name."""
-    lite_acme.post(
-        "/security/rest/v1/organization/acme/configs", [{"id": "dpm.enable.events", "value": "true"}]
-    )
-    body = {
-        "name": "reports",
-        "events": [{"eventType": "REPORT_GENERATED"}],
-        "externalActions": [{"eventType": "EMAIL", "config": "{}"}],
-    }
-    lite_acme.put("/notification/rest/v1/eventsub/createEventSub", body)
-    made = lite_acme.put("/reporting/rest/v1/reports", {"name": "Daily"})
-    report_id = lite_acme.post(f"/reporting/rest/v1/report/{made['id']}/generateReport")["id"]
-    lite_acme.driver.tick(1)
-    with lite_acme.driver.app.hub.database.reading() as connection:
-        values = load(connection.execute(select(action_runs.c["values"])).scalar_one())
-    assert (values["REPORT_ID"], values["REPORT_NAME"]) == (report_id, "Daily")

@@ -17,7 +17,7 @@ from psrlib.hub.designs.commits import (
 )
 from psrlib.hub.events.triggers import pipelines_committed
 from psrlib.hub.security.acl import drop_acls
-from psrlib.hub.store.schema.design import commit_tags, commits, pipelines
+from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import Call
@@ -210,7 +210,6 @@ def delete_pipeline(call: Call, pipeline: Row[Any]) -> None:
     if using is not None:
         raise bad_request(f"pipeline '{pipeline.id}' is used by job '{using.name}'; delete the job first")
     call.forget()
-    call.db.execute(commit_tags.delete().where(commit_tags.c.pipeline_id == pipeline.id))
     call.db.execute(commits.delete().where(commits.c.pipeline_id == pipeline.id))
     call.db.execute(pipelines.delete().where(pipelines.c.id == pipeline.id))
     drop_acls(call, [pipeline.id])

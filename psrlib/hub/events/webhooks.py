@@ -1,4 +1,4 @@
-"""External actions of subscriptions: webhooks are called, mails are sent where the hub has a mail server."""
+"""External actions of subscriptions: webhooks are called, e-mails are written down and sent nowhere."""
 
 import asyncio
 import base64
@@ -10,8 +10,7 @@ import aiohttp
 import msgspec
 from sqlalchemy import Connection, Row, func, select
 
-from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Email, Webhook, read_action
-from psrlib.hub.events.mail import MailServer
+from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Webhook, read_action
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
 from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.hub import Hub
@@ -37,7 +36,7 @@ async def deliver_waiting(hub: Hub, session: aiohttp.ClientSession) -> int:
     """Carry out the external actions that wait; return how many were tried."""
     waiting = await hub.read(_waiting)
     if waiting:
-        outcomes = await asyncio.gather(*(_carry_out(hub, session, *action) for action in waiting))
+        outcomes = await asyncio.gather(*(_carry_out(session, *action) for action in waiting))
         await hub.write(lambda db: _note(db, [row for row, _, _ in waiting], outcomes))
     return len(waiting)
 
@@ -74,18 +73,15 @@ def _config(row: Row[Any]) -> str:
 
 
 async def _carry_out(
-    hub: Hub, session: aiohttp.ClientSession, row: Row[Any], config: str, values: dict[str, str]
+    session: aiohttp.ClientSession, row: Row[Any], config: str, values: dict[str, str]
 ) -> tuple[bool, str]:
     """Do one action; return whether it went well, and what is said of it in the audit."""
     try:
         action = read_action(row.action_type, config)
         if isinstance(action, Webhook):
             return await _call_webhook(session, action, values)
-        if hub.mail_server is None:
-            return True, "written down: the hub has no mail server"
-        return await asyncio.to_thread(_send_mail, hub.mail_server, action, values)
-    except (aiohttp.ClientError, msgspec.DecodeError, OSError, ValueError) as error:
-        # TimeoutError is an OSError; so are smtplib's errors
+        return True, "written down: the hub sends no mail"
+    except (aiohttp.ClientError, msgspec.DecodeError, OSError, ValueError) as error:  # TimeoutError too
         return False, f"{type(error).__name__}: {error}"
 
 
@@ -101,14 +97,6 @@ async def _call_webhook(
     method, payload = action.method or "POST", fill(action.payload or "", values)
     async with session.request(method, action.uri, data=payload, headers=headers, timeout=timeout) as answer:
         return answer.status < 400, f"status {answer.status}"
-
-
-def _send_mail(server: MailServer, action: Email, values: dict[str, str]) -> tuple[bool, str]:
-    recipients = [fill(address, values) for address in action.recipients or []]
-    if not recipients:
-        return False, "the action names no recipients"
-    server.send(recipients, fill(action.subject or "", values), fill(action.body or "", values))
-    return True, f"mail to {', '.join(recipients)}"
 
 
 def _note(connection: Connection, rows: list[Row[Any]], outcomes: list[tuple[bool, str]]) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 
 from psrlib.errors import ProcessError
-from psrlib.hub.events.mail import parse_smtp
 
 logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 30.0
@@ -100,8 +99,6 @@ def start_hub(
     ProcessError
         When the port is in use or the process does not become healthy.
     """
-    if smtp is not None:
-        parse_smtp(smtp, smtp_remote)
     _reap()
     folder = Path(run_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ import sys
 import uvicorn
 
 from psrlib.errors import PsrError
-from psrlib.hub.events.mail import parse_smtp
 from psrlib.hub.server import create_app
 from psrlib.hub.web.uvicorn_protocol import JoiningProtocol
 
@@ -22,11 +21,9 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="listening socket")
     parser.add_argument("--db-url", required=True)
     parser.add_argument("--url", required=True)
-    parser.add_argument("--smtp", help="URL of the mail server; none: mail is not sent")
     options = parser.parse_args()
     try:
         app = create_app(options.db_url, options.url)
-        app.hub.mail_server = parse_smtp(options.smtp, remote=True) if options.smtp else None
     except PsrError as error:
         print(error, file=sys.stderr)
         return error.exit_status

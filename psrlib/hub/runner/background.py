@@ -7,7 +7,6 @@ import aiohttp
 from sqlalchemy import Connection
 
 from psrlib.hub.events.webhooks import MAX_PER_ROUND, deliver_waiting
-from psrlib.hub.runner.reports import generate_reports
 from psrlib.hub.runner.schedule import fire_due_tasks
 from psrlib.hub.runner.slas import watch_slas
 from psrlib.hub.runner.watch import watch
@@ -64,7 +63,6 @@ class Background:
         watch(work)
         watch_slas(work)
         fire_due_tasks(work)
-        generate_reports(work)
         work.flush()
         self._end_sessions(connection, now)
 

@@ -11,7 +11,7 @@ from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.runner.work import Work
 from psrlib.hub.security import configuration
 from psrlib.hub.store.schema.automation import task_runs, tasks
-from psrlib.hub.store.schema.design import acls, pipelines, report_definitions, reports
+from psrlib.hub.store.schema.design import acls, pipelines
 from psrlib.hub.store.schema.security import group_members
 from psrlib.hub.web.issues import IssueError
 
@@ -78,9 +78,6 @@ def _fire(work: Work, task: Row[Any], moment: int) -> None:
 def _act(work: Work, task: Row[Any]) -> str:
     owner = work.db.execute(select(acls.c.resource_owner).where(acls.c.resource_id == task.id)).scalar()
     user = str(owner or task.creator)
-    report = work.db.execute(select(report_definitions).where(report_definitions.c.id == task.job_id)).first()
-    if report is not None:
-        return _generate(work, report)
     job = work.job(task.job_id)
     if job is None:
         raise IssueError(404, "JOBRUNNER_01", f"job '{task.job_id}' was removed")
@@ -99,21 +96,6 @@ def _act(work: Work, task: Row[Any]) -> str:
 def _groups(work: Work, user: str, organization: str) -> list[str]:
     found = work.db.execute(select(group_members.c.group_id).where(group_members.c.user_id == user)).scalars()
     return [f"all@{organization}", *sorted(found)]
-
-
-def _generate(work: Work, report: Row[Any]) -> str:
-    report_id = f"{uuid.uuid4()}:{report.organization}"
-    work.db.execute(
-        reports.insert().values(
-            id=report_id,
-            definition_id=report.id,
-            organization=report.organization,
-            name=report.name,
-            status="REPORT_TO_BE_GENERATED",
-            trigger_time=work.now,
-        )
-    )
-    return f"report {report_id}"
 
 
 def _drop_old(work: Work, task: Row[Any]) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from psrlib.errors import InputError
-from psrlib.hub.store.migrations import migrate
 from psrlib.hub.store.schema import SCHEMA_VERSION, metadata
 from psrlib.hub.store.schema.security import meta
 
@@ -57,10 +56,10 @@ class Database:
         return engine
 
     def prepare(self) -> None:
-        """Create the tables of an empty database, or bring an existing one to this release's version."""
+        """Create the tables of an empty database, or check the version of an existing one."""
         try:
             with self.writing() as connection:
-                self._create_or_migrate(connection)
+                self._create_or_check(connection)
         except DBAPIError as error:
             self.close()
             name = self.url.render_as_string()
@@ -69,11 +68,16 @@ class Database:
             self.close()
             raise
 
-    def _create_or_migrate(self, connection: Connection) -> None:
+    def _create_or_check(self, connection: Connection) -> None:
         tables = set(inspect(connection).get_table_names())
         if meta.name in tables:
             found = connection.execute(select(meta.c.value).where(meta.c.key == "schema_version"))
-            migrate(connection, int(found.scalar_one()))
+            version = int(found.scalar_one())
+            if version != SCHEMA_VERSION:
+                raise InputError(
+                    f"database {self.url.render_as_string()} has schema version {version}, this release "
+                    f"reads {SCHEMA_VERSION}; use the release that made it, or a new run directory"
+                )
             return
         if tables & set(metadata.tables):
             raise InputError(

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from psrlib.hub.events.mail import MailServer
 from psrlib.hub.store.cache import Cache
 from psrlib.hub.store.contacts import Contacts
 from psrlib.hub.store.database import Database
@@ -49,7 +48,6 @@ class Hub:
         self.callers = Callers()
         self.cache = Cache()
         self.contacts = Contacts(self.started_on)
-        self.mail_server: MailServer | None = None  # set before the background begins
         self._writer = ThreadPoolExecutor(1, "hub-writer")
         self._n_long = 0  # transactions in the writer thread or waiting for it
         self._short: list[Waiting] = []

@@ -235,10 +235,8 @@ nobody answers ends 70 s after the job's force-stop timeout. Scheduled tasks fir
 firing later than a minute is missed unless the task says RUN ALL or RUN ONCE.
 
 External actions of subscriptions are tried three times, then the subscription shows the error. E-mail
-actions are sent when the hub is started with `psr hub start --smtp smtp://127.0.0.1:1025`: plain SMTP without
-login, on this machine unless `--smtp-remote` is given too. Without a mail server they are written down in
-the audit of external actions and sent nowhere. The hub sends no other mail: a user's first password is the
-user id.
+actions are written down in the audit of external actions and sent nowhere. The hub sends no mail: a user's
+first password is the user id.
 Conditions of events are comparisons `NAME=='text'` and `NAME!='text'`, `str:contains`, `str:startsWith` and
 `str:endsWith`, joined by `&&` and `||`; any other expression holds for nothing.
 

@@ -79,7 +79,6 @@ class App:
     name: str
     summary: str
     routes: list[Route] = field(default_factory=list)
-    schemas: list[Any] = field(default_factory=list)
 
     def route(
         self,

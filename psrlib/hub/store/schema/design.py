@@ -46,16 +46,6 @@ commits = table(
     Index("commits_by_pipeline", "pipeline_id", "number"),
 )
 
-commit_tags = table(
-    "commit_tags",
-    "Tags set on pipeline commits",
-    text("id", "Tag id", primary_key=True),
-    text("pipeline_id", "Pipeline id"),
-    text("commit_id", "Commit id"),
-    text("name", "Tag name"),
-    text("message", "Tag message", default=""),
-)
-
 labels = table(
     "labels",
     "Trees of pipeline labels, job tags and connection tags",
@@ -151,19 +141,6 @@ report_definitions = table(
     text("document", "JSON object: description, times and artifacts as given"),
     *audit(),
     Index("report_definitions_by_organization", "organization", "name"),
-)
-
-reports = table(
-    "reports",
-    "Generated reports",
-    text("id", "Report id, <uuid>:<organization>", primary_key=True),
-    text("definition_id", "Report definition id"),
-    text("organization", "Organization id"),
-    text("name", "Name of the definition at the time"),
-    text("status", "REPORT_TO_BE_GENERATED or REPORT_SUCCESS"),
-    moment("trigger_time", "When the report was asked for"),
-    text("content", "Plain text of the report", nullable=True),
-    Index("reports_by_definition", "definition_id", "trigger_time"),
 )
 
 acls = table(

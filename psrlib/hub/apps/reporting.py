@@ -1,19 +1,18 @@
-"""Reporting app: report definitions and reports (control-hub-rest.md, 7.7)."""
+"""Reporting app: report definitions (control-hub-rest.md, 7.7); no reports are made of them."""
 
 from typing import Any
 
 from msgspec import Struct, to_builtins
 from sqlalchemy import Row, select
 
-from psrlib.hub.apps.reporting.pdf import write_pdf
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.schema.design import report_definitions, reports, topology_commits
+from psrlib.hub.store.schema.design import report_definitions, topology_commits
 from psrlib.hub.store.text import contains, dump, load
-from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, Call, Raw
-from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.routing import USER, App, Query, roles
+from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, Call
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.routing import USER, App, roles
 
-app = App("reporting", "Report definitions and reports")
+app = App("reporting", "Report definitions")
 OPERATOR = roles("reporting:operator")
 
 
@@ -67,7 +66,7 @@ def _check_artifacts(call: Call, artifacts: list[ArtifactJson]) -> None:
     """Refuse a report about a job or topology that the caller may not read."""
     for artifact in artifacts:
         if not artifact.resourceId.endswith(f":{call.organization}"):
-            continue  # of no object here: the report will say so
+            continue  # of no object here
         commit = select(topology_commits.c.topology_id).where(topology_commits.c.id == artifact.resourceId)
         check_permission(call, call.db.execute(commit).scalar() or artifact.resourceId, "READ")
 
@@ -78,7 +77,7 @@ def _check_artifacts(call: Call, artifacts: list[ArtifactJson]) -> None:
     OPERATOR,
     body=ReportDefinitionJson,
     returns=ReportDefinitionJson,
-    choice="artifacts are not checked for existence: a report names those that are gone",
+    choice="artifacts are not checked for existence",
 )
 def create_definition(call: Call) -> Any:
     """Create a report definition."""
@@ -139,91 +138,8 @@ def update_definition(call: Call) -> Any:
 
 @app.route("DELETE", "/reporting/rest/v1/report/{definition}", OPERATOR)
 def delete_definition(call: Call) -> Any:
-    """Delete a report definition with its reports."""
+    """Delete a report definition."""
     row = _fetch(call, "WRITE")
-    call.db.execute(reports.delete().where(reports.c.definition_id == row.id))
     call.db.execute(report_definitions.delete().where(report_definitions.c.id == row.id))
     drop_acls(call, [row.id])
     return None
-
-
-def _report_json(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "reportDefinitionId": row.definition_id,
-        "organization": row.organization,
-        "name": row.name,
-        "reportStatus": row.status,
-        "reportTriggerTime": row.trigger_time,
-    }
-
-
-@app.route(
-    "POST",
-    "/reporting/rest/v1/report/{definition}/generateReport",
-    OPERATOR,
-    query=(Query("triggerTime", "integer"),),
-    choice="ready within a second or two: status, runs and record counts of its jobs, and of the jobs of its "
-    "topologies, for the runs that overlap the time range; ${time:now()} less n SECONDS, MINUTES, HOURS or "
-    "DAYS is understood, any other expression means open",
-)
-def generate_report(call: Call) -> Any:
-    """Ask for a report."""
-    row = _fetch(call, "EXECUTE")
-    report_id = call.new_id(row.organization)
-    call.db.execute(
-        reports.insert().values(
-            id=report_id,
-            definition_id=row.id,
-            organization=row.organization,
-            name=row.name,
-            status="REPORT_TO_BE_GENERATED",
-            trigger_time=call.now if call.query["triggerTime"] is None else call.query["triggerTime"],
-        )
-    )
-    return _report_json(call.fetch(reports, report_id, "Report"))
-
-
-@app.route(
-    "GET",
-    "/reporting/rest/v1/report/{definition}/reports",
-    USER,
-    query=(Query("offset", "integer", 0), Query("len", "integer", -1)),
-)
-def list_reports(call: Call) -> Any:
-    """List the reports of a definition, always wrapped."""
-    row = _fetch(call, "READ")
-    statement = select(reports).where(reports.c.definition_id == row.id)
-    order = {"TRIGGER_TIME": reports.c.trigger_time, "ID": reports.c.id}
-    return call.page(statement, order, lambda rows: [_report_json(r) for r in rows], wrap=True)
-
-
-def _fetch_report(call: Call) -> Row[Any]:
-    definition = _fetch(call, "READ")
-    report = call.fetch(reports, call.path["report"], "Report")
-    if report.definition_id != definition.id:
-        raise not_found("Report", report.id)
-    return report
-
-
-@app.route("GET", "/reporting/rest/v1/report/{definition}/{report}", USER)
-def get_report(call: Call) -> Any:
-    """Return the state of a report."""
-    return _report_json(_fetch_report(call))
-
-
-@app.route(
-    "GET",
-    "/reporting/rest/v1/report/{definition}/{report}/download",
-    USER,
-    query=(Query("reportFormat", "text", "PDF"),),
-    choice="PDF as asked for and by default; plain text for any other format",
-)
-def download_report(call: Call) -> Any:
-    """Return the content of a report."""
-    report = _fetch_report(call)
-    if report.content is None:
-        raise bad_request(f"report '{report.id}' is {report.status}; ask again in a moment")
-    if call.query["reportFormat"].upper() == "PDF":
-        return Raw(write_pdf(report.content.split("\n")), content_type="application/pdf")
-    return Raw(report.content.encode(), content_type="text/plain; charset=utf-8")
