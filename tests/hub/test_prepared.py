@@ -24,7 +24,7 @@ def database(db_url: str) -> Iterator[Database]:
                 "organization": "acme" if i % 3 else "other",
                 "name": f"100% {i % 7}",
                 "email": "",
-                "roles": "[]",
+                "roles": [],
                 "active": i % 2 == 0,
                 "password_generated": True,
                 "password_expiry_time": 0,
@@ -44,7 +44,7 @@ def connection(database: Database) -> Iterator[Connection]:
         yield opened
 
 
-VALUES = {str: "text", bool: True, int: 3, float: 12.5}
+VALUES = {str: "text", bool: True, int: 3, float: 12.5, object: ["a", {"b": 1}]}
 
 
 def test_every_table_is_read_as_sqlalchemy_reads_it(db_url: str) -> None:

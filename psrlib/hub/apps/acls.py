@@ -18,7 +18,6 @@ from psrlib.hub.store.schema.design import (
     topologies,
 )
 from psrlib.hub.store.schema.execution import engines, jobs
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App
@@ -79,7 +78,7 @@ def _stored(call: Call, resource: Row[Any], kind: str) -> dict[str, Any]:
         "resource_type": kind,
         "resource_owner": owner,
         "resource_created_time": created or 0,
-        "permissions": "[]",
+        "permissions": [],
         "last_modified_by": owner,
         "last_modified_on": created or 0,
     }
@@ -94,7 +93,7 @@ def _acl_json(row: dict[str, Any]) -> dict[str, Any]:
         "resourceCreatedTime": row["resource_created_time"],
         "lastModifiedBy": row["last_modified_by"],
         "lastModifiedOn": row["last_modified_on"],
-        "permissions": load(row["permissions"]),
+        "permissions": row["permissions"],
     }
 
 
@@ -153,7 +152,7 @@ def _serve(base: str, table: Table, kind: str) -> None:
         check_permission(call, resource.id, "WRITE")
         values: dict[str, Any] = {}
         if new.permissions is not None:
-            values["permissions"] = dump([_permission(call, p, resource) for p in new.permissions])
+            values["permissions"] = [_permission(call, p, resource) for p in new.permissions]
         if new.resourceOwner:
             _check_subject(call, "USER", new.resourceOwner, resource.organization)
             values["resource_owner"] = new.resourceOwner
@@ -166,12 +165,10 @@ def _serve(base: str, table: Table, kind: str) -> None:
             raise bad_request(
                 f"the body's subjectId is '{new.subjectId}', the path's '{call.path['subject']}'"
             )
-        others = [
-            p for p in load(_stored(call, resource, kind)["permissions"]) if p["subjectId"] != new.subjectId
-        ]
+        others = [p for p in _stored(call, resource, kind)["permissions"] if p["subjectId"] != new.subjectId]
         if new.actions:
             others.append(_permission(call, new, resource))
-        return _save(call, resource, kind, {"permissions": dump(others)})
+        return _save(call, resource, kind, {"permissions": others})
 
     get.__doc__ = f"Return the ACL of an object of type {kind}."
     replace.__doc__ = f"Replace the ACL of an object of type {kind}."

@@ -10,7 +10,7 @@ from psrlib.hub.designs.pipelines import parse_document
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.queries import Prepared
 from psrlib.hub.store.schema.design import commits, connection_audits, connections
-from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.store.text import contains, has_item, load
 from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import EITHER, USER, App, Query, roles
@@ -45,7 +45,7 @@ class ConnectionJson(Struct):
 
 
 def _connection_json(row: Row[Any], full: bool = True) -> dict[str, Any]:
-    tags = load(row.tags)
+    tags = row.tags
     return {
         "id": row.id,
         "organization": row.organization,
@@ -85,7 +85,7 @@ def _columns(call: Call, organization: str) -> dict[str, Any]:
         "sdc_version": new.sdcVersion,
         "definition": new.connectionDefinition,
         "library_definition": new.libraryDefinition,
-        "tags": dump(tags),
+        "tags": tags,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
@@ -218,7 +218,7 @@ def connection_configs(call: Call) -> Any:
 
 def _using(row: Row[Any]) -> Select[Any]:
     return select(commits).where(
-        commits.c.organization == row.organization, contains(commits.c.connections, dump(row.id))
+        commits.c.organization == row.organization, has_item(commits.c.connections, row.id)
     )
 
 

@@ -11,7 +11,7 @@ from psrlib.hub.events.actions import KINDS, read_action
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.queries import Prepared, insert_rows
 from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
-from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.store.text import contains
 from psrlib.hub.web.call import LISTING, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request, not_found
 from psrlib.hub.web.routing import USER, App, Query, roles
@@ -73,8 +73,8 @@ def _columns(call: Call) -> dict[str, Any]:
         "name": new.name,
         "description": new.description,
         "enabled": new.enabled is not False,
-        "events": dump([{"eventType": e.eventType, "filter": e.filter} for e in new.events]),
-        "actions": dump([{"eventType": action.eventType, "config": action.config or "{}"}]),
+        "events": [{"eventType": e.eventType, "filter": e.filter} for e in new.events],
+        "actions": [{"eventType": action.eventType, "config": action.config or "{}"}],
         "error_message": None,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
@@ -89,8 +89,8 @@ def _subscription_json(row: Row[Any]) -> dict[str, Any]:
         "description": row.description,
         "enabled": row.enabled,
         "deleted": row.deleted,
-        "events": load(row.events),
-        "externalActions": load(row.actions),
+        "events": row.events,
+        "externalActions": row.actions,
         "errorMessage": row.error_message,
         "creator": row.creator,
         "createdOn": row.created_on,

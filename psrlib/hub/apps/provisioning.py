@@ -7,7 +7,6 @@ from sqlalchemy import Row, Select, select
 
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.schema.automation import agents, deployments
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App, Query, roles
@@ -53,7 +52,7 @@ def _deployment_json(call: Call, row: Row[Any], full: bool = True) -> dict[str, 
         "organization": row.organization,
         "name": row.name,
         "description": row.description,
-        "labels": load(row.labels),
+        "labels": row.labels,
         "numInstances": row.instances,
         "spec": row.spec if full else None,
         "agentId": row.agent_id,
@@ -83,7 +82,7 @@ def _columns(call: Call) -> dict[str, Any]:
     return {
         "name": new.name,
         "description": new.description,
-        "labels": dump(new.labels or []),
+        "labels": new.labels or [],
         "instances": 1 if new.numInstances is None else new.numInstances,
         "spec": new.spec,
         "agent_id": new.agentId,

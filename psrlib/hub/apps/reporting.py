@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.schema.design import report_definitions, topology_commits
-from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.store.text import contains
 from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App, roles
@@ -37,7 +37,7 @@ class ReportDefinitionJson(Struct):
 
 def _definition_json(row: Row[Any]) -> dict[str, Any]:
     return {
-        **load(row.document),
+        **row.document,
         "id": row.id,
         "organization": row.organization,
         "name": row.name,
@@ -56,7 +56,7 @@ def _columns(call: Call) -> dict[str, Any]:
     names = ("description", "startTime", "endTime", "reportArtifacts")
     return {
         "name": new.name,
-        "document": dump({name: to_builtins(getattr(new, name)) for name in names}),
+        "document": {name: to_builtins(getattr(new, name)) for name in names},
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }

@@ -12,7 +12,6 @@ from psrlib.hub.store.queries import Prepared, insert_rows
 from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
 from psrlib.hub.store.schema.design import report_definitions
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App, Query, roles
@@ -127,7 +126,7 @@ def _columns(call: Call, task: dict[str, Any]) -> dict[str, Any]:
         "start_time": start,
         "end_time": end,
         "next_time": 0 if end and following > end else following,
-        "document": dump({k: v for k, v in task.items() if k not in ("runs", "audits")}),
+        "document": {k: v for k, v in task.items() if k not in ("runs", "audits")},
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
@@ -172,7 +171,7 @@ def create_task(call: Call) -> Any:
 
 
 def _task_json(row: Row[Any]) -> dict[str, Any]:
-    task: dict[str, Any] = load(row.document)
+    task: dict[str, Any] = row.document
     wrapped = {
         "id": row.id,
         "name": row.name,

@@ -9,7 +9,6 @@ from sqlalchemy import Row, select
 
 from psrlib.hub.runner.payload import RUN_KEY
 from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import not_found
 from psrlib.hub.web.routing import COMPONENT, App, Query, roles
@@ -92,7 +91,7 @@ def _take(call: Call, job_id: str, item: MetricsJson) -> None:
         "output_rate": _rate(registry, "batchOutputRecords"),
         "error_rate": _rate(registry, "batchErrorRecords"),
         "changed_on": call.now,
-        "document": dump(registry),
+        "document": registry,
     }
     key = (
         (metrics.c.job_id == job_id)
@@ -163,7 +162,7 @@ def record_counts(call: Call) -> Any:
 def latest_metrics(call: Call) -> Any:
     """Return the latest metric registry of a job."""
     rows = _rows(call, call.path["job"])
-    return load(rows[-1].document) if rows else {}
+    return rows[-1].document if rows else {}
 
 
 def _series(name: str, columns: list[str], values: list[list[Any]]) -> dict[str, Any]:
@@ -221,7 +220,7 @@ def query_metrics(call: Call) -> Any:
         columns = wish.columns or ["count", "m1_rate"]
         points: dict[str, list[list[Any]]] = {}
         for row in rows:
-            for stage, figures in _measured(load(row.document), wish.measurement):
+            for stage, figures in _measured(row.document, wish.measurement):
                 point = [row.changed_on, *(figures.get(column) for column in columns)]
                 points.setdefault(stage, []).append(point)
         series = [

@@ -186,7 +186,7 @@ def settled(call: Call, commit: dict[str, Any], texts: list[str]) -> dict[str, A
         "name": commit["name"],
         "execution_mode": commit["execution_mode"],
         "latest_commit": commit["id"],
-        "labels": dump(texts),
+        "labels": texts,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
@@ -257,8 +257,8 @@ def commit_row(
         "library_definitions": content.library,
         "rules_id": rules_id,
         "rules": dump(empty_rules() if content.rules is None else content.rules),
-        "fragment_commits": dump(_fragments(definition)),
-        "connections": dump([c for c in str(used).split(",") if c] if used else []),
+        "fragment_commits": _fragments(definition),
+        "connections": [c for c in str(used).split(",") if c] if used else [],
     }
 
 

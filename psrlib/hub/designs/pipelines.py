@@ -239,7 +239,7 @@ def delete_commit(call: Call, commit: Row[Any]) -> None:
         "latest_published": published[0] if published else None,
         "name": rest[0].name,
         "execution_mode": rest[0].execution_mode,
-        "labels": dump(stored_labels(rest[0].definition)),
+        "labels": stored_labels(rest[0].definition),
     }
     call.db.execute(pipelines.update().where(pipelines.c.id == pipeline.id).values(values))
 

@@ -10,7 +10,6 @@ from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import is_permitted
 from psrlib.hub.store.cache import Cache
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
 
@@ -85,10 +84,8 @@ def _read_wishes(connection: Connection, organization: str) -> dict[str, list[Wi
         return {}
     wishes: dict[str, list[Wish]] = {}
     for row in rows:
-        for wish in load(row.events):
-            wishes.setdefault(str(wish.get("eventType")), []).append(
-                (row, wish.get("filter"), load(row.actions))
-            )
+        for wish in row.events:
+            wishes.setdefault(str(wish.get("eventType")), []).append((row, wish.get("filter"), row.actions))
     return wishes
 
 
@@ -107,7 +104,7 @@ def _waiting(
         "subscription_name": row.name,
         "event": event,
         "action_type": str(action.get("eventType") or ""),
-        "values": dump(general | values),
+        "values": general | values,
         "state": "WAITING",
         "created_on": now_ms,
     }

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Webhook, read_action
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import dump
 from psrlib.hub.web.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ def _waiting(connection: Connection) -> list[tuple[Row[Any], str, dict[str, str]
 
 def _values(connection: Connection, row: Row[Any]) -> dict[str, str]:
     """Return the event's values; how often the subscription fired is counted when the texts ask for it."""
-    values: dict[str, str] = load(row.values)
-    if "TRIGGERED_COUNT" in (row.actions or ""):
+    values: dict[str, str] = row.values
+    if any("TRIGGERED_COUNT" in str(action) for action in row.actions or []):
         mine = (action_runs.c.organization == row.organization) & (
             action_runs.c.subscription_id == row.subscription_id
         )
@@ -66,7 +66,7 @@ def _values(connection: Connection, row: Row[Any]) -> dict[str, str]:
 
 def _config(row: Row[Any]) -> str:
     """Return the configuration of the action, JSON text; empty when the subscription has it no more."""
-    for action in load(row.actions) or []:
+    for action in row.actions or []:
         if action.get("eventType") == row.action_type:
             return str(action.get("config") or "{}")
     return ""

@@ -8,7 +8,6 @@ from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
 from psrlib.hub.store.schema.execution import engines
 from psrlib.hub.store.schema.security import components
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.access import Principal
 
 EXECUTORS = {"dc": "COLLECTOR", "transformer": "TRANSFORMER", "dc-edge": "EDGE"}
@@ -23,14 +22,14 @@ def find_or_insert(work: Work, engine: Principal) -> Record:
     if row is not None:
         return row
     statement = select(components.c.attributes).where(components.c.token_hash == engine.token_hash)
-    attributes = load(work.db.execute(statement).scalar_one_or_none() or "{}")
+    attributes = work.db.execute(statement).scalar_one_or_none() or {}
     values = {
         "id": engine.id,
         "organization": engine.organization,
         "http_url": str(attributes.get("baseHttpUrl") or ""),
         "version": str(attributes.get("sdcVersion") or attributes.get("sdc2goVersion") or ""),
         "executor_type": EXECUTORS.get(engine.component_type, "COLLECTOR"),
-        "reported_labels": dump(["all"]),
+        "reported_labels": ["all"],
         "start_up_time": work.now,
         "last_reported_time": work.now,
     }
@@ -47,12 +46,12 @@ def take_info(work: Work, engine: Principal, payload: dict[str, Any]) -> None:
     is_edge = bool(payload.get("edge"))
     values: dict[str, Any] = {
         "executor_type": "EDGE" if is_edge else EXECUTORS.get(engine.component_type, "COLLECTOR"),
-        "reported_labels": dump([str(label) for label in labels] if isinstance(labels, list) else []),
+        "reported_labels": [str(label) for label in labels] if isinstance(labels, list) else [],
         "start_up_time": work.now,
         "total_memory": int(payload.get("totalMemory") or 0),
         "offset_protocol": int(payload.get("offsetProtocolVersion") or 0),
         "deployment_id": payload.get("deploymentId") or None,
-        "build": dump({"javaVersion": payload.get("javaVersion"), **build}),
+        "build": {"javaVersion": payload.get("javaVersion"), **build},
     }
     if payload.get("httpUrl"):
         values["http_url"] = str(payload["httpUrl"])

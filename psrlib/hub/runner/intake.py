@@ -27,7 +27,6 @@ from psrlib.hub.runner.words import (
 )
 from psrlib.hub.runner.work import Work
 from psrlib.hub.store.schema.execution import engine_events, instances
-from psrlib.hub.store.text import dump
 
 
 def take_acks(work: Work, engine_id: str, acks: list[dict[str, Any]]) -> None:
@@ -224,7 +223,7 @@ def _settle_running(work: Work, run: Record) -> None:
             lifecycle.remove_instance(work, instance, run.user_id)
     if not any(i.status in RUNNING_STATES for i in live):
         return
-    healthy = all(i.status in ("RUNNING", "FINISHED") for i in live) and run.warnings == dump([])
+    healthy = all(i.status in ("RUNNING", "FINISHED") for i in live) and not run.warnings
     silent = [i.engine_id for i in live if i.engine_id in work.hub.contacts.silent]
     lifecycle.set_status(work, run, ACTIVE, GREEN if healthy and not silent else RED)
 

@@ -30,7 +30,7 @@ from psrlib.hub.runner.work import Work
 from psrlib.hub.security import configuration
 from psrlib.hub.store.queries import CHUNK
 from psrlib.hub.store.schema.execution import instances, run_events, runs
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import load
 from psrlib.hub.web.issues import IssueError, bad_request
 
 NO_ENGINE = "JOBRUNNER_24 - No responding engine has all labels of the job"
@@ -89,7 +89,7 @@ def _insert_run(
     parameters: dict[str, Any] | None,
 ) -> Record:
     commit = work.commit(job.commit_id)
-    own = load(job.settings).get("runtimeParameters")
+    own = job.settings.get("runtimeParameters")
     values = load(own) if isinstance(own, str) and own.strip() else {}
     run = work.insert_run(
         {
@@ -105,8 +105,8 @@ def _insert_run(
             "start_time": work.now,
             "finish_time": 0,
             "changed_on": work.now,
-            "parameters": dump((values if isinstance(values, dict) else {}) | (parameters or {})),
-            "groups": dump(groups),
+            "parameters": (values if isinstance(values, dict) else {}) | (parameters or {}),
+            "groups": groups,
             "open": True,
         }
     )
@@ -195,9 +195,8 @@ def insert_instance(
 
 def set_warnings(work: Work, run: Record, warnings: list[str]) -> None:
     """Replace the warnings of a run."""
-    text = dump(warnings)
-    if text != run.warnings:
-        work.change(run, warnings=text)
+    if warnings != run.warnings:
+        work.change(run, warnings=warnings)
 
 
 def set_status(
@@ -264,7 +263,7 @@ def stop_job(work: Work, job: Record, user_id: str, force: bool = False) -> str:
 
 def force_stop_ms(job: Record) -> int:
     """Return how long a stop may take before engines are forced."""
-    given = load(job.settings).get("forceStopTimeout")
+    given = job.settings.get("forceStopTimeout")
     return FORCE_STOP_MS if given is None else int(given)
 
 
@@ -315,7 +314,7 @@ def end_if_empty(work: Work, run: Record) -> None:
         set_status(work, run, INACTIVE, GRAY)
         return
     job = work.job(run.job_id)
-    manual = job is None or load(job.settings).get("needsManualAck") is not False
+    manual = job is None or job.settings.get("needsManualAck") is not False
     set_status(work, run, INACTIVE_ERROR if manual else INACTIVE, RED)
 
 
@@ -334,7 +333,7 @@ def fail_over(work: Work, run: Record, job: Record, instance: Record, keep_on_en
     ``keep_on_engine``: the old engine is silent, so nothing can be sent there; when it comes back it reports
     a pipeline that is not ours any more, and is told to remove it.
     """
-    limit = load(job.settings).get("globalMaxRetries")
+    limit = job.settings.get("globalMaxRetries")
     if isinstance(limit, int) and 0 <= limit <= run.failovers:
         values = {"JOB_ID": job.id, "JOB_NAME": job.name, "ORG_ID": job.organization}
         event = "MAX_GLOBAL_FAILOVER_RETRIES_EXHAUSTED"
@@ -361,7 +360,7 @@ def fail_over(work: Work, run: Record, job: Record, instance: Record, keep_on_en
 
 def synchronise(work: Work, run: Record, job: Record) -> None:
     """Bring a run in line with the labels engines have now and the instances the job wants."""
-    wanted = set(load(job.labels))
+    wanted = set(job.labels)
     for instance in work.instances_of(run.id):
         engine = work.engine(instance.engine_id)
         if instance.phase in (GONE, STOPPING):

@@ -52,7 +52,7 @@ def queue_start(work: Work, run: Record, instance_id: int, engine_id: str, name:
         "rev": "0",
         "user": run.user_id,
         "interceptorConfiguration": None,
-        "groups": load(run.groups),
+        "groups": run.groups,
     }
     queue_event(work, engine_id, run.organization, START, instance_id, start)
 

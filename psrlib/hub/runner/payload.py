@@ -84,8 +84,8 @@ def _save_payload(
 
 
 def _constants(work: Work, job: Record, run: Record) -> dict[str, Any]:
-    settings = load(job.settings)
-    own = load(run.parameters) or {}
+    settings = job.settings
+    own = run.parameters or {}
     return {
         **own,
         "JOB_ID": job.id,
@@ -142,7 +142,7 @@ def _acl_json(row: Row[Any], name: str) -> dict[str, Any]:
             "lastModifiedOn": p.get("lastModifiedOn"),
             "actions": p.get("actions"),
         }
-        for p in load(row.permissions)
+        for p in row.permissions
     ]
     return {
         "resourceId": name,

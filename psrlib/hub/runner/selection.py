@@ -12,7 +12,6 @@ from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import Work
 from psrlib.hub.store.queries import Prepared
 from psrlib.hub.store.schema.execution import engines, instances
-from psrlib.hub.store.text import load
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Choice:
 
 def engine_labels(engine: Record | Row[Any]) -> set[str]:
     """Return the labels an engine answers to: assigned in the hub and reported by it."""
-    return {*load(engine.labels), *load(engine.reported_labels)}
+    return {*engine.labels, *engine.reported_labels}
 
 
 LOADS = Prepared(
@@ -72,13 +71,13 @@ def note_load(work: Work, organization: str, engine_id: str, change: int) -> Non
 
 
 def _pool(work: Work, job: Record) -> Pool:
-    key = (job.organization, job.executor_type, job.labels)
+    key = (job.organization, job.executor_type, tuple(job.labels))
     pool = work.pools.get(key)
     if pool is not None:
         return pool
     mine = (engines.c.organization == job.organization, engines.c.executor_type == job.executor_type)
     heartbeat_ms = work.heartbeat_ms(job.organization)
-    wanted = set(load(job.labels))
+    wanted = set(job.labels)
     matching = [
         engine
         for engine in work.find(engines, *mine)

@@ -14,7 +14,7 @@ from psrlib.hub.store.queries import CHUNK
 from psrlib.hub.store.schema.automation import alerts
 from psrlib.hub.store.schema.design import acls, slas
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import dump
 
 STALE_MS = 300_000  # a rate that no engine has reported for 5 minutes (LAST_5M) counts as 0
 ALERT_TYPE = "DATA_SLA"
@@ -103,7 +103,7 @@ def _judge(
     definition: SlaDefinition,
     rates: dict[tuple[str, str], dict[str, float]],
 ) -> None:
-    before, now = set(load(row.violating)), {}
+    before, now = set(row.violating), {}
     for job_id in definition.job_ids or []:
         measured = rates.get((job_id, row.organization))
         if measured is None:
@@ -117,7 +117,7 @@ def _judge(
     for job_id in sorted(set(now) - before):
         _raise_alert(work, row, definition, job_id, *now[job_id])
     close_alerts(work.db, row.id, before - set(now), work.now)
-    work.db.execute(slas.update().where(slas.c.id == row.id).values(violating=dump(sorted(now))))
+    work.db.execute(slas.update().where(slas.c.id == row.id).values(violating=sorted(now)))
 
 
 def _raise_alert(
@@ -177,5 +177,5 @@ def close_alerts(connection: Connection, sla_id: str, job_ids: Iterable[str], no
 def forget_violations(connection: Connection, sla_ids: Sequence[str], now_ms: int) -> None:
     """Close the alerts of data SLAs that are no longer judged: deactivated or deleted."""
     for row in list(connection.execute(select(slas).where(slas.c.id.in_(sla_ids), slas.c.violating != "[]"))):
-        close_alerts(connection, row.id, load(row.violating), now_ms)
+        close_alerts(connection, row.id, row.violating, now_ms)
         connection.execute(slas.update().where(slas.c.id == row.id).values(violating="[]"))

@@ -10,7 +10,7 @@ from psrlib.hub.runner.work import Work
 from psrlib.hub.security import configuration
 from psrlib.hub.store.schema.execution import engines, instances, runs
 from psrlib.hub.store.schema.security import configs
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import is_empty
 
 EDGE_STOP_GRACE_MS = 70_000  # Edge reports STOPPED in its next 2002, every 60 s
 
@@ -86,11 +86,11 @@ def _handle_return(work: Work, back: set[str]) -> None:
 def _place_waiting(work: Work) -> None:
     """Runs that lack engines (warnings 24 and 72) are tried again."""
     waiting = work.find(
-        runs, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), runs.c.warnings != dump([])
+        runs, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), ~is_empty(runs.c.warnings)
     )
     work.load_runs(run.id for run in waiting)
     for run in waiting:
-        texts = load(run.warnings)
+        texts = run.warnings
         if not {lifecycle.NO_ENGINE, lifecycle.OVER_THRESHOLDS}.intersection(texts) or len(texts) > 1:
             continue
         job = work.job(run.job_id)

@@ -29,13 +29,13 @@ class Work:
     now : int
         Epoch milliseconds.
     pools : dict
-        Candidate engines by organization, executor type and labels (as the job's column).
+        Candidate engines by organization, executor type and labels.
     """
 
     def __init__(self, hub: Hub, connection: Connection, now: int) -> None:
         self.hub = hub
         self.now = now
-        self.pools: dict[tuple[str, str, str], Pool] = {}
+        self.pools: dict[tuple[str, str, tuple[str, ...]], Pool] = {}
         self.records = Records(connection)
         self._connection = connection
         self._commits: dict[str, Row[Any]] = {}

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from psrlib.hub.security import configuration
 from psrlib.hub.store.queries import by_key, insert_rows
 from psrlib.hub.store.schema import design
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import forbidden
@@ -37,7 +36,7 @@ def acl_row(
         "resource_type": resource_type,
         "resource_owner": owner,
         "resource_created_time": now_ms,
-        "permissions": dump([permission]),
+        "permissions": [permission],
         "last_modified_by": owner,
         "last_modified_on": now_ms,
     }
@@ -82,5 +81,5 @@ def is_permitted(connection: Connection, principal: Principal, resource_id: str,
     subjects = {principal.id, *principal.groups}
     return any(
         permission.get("subjectId") in subjects and action in permission.get("actions", ())
-        for permission in load(row.permissions)
+        for permission in row.permissions
     )

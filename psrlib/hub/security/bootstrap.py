@@ -3,7 +3,6 @@
 from sqlalchemy import Connection, select
 
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import dump
 from psrlib.hub.web.access import SYSTEM_ADMIN_ROLE, SYSTEM_ORGANIZATION
 
 SYSTEM_ADMIN = "admin@admin"
@@ -41,7 +40,7 @@ def create_system_organization(connection: Connection, now_ms: int) -> None:
             organization=SYSTEM_ORGANIZATION,
             name="System administrator",
             email="admin@localhost",
-            roles=dump(["user", "org-admin", SYSTEM_ADMIN_ROLE]),
+            roles=["user", "org-admin", SYSTEM_ADMIN_ROLE],
             password_generated=True,
             password_expiry_time=now_ms + PASSWORD_LIFE_MS,
             **audit,

@@ -14,6 +14,10 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, select
 from sqlalchemy.sql import ColumnElement
 
+from psrlib.hub.store.schema.columns import JsonText
+
+# SQL of an INSERT, order of its values (none: by name), columns that are written as text
+Insert = tuple[str, tuple[str, ...], list[tuple[str, Callable[..., str | None]]]]
 Text = tuple[str, tuple[str, ...], dict[str, Any]]  # SQL, order of the values (none: by name), fixed values
 LARGEST = 512  # keys in one prepared IN (...)
 CHUNK = 500  # keys in one IN (...) that is built for a call
@@ -206,9 +210,12 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[dict[str, A
     sqlalchemy.exc.IntegrityError
         If the key of a row is taken.
     """
-    text, names = _statement(connection.dialect, table)
+    text, names, as_texts = _statement(connection.dialect, table)
     given = defaults(table)
     values: list[Any] = [given | row for row in rows]
+    for name, as_text in as_texts:
+        for value in values:
+            value[name] = as_text(value[name])
     if names:
         values = [tuple([value[name] for name in names]) for value in values]
     if values:
@@ -226,7 +233,7 @@ def defaults(table: Table) -> dict[str, Any]:
 
 
 @cache
-def _statement(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...]]:
-    """Return the text of an INSERT for a driver, and the order of its values; none where they are named."""
+def _statement(dialect: Dialect, table: Table) -> Insert:
     compiled = table.insert().compile(dialect=dialect, column_keys=list(defaults(table)))
-    return str(compiled), tuple(compiled.positiontup or ())
+    as_texts = [(c.name, c.type.process_bind_param) for c in table.columns if isinstance(c.type, JsonText)]
+    return str(compiled), tuple(compiled.positiontup or ()), as_texts

@@ -1,23 +1,40 @@
-"""Values as texts: JSON in text columns, substrings in conditions."""
+"""Values as texts: JSON in texts of the wire, substrings in conditions."""
 
 from typing import Any
 
 import orjson
-from sqlalchemy import func
+from sqlalchemy import Text, func, type_coerce
 from sqlalchemy.sql import ColumnElement
 
+Json = dict[str, Any]  # an object of the wire whose members are not the hub's business
 
-def dump(value: Any) -> str:
-    """Return the JSON text of a value, for a text column."""
+
+def dump(value: object) -> str:
+    """Return the JSON text of a value."""
     return orjson.dumps(value).decode()
 
 
 def load(text: str | None) -> Any:
-    """Return the value of a JSON text column; None stays None."""
+    """Return the value of a JSON text; None stays None."""
     return None if text is None else orjson.loads(text)
 
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Return a case-insensitive substring condition."""
     escaped = text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return func.lower(column).like(f"%{escaped}%", escape="\\")
+    return func.lower(type_coerce(column, Text)).like(f"%{escaped}%", escape="\\")
+
+
+def has_item(column: ColumnElement[Any], item: str) -> ColumnElement[bool]:
+    """Return whether a column of JSON lists of texts holds a text, in any case."""
+    return contains(column, dump(item))
+
+
+def has_path(column: ColumnElement[Any], path: str) -> ColumnElement[bool]:
+    """Return whether a column of JSON lists of texts holds a path such as ``a/b``, or one below it."""
+    return has_item(column, path) | contains(column, dump(path + "/")[:-1])
+
+
+def is_empty(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether a column of JSON lists holds the empty one."""
+    return type_coerce(column, Text) == "[]"

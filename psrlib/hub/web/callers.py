@@ -4,7 +4,6 @@ from sqlalchemy import Connection, bindparam, select
 
 from psrlib.hub.store.queries import Prepared
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import load
 from psrlib.hub.web.access import Callers, Principal
 
 NEVER_MS = 2**62
@@ -23,8 +22,8 @@ def _load_sessions(connection: Connection, callers: Callers, now_ms: int) -> Non
         callers.sessions[row.token_hash] = Principal(
             id=row.user_id,
             organization=row.organization,
-            roles=frozenset(load(row.roles)),
-            groups=frozenset(load(row.groups)),
+            roles=frozenset(row.roles),
+            groups=frozenset(row.groups),
             name=row.user_name,
             email=row.email,
             organization_name=row.organization_name,
@@ -78,7 +77,7 @@ def user_principal(
     return Principal(
         id=user.id,
         organization=user.organization,
-        roles=frozenset(load(user.roles)).union(*(load(row.roles) for row in rows)),
+        roles=frozenset(user.roles).union(*(row.roles for row in rows)),
         groups=frozenset([f"all@{user.organization}", *(row.id for row in rows)]),
         name=user.name,
         email=user.email,

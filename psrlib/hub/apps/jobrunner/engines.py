@@ -17,7 +17,7 @@ from psrlib.hub.runner.work import Work, work_of
 from psrlib.hub.security.acl import check_permission, drop_acls
 from psrlib.hub.store.queries import Prepared
 from psrlib.hub.store.schema.execution import engines, instances
-from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.store.text import contains, has_item
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, Call, Raw
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, Query, roles
@@ -67,8 +67,8 @@ def _engine_json(
         "organization": row.organization,
         "httpUrl": row.http_url,
         "version": row.version,
-        "labels": load(row.labels),
-        "reportedLabels": load(row.reported_labels),
+        "labels": row.labels,
+        "reportedLabels": row.reported_labels,
         "pipelinesCommitted": names,
         "lastReportedTime": last,
         "startUpTime": row.start_up_time,
@@ -86,7 +86,7 @@ def _engine_json(
         "maxPipelinesRunning": row.max_pipelines,
         "deploymentId": row.deployment_id,
         "cspDeploymentId": None,
-        "buildInfo": load(row.build),
+        "buildInfo": row.build,
     }
 
 
@@ -108,9 +108,9 @@ def _finding(call: Call) -> Select[Any] | Prepared:
     if query.get("version"):
         statement = statement.where(engines.c.version == query["version"])
     if query.get("label"):
-        quoted = dump(query["label"])
+        label = query["label"]
         statement = statement.where(
-            contains(engines.c.labels, quoted) | contains(engines.c.reported_labels, quoted)
+            has_item(engines.c.labels, label) | has_item(engines.c.reported_labels, label)
         )
     if query.get("filterText"):
         text = query["filterText"]
@@ -192,7 +192,7 @@ def update_labels(call: Call) -> Any:
     if call.body.id is not None and call.body.id != row.id:
         raise bad_request(f"the body's id is '{call.body.id}', the path's '{row.id}'")
     labels = list(dict.fromkeys(call.body.labels or []))
-    call.db.execute(engines.update().where(engines.c.id == row.id).values(labels=dump(labels)))
+    call.db.execute(engines.update().where(engines.c.id == row.id).values(labels=labels))
     return engines_json(call, [_fetch(call)])[0]
 
 

@@ -20,7 +20,6 @@ from psrlib.hub.designs.commits import CommitBatch, Content, Kept
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import load
 from psrlib.hub.web.access import check_roles
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
@@ -142,7 +141,7 @@ def _update_job(call: Call, present: Row[Any], given: JobJson, pipeline: Any, up
     new.rawJobTags = given.rawJobTags
     values = job_row(call, new, commit, present.organization)
     call.db.execute(jobs.update().where(jobs.c.id == present.id).values(values))
-    label_tree.remember(call, "JOB", load(values["tags"]), present.organization)
+    label_tree.remember(call, "JOB", values["tags"], present.organization)
     return str(present.id)
 
 

@@ -21,7 +21,7 @@ from psrlib.hub.security.acl import check_permission, drop_acls
 from psrlib.hub.store.queries import Prepared
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import instances, jobs, metrics, offsets, run_events, runs
-from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.store.text import contains, has_item, has_path
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App, Query
@@ -104,10 +104,10 @@ def _conditions(query: dict[str, Any], org: str) -> list[ColumnElement[bool]]:
     if query["edge"]:
         found.append(jobs.c.executor_type == "EDGE")
     if query["jobLabel"]:
-        found.append(contains(jobs.c.labels, dump(query["jobLabel"])))
+        found.append(has_item(jobs.c.labels, query["jobLabel"]))
     if query["jobTag"]:
         path = query["jobTag"].removesuffix(f":{org}")
-        found.append(contains(jobs.c.tags, dump(path)) | contains(jobs.c.tags, dump(path + "/")[:-1]))
+        found.append(has_path(jobs.c.tags, path))
     if query["filterText"]:
         text = query["filterText"]
         found.append(contains(jobs.c.name, text) | contains(jobs.c.id, text))
@@ -214,7 +214,7 @@ def update_job(call: Call) -> Any:
     values = job_row(call, new, commit, row.organization)
     values["archived"] = bool(new.archived)
     call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
-    label_tree.remember(call, "JOB", load(values["tags"]), row.organization)
+    label_tree.remember(call, "JOB", values["tags"], row.organization)
     return shown(call, [row.id])[0]
 
 

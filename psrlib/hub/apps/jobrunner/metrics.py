@@ -10,7 +10,6 @@ from psrlib.hub.runner.words import RED
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.schema.design import acl_audits
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
-from psrlib.hub.store.text import load
 from psrlib.hub.web.call import ORGANIZATION, WRAPPER, Call
 from psrlib.hub.web.routing import ORG_ADMIN, USER, App, Query
 
@@ -37,7 +36,7 @@ def job_metrics(call: Call) -> Any:
         statement = statement.where(metrics.c.engine_id == engine_id)
     merged: dict[str, Any] = {}
     for row in call.db.execute(statement):
-        _add(merged, load(row.document))
+        _add(merged, row.document)
     return merged
 
 
@@ -92,7 +91,7 @@ def list_acl_audits(call: Call) -> Any:
                 "resourceType": row.resource_type,
                 "userId": row.user_id,
                 "time": row.time,
-                "permissions": load(row.permissions),
+                "permissions": row.permissions,
             }
             for row in rows
         ],

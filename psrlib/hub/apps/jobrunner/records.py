@@ -15,7 +15,6 @@ from psrlib.hub.security.acl import check_permission, insert_acls
 from psrlib.hub.store.queries import any_of, insert_rows
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import roles
@@ -140,11 +139,11 @@ def job_row(call: Call, new: NewJobJson, commit: Row[Any], organization: str) ->
         "commit_id": commit.id,
         "executor_type": executor,
         "template": bool(new.jobTemplate),
-        "labels": dump(new.labels or []),
-        "tags": dump(list(dict.fromkeys(new.rawJobTags or []))),
+        "labels": new.labels or [],
+        "tags": list(dict.fromkeys(new.rawJobTags or [])),
         "instances": n_instances,
         "migrate_offsets": new.migrateOffsets is not False,
-        "settings": dump({name: getattr(new, name) for name in SETTINGS}),
+        "settings": {name: getattr(new, name) for name in SETTINGS},
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
@@ -205,7 +204,7 @@ def jobs_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
 
 
 def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict[str, Any]:
-    tags = load(row.tags)
+    tags = row.tags
     return {
         "id": row.id,
         "name": row.name,
@@ -215,7 +214,7 @@ def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict
         "pipelineCommitId": row.commit_id,
         "pipelineCommitLabel": f"v{commit.number}",
         "rulesId": commit.rules_id,
-        "labels": load(row.labels),
+        "labels": row.labels,
         "numInstances": row.instances,
         "migrateOffsets": row.migrate_offsets,
         "executorType": row.executor_type,
@@ -223,7 +222,7 @@ def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict
         "templateJobId": row.template_id,
         "rawJobTags": tags,
         "jobTags": [label_tree.label_json(tag, row.organization, "tag") for tag in tags],
-        **load(row.settings),
+        **row.settings,
         "edge": row.executor_type == "EDGE",
         "creator": row.creator,
         "createTime": row.created_on,
@@ -249,17 +248,17 @@ def shown(call: Call, ids: list[str]) -> list[dict[str, Any]]:
 
 def as_new_job(row: Row[Any] | Record, commit: Row[Any]) -> NewJobJson:
     """Return a stored job as a create request."""
-    settings = load(row.settings)
+    settings = row.settings
     return NewJobJson(
         name=row.name,
         pipelineId=row.pipeline_id,
         pipelineCommitId=row.commit_id,
         rulesId=commit.rules_id,
-        labels=load(row.labels),
+        labels=row.labels,
         numInstances=row.instances,
         migrateOffsets=row.migrate_offsets,
         executorType=row.executor_type,
         jobTemplate=row.template,
-        rawJobTags=load(row.tags),
+        rawJobTags=row.tags,
         **{name: settings.get(name) for name in SETTINGS},
     )

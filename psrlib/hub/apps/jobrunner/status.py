@@ -8,7 +8,6 @@ from psrlib.hub.runner.words import ACTIVE, GONE
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import any_of, by_keys
 from psrlib.hub.store.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
-from psrlib.hub.store.text import load
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.routing import USER, App, Query
 
@@ -110,7 +109,7 @@ def run_json(
         "color": run.color,
         "errorMessage": run.error_message,
         "errorInfos": [],
-        "warnings": load(run.warnings),
+        "warnings": run.warnings,
         "sdcIds": [i.engine_id for i in latest],
         "ackTrackers": acks,
         "pipelineOffsets": [

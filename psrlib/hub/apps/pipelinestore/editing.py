@@ -222,7 +222,7 @@ def update_fragment_version(call: Call) -> Any:
     made = []
     for commit in call.fetch_all(commits, call.body, "Pipeline commit"):
         check_permission(call, commit.pipeline_id, "WRITE")
-        if old.id not in load(commit.fragment_commits):
+        if old.id not in commit.fragment_commits:
             raise not_found("Fragment in pipeline commit", commit.id)
         definition = load(commit.definition)
         replacement = load(new.definition)

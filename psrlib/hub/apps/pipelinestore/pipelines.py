@@ -12,7 +12,7 @@ from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Prepared
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.security import group_members
-from psrlib.hub.store.text import contains, dump
+from psrlib.hub.store.text import contains, has_item, has_path
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.routing import USER, App, Query
 
@@ -79,10 +79,7 @@ def _finding(call: Call, fragment: bool, template: bool = False, creators: Selec
 
 
 def _with_label(statement: Select[Any] | Prepared, path: str) -> Select[Any]:
-    quoted = dump(path)
-    below = dump(path + "/")[:-1]
-    either = contains(pipelines.c.labels, quoted) | contains(pipelines.c.labels, below)
-    return statement.where(either)
+    return statement.where(has_path(pipelines.c.labels, path))
 
 
 @app.route("GET", "/pipelinestore/rest/v1/pipelines", USER, query=FINDING)
@@ -213,7 +210,7 @@ def pipelines_using_fragment(call: Call) -> Any:
         select(pipelines)
         .join(commits, commits.c.id == pipelines.c.latest_commit)
         .where(pipelines.c.organization == commit.organization)
-        .where(contains(commits.c.fragment_commits, dump(commit.id)))
+        .where(has_item(commits.c.fragment_commits, commit.id))
     )
     return call.page(
         statement, {"NAME": pipelines.c.name}, lambda rows: rows_json(call, rows, False), wrap=False

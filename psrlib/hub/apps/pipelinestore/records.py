@@ -10,7 +10,6 @@ from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import stored_labels
 from psrlib.hub.store.queries import any_of
 from psrlib.hub.store.schema.design import commits
-from psrlib.hub.store.text import load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import roles
@@ -94,7 +93,7 @@ def pipeline_json(commit: Any, pipeline: Any, full: bool, texts: list[str] | Non
     its pipeline's.
     """
     if texts is None:
-        texts = stored_labels(commit.definition) if full else load(pipeline.labels)
+        texts = stored_labels(commit.definition) if full else pipeline.labels
     return {
         "pipelineId": commit.pipeline_id,
         "commitId": commit.id,
@@ -120,7 +119,7 @@ def pipeline_json(commit: Any, pipeline: Any, full: bool, texts: list[str] | Non
         "currentRules": {"id": commit.rules_id, "rulesDefinition": commit.rules if full else None},
         "pipelineLabels": [label_tree.label_json(text, commit.organization) for text in texts],
         "fragment": pipeline.fragment,
-        "fragmentCommitIds": load(commit.fragment_commits),
+        "fragmentCommitIds": commit.fragment_commits,
         "templateCommitId": None,
     }
 

@@ -11,7 +11,6 @@ from psrlib.hub.runner.work import work_of
 from psrlib.hub.security import configuration
 from psrlib.hub.store.schema import execution, security
 from psrlib.hub.store.schema.automation import agents
-from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.access import new_component_token, token_hash
 from psrlib.hub.web.call import PAGING, WRAPPER, Call, Raw
 from psrlib.hub.web.callers import component_principal
@@ -115,7 +114,7 @@ def _component_json(call: Call, row: Row[Any]) -> dict[str, Any]:
         "organization": row.organization,
         "type": row.type,
         "active": row.active,
-        "attributes": load(row.attributes),
+        "attributes": row.attributes,
         "attributesUpdatedOn": row.attributes_updated_on,
         "authTokenGeneratedOn": row.generated_on,
         "registeredOn": row.registered_on,
@@ -150,7 +149,7 @@ def register(call: Call) -> Any:
         "id": new.componentId,
         "registered": True,
         "registered_on": row.registered_on or call.now,
-        "attributes": dump(new.attributes or {}),
+        "attributes": new.attributes or {},
         "attributes_updated_on": call.now,
         "last_validated_on": call.now,
     }

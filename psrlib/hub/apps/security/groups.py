@@ -16,7 +16,7 @@ from psrlib.hub.apps.security.records import (
 from psrlib.hub.security.roles import ROLES
 from psrlib.hub.store.queries import Prepared, any_of
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import contains, dump, load
+from psrlib.hub.store.text import contains, dump
 from psrlib.hub.web.call import LISTING, Call
 from psrlib.hub.web.issues import bad_request, duplicate, not_found
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
@@ -69,7 +69,7 @@ def create_group(call: Call) -> Any:
         "organization": org,
         "name": new.name,
         "roles": check_roles(call, new.roles or ["user"], org),
-        "external_group_ids": None if new.externalGroupIds is None else dump(new.externalGroupIds),
+        "external_group_ids": new.externalGroupIds,
         "creator": call.principal.id,
         "created_on": call.now,
         "last_modified_by": call.principal.id,
@@ -123,9 +123,9 @@ def _group_json(row: Row[Any], users: list[str]) -> dict[str, Any]:
         "id": row.id,
         "organization": row.organization,
         "name": row.name,
-        "roles": load(row.roles),
+        "roles": row.roles,
         "users": users,
-        "externalGroupIds": load(row.external_group_ids),
+        "externalGroupIds": row.external_group_ids,
         "groupDeleted": row.deleted,
         "creator": row.creator,
         "createdOn": row.created_on,
@@ -209,7 +209,7 @@ def update_group(call: Call) -> Any:
     values = {
         "name": new.name,
         "roles": row.roles if new.roles is None else check_roles(call, new.roles, org),
-        "external_group_ids": None if new.externalGroupIds is None else dump(new.externalGroupIds),
+        "external_group_ids": new.externalGroupIds,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }

@@ -11,7 +11,7 @@ from psrlib.hub.security import configuration
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
 from psrlib.hub.store.queries import any_of, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
@@ -90,8 +90,8 @@ def check_id(entity_id: str, organization: str, kind: str) -> None:
         raise bad_request(f"{kind} id '{entity_id}': expected <name>@{organization}")
 
 
-def check_roles(call: Call, names: Iterable[str], organization: str) -> str:
-    """Return the roles as stored, refusing unknown ones and system roles outside the system organization."""
+def check_roles(call: Call, names: Iterable[str], organization: str) -> list[str]:
+    """Return the roles, each once, refusing unknown ones and system roles outside the system organization."""
     wanted = list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in ROLES]
     if unknown:
@@ -100,7 +100,7 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> str:
         call.principal.is_system_admin and organization == SYSTEM_ORGANIZATION
     ):
         raise forbidden("system roles are given by a system administrator, in the system organization")
-    return dump(wanted)
+    return wanted
 
 
 def audit_action(
@@ -234,7 +234,7 @@ def user_json(row: Any, groups: list[str]) -> dict[str, Any]:
         "organization": row.organization,
         "name": row.name,
         "email": row.email,
-        "roles": load(row.roles),
+        "roles": row.roles,
         "groups": groups,
         "active": row.active,
         "nameInOrg": row.name_in_org,

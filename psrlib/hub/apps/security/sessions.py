@@ -8,7 +8,6 @@ from sqlalchemy import Connection, bindparam, select
 from psrlib.hub.security.passwords import verify_password
 from psrlib.hub.store.queries import Prepared, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import dump
 from psrlib.hub.web.access import SESSION_LIFE_MS, Principal, new_token, token_hash
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.callers import user_principal
@@ -111,8 +110,8 @@ def _open_session(connection: Connection, call: Call, user: Any, token: str) -> 
         "user_name": user.name,
         "email": user.email,
         "organization_name": user.organization_name,
-        "roles": dump(sorted(principal.roles)),
-        "groups": dump(sorted(principal.groups)),
+        "roles": sorted(principal.roles),
+        "groups": sorted(principal.groups),
         "created_on": call.now,
         "expires_on": principal.expires_on,
         "login_audit": _audit(connection, call, user, True, ""),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Index
 
-from psrlib.hub.store.schema.columns import audit, flag, moment, number, serial, table, text
+from psrlib.hub.store.schema.columns import audit, flag, json, moment, number, serial, table, text
 
 tasks = table(
     "tasks",
@@ -19,7 +19,7 @@ tasks = table(
     moment("start_time", "Not before"),
     moment("end_time", "Not after; 0 means open"),
     moment("next_time", "Next firing; 0 when none"),
-    text("document", "JSON object: the task as given, wire form"),
+    json("document", "JSON object: the task as given, wire form"),
     *audit(),
     Index("tasks_by_organization", "organization", "name"),
     Index("tasks_due", "status", "next_time"),
@@ -57,8 +57,8 @@ subscriptions = table(
     text("description", "Description", nullable=True),
     flag("enabled", "False: never fires", default=True),
     flag("deleted", "Soft delete"),
-    text("events", "JSON list of {eventType, filter}"),
-    text("actions", "JSON list with one {eventType, config}"),
+    json("events", "JSON list of {eventType, filter}"),
+    json("actions", "JSON list with one {eventType, config}"),
     text("error_message", "Last failure of the action", nullable=True),
     *audit(),
     Index("subscriptions_by_organization", "organization", "name"),
@@ -73,7 +73,7 @@ action_runs = table(
     text("subscription_name", "Its name at the time"),
     text("event", "Event type"),
     text("action_type", "EMAIL or WEBHOOKV1"),
-    text("values", "JSON object of message parameters"),
+    json("values", "JSON object of message parameters"),
     text("state", "WAITING, DONE or FAILED"),
     text("message", "Outcome", default=""),
     number("attempts", "Tries so far", default=0),
@@ -118,7 +118,7 @@ deployments = table(
     text("organization", "Organization id"),
     text("name", "Name"),
     text("description", "Description", nullable=True),
-    text("labels", "JSON list of engine labels"),
+    json("labels", "JSON list of engine labels"),
     number("instances", "Engines wanted"),
     text("spec", "YAML text", nullable=True),
     text("agent_id", "Agent id", nullable=True),

@@ -2,15 +2,38 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Table, Text
+import orjson
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Float, Integer, MetaData, Table, Text
+from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData()
+
+
+class JsonText(TypeDecorator[Any]):
+    """A structured value, kept as JSON text: both databases search in it, and neither must understand it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect | None = None) -> str | None:
+        """Return the text of a value; None stays None."""
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect | None = None) -> Any:
+        """Return the value of a text; None stays None."""
+        return None if value is None else orjson.loads(value)
 
 
 def text(name: str, comment: str, **options: Any) -> Column[str]:
     """Return a text column; not null unless ``nullable=True``."""
     options.setdefault("nullable", False)
     return Column(name, Text, comment=comment, **options)
+
+
+def json(name: str, comment: str, **options: Any) -> Column[Any]:
+    """Return a column of structured values."""
+    options.setdefault("nullable", False)
+    return Column(name, JsonText, comment=comment, **options)
 
 
 def moment(name: str, comment: str, **options: Any) -> Column[int]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Index
 
-from psrlib.hub.store.schema.columns import audit, flag, moment, number, serial, table, text
+from psrlib.hub.store.schema.columns import audit, flag, json, moment, number, serial, table, text
 
 pipelines = table(
     "pipelines",
@@ -16,7 +16,7 @@ pipelines = table(
     text("execution_mode", "Execution mode of the latest commit"),
     text("latest_commit", "Newest commit, drafts included"),
     text("latest_published", "Newest published commit", nullable=True),
-    text("labels", "JSON list of label texts", default="[]"),
+    json("labels", "JSON list of label texts", default=[]),
     *audit(),
     Index("pipelines_by_organization", "organization", "name"),
 )
@@ -41,8 +41,8 @@ commits = table(
     text("library_definitions", "JSON text of stage definitions", nullable=True),
     text("rules_id", "Rules id, <uuid>:<organization>"),
     text("rules", "JSON text of pipelineRules"),
-    text("fragment_commits", "JSON list of fragment commit ids used", default="[]"),
-    text("connections", "JSON list of connection ids used", default="[]"),
+    json("fragment_commits", "JSON list of fragment commit ids used", default=[]),
+    json("connections", "JSON list of connection ids used", default=[]),
     Index("commits_by_pipeline", "pipeline_id", "number"),
 )
 
@@ -70,7 +70,7 @@ connections = table(
     text("sdc_version", "Version of the authoring engine", nullable=True),
     text("definition", "JSON text: the configuration", nullable=True),
     text("library_definition", "JSON text: the engine's definition", nullable=True),
-    text("tags", "JSON list of tag texts", default="[]"),
+    json("tags", "JSON list of tag texts", default=[]),
     *audit(),
     Index("connections_by_organization", "organization", "name"),
 )
@@ -127,7 +127,7 @@ slas = table(
     text("topology_commit_id", "Topology commit id", nullable=True),
     text("definition", "JSON text: slaDefinition", nullable=True),
     text("status", "ACTIVE or INACTIVE"),
-    text("violating", "JSON list of the job ids beyond a threshold now", default="[]"),
+    json("violating", "JSON list of the job ids beyond a threshold now", default=[]),
     *audit(),
     Index("slas_by_organization", "organization", "label"),
 )
@@ -138,7 +138,7 @@ report_definitions = table(
     text("id", "Definition id, <uuid>:<organization>", primary_key=True),
     text("organization", "Organization id"),
     text("name", "Name"),
-    text("document", "JSON object: description, times and artifacts as given"),
+    json("document", "JSON object: description, times and artifacts as given"),
     *audit(),
     Index("report_definitions_by_organization", "organization", "name"),
 )
@@ -151,7 +151,7 @@ acls = table(
     text("resource_type", "JOB, SDC, PIPELINE, ..."),
     text("resource_owner", "User id of the owner"),
     moment("resource_created_time", "When the object was created"),
-    text("permissions", "JSON list of permissions", default="[]"),
+    json("permissions", "JSON list of permissions", default=[]),
     text("last_modified_by", "User id of the last change"),
     moment("last_modified_on", "When the list was last changed"),
 )
@@ -165,6 +165,6 @@ acl_audits = table(
     text("resource_type", "Kind of object"),
     text("user_id", "Who"),
     moment("time", "When"),
-    text("permissions", "JSON list after the change"),
+    json("permissions", "JSON list after the change"),
     Index("acl_audits_by_organization", "organization", "time"),
 )

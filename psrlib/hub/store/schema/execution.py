@@ -2,7 +2,7 @@
 
 from sqlalchemy import Index
 
-from psrlib.hub.store.schema.columns import audit, flag, moment, number, serial, share, table, text
+from psrlib.hub.store.schema.columns import audit, flag, json, moment, number, serial, share, table, text
 
 engines = table(
     "engines",
@@ -12,8 +12,8 @@ engines = table(
     text("http_url", "Address the engine reports"),
     text("version", "Version the engine reports"),
     text("executor_type", "COLLECTOR, TRANSFORMER or EDGE"),
-    text("labels", "JSON list assigned in the hub", default="[]"),
-    text("reported_labels", "JSON list the engine reports", default="[]"),
+    json("labels", "JSON list assigned in the hub", default=[]),
+    json("reported_labels", "JSON list the engine reports", default=[]),
     number("offset_protocol", "Offset protocol version", default=2),
     number("total_memory", "Bytes", default=0),
     moment("start_up_time", "Last start of the engine"),
@@ -24,7 +24,7 @@ engines = table(
     share("max_memory_used", "Threshold in percent", default=100.0),
     number("max_pipelines", "Threshold of running pipelines", default=1_000_000),
     text("deployment_id", "Provisioned deployment", nullable=True),
-    text("build", "JSON object: sdcBuildInfo and javaVersion", default="{}"),
+    json("build", "JSON object: sdcBuildInfo and javaVersion", default={}),
     Index("engines_by_organization", "organization"),
 )
 
@@ -39,11 +39,11 @@ jobs = table(
     text("executor_type", "COLLECTOR, TRANSFORMER or EDGE"),
     flag("template", "True for a job template"),
     text("template_id", "Template the job is an instance of", nullable=True),
-    text("labels", "JSON list: engines need all of them"),
-    text("tags", "JSON list of tag texts", default="[]"),
+    json("labels", "JSON list: engines need all of them"),
+    json("tags", "JSON list of tag texts", default=[]),
     number("instances", "Pipeline instances wanted, -1 for every matching engine"),
     flag("migrate_offsets", "Failover to another engine"),
-    text("settings", "JSON object: the other NewJob fields as given"),
+    json("settings", "JSON object: the other NewJob fields as given"),
     text("current_run", "Newest run", nullable=True),
     flag("archived", "Archived template or job"),
     *audit(),
@@ -68,9 +68,9 @@ runs = table(
     moment("finish_time", "End; 0 while open"),
     moment("changed_on", "Last change of the status"),
     text("error_message", "Why the run failed", nullable=True),
-    text("warnings", "JSON list of texts beginning with a code", default="[]"),
-    text("parameters", "JSON object of runtime parameters of this run", nullable=True),
-    text("groups", "JSON list: groups of the user, sent with START", default="[]"),
+    json("warnings", "JSON list of texts beginning with a code", default=[]),
+    json("parameters", "JSON object of runtime parameters of this run", nullable=True),
+    json("groups", "JSON list: groups of the user, sent with START", default=[]),
     flag("open", "True until the run ended: the run counts for load and ticks"),
     number("failovers", "Failovers so far", default=0),
     Index("runs_by_job", "job_id", "run_count"),
@@ -159,7 +159,7 @@ metrics = table(
     share("output_rate", "One-minute rate out"),
     share("error_rate", "One-minute rate of errors"),
     moment("changed_on", "When"),
-    text("document", "JSON object: the metric registry as reported"),
+    json("document", "JSON object: the metric registry as reported"),
 )
 
 engine_metrics = table(

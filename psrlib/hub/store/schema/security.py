@@ -2,7 +2,7 @@
 
 from sqlalchemy import Index
 
-from psrlib.hub.store.schema.columns import audit, flag, moment, number, serial, table, text
+from psrlib.hub.store.schema.columns import audit, flag, json, moment, number, serial, table, text
 
 meta = table(
     "meta",
@@ -40,7 +40,7 @@ users = table(
     text("name", "Display name"),
     text("email", "Mail address", default=""),
     text("name_in_org", "LDAP or SAML name", nullable=True),
-    text("roles", "JSON list of role ids"),
+    json("roles", "JSON list of role ids"),
     flag("active", "False: cannot log in", default=True),
     text("password_hash", "argon2 hash; null while the generated password holds", nullable=True),
     flag("password_generated", "True until the user changes the password", default=True),
@@ -58,8 +58,8 @@ groups = table(
     text("id", "Group id, name@organization", primary_key=True),
     text("organization", "Organization id"),
     text("name", "Display name"),
-    text("roles", "JSON list of role ids"),
-    text("external_group_ids", "JSON list of LDAP groups", nullable=True),
+    json("roles", "JSON list of role ids"),
+    json("external_group_ids", "JSON list of LDAP groups", nullable=True),
     flag("deleted", "Soft delete"),
     moment("delete_time", "When the group was deleted"),
     text("destroyer", "Who deleted the group", nullable=True),
@@ -84,8 +84,8 @@ sessions = table(
     text("user_name", "Display name at login"),
     text("email", "Mail address at login"),
     text("organization_name", "Organization name at login"),
-    text("roles", "JSON list of role ids at login: changes take effect at the next login"),
-    text("groups", "JSON list of group ids at login"),
+    json("roles", "JSON list of role ids at login: changes take effect at the next login"),
+    json("groups", "JSON list of group ids at login"),
     moment("created_on", "Login time"),
     moment("expires_on", "When the session ends by itself"),
     number("login_audit", "Row of login_audits"),
@@ -103,7 +103,7 @@ components = table(
     text("name", "Name of an API credential", nullable=True),
     flag("active", "False: refused", default=True),
     flag("registered", "True once an engine registered with the token"),
-    text("attributes", "JSON object of registration attributes", default="{}"),
+    json("attributes", "JSON object of registration attributes", default={}),
     moment("attributes_updated_on", "Last registration"),
     moment("generated_on", "When the token was made"),
     moment("registered_on", "First registration"),
