@@ -6,7 +6,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import orjson
+import msgspec
 from sqlalchemy import Connection
 
 from psrlib.hub.catalog import all_routes
@@ -127,17 +127,21 @@ class HubApplication:
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
         call.raw_query, call.pairs = raw_query, pairs
-        call.query = decode_query(route, raw_query)
+        arguments = route.signature.arguments(path, raw_query, pairs)
+        call.query = decode_query(route, raw_query, pairs)
+        call.named_organization = path.get("org") or call.query.get("organization")
         call.body = await decode_body(call, headers, await read_body(receive, headers, route))
-        if call.query.get("organization") is None and "org" not in path and call.caller is not None:
+        if route.signature.body is not None:
+            arguments["body"] = call.body
+        if call.named_organization is None and call.caller is not None:
             _check_body(call)
-        result = await (route.handler(call) if route.direct else self._run(call))
+        result = await (route.handler(call, **arguments) if route.direct else self._run(call, arguments))
         return result if isinstance(result, Raw) else Raw(result)
 
-    async def _run(self, call: Call) -> Raw:
+    async def _run(self, call: Call, arguments: dict[str, Any]) -> Raw:
         def work(connection: Connection) -> Raw:
             call.use(connection)
-            raw = _finished(call.route, call.route.handler(call))
+            raw = _finished(call.route, call.route.handler(call, **arguments))
             if call.work is not None:
                 call.work.flush()
             return raw
@@ -168,10 +172,10 @@ class HubApplication:
 def _finished(route: Route, result: Any) -> Raw:
     if isinstance(result, Raw):
         if not isinstance(result.body, bytes):
-            result.body = orjson.dumps(result.body)
+            result.body = msgspec.json.encode(result.body)
         result.status = result.status or route.status
         return result
-    body = b"" if result is None and route.returns is None else orjson.dumps(result)
+    body = b"" if result is None and route.returns is None else msgspec.json.encode(result)
     return Raw(body, route.status)
 
 
@@ -218,11 +222,11 @@ def _refusal(issue: IssueError) -> Raw:
     headers: list[tuple[str, str]] = []
     if issue.status == 401:
         headers = [("WWW-Authenticate", "dpm"), ("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly")]
-    return Raw(orjson.dumps(issue.envelope()), issue.status, headers=headers)
+    return Raw(msgspec.json.encode(issue.envelope()), issue.status, headers=headers)
 
 
 async def _send(send: Send, raw: Raw) -> None:
-    body: bytes = raw.body if isinstance(raw.body, bytes) else orjson.dumps(raw.body)
+    body: bytes = raw.body if isinstance(raw.body, bytes) else msgspec.json.encode(raw.body)
     headers = [
         JSON_HEADER
         if raw.content_type == "application/json"

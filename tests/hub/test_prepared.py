@@ -1,4 +1,4 @@
-"""Prepared SELECTs give what SQLAlchemy's own execution gives, on either database."""
+"""Query SELECTs give what SQLAlchemy's own execution gives, on either database."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, bindparam, func, select
 
 from psrlib.hub.store.database import Database
-from psrlib.hub.store.queries import LARGEST, Prepared, any_of, by_key, by_keys, insert_rows
+from psrlib.hub.store.queries import LARGEST, Query, any_of, by_key, by_keys, insert_rows
 from psrlib.hub.store.schema import metadata
 from psrlib.hub.store.schema.security import users
 
@@ -57,7 +57,7 @@ def test_every_table_is_read_as_sqlalchemy_reads_it(db_url: str) -> None:
             values = {column.name: VALUES[column.type.python_type] for column in table.columns}
             connection.execute(table.insert().values(values))
         for table in filled:
-            found = Prepared(select(table)).rows(connection)
+            found = Query(select(table)).rows(connection)
             expected = [tuple(row) for row in connection.execute(select(table))]
             assert [tuple(row) for row in found] == expected
             assert [[type(v) for v in row] for row in found] == [[type(v) for v in row] for row in expected]
@@ -69,8 +69,8 @@ def test_rows_have_the_names_of_the_columns(connection: Connection) -> None:
     """As attributes, and as a mapping."""
     row = by_key(users).first(connection, key="00002@acme")
     assert (row.id, row.active, row.deleted) == ("00002@acme", True, False)
-    assert row._mapping["organization"] == "acme"
-    assert list(row._mapping) == [column.name for column in users.columns]
+    assert row._asdict()["organization"] == "acme"
+    assert list(row._fields) == [column.name for column in users.columns]
 
 
 def test_an_absent_row_is_none(connection: Connection) -> None:
@@ -99,7 +99,7 @@ def test_keys_go_with_other_values(connection: Connection) -> None:
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_page_is_ordered_with_ties_by_key(connection: Connection, descending: bool, offset: int) -> None:
     """The same page as ORDER BY, LIMIT and OFFSET written out."""
-    query = Prepared(select(users).where(users.c.organization == bindparam("org")))
+    query = Query(select(users).where(users.c.organization == bindparam("org")))
     bounds = {"page_limit": 25, "page_offset": offset} if offset else {"page_limit": 25}
     page = query.page(users.c.name, users.c.id, descending=descending, offset=offset > 0, limit=True)
     found = page.rows(connection, org="acme", **bounds)
@@ -111,15 +111,13 @@ def test_a_page_is_ordered_with_ties_by_key(connection: Connection, descending: 
 
 def test_a_count_is_of_the_same_rows(connection: Connection) -> None:
     """Narrowed down like the rows."""
-    query = Prepared(select(users).where(users.c.organization == bindparam("org"), users.c.active))
+    query = Query(select(users).where(users.c.organization == bindparam("org"), users.c.active))
     assert query.count().scalar(connection, org="acme") == len(query.rows(connection, org="acme"))
 
 
 def test_fixed_values_and_percent_signs_stay(connection: Connection) -> None:
     """What is written in the statement is no open value, and no format of the driver."""
-    query = Prepared(
-        select(users.c.id).where(users.c.name.like("100\\% 3", escape="\\"), users.c.id > "00100")
-    )
+    query = Query(select(users.c.id).where(users.c.name.like("100\\% 3", escape="\\"), users.c.id > "00100"))
     expected = select(func.count()).where(users.c.name == "100% 3", users.c.id > "00100")
     assert len(query.rows(connection)) == connection.execute(expected).scalar_one()
 

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import select
 
 from psrlib.hub.store.schema.automation import action_runs
-from psrlib.hub.store.text import load
 
 ALERTS = "/notification/rest/v1/alerts"
 SLAS = "/sla/rest/v1/dataSlas"
@@ -53,7 +52,7 @@ def events(session: Any) -> list[dict[str, Any]]:
     """Return the message parameters of the data SLA events that were put down."""
     wanted = select(action_runs.c["values"]).where(action_runs.c.event == "DATA_SLA_TRIGGERED")
     with session.driver.app.hub.database.reading() as connection:
-        return [load(text) for text in connection.execute(wanted.order_by(action_runs.c.id)).scalars()]
+        return list(connection.execute(wanted.order_by(action_runs.c.id)).scalars())
 
 
 def subscribe(session: Any) -> str:

@@ -66,7 +66,7 @@ def test_a_new_row_that_is_changed_before_it_is_written_costs_one_insert(connect
     """Its columns are those of the moment of writing; columns that are not given have their defaults."""
     records = Records(connection)
     record = records.insert(runs, run_values(1))
-    assert (record.failovers, record.warnings, record.error_message) == (0, "[]", None)
+    assert (record.failovers, record.warnings, record.error_message) == (0, [], None)
     records.change(record, failovers=3)
     assert len(statements(connection, records.flush)) == 1
     assert stored(connection, runs.c.failovers) == [3]

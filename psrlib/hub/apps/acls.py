@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Table, select
 
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import by_key, insert_rows
+from psrlib.hub.store.queries import Row, by_key, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.schema.automation import agents, alerts, deployments, subscriptions, tasks
 from psrlib.hub.store.schema.design import (
@@ -66,10 +66,10 @@ class AclJson(Struct):
     lastModifiedOn: Millis | None = None
 
 
-def _stored(call: Call, resource: Row[Any], kind: str) -> dict[str, Any]:
+def _stored(call: Call, resource: Row, kind: str) -> dict[str, Any]:
     row = by_key(acls, "resource_id").first(call.db, key=resource.id)
     if row is not None:
-        return dict(row._mapping)
+        return row._asdict()
     owner = getattr(resource, "creator", None) or f"admin@{resource.organization}"
     created = getattr(resource, "created_on", None) or getattr(resource, "start_up_time", 0)
     return {
@@ -97,7 +97,7 @@ def _acl_json(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _permission(call: Call, new: PermissionJson, resource: Row[Any]) -> dict[str, Any]:
+def _permission(call: Call, new: PermissionJson, resource: Row) -> dict[str, Any]:
     unknown = [action for action in new.actions if action not in ACTIONS]
     if unknown:
         raise bad_request(f"action '{unknown[0]}': expected READ, WRITE or EXECUTE")
@@ -124,7 +124,7 @@ def _check_subject(call: Call, kind: str, subject: str, organization: str) -> No
         raise bad_request(f"{kind.lower()} '{subject}' does not exist in organization '{organization}'")
 
 
-def _save(call: Call, resource: Row[Any], kind: str, values: dict[str, Any]) -> Any:
+def _save(call: Call, resource: Row, kind: str, values: dict[str, Any]) -> Any:
     row = _stored(call, resource, kind) | values
     row |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     call.db.execute(acls.delete().where(acls.c.resource_id == resource.id))

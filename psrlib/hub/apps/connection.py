@@ -1,307 +1,289 @@
 """Connection app: connections to outside systems (control-hub-rest.md, 7.6)."""
 
-from typing import Any
-
-from msgspec import Struct
-from sqlalchemy import Row, Select, bindparam, func, select
+from msgspec import Struct, field
+from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.designs import labels as label_tree
+from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query, Row, insert_rows
 from psrlib.hub.store.schema.design import commits, connection_audits, connections
-from psrlib.hub.store.text import contains, has_item, load
-from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, WRAPPER, Call
+from psrlib.hub.store.text import Json, contains, has_item, load
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import EITHER, USER, App, Query, roles
+from psrlib.hub.web.records import Listed, Listing, Paging, show, stored
+from psrlib.hub.web.routing import EITHER, USER, App, roles
 
 app = App("connection", "Connections to outside systems")
-CONNECTIONS = Prepared(select(connections).where(connections.c.organization == bindparam("org")))
+CONNECTIONS = Query(select(connections).where(connections.c.organization == bindparam("org")))
 EDITOR = roles("connection:editor", "connection:user")
-AUDIT_PAGE = (
-    Query("offset", "integer", 0),
-    Query("len", "integer", -1),
-    Query("sortField"),
-    Query("sortOrder", "text", "DESC"),
-)
 LAST_30_DAYS_MS = 30 * 86_400_000
 
 
-class ConnectionJson(Struct):
+class ConnectionJson(Struct, rename="camel"):
     """A connection."""
 
     name: str
-    connectionType: str
+    connection_type: str
     id: str | None = None
     organization: str | None = None
     description: str | None = None
-    typeLabel: str | None = None
-    sdcId: str | None = None
-    sdcVersion: str | None = None
-    connectionDefinition: str | None = None
-    libraryDefinition: str | None = None
-    rawConnectionTags: list[str] | None = None
-    tags: list[dict[str, Any]] | None = None
+    type_label: str | None = None
+    sdc_id: str | None = None
+    sdc_version: str | None = None
+    definition: str | None = field(default=None, name="connectionDefinition")
+    library_definition: str | None = None
+    raw_connection_tags: list[str] | None = None
+    tags: list[TagJson] | None = None
+    creator: str | None = None
+    created_on: int | None = field(default=None, name="createTime")
+    last_modified_by: str | None = None
+    last_modified_on: int | None = None
 
 
-def _connection_json(row: Row[Any], full: bool = True) -> dict[str, Any]:
-    tags = row.tags
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "name": row.name,
-        "description": row.description,
-        "connectionType": row.connection_type,
-        "typeLabel": row.type_label,
-        "sdcId": row.sdc_id,
-        "sdcVersion": row.sdc_version,
-        "connectionDefinition": row.definition if full else None,
-        "libraryDefinition": row.library_definition if full else None,
-        "rawConnectionTags": tags,
-        "tags": [label_tree.label_json(tag, row.organization, "tag") for tag in tags],
-        "creator": row.creator,
-        "createTime": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-    }
+class ConnectionAuditJson(Struct, rename="camel"):
+    """A change or a reading of a connection."""
+
+    id: str
+    organization: str
+    user_id: str
+    connection_id: str
+    connection_name: str
+    time: int = field(name="auditTime")
+    action: str = field(name="auditAction")
 
 
-def _columns(call: Call, organization: str) -> dict[str, Any]:
-    new = call.body
+class AuditPaging(Struct, rename="camel"):
+    """Which part of the audits is wanted; newest first."""
+
+    offset: int = 0
+    length: int = field(default=-1, name="len")
+    sort_order: str = "DESC"
+
+
+class UsingCommitJson(Struct, rename="camel"):
+    """A pipeline commit that uses a connection."""
+
+    pipeline_commit_id: str
+    pipeline_version: str
+    pipeline_id: str
+    pipeline_name: str
+
+
+class CountJson(Struct):
+    """How many there are."""
+
+    count: int
+
+
+class ConnectionConfigJson(Struct):
+    """What an engine is told of a connection."""
+
+    type: str
+    version: str
+    configuration: list[Json]
+
+
+def _show(row: Row) -> ConnectionJson:
+    tags = [label_tree.show_tag(tag, row.organization) for tag in row.tags]
+    return show(ConnectionJson, row, raw_connection_tags=row.tags, tags=tags)
+
+
+def _show_light(row: Row) -> ConnectionJson:
+    record = _show(row)
+    record.definition = record.library_definition = None
+    return record
+
+
+def _columns(call: Call, new: ConnectionJson, **more: object) -> Json:
+    """Return the columns of a connection as it was sent, checked; ``more`` are those the hub knows better."""
     if not new.name.strip() or len(new.name) > 255:
         raise bad_request("the connection name must have 1 to 255 characters")
-    if new.connectionDefinition:
-        parse_document(new.connectionDefinition, "connectionDefinition")
-    if new.libraryDefinition:
-        parse_document(new.libraryDefinition, "libraryDefinition")
-    tags = list(dict.fromkeys(new.rawConnectionTags or []))
-    label_tree.remember(call, "CONNECTION", tags, organization)
-    return {
-        "name": new.name,
-        "description": new.description,
-        "connection_type": new.connectionType,
-        "type_label": new.typeLabel,
-        "sdc_id": new.sdcId,
-        "sdc_version": new.sdcVersion,
-        "definition": new.connectionDefinition,
-        "library_definition": new.libraryDefinition,
-        "tags": tags,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
+    if new.definition:
+        parse_document(new.definition, "connectionDefinition")
+    if new.library_definition:
+        parse_document(new.library_definition, "libraryDefinition")
+    tags = list(dict.fromkeys(new.raw_connection_tags or []))
+    changed = {"last_modified_by": call.principal.id, "last_modified_on": call.now}
+    columns = stored(new, connections, tags=tags, **changed, **more)
+    label_tree.remember(call, "CONNECTION", tags, columns["organization"])
+    return columns
+
+
+def _audit(call: Call, row: Row, action: str, user: str = "") -> None:
+    values = {
+        "organization": row.organization,
+        "user_id": user or call.principal.id,
+        "connection_id": row.id,
+        "connection_name": row.name,
+        "time": call.now,
+        "action": action,
     }
+    insert_rows(call.db, connection_audits, [values])
 
 
-def _audit(call: Call, row: Row[Any], action: str, user: str = "") -> None:
-    call.db.execute(
-        connection_audits.insert().values(
-            organization=row.organization,
-            user_id=user or call.principal.id,
-            connection_id=row.id,
-            connection_name=row.name,
-            time=call.now,
-            action=action,
-        )
-    )
-
-
-def _fetch(call: Call, action: str) -> Row[Any]:
-    row = call.fetch(connections, call.path["connection"], "Connection")
+def _fetch(call: Call, connection: str, action: str) -> Row:
+    row = call.fetch(connections, connection, "Connection")
     check_permission(call, row.id, action)
     return row
 
 
-@app.route("PUT", "/connection/rest/v1/connections", EDITOR, body=ConnectionJson, returns=ConnectionJson)
-def create_connection(call: Call) -> Any:
+@app.route("PUT", "/connection/rest/v1/connections", EDITOR)
+def create_connection(call: Call, body: ConnectionJson) -> ConnectionJson:
     """Create a connection."""
-    org = call.organization
-    row = _columns(call, org) | {
-        "id": call.new_id(org),
-        "organization": org,
+    known = {
+        "id": call.new_id(),
+        "organization": call.organization,
         "creator": call.principal.id,
         "created_on": call.now,
     }
-    call.db.execute(connections.insert().values(row))
-    insert_acls(call, "CONNECTION", [row["id"]], org)
+    row = _columns(call, body, **known)
+    insert_rows(call.db, connections, [row])
+    insert_acls(call, "CONNECTION", [row["id"]], call.organization)
     made = call.fetch(connections, row["id"], "Connection")
     _audit(call, made, "CREATE")
-    return _connection_json(made)
+    return _show(made)
 
 
-@app.route(
-    "GET",
-    "/connection/rest/v1/connections",
-    USER,
-    query=(
-        *PAGING,
-        ORGANIZATION,
-        FILTER,
-        WRAPPER,
-        Query("connectionType"),
-        Query("withTotalCount", "boolean", False),
-    ),
-)
-def list_connections(call: Call) -> Any:
+@app.route("GET", "/connection/rest/v1/connections", USER)
+def list_connections(
+    call: Call, listing: Listing, connection_type: str | None = None, with_total_count: bool = False
+) -> Listed[ConnectionJson]:
     """List connections without definitions; wrapped when withTotalCount is true."""
-    statement: Select[Any] | Prepared = CONNECTIONS
-    if kind := call.query["connectionType"]:
-        statement = statement.where(connections.c.connection_type == kind)
-    if text := call.query["filterText"]:
-        statement = statement.where(contains(connections.c.name, text) | contains(connections.c.id, text))
-    wrap = bool(call.query["withTotalCount"] or call.query["withWrapper"])
+    query = CONNECTIONS
+    if connection_type:
+        query = query.where(connections.c.connection_type == connection_type)
+    if text := listing.filter_text:
+        query = query.where(contains(connections.c.name, text) | contains(connections.c.id, text))
     order = {
         "NAME": connections.c.name,
         "ID": connections.c.id,
         "LAST_MODIFIED_TIME": connections.c.last_modified_on,
     }
     return call.page(
-        statement,
+        listing,
+        query,
         order,
-        lambda rows: [_connection_json(row, False) for row in rows],
-        wrap=wrap,
+        lambda rows: list(map(_show_light, rows)),
+        wrap=with_total_count or listing.with_wrapper,
         org=call.organization,
     )
 
 
-@app.route("GET", "/connection/rest/v1/connection/{connection}", USER, returns=ConnectionJson)
-def get_connection(call: Call) -> Any:
+@app.route("GET", "/connection/rest/v1/connection/{connection}", USER)
+def get_connection(call: Call, connection: str) -> ConnectionJson:
     """Return a connection."""
-    return _connection_json(_fetch(call, "READ"))
+    return _show(_fetch(call, connection, "READ"))
 
 
-@app.route(
-    "POST", "/connection/rest/v1/connection/{connection}", EDITOR, body=ConnectionJson, returns=ConnectionJson
-)
-def update_connection(call: Call) -> Any:
+@app.route("POST", "/connection/rest/v1/connection/{connection}", EDITOR)
+def update_connection(call: Call, connection: str, body: ConnectionJson) -> ConnectionJson:
     """Update a connection."""
-    row = _fetch(call, "WRITE")
-    if call.body.id is not None and call.body.id != row.id:
-        raise bad_request(f"the body's id is '{call.body.id}', the path's '{row.id}'")
-    values = _columns(call, row.organization)
+    row = _fetch(call, connection, "WRITE")
+    if body.id is not None and body.id != row.id:
+        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
+    kept = {name: getattr(row, name) for name in ("id", "organization", "creator", "created_on")}
+    values = _columns(call, body, **kept)
     call.db.execute(connections.update().where(connections.c.id == row.id).values(values))
     _audit(call, row, "UPDATE")
-    return _connection_json(_fetch(call, "READ"))
+    return _show(_fetch(call, connection, "READ"))
 
 
 @app.route(
     "DELETE", "/connection/rest/v1/connection/{connection}", EDITOR, choice="also while pipelines use it"
 )
-def delete_connection(call: Call) -> Any:
+def delete_connection(call: Call, connection: str) -> None:
     """Delete a connection."""
-    row = _fetch(call, "WRITE")
+    row = _fetch(call, connection, "WRITE")
     _audit(call, row, "DELETE")
     call.db.execute(connections.delete().where(connections.c.id == row.id))
     drop_acls(call, [row.id])
-    return None
 
 
 @app.route(
     "GET",
     "/connection/rest/v1/connection/{connection}/configs",
     EITHER,
-    query=(Query("user"),),
     writes=True,
     choice="values as they are stored: nothing is resolved",
 )
-def connection_configs(call: Call) -> Any:
+def connection_configs(call: Call, connection: str, user: str | None = None) -> ConnectionConfigJson:
     """Return the configuration of a connection to an engine."""
-    row = call.fetch(connections, call.path["connection"], "Connection")
+    row = call.fetch(connections, connection, "Connection")
     if not call.principal.is_component:
         check_permission(call, row.id, "READ")
     definition = load(row.definition) or {}
-    _audit(call, row, "READ", call.query["user"] or "")
-    return {
-        "type": row.connection_type,
-        "version": str(definition.get("version") or "1"),
-        "configuration": definition.get("configuration") or [],
-    }
-
-
-def _using(row: Row[Any]) -> Select[Any]:
-    return select(commits).where(
-        commits.c.organization == row.organization, has_item(commits.c.connections, row.id)
+    _audit(call, row, "READ", user or "")
+    return ConnectionConfigJson(
+        row.connection_type, str(definition.get("version") or "1"), definition.get("configuration") or []
     )
 
 
+def _using(row: Row) -> Query:
+    mine = commits.c.organization == row.organization
+    using = select(commits).where(mine, has_item(commits.c.connections, row.id))
+    return Query(using.order_by(commits.c.name, commits.c.number), kept=False)
+
+
 @app.route("GET", "/connection/rest/v1/connection/{connection}/getPipelineCommits", USER)
-def commits_using(call: Call) -> Any:
+def commits_using(call: Call, connection: str) -> list[UsingCommitJson]:
     """List pipeline commits that use a connection."""
-    rows = call.db.execute(_using(_fetch(call, "READ")).order_by(commits.c.name, commits.c.number))
     return [
-        {
-            "pipelineCommitId": row.id,
-            "pipelineVersion": f"{row.number}-DRAFT" if row.draft else str(row.number),
-            "pipelineId": row.pipeline_id,
-            "pipelineName": row.name,
-        }
-        for row in rows
+        UsingCommitJson(
+            row.id, f"{row.number}-DRAFT" if row.draft else str(row.number), row.pipeline_id, row.name
+        )
+        for row in _using(_fetch(call, connection, "READ")).rows(call.db)
     ]
 
 
 @app.route("GET", "/connection/rest/v1/connection/{connection}/countPipelineCommits", USER)
-def count_using(call: Call) -> Any:
+def count_using(call: Call, connection: str) -> CountJson:
     """Count pipeline commits that use a connection."""
-    inner = _using(_fetch(call, "READ")).subquery()
-    return {"count": call.db.execute(select(func.count()).select_from(inner)).scalar_one()}
+    return CountJson(_using(_fetch(call, connection, "READ")).count().scalar(call.db))
 
 
-@app.route(
-    "GET",
-    "/connection/rest/v1/connections/tags",
-    USER,
-    query=(*PAGING, ORGANIZATION, Query("parentId"), WRAPPER),
-)
-def connection_tags(call: Call) -> Any:
+@app.route("GET", "/connection/rest/v1/connections/tags", USER)
+def connection_tags(call: Call, listing: Listing, parent_id: str | None = None) -> Listed[TagJson]:
     """List connection tags."""
-    return label_tree.list_labels(call, "CONNECTION", "tag")
+    return label_tree.list_labels(call, "CONNECTION", listing, parent_id, label_tree.show_tag)
 
 
-def _audits(call: Call, statement: Select[Any]) -> Any:
-    call.query["order"] = call.query["sortOrder"]
+def _audits(call: Call, paging: AuditPaging, *conditions: ColumnElement[bool]) -> Listed[ConnectionAuditJson]:
     return call.page(
-        statement,
+        Paging(paging.offset, paging.length, order=paging.sort_order),
+        Query(select(connection_audits).where(*conditions), kept=False),
         {"TIME": connection_audits.c.id},
-        lambda rows: [
-            {
-                "id": str(row.id),
-                "organization": row.organization,
-                "userId": row.user_id,
-                "connectionId": row.connection_id,
-                "connectionName": row.connection_name,
-                "auditTime": row.time,
-                "auditAction": row.action,
-            }
-            for row in rows
-        ],
+        lambda rows: [show(ConnectionAuditJson, row, id=str(row.id)) for row in rows],
         wrap=False,
     )
 
 
-@app.route("GET", "/connection/rest/v1/connections/{org}/connectionAudits", USER, query=AUDIT_PAGE)
-def recent_audits(call: Call) -> Any:
+@app.route("GET", "/connection/rest/v1/connections/{org}/connectionAudits", USER)
+def recent_audits(call: Call, org: str, paging: AuditPaging) -> Listed[ConnectionAuditJson]:
     """List connection audits of the last 30 days."""
     table = connection_audits
-    recent = (table.c.organization == call.path["org"]) & (table.c.time >= call.now - LAST_30_DAYS_MS)
-    return _audits(call, select(table).where(recent))
+    return _audits(call, paging, table.c.organization == org, table.c.time >= call.now - LAST_30_DAYS_MS)
 
 
-@app.route(
-    "GET",
-    "/connection/rest/v1/connections/{org}/connectionAuditsTime",
-    USER,
-    query=(*AUDIT_PAGE, Query("startTime", "integer", 0), Query("endTime", "integer", -1)),
-)
-def audits_between(call: Call) -> Any:
+@app.route("GET", "/connection/rest/v1/connections/{org}/connectionAuditsTime", USER)
+def audits_between(
+    call: Call,
+    org: str,
+    paging: AuditPaging,
+    start_time: int = 0,
+    end_time: int = -1,
+) -> Listed[ConnectionAuditJson]:
     """List connection audits of a time range."""
     table = connection_audits
-    statement = select(table).where(table.c.organization == call.path["org"])
-    statement = statement.where(table.c.time >= call.query["startTime"])
-    if call.query["endTime"] >= 0:
-        statement = statement.where(table.c.time <= call.query["endTime"])
-    return _audits(call, statement)
+    conditions = [table.c.organization == org, table.c.time >= start_time]
+    if end_time >= 0:
+        conditions.append(table.c.time <= end_time)
+    return _audits(call, paging, *conditions)
 
 
-@app.route("GET", "/connection/rest/v1/connections/{connection}/audit", USER, query=AUDIT_PAGE)
-def audits_of(call: Call) -> Any:
+@app.route("GET", "/connection/rest/v1/connections/{connection}/audit", USER)
+def audits_of(call: Call, connection: str, paging: AuditPaging) -> Listed[ConnectionAuditJson]:
     """List the audits of one connection."""
-    row = _fetch(call, "READ")
-    return _audits(call, select(connection_audits).where(connection_audits.c.connection_id == row.id))
+    row = _fetch(call, connection, "READ")
+    return _audits(call, paging, connection_audits.c.connection_id == row.id)

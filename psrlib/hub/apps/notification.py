@@ -4,21 +4,21 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.server import EVENT_TYPES
 from psrlib.hub.events.actions import KINDS, read_action
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Prepared, insert_rows
+from psrlib.hub.store.queries import Query, Row, insert_rows
 from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
 from psrlib.hub.store.text import contains
 from psrlib.hub.web.call import LISTING, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.routing import USER, App, Query, roles
+from psrlib.hub.web.routing import USER, App, Parameter, roles
 
 app = App("notification", "Subscriptions and alerts")
 SUBSCRIBER = roles("notification:user")
-SUBSCRIPTIONS = Prepared(
+SUBSCRIPTIONS = Query(
     select(subscriptions).where(subscriptions.c.organization == bindparam("org"), ~subscriptions.c.deleted)
 )
 
@@ -81,7 +81,7 @@ def _columns(call: Call) -> dict[str, Any]:
     }
 
 
-def _subscription_json(row: Row[Any]) -> dict[str, Any]:
+def _subscription_json(row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -99,7 +99,7 @@ def _subscription_json(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _fetch(call: Call, subscription_id: str) -> Row[Any]:
+def _fetch(call: Call, subscription_id: str) -> Row:
     row = call.fetch(subscriptions, subscription_id, "Subscription")
     if row.deleted:
         raise not_found("Subscription", subscription_id)
@@ -168,11 +168,11 @@ def acknowledge(call: Call) -> Any:
 def list_subscriptions(call: Call) -> Any:
     """List subscriptions."""
     table = subscriptions
-    statement: Select[Any] | Prepared = SUBSCRIPTIONS
+    statement: Query = SUBSCRIPTIONS
     if text := call.query["filterText"]:
         statement = statement.where(contains(table.c.name, text) | contains(table.c.id, text))
     order = {"NAME": table.c.name, "ID": table.c.id}
-    return call.page(
+    return call.old_page(
         statement, order, lambda rows: [_subscription_json(row) for row in rows], org=call.organization
     )
 
@@ -182,7 +182,7 @@ def action_audits(call: Call) -> Any:
     """List external actions taken for subscriptions."""
     table = action_runs
     statement = select(table).where(table.c.organization == call.organization, table.c.state != "WAITING")
-    return call.page(
+    return call.old_page(
         statement,
         {"CREATED_TIME": table.c.id},
         lambda rows: [
@@ -200,7 +200,7 @@ def action_audits(call: Call) -> Any:
     )
 
 
-def _alert_json(row: Row[Any]) -> dict[str, Any]:
+def _alert_json(row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -226,14 +226,14 @@ def _alerts(call: Call, resource_id: str | None) -> Any:
     if text := call.query.get("filterText"):
         statement = statement.where(contains(alerts.c.label, text) | contains(alerts.c.id, text))
     order = {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id}
-    return call.page(statement, order, lambda rows: [_alert_json(row) for row in rows])
+    return call.old_page(statement, order, lambda rows: [_alert_json(row) for row in rows])
 
 
 @app.route(
     "GET",
     "/notification/rest/v1/alerts",
     USER,
-    query=(*LISTING, Query("alertStatus")),
+    query=(*LISTING, Parameter("alertStatus")),
     choice="alerts come from data SLAs alone",
 )
 def list_alerts(call: Call) -> Any:
@@ -242,7 +242,10 @@ def list_alerts(call: Call) -> Any:
 
 
 @app.route(
-    "GET", "/notification/rest/v1/alerts/resource/{resource}", USER, query=(*LISTING, Query("alertStatus"))
+    "GET",
+    "/notification/rest/v1/alerts/resource/{resource}",
+    USER,
+    query=(*LISTING, Parameter("alertStatus")),
 )
 def list_alerts_of(call: Call) -> Any:
     """List alerts of one object."""

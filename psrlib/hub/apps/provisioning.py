@@ -3,18 +3,19 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, select
 
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.automation import agents, deployments
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query, roles
+from psrlib.hub.web.routing import USER, App, Parameter, roles
 
 app = App("provisioning", "Provisioning agents and deployments")
 OPERATOR = roles("provisioning:operator")
 Count = Annotated[int, Meta(ge=0, le=100_000)]
-STATUS = Query("deploymentStatus")
+STATUS = Parameter("deploymentStatus")
 
 
 class DeploymentJson(Struct):
@@ -31,7 +32,7 @@ class DeploymentJson(Struct):
     currentDeploymentStatus: dict[str, Any] | None = None
 
 
-def _status_json(call: Call, row: Row[Any]) -> dict[str, Any]:
+def _status_json(call: Call, row: Row) -> dict[str, Any]:
     agent = None
     if row.agent_id:
         found = call.db.execute(select(agents).where(agents.c.id == row.agent_id)).first()
@@ -46,7 +47,7 @@ def _status_json(call: Call, row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _deployment_json(call: Call, row: Row[Any], full: bool = True) -> dict[str, Any]:
+def _deployment_json(call: Call, row: Row, full: bool = True) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -64,7 +65,7 @@ def _deployment_json(call: Call, row: Row[Any], full: bool = True) -> dict[str, 
     }
 
 
-def _agent_json(row: Row[Any]) -> dict[str, Any]:
+def _agent_json(row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -95,7 +96,7 @@ def _columns(call: Call) -> dict[str, Any]:
     "GET",
     "/provisioning/rest/v1/dpmAgents",
     USER,
-    query=(*LISTING, Query("version")),
+    query=(*LISTING, Parameter("version")),
     choice="an agent appears when its component registers",
 )
 def list_agents(call: Call) -> Any:
@@ -104,7 +105,7 @@ def list_agents(call: Call) -> Any:
     if version := call.query["version"]:
         statement = statement.where(agents.c.version == version)
     order = {"LAST_REPORTED_TIME": agents.c.last_reported_time, "ID": agents.c.id, "NAME": agents.c.name}
-    return call.page(statement, order, lambda rows: [_agent_json(row) for row in rows])
+    return call.old_page(statement, order, lambda rows: [_agent_json(row) for row in rows])
 
 
 @app.route("GET", "/provisioning/rest/v1/dpmAgents/versions", USER, query=(*PAGING, WRAPPER, ORGANIZATION))
@@ -167,22 +168,24 @@ ORDER = {
 }
 
 
-@app.route("GET", "/provisioning/rest/v1/deployments", USER, query=(*LISTING, STATUS, Query("dpmAgentId")))
+@app.route(
+    "GET", "/provisioning/rest/v1/deployments", USER, query=(*LISTING, STATUS, Parameter("dpmAgentId"))
+)
 def list_deployments(call: Call) -> Any:
     """List deployments without their specification."""
-    return call.page(_finding(call), ORDER, lambda rows: [_deployment_json(call, r, False) for r in rows])
+    return call.old_page(_finding(call), ORDER, lambda rows: [_deployment_json(call, r, False) for r in rows])
 
 
 @app.route("GET", "/provisioning/rest/v1/deployments/byStatus", USER, query=(*LISTING, STATUS))
 def deployments_by_status(call: Call) -> Any:
     """List deployments with a status."""
-    return call.page(_finding(call), ORDER, lambda rows: [_deployment_json(call, r, False) for r in rows])
+    return call.old_page(_finding(call), ORDER, lambda rows: [_deployment_json(call, r, False) for r in rows])
 
 
 @app.route("GET", "/provisioning/rest/v1/deployments/status", USER, query=(*LISTING, STATUS))
 def list_statuses(call: Call) -> Any:
     """List the status of deployments."""
-    return call.page(_finding(call), ORDER, lambda rows: [_status_json(call, r) for r in rows])
+    return call.old_page(_finding(call), ORDER, lambda rows: [_status_json(call, r) for r in rows])
 
 
 @app.route("POST", "/provisioning/rest/v1/deployments/status", USER, body=list[str], writes=False)
@@ -191,7 +194,7 @@ def statuses(call: Call) -> Any:
     return {row.id: _status_json(call, row) for row in call.fetch_all(deployments, call.body, "Deployment")}
 
 
-def _fetch(call: Call, action: str) -> Row[Any]:
+def _fetch(call: Call, action: str) -> Row:
     row = call.fetch(deployments, call.path["deployment"], "Deployment")
     check_permission(call, row.id, action)
     return row
@@ -240,7 +243,7 @@ def delete_deployments(call: Call) -> Any:
     return []
 
 
-def _set(call: Call, row: Row[Any], **values: Any) -> dict[str, Any]:
+def _set(call: Call, row: Row, **values: Any) -> dict[str, Any]:
     values |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     call.db.execute(deployments.update().where(deployments.c.id == row.id).values(values))
     return _status_json(call, call.fetch(deployments, row.id, "Deployment"))
@@ -250,7 +253,7 @@ def _set(call: Call, row: Row[Any], **values: Any) -> dict[str, Any]:
     "POST",
     "/provisioning/rest/v1/deployment/{deployment}/start",
     OPERATOR,
-    query=(Query("dpmAgentId"),),
+    query=(Parameter("dpmAgentId"),),
     choice="ACTIVE at once with a registered agent, INACTIVE_ERROR without; nothing is deployed anywhere",
 )
 def start_deployment(call: Call) -> Any:
@@ -276,7 +279,7 @@ def stop_deployment(call: Call) -> Any:
     "POST",
     "/provisioning/rest/v1/deployment/{deployment}/scale",
     OPERATOR,
-    query=(Query("numInstances", "integer"),),
+    query=(Parameter("numInstances", "integer"),),
 )
 def scale_deployment(call: Call) -> Any:
     """Change the number of engines wanted."""

@@ -3,9 +3,10 @@
 from typing import Any
 
 from msgspec import Struct, to_builtins
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import report_definitions, topology_commits
 from psrlib.hub.store.text import contains
 from psrlib.hub.web.call import FILTER, ORGANIZATION, PAGING, Call
@@ -35,7 +36,7 @@ class ReportDefinitionJson(Struct):
     reportArtifacts: list[ArtifactJson] | None = None
 
 
-def _definition_json(row: Row[Any]) -> dict[str, Any]:
+def _definition_json(row: Row) -> dict[str, Any]:
     return {
         **row.document,
         "id": row.id,
@@ -100,10 +101,10 @@ def list_definitions(call: Call) -> Any:
     if text := call.query["filterText"]:
         statement = statement.where(contains(table.c.name, text) | contains(table.c.id, text))
     order = {"NAME": table.c.name, "ID": table.c.id}
-    return call.page(statement, order, lambda rows: [_definition_json(row) for row in rows])
+    return call.old_page(statement, order, lambda rows: [_definition_json(row) for row in rows])
 
 
-def _fetch(call: Call, action: str) -> Row[Any]:
+def _fetch(call: Call, action: str) -> Row:
     row = call.fetch(report_definitions, call.path["definition"], "Report definition")
     check_permission(call, row.id, action)
     return row

@@ -4,17 +4,17 @@ import uuid
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.security.acl import check_permission, insert_acls
-from psrlib.hub.store.queries import Prepared, insert_rows
+from psrlib.hub.store.queries import Query, Row, insert_rows
 from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
 from psrlib.hub.store.schema.design import report_definitions
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query, roles
+from psrlib.hub.web.routing import USER, App, Parameter, roles
 
 app = App("scheduler", "Scheduled tasks")
 OPERATOR = roles("scheduler:operator", "jobrunner:operator", "reporting:operator")
@@ -24,8 +24,8 @@ TASK_ACTIONS = ("START", "STOP", "UPGRADE")
 MISSED = {"IGNORE": "IGNORE", "RUN ALL": "RUN ALL", "RUN_ALL": "RUN ALL", "RUN ONCE": "RUN ONCE"}
 MISSED["RUN_ONCE"] = "RUN ONCE"
 DEFAULT_CRON = "0 0 1/1 * ? *"
-TASKS = Prepared(select(tasks).where(tasks.c.organization == bindparam("org"), tasks.c.status != "DELETED"))
-ROWS = (Query("offset", "integer", 0), Query("len", "integer", -1), Query("orderBy"))
+TASKS = Query(select(tasks).where(tasks.c.organization == bindparam("org"), tasks.c.status != "DELETED"))
+ROWS = (Parameter("offset", "integer", 0), Parameter("len", "integer", -1), Parameter("orderBy"))
 
 
 class TaskEnvelope(Struct):
@@ -170,7 +170,7 @@ def create_task(call: Call) -> Any:
     return _shown(call, task_id)
 
 
-def _task_json(row: Row[Any]) -> dict[str, Any]:
+def _task_json(row: Row) -> dict[str, Any]:
     task: dict[str, Any] = row.document
     wrapped = {
         "id": row.id,
@@ -213,7 +213,7 @@ def list_tasks(call: Call) -> Any:
     column = columns.get(word.removeprefix("-"), tasks.c.name)
     call.query["orderBy"], call.query["order"] = "IT", "DESC" if word.startswith("-") else "ASC"
     order = {"ID": tasks.c.id, "IT": column}
-    page = call.page(
+    page = call.old_page(
         TASKS,
         order,
         lambda found: [{"data": _task_json(row)} for row in found],
@@ -228,7 +228,7 @@ def list_tasks(call: Call) -> Any:
     "GET",
     f"{BASE}/{{task}}/pageId=SchedulerJobManagePage",
     USER,
-    query=(Query("runInfo", "boolean", False), Query("auditInfo", "boolean", False)),
+    query=(Parameter("runInfo", "boolean", False), Parameter("auditInfo", "boolean", False)),
 )
 def get_task(call: Call) -> Any:
     """Return a scheduled task, with runs and audits when asked for."""
@@ -268,7 +268,7 @@ def update_task(call: Call) -> Any:
     "POST",
     f"{BASE}/{{task}}/o:action/pageId=SchedulerJobManagePage",
     OPERATOR,
-    query=(Query("action"),),
+    query=(Parameter("action"),),
     choice="a killed task can only be deleted",
 )
 def act_on_task(call: Call) -> Any:
@@ -296,7 +296,7 @@ def _act(call: Call, task_id: str) -> None:
     "POST",
     f"{BASE}/o:action/pageId=SchedulerJobListPage",
     OPERATOR,
-    query=(Query("action"), Query("id")),
+    query=(Parameter("action"), Parameter("id")),
     choice="not in 3.x: clients of the 4.x line repeat the parameter id",
 )
 def act_on_tasks(call: Call) -> Any:

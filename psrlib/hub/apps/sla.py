@@ -4,15 +4,16 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.runner.slas import forget_violations, read_definition
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import slas, topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.web.call import ORGANIZATION, Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query, roles
+from psrlib.hub.web.routing import USER, App, Parameter, roles
 
 app = App("sla", "Data SLAs")
 EDITOR = roles("sla:editor")
@@ -31,7 +32,7 @@ class DataSlaJson(Struct):
     lastModifiedOn: int | None = None
 
 
-def _sla_json(row: Row[Any]) -> dict[str, Any]:
+def _sla_json(row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -96,7 +97,7 @@ def _check_definition(call: Call, text: str | None) -> None:
         check_permission(call, job.id, "READ")
 
 
-@app.route("GET", "/sla/rest/v1/dataSlas", USER, query=(ORGANIZATION, Query("topologyCommitId")))
+@app.route("GET", "/sla/rest/v1/dataSlas", USER, query=(ORGANIZATION, Parameter("topologyCommitId")))
 def list_slas(call: Call) -> Any:
     """List data SLAs."""
     statement = select(slas).where(slas.c.organization == call.organization).order_by(slas.c.label, slas.c.id)

@@ -5,18 +5,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.runner.payload import RUN_KEY
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import not_found
-from psrlib.hub.web.routing import COMPONENT, App, Query, roles
+from psrlib.hub.web.routing import COMPONENT, App, Parameter, roles
 
 app = App("timeseries", "Metrics of jobs and engines")
 READER = roles("timeseries:reader", "jobrunner:operator")
-TIME_FILTER = Query("timeFilterCondition", "text", "LAST_5M")
-SDC = Query("sdcId")
+TIME_FILTER = Parameter("timeFilterCondition", "text", "LAST_5M")
+SDC = Parameter("sdcId")
 SPANS_S = {
     "LAST_5M": 300,
     "LAST_15M": 900,
@@ -115,7 +116,7 @@ def _rate(registry: dict[str, Any], name: str) -> float:
     return float(_figure(registry, "meters", f"pipeline.{name}.meter", "m1_rate"))
 
 
-def _rows(call: Call, job_id: str) -> list[Row[Any]]:
+def _rows(call: Call, job_id: str) -> list[Row]:
     call.fetch(jobs, job_id, "Job")
     statement = (
         select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.run_count, metrics.c.engine_id)
@@ -125,7 +126,7 @@ def _rows(call: Call, job_id: str) -> list[Row[Any]]:
     return list(call.db.execute(statement))
 
 
-def _counts_json(rows: list[Row[Any]]) -> dict[str, Any]:
+def _counts_json(rows: list[Row]) -> dict[str, Any]:
     last = rows[-1]
     return {
         "jobId": last.job_id,
@@ -149,7 +150,7 @@ def _counts_json(rows: list[Row[Any]]) -> dict[str, Any]:
 @app.route("GET", "/timeseries/rest/v1/metrics/job/{job}/recordCountsForAllRuns", READER, query=(SDC,))
 def record_counts(call: Call) -> Any:
     """Return record counts keyed by run number; key 0 is the latest run."""
-    by_run: dict[int, list[Row[Any]]] = {}
+    by_run: dict[int, list[Row]] = {}
     for row in _rows(call, call.path["job"]):
         by_run.setdefault(row.run_count, []).append(row)
     result = {str(run): _counts_json(rows) for run, rows in by_run.items()}
@@ -173,7 +174,13 @@ def _series(name: str, columns: list[str], values: list[list[Any]]) -> dict[str,
     "GET",
     "/timeseries/rest/v1/metrics/job/{job}/{figure}",
     READER,
-    query=(SDC, TIME_FILTER, Query("limit", "integer", 1000), Query("metricType"), Query("pipelineVersion")),
+    query=(
+        SDC,
+        TIME_FILTER,
+        Parameter("limit", "integer", 1000),
+        Parameter("metricType"),
+        Parameter("pipelineVersion"),
+    ),
     choice="recordCount, recordThroughput and sankey: one point per run, the latest figures",
 )
 def job_figure(call: Call) -> Any:
@@ -207,7 +214,7 @@ class MetricQuery(Struct):
     "/timeseries/rest/v1/metrics/query",
     READER,
     body=list[MetricQuery],
-    query=(TIME_FILTER, Query("limit", "integer", 1000)),
+    query=(TIME_FILTER, Parameter("limit", "integer", 1000)),
     writes=False,
     choice="one point per run and engine: latest figures, in the columns asked for; stage timers give one "
     "series per stage; unknown measurements give an empty series, unknown columns null",

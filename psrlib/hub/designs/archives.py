@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from typing import Any
 
+import msgspec
 import orjson
 
 from psrlib.hub.web.issues import IssueError, bad_request
@@ -88,5 +89,5 @@ def write_zip(documents: list[tuple[str, dict[str, Any]]]) -> bytes:
             safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "document"
             used[safe] = used.get(safe, 0) + 1
             suffix = "" if used[safe] == 1 else f"_{used[safe]}"
-            archive.writestr(f"{safe}{suffix}.json", orjson.dumps(document))
+            archive.writestr(f"{safe}{suffix}.json", msgspec.json.encode(document))
     return buffer.getvalue()

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
 from psrlib.hub.events.triggers import pipelines_committed
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import insert_acls
-from psrlib.hub.store.queries import any_of, insert_rows
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
@@ -98,9 +98,9 @@ class CommitBatch:
         }
         return self._add(pipeline_id, kept.number, content, draft, sdc_id, kept.commit_id)
 
-    def know(self, rows: Iterable[Row[Any]]) -> None:
+    def know(self, rows: Iterable[Row]) -> None:
         """Read the latest versions of existing pipelines, which ``add_version`` continues."""
-        self.pipelines.update({row.id: dict(row._mapping) for row in rows})
+        self.pipelines.update({row.id: row._asdict() for row in rows})
         ids = [row["latest_commit"] for row in self.pipelines.values() if "latest_commit" in row]
         found = _VERSIONS(self.call.db, ids)
         self._latest.update({row.pipeline_id: (row.number, row.draft) for row in found})

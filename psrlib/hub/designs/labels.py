@@ -1,13 +1,35 @@
 """Trees of labels: pipeline labels, job tags, connection tags (control-hub-rest.md, 1.6)."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
+from msgspec import Struct
 from sqlalchemy import bindparam, select
 
-from psrlib.hub.store.queries import any_of, insert_rows
+from psrlib.hub.store.queries import Query, any_of, insert_rows
 from psrlib.hub.store.schema.design import labels
 from psrlib.hub.web.call import Call
+from psrlib.hub.web.records import Listed, Listing
+
+T = TypeVar("T")
+
+
+class LabelJson(Struct, rename="camel"):
+    """A pipeline label."""
+
+    id: str | None = None
+    label: str | None = None
+    parent_id: str | None = None
+    organization: str | None = None
+
+
+class TagJson(Struct, rename="camel"):
+    """A tag of a job or connection."""
+
+    id: str | None = None
+    tag: str | None = None
+    parent_id: str | None = None
+    organization: str | None = None
 
 
 def label_id(path: str, organization: str) -> str:
@@ -51,23 +73,27 @@ def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> 
     insert_rows(call.db, labels, rows)
 
 
-def label_json(path: str, organization: str, word: str = "label") -> dict[str, Any]:
-    """Return a label in wire form; ``word`` is ``label`` or ``tag``."""
-    return {
-        "id": label_id(path, organization),
-        word: path,
-        "parentId": parent_id(path, organization),
-        "organization": organization,
-    }
+def show_label(path: str, organization: str) -> LabelJson:
+    """Return a pipeline label in wire form."""
+    return LabelJson(label_id(path, organization), path, parent_id(path, organization), organization)
 
 
-def list_labels(call: Call, kind: str, word: str) -> Any:
-    """Return the page of a label listing."""
+def show_tag(path: str, organization: str) -> TagJson:
+    """Return a tag of a job or connection in wire form."""
+    return TagJson(label_id(path, organization), path, parent_id(path, organization), organization)
+
+
+def list_labels(
+    call: Call, kind: str, listing: Listing, parent: str | None, show: Callable[[str, str], T]
+) -> Listed[T]:
+    """Return the page of a label listing; ``show`` is `show_label` or `show_tag`."""
     statement = select(labels).where(labels.c.kind == kind, labels.c.organization == call.organization)
-    if parent := call.query.get("parentId"):
+    if parent:
         statement = statement.where(labels.c.parent_id == parent)
-
-    def show(rows: list[Any]) -> list[Any]:
-        return [label_json(row.label, row.organization, word) for row in rows]
-
-    return call.page(statement, {"LABEL": labels.c.label}, show)
+    return call.page(
+        listing,
+        Query(statement, kept=False),
+        {"LABEL": labels.c.label},
+        lambda rows: [show(row.label, row.organization) for row in rows],
+        wrap=listing.with_wrapper,
+    )

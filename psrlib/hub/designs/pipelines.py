@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
 from psrlib.hub.designs.commits import (
@@ -17,6 +17,7 @@ from psrlib.hub.designs.commits import (
 )
 from psrlib.hub.events.triggers import pipelines_committed
 from psrlib.hub.security.acl import drop_acls
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import dump, load
@@ -99,7 +100,7 @@ def insert_pipeline(
 
 def add_commit(
     call: Call,
-    pipeline: Row[Any],
+    pipeline: Row,
     name: str,
     definition: dict[str, Any],
     rules: dict[str, Any] | None,
@@ -114,14 +115,14 @@ def add_commit(
     return commit_id
 
 
-def create_draft(call: Call, commit: Row[Any], sdc_id: str | None, sdc_version: str | None) -> str:
+def create_draft(call: Call, commit: Row, sdc_id: str | None, sdc_version: str | None) -> str:
     """Make a draft of the next version from a published commit; return its commit id."""
     pipeline = call.fetch(pipelines, commit.pipeline_id, "Pipeline")
     latest = fetch_commit(call, pipeline.latest_commit)
     if latest.draft:
         raise bad_request(f"pipeline '{pipeline.id}' already has draft '{latest.id}'")
     commit_id = call.new_id(pipeline.organization)
-    row = dict(commit._mapping) | {
+    row = commit._asdict() | {
         "id": commit_id,
         "number": latest.number + 1,
         "draft": True,
@@ -139,7 +140,7 @@ def create_draft(call: Call, commit: Row[Any], sdc_id: str | None, sdc_version: 
 
 def save_draft(
     call: Call,
-    commit: Row[Any],
+    commit: Row,
     name: str,
     definition: dict[str, Any],
     rules: dict[str, Any] | None,
@@ -168,7 +169,7 @@ def save_draft(
     _settle(call, fresh)
 
 
-def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
+def publish_draft(call: Call, commit: Row, message: str | None) -> None:
     """Turn a draft into a published version."""
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is already published")
@@ -181,7 +182,7 @@ def publish_draft(call: Call, commit: Row[Any], message: str | None) -> None:
         "definition": dump(definition),
     }
     call.db.execute(commits.update().where(commits.c.id == commit.id).values(values))
-    _settle(call, dict(commit._mapping) | values)
+    _settle(call, commit._asdict() | values)
 
 
 def _settle(call: Call, commit: dict[str, Any]) -> None:
@@ -194,17 +195,17 @@ def _settle(call: Call, commit: dict[str, Any]) -> None:
         pipelines_committed(call, [commit])
 
 
-def fetch_commit(call: Call, commit_id: str) -> Row[Any]:
+def fetch_commit(call: Call, commit_id: str) -> Row:
     """Return a commit the caller may see."""
     return call.fetch(commits, commit_id, "Pipeline commit")
 
 
-def fetch_pipeline(call: Call, pipeline_id: str) -> Row[Any]:
+def fetch_pipeline(call: Call, pipeline_id: str) -> Row:
     """Return a pipeline the caller may see."""
     return call.fetch(pipelines, pipeline_id, "Pipeline")
 
 
-def delete_pipeline(call: Call, pipeline: Row[Any]) -> None:
+def delete_pipeline(call: Call, pipeline: Row) -> None:
     """Delete a pipeline with all versions, unless a job uses it."""
     using = call.db.execute(select(jobs.c.name).where(jobs.c.pipeline_id == pipeline.id)).first()
     if using is not None:
@@ -215,7 +216,7 @@ def delete_pipeline(call: Call, pipeline: Row[Any]) -> None:
     drop_acls(call, [pipeline.id])
 
 
-def delete_commit(call: Call, commit: Row[Any]) -> None:
+def delete_commit(call: Call, commit: Row) -> None:
     """Delete one version; the pipeline goes with its last one."""
     using = call.db.execute(select(jobs.c.name).where(jobs.c.commit_id == commit.id)).first()
     if using is not None:
@@ -248,17 +249,17 @@ LIGHT = [c for c in commits.c if c.name not in ("definition", "library_definitio
 PUBLISHED = select(*LIGHT).where(commits.c.id == bindparam("wanted"))
 
 
-def published_commit(call: Call, commit_id: str) -> Row[Any]:
+def published_commit(call: Call, commit_id: str) -> Row:
     """Return a commit a job may run, without its documents: published and of the call's organization.
 
     A published commit never changes, so it is remembered until one is deleted.
     """
     key = ("commit", commit_id)
-    found: Row[Any] = call.hub.cache.recall(call.organization, key, lambda: _read_published(call, commit_id))
+    found: Row = call.hub.cache.recall(call.organization, key, lambda: _read_published(call, commit_id))
     return found
 
 
-def _read_published(call: Call, commit_id: str) -> Row[Any]:
+def _read_published(call: Call, commit_id: str) -> Row:
     commit = call.db.execute(PUBLISHED, {"wanted": commit_id}).first()
     if commit is None or commit.organization != call.organization:
         raise not_found("Pipeline commit", commit_id)

@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from psrlib.hub.events.conditions import matches
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import is_permitted
 from psrlib.hub.store.cache import Cache
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
 
-Wish = tuple[Row[Any], str | None, list[dict[str, Any]]]
+Wish = tuple[Row, str | None, list[dict[str, Any]]]
 # event -> the value that names the object whose readers may hear of it
 OBJECTS = {
     "PIPELINE_COMMITTED": "PIPELINE_ID",
@@ -66,7 +67,7 @@ def fire(
         connection.execute(action_runs.insert(), waiting)
 
 
-def _may_hear(cache: Cache, connection: Connection, row: Row[Any], resource_id: str) -> bool:
+def _may_hear(cache: Cache, connection: Connection, row: Row, resource_id: str) -> bool:
     entries = configuration.remembered(cache, connection, row.organization)
     if entries[configuration.PERMISSIONS].lower() != "true":
         return True
@@ -90,7 +91,7 @@ def _read_wishes(connection: Connection, organization: str) -> dict[str, list[Wi
 
 
 def _waiting(
-    row: Row[Any], event: str, action: dict[str, Any], values: dict[str, str], now_ms: int
+    row: Row, event: str, action: dict[str, Any], values: dict[str, str], now_ms: int
 ) -> dict[str, Any]:
     general = {
         "ORGANIZATION": row.organization,

@@ -4,13 +4,13 @@ import asyncio
 import base64
 import logging
 import re
-from typing import Any
 
 import aiohttp
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Webhook, read_action
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.hub import Hub
@@ -41,7 +41,7 @@ async def deliver_waiting(hub: Hub, session: aiohttp.ClientSession) -> int:
     return len(waiting)
 
 
-def _waiting(connection: Connection) -> list[tuple[Row[Any], str, dict[str, str]]]:
+def _waiting(connection: Connection) -> list[tuple[Row, str, dict[str, str]]]:
     statement = (
         select(action_runs, subscriptions.c.actions)
         .outerjoin(subscriptions, subscriptions.c.id == action_runs.c.subscription_id)
@@ -52,7 +52,7 @@ def _waiting(connection: Connection) -> list[tuple[Row[Any], str, dict[str, str]
     return [(row, _config(row), _values(connection, row)) for row in connection.execute(statement)]
 
 
-def _values(connection: Connection, row: Row[Any]) -> dict[str, str]:
+def _values(connection: Connection, row: Row) -> dict[str, str]:
     """Return the event's values; how often the subscription fired is counted when the texts ask for it."""
     values: dict[str, str] = row.values
     if any("TRIGGERED_COUNT" in str(action) for action in row.actions or []):
@@ -64,7 +64,7 @@ def _values(connection: Connection, row: Row[Any]) -> dict[str, str]:
     return values
 
 
-def _config(row: Row[Any]) -> str:
+def _config(row: Row) -> str:
     """Return the configuration of the action, JSON text; empty when the subscription has it no more."""
     for action in row.actions or []:
         if action.get("eventType") == row.action_type:
@@ -73,7 +73,7 @@ def _config(row: Row[Any]) -> str:
 
 
 async def _carry_out(
-    session: aiohttp.ClientSession, row: Row[Any], config: str, values: dict[str, str]
+    session: aiohttp.ClientSession, row: Row, config: str, values: dict[str, str]
 ) -> tuple[bool, str]:
     """Do one action; return whether it went well, and what is said of it in the audit."""
     try:
@@ -99,7 +99,7 @@ async def _call_webhook(
         return answer.status < 400, f"status {answer.status}"
 
 
-def _note(connection: Connection, rows: list[Row[Any]], outcomes: list[tuple[bool, str]]) -> None:
+def _note(connection: Connection, rows: list[Row], outcomes: list[tuple[bool, str]]) -> None:
     for row, (good, message) in zip(rows, outcomes, strict=True):
         attempts = row.attempts + 1
         state = "DONE" if good else "FAILED" if attempts >= MAX_ATTEMPTS else "WAITING"

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.work import Work
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import acls, commits
 from psrlib.hub.store.schema.execution import instances
 from psrlib.hub.store.text import dump, load
@@ -49,20 +50,20 @@ def save_payloads(work: Work, numbers: list[int]) -> dict[int, str]:
     return payloads
 
 
-def _documents(work: Work, commit_ids: Iterable[str]) -> dict[str, Row[Any]]:
+def _documents(work: Work, commit_ids: Iterable[str]) -> dict[str, Row]:
     columns = (commits.c.id, commits.c.definition, commits.c.rules, commits.c.description)
     statement = select(*columns).where(commits.c.id.in_(list(commit_ids)))
-    rows: list[Row[Any]] = list(work.db.execute(statement))
+    rows: list[Row] = list(work.db.execute(statement))
     return {row.id: row for row in rows}
 
 
-def _acls(work: Work, job_ids: Iterable[str]) -> dict[str, Row[Any]]:
+def _acls(work: Work, job_ids: Iterable[str]) -> dict[str, Row]:
     statement = select(acls).where(acls.c.resource_id.in_(list(job_ids)))
     return {row.resource_id: row for row in work.db.execute(statement)}
 
 
 def _save_payload(
-    work: Work, instance: Record, run: Record, job: Record, commit: Row[Any], acl: Row[Any] | None
+    work: Work, instance: Record, run: Record, job: Record, commit: Row, acl: Row | None
 ) -> dict[str, Any]:
     engine = work.engine(instance.engine_id)
     definition = load(commit.definition)
@@ -133,7 +134,7 @@ def _set_statistics_stage(definition: dict[str, Any]) -> None:
     configuration.append({"name": "statsAggregatorStage", "value": name})
 
 
-def _acl_json(row: Row[Any], name: str) -> dict[str, Any]:
+def _acl_json(row: Row, name: str) -> dict[str, Any]:
     permissions = [
         {
             "subjectId": p.get("subjectId"),

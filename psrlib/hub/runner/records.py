@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, bindparam, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, select
 from sqlalchemy.sql.dml import Update
 
-from psrlib.hub.store.queries import CHUNK, defaults, insert_rows
+from psrlib.hub.store.queries import CHUNK, Row, defaults, insert_rows
 
 
 class Record:
@@ -74,12 +74,12 @@ class Records:
             table, self._connection.execute(statement if limit is None else statement.limit(limit))
         )
 
-    def keep(self, table: Table, rows: Iterable[Row[Any]]) -> list[Record]:
+    def keep(self, table: Table, rows: Iterable[Row]) -> list[Record]:
         """Return the records of rows just read; a row known before stays as it is in memory."""
         known, name = self._known.setdefault(table, {}), _key(table).name
         found = []
         for row in rows:
-            values = dict(row._mapping)
+            values = row._asdict()
             record = known.get(values[name])
             if record is None:
                 record = known[values[name]] = Record(table, values)

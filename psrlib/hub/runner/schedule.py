@@ -2,14 +2,14 @@
 
 import logging
 import uuid
-from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from psrlib.hub.runner import lifecycle
 from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.runner.work import Work
 from psrlib.hub.security import configuration
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.automation import task_runs, tasks
 from psrlib.hub.store.schema.design import acls, pipelines
 from psrlib.hub.store.schema.security import group_members
@@ -36,7 +36,7 @@ def fire_due_tasks(work: Work) -> int:
     return len(rows)
 
 
-def _moments(work: Work, task: Row[Any]) -> list[int]:
+def _moments(work: Work, task: Row) -> list[int]:
     """Return the firing times to act on now, after the task's handling of missed ones."""
     moments = [int(task.next_time)]
     while len(moments) < MAX_CATCH_UP:
@@ -51,7 +51,7 @@ def _moments(work: Work, task: Row[Any]) -> list[int]:
     return [moment for moment in moments[-1:] if work.now - moment <= LATE_MS]
 
 
-def _fire(work: Work, task: Row[Any], moment: int) -> None:
+def _fire(work: Work, task: Row, moment: int) -> None:
     savepoint = work.db.begin_nested()
     try:
         message = _act(work, task)
@@ -75,7 +75,7 @@ def _fire(work: Work, task: Row[Any], moment: int) -> None:
     _drop_old(work, task)
 
 
-def _act(work: Work, task: Row[Any]) -> str:
+def _act(work: Work, task: Row) -> str:
     owner = work.db.execute(select(acls.c.resource_owner).where(acls.c.resource_id == task.id)).scalar()
     user = str(owner or task.creator)
     job = work.job(task.job_id)
@@ -98,7 +98,7 @@ def _groups(work: Work, user: str, organization: str) -> list[str]:
     return [f"all@{organization}", *sorted(found)]
 
 
-def _drop_old(work: Work, task: Row[Any]) -> None:
+def _drop_old(work: Work, task: Row) -> None:
     kept = configuration.limit(work.db, task.organization, configuration.MAX_TASK_RUNS)
     mine = task_runs.c.task_id == task.id
     n = work.db.execute(select(func.count()).select_from(task_runs).where(mine)).scalar_one()

@@ -2,15 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runner.records import Record
 from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import Work
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engines, instances
 
 
@@ -26,12 +25,12 @@ class Choice:
     n_matching: int
 
 
-def engine_labels(engine: Record | Row[Any]) -> set[str]:
+def engine_labels(engine: Record | Row) -> set[str]:
     """Return the labels an engine answers to: assigned in the hub and reported by it."""
     return {*engine.labels, *engine.reported_labels}
 
 
-LOADS = Prepared(
+LOADS = Query(
     select(instances.c.engine_id, func.count().label("n"))
     .where(instances.c.phase != GONE, instances.c.organization == bindparam("org"))
     .group_by(instances.c.engine_id)
@@ -40,7 +39,7 @@ LOADS = Prepared(
 
 def pipelines_running(work: Work, organization: str) -> dict[str, int]:
     """Return the number of pipeline instances per engine that are starting, running or stopping."""
-    return {engine_id: int(n) for engine_id, n in LOADS.rows(work.db, org=organization)}
+    return {row.engine_id: int(row.n) for row in LOADS.rows(work.db, org=organization)}
 
 
 def choose_engines(work: Work, job: Record, n_wanted: int, excluded: set[str]) -> Choice:

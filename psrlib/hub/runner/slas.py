@@ -2,15 +2,15 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import Connection, or_, select
 
 from psrlib.hub.runner.work import Work
 from psrlib.hub.security.acl import acl_row
-from psrlib.hub.store.queries import CHUNK
+from psrlib.hub.store.queries import CHUNK, Row
 from psrlib.hub.store.schema.automation import alerts
 from psrlib.hub.store.schema.design import acls, slas
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
@@ -70,7 +70,7 @@ def watch_slas(work: Work) -> None:
         _judge(work, row, definition, rates)
 
 
-def _definition(row: Row[Any]) -> SlaDefinition | None:
+def _definition(row: Row) -> SlaDefinition | None:
     try:
         definition = read_definition(row.definition)
     except (msgspec.ValidationError, msgspec.DecodeError):
@@ -99,7 +99,7 @@ def _rates(work: Work, job_ids: Sequence[str]) -> dict[tuple[str, str], dict[str
 
 def _judge(
     work: Work,
-    row: Row[Any],
+    row: Row,
     definition: SlaDefinition,
     rates: dict[tuple[str, str], dict[str, float]],
 ) -> None:
@@ -121,7 +121,7 @@ def _judge(
 
 
 def _raise_alert(
-    work: Work, row: Row[Any], definition: SlaDefinition, job_id: str, rate: float, broken: Condition
+    work: Work, row: Row, definition: SlaDefinition, job_id: str, rate: float, broken: Condition
 ) -> None:
     text = definition.alert_text or _sentence(row, definition, job_id, broken)
     info = {
@@ -159,7 +159,7 @@ def _raise_alert(
     work.fire(row.organization, "DATA_SLA_TRIGGERED", values)
 
 
-def _sentence(row: Row[Any], definition: SlaDefinition, job_id: str, broken: Condition) -> str:
+def _sentence(row: Row, definition: SlaDefinition, job_id: str, broken: Condition) -> str:
     side = "above" if broken.sla_function_type == "MAX" else "below"
     word = WORDS[definition.qos_parameter]
     return f"{row.label}: {word} of job {job_id} is {side} {broken.value:g} records per second"

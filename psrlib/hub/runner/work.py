@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from psrlib.hub.events import triggers
 from psrlib.hub.runner.pool import Pool
 from psrlib.hub.runner.records import Record, Records
 from psrlib.hub.security import configuration
-from psrlib.hub.store.queries import CHUNK
+from psrlib.hub.store.queries import CHUNK, Row
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.store.schema.execution import engines, instances, jobs, offsets, runs
 from psrlib.hub.web.call import Call
@@ -38,9 +38,9 @@ class Work:
         self.pools: dict[tuple[str, str, tuple[str, ...]], Pool] = {}
         self.records = Records(connection)
         self._connection = connection
-        self._commits: dict[str, Row[Any]] = {}
+        self._commits: dict[str, Row] = {}
         self._instances: dict[str, list[Record]] = {}
-        self._offsets: dict[str, dict[int, Row[Any]]] = {}
+        self._offsets: dict[str, dict[int, Row]] = {}
 
     @property
     def db(self) -> Connection:
@@ -124,7 +124,7 @@ class Work:
             statement = select(*_COMMIT).where(commits.c.id.in_(wanted[start : start + CHUNK]))
             self._commits.update({row.id: row for row in self._connection.execute(statement)})
 
-    def commit(self, commit_id: str) -> Row[Any]:
+    def commit(self, commit_id: str) -> Row:
         """Return id, number and name of a pipeline commit."""
         self.load_commits([commit_id])
         return self._commits[commit_id]
@@ -139,7 +139,7 @@ class Work:
             for row in self._connection.execute(statement):
                 self._offsets[row.job_id][row.slot] = row
 
-    def offsets_of(self, job_id: str) -> dict[int, Row[Any]]:
+    def offsets_of(self, job_id: str) -> dict[int, Row]:
         """Return the offsets of a job by slot, ascending."""
         self.load_offsets([job_id])
         return self._offsets[job_id]

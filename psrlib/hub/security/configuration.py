@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Connection, Table, bindparam, func, select
 
 from psrlib.hub.store.cache import Cache
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.issues import over_limit
 
@@ -75,7 +75,7 @@ ENTRIES = (
 )
 BY_ID = {entry.id: entry for entry in ENTRIES}
 GLOBAL = ""  # organization column of global values
-_STORED = Prepared(
+_STORED = Query(
     select(security.configs.c.id, security.configs.c.value).where(
         security.configs.c.organization == bindparam("organization")
     )

@@ -1,15 +1,15 @@
-"""SELECTs that are built and compiled once: what a hub is asked ten thousand times is always of one shape.
+"""Queries. Most are built and compiled once: what a hub is asked ten thousand times is always of one shape.
 
 Building a ``select()``, finding its compiled text again and describing its result cost far more than reading
-a handful of rows (five rows on SQLite: 159 us with it, 22 us without). A prepared one does the three once;
-its text goes straight to the driver. SQLAlchemy still writes the SQL and says how values are read, for either
-database.
+a handful of rows (five rows on SQLite: 159 us with it, 22 us without). A query that is kept does the three
+once; its text goes straight to the driver. SQLAlchemy still writes the SQL and says how values are read, for
+either database.
 """
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, select
 from sqlalchemy.sql import ColumnElement
@@ -23,43 +23,63 @@ LARGEST = 512  # keys in one prepared IN (...)
 CHUNK = 500  # keys in one IN (...) that is built for a call
 
 
-class Prepared:
+class Row(Protocol):
+    """One row, made by a query, by SQLAlchemy or by the runner: its columns are attributes."""
+
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+    def __getattr__(self, name: str) -> Any: ...
+
+
+class Query:
     """A SELECT with named values left open.
 
     Parameters
     ----------
     statement : Select
         Of plain columns; each value that differs between calls is a ``bindparam``.
-
-    Notes
-    -----
-    A row is a named tuple with the names of the columns; like SQLAlchemy's rows it has ``_mapping``.
+    kept : bool
+        Whether it is asked often, with the same statement: then its text is made once and kept.
     """
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any], kept: bool = True) -> None:
         self._statement = statement
+        self._kept = kept
         self._row = _row_type(tuple(str(column.key) for column in statement.selected_columns))
         self._texts: dict[Dialect, Text] = {}
         self._readers: dict[Dialect, Callable[[Any], Any]] = {}
-        self._pages: dict[tuple[Any, ...], Prepared] = {}
+        self._pages: dict[tuple[Any, ...], Query] = {}
 
-    def where(self, *conditions: ColumnElement[bool]) -> Select[Any]:
-        """Return the SELECT narrowed down, for what is asked too seldom to be prepared; same open values."""
-        return self._statement.where(*conditions)
+    def where(self, *conditions: ColumnElement[bool]) -> "Query":
+        """Return the query narrowed down, for what is asked too seldom to be kept; same open values."""
+        return Query(self._statement.where(*conditions), kept=False) if conditions else self
 
-    def rows(self, connection: Connection, **values: Any) -> list[Any]:
+    def join(self, table: Table, on: ColumnElement[bool], *conditions: ColumnElement[bool]) -> "Query":
+        """Return the query narrowed down by conditions on another table's row, or none; not kept."""
+        return Query(self._statement.outerjoin(table, on).where(*conditions), kept=False)
+
+    def rows(self, connection: Connection, **values: Any) -> list[Row]:
         """Return all rows."""
+        if not self._kept:
+            return list(connection.execute(self._statement, values))
         cursor = self._execute(connection, values)
         return list(map(self._reader(connection.dialect, cursor), cursor.fetchall()))
 
-    def first(self, connection: Connection, **values: Any) -> Any:
+    def first(self, connection: Connection, **values: Any) -> Row | None:
         """Return the first row, or None."""
+        if not self._kept:
+            return connection.execute(self._statement, values).first()
         cursor = self._execute(connection, values)
         row = cursor.fetchone()
         return None if row is None else self._reader(connection.dialect, cursor)(row)
 
     def scalar(self, connection: Connection, **values: Any) -> Any:
         """Return the first column of the first row, as the driver has it."""
+        if not self._kept:
+            return connection.execute(self._statement, values).scalar()
         return self._execute(connection, values).fetchone()[0]
 
     def page(
@@ -70,20 +90,20 @@ class Prepared:
         descending: bool = False,
         offset: bool = False,
         limit: bool = False,
-    ) -> "Prepared":
+    ) -> "Query":
         """Return the query ordered by a column, then by ``tie``; see `paged`."""
         key = (column.key, tie.key, descending, offset, limit)
         found = self._pages.get(key)
         if found is None:
             statement = paged(self._statement, column, tie, descending=descending, offset=offset, limit=limit)
-            found = self._pages[key] = Prepared(statement)
+            found = self._pages[key] = Query(statement, self._kept)
         return found
 
-    def count(self) -> "Prepared":
+    def count(self) -> "Query":
         """Return the query of the number of its rows."""
         found = self._pages.get(())
         if found is None:
-            found = self._pages[()] = Prepared(counted(self._statement))
+            found = self._pages[()] = Query(counted(self._statement), self._kept)
         return found
 
     def _execute(self, connection: Connection, values: dict[str, Any]) -> Any:
@@ -131,10 +151,8 @@ def counted(statement: Select[Any]) -> Select[Any]:
 
 
 @cache
-def _row_type(names: tuple[str, ...]) -> Any:
-    base: Any = namedtuple("Row", names)  # type: ignore[misc]
-    mapping: Any = property(lambda row: row._asdict())
-    return type("Row", (base,), {"__slots__": (), "_mapping": mapping})
+def _row_type(names: tuple[str, ...]) -> Any:  # typing.NamedTuple needs the names beforehand
+    return namedtuple("Row", names)
 
 
 def _row_reader(row: Any, statement: Select[Any], dialect: Dialect, cursor: Any) -> Callable[[Any], Any]:
@@ -161,7 +179,7 @@ def _row_reader(row: Any, statement: Select[Any], dialect: Dialect, cursor: Any)
 
 def any_of(
     build: Callable[[list[BindParameter[Any]]], Select[Any]],
-) -> Callable[..., list[Any]]:
+) -> Callable[..., list[Row]]:
     """Return a function that reads the rows for any number of keys.
 
     ``build`` makes the SELECT for a list of values, used as ``column.in_(values)``. There is one query for
@@ -170,12 +188,12 @@ def any_of(
     """
 
     @cache
-    def sized(n: int) -> Prepared:
-        return Prepared(build([bindparam(f"key_{i}") for i in range(n)]))
+    def sized(n: int) -> Query:
+        return Query(build([bindparam(f"key_{i}") for i in range(n)]))
 
-    def read(connection: Connection, keys: Iterable[Any], **values: Any) -> list[Any]:
+    def read(connection: Connection, keys: Iterable[Any], **values: Any) -> list[Row]:
         wanted = list(dict.fromkeys(keys))
-        found: list[Any] = []
+        found: list[Row] = []
         for start in range(0, len(wanted), LARGEST):
             part = wanted[start : start + LARGEST]
             n = 1 << (len(part) - 1).bit_length()
@@ -188,13 +206,13 @@ def any_of(
 
 
 @cache
-def by_key(table: Table, column: str = "id") -> Prepared:
+def by_key(table: Table, column: str = "id") -> Query:
     """Return the query of the rows of a table that have a value ``key`` in a column."""
-    return Prepared(select(table).where(table.c[column] == bindparam("key")))
+    return Query(select(table).where(table.c[column] == bindparam("key")))
 
 
 @cache
-def by_keys(table: Table, column: str = "id") -> Callable[..., list[Any]]:
+def by_keys(table: Table, column: str = "id") -> Callable[..., list[Row]]:
     """Return the function that reads the rows of a table that have one of several keys."""
     return any_of(lambda keys: select(table).where(table.c[column].in_(keys)))
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 from sqlalchemy import Text, func, type_coerce
 from sqlalchemy.sql import ColumnElement
@@ -11,7 +12,7 @@ Json = dict[str, Any]  # an object of the wire whose members are not the hub's b
 
 def dump(value: object) -> str:
     """Return the JSON text of a value."""
-    return orjson.dumps(value).decode()
+    return msgspec.json.encode(value).decode()
 
 
 def load(text: str | None) -> Any:

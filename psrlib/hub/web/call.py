@@ -2,31 +2,31 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table
+from sqlalchemy import Connection, Select, Table
 from sqlalchemy.sql import ColumnElement
 
-from psrlib.hub.store.queries import Prepared, by_key, by_keys, counted, paged
+from psrlib.hub.store.queries import Query, Row, by_key, by_keys
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import Principal
+from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import forbidden, not_found, unauthenticated
-from psrlib.hub.web.routing import Query, Route
-
-if TYPE_CHECKING:
-    from psrlib.hub.web.hub import Hub
+from psrlib.hub.web.records import Listed, Page, Paging
+from psrlib.hub.web.routing import Parameter, Route
 
 PAGING = (
-    Query("offset", "integer", 0),
-    Query("len", "integer", -1),
-    Query("orderBy"),
-    Query("order", "text", "ASC"),
+    Parameter("offset", "integer", 0),
+    Parameter("len", "integer", -1),
+    Parameter("orderBy"),
+    Parameter("order", "text", "ASC"),
 )
-WRAPPER = Query("withWrapper", "boolean", False)
-FILTER = Query("filterText")
-ORGANIZATION = Query("organization")
+WRAPPER = Parameter("withWrapper", "boolean", False)
+FILTER = Parameter("filterText")
+ORGANIZATION = Parameter("organization")
 LISTING = (*PAGING, WRAPPER, FILTER, ORGANIZATION)
 MAX_ROWS = 2**31
+T = TypeVar("T")
 
 
 class Raw:
@@ -74,7 +74,7 @@ class Call:
     """
 
     def __init__(
-        self, hub: "Hub", route: Route, path: dict[str, str], headers: dict[str, str], ip: str
+        self, hub: Hub, route: Route, path: dict[str, str], headers: dict[str, str], ip: str
     ) -> None:
         self.hub = hub
         self.route = route
@@ -84,6 +84,7 @@ class Call:
         self.query: dict[str, Any] = {}
         self.raw_query: dict[str, str] = {}
         self.pairs: list[tuple[str, str]] = []
+        self.named_organization: str | None = None
         self.body: Any = None
         self.caller: Principal | None = None
         self.token = ""
@@ -114,7 +115,7 @@ class Call:
     @property
     def organization(self) -> str:
         """Organization the call acts in: named in path or query, else the caller's own."""
-        return self.path.get("org") or self.query.get("organization") or self.principal.organization
+        return self.named_organization or self.principal.organization
 
     def forget(self) -> None:
         """Drop what the hub remembers: now, and after the commit, as readers may have filled it between."""
@@ -134,7 +135,7 @@ class Call:
         if organization and organization != self.organization and not self.principal.is_system_admin:
             raise forbidden(f"'{self.principal.id}' has no access to organization '{organization}'")
 
-    def fetch(self, table: Table, entity_id: str, kind: str, own: str = "organization") -> Row[Any]:
+    def fetch(self, table: Table, entity_id: str, kind: str, own: str = "organization") -> Row:
         """Return the row with an id, if it exists in an organization the caller may touch.
 
         ``own`` names the column that holds the organization.
@@ -144,20 +145,20 @@ class Call:
         IssueError
             404; the same words for an unknown id and for a foreign one.
         """
-        row: Row[Any] | None = by_key(table).first(self.db, key=entity_id)
+        row: Row | None = by_key(table).first(self.db, key=entity_id)
         if row is None or not self.may_see(getattr(row, own)):
             raise not_found(kind, entity_id)
         return row
 
-    def fetch_all(self, table: Table, ids: Sequence[str], kind: str) -> list[Row[Any]]:
+    def fetch_all(self, table: Table, ids: Sequence[str], kind: str) -> list[Row]:
         """Return the rows of several ids in the order given; 404 naming the first that is missing."""
-        found: dict[str, Row[Any]] = {row.id: row for row in by_keys(table)(self.db, ids)}
+        found: dict[str, Row] = {row.id: row for row in by_keys(table)(self.db, ids)}
         for entity_id in ids:
             if entity_id not in found or not self.may_see(found[entity_id].organization):
                 raise not_found(kind, entity_id)
         return [found[entity_id] for entity_id in ids]
 
-    def fetch_organization(self, organization: str) -> Row[Any]:
+    def fetch_organization(self, organization: str) -> Row:
         """Return an organization the caller may touch; 404 otherwise."""
         row = self.hub.cache.recall(
             organization, "organization", lambda: self._read_organization(organization)
@@ -166,9 +167,17 @@ class Call:
             raise not_found("Organization", organization)
         return row
 
-    def _read_organization(self, organization: str) -> Row[Any] | None:
-        row: Row[Any] | None = by_key(security.organizations).first(self.db, key=organization)
+    def _read_organization(self, organization: str) -> Row | None:
+        row: Row | None = by_key(security.organizations).first(self.db, key=organization)
         return row
+
+    def slice(self, paging: Paging, values: list[T], wrap: bool) -> Listed[T]:
+        """Return one page of a list that is no query, bare or in the wrapper."""
+        offset, length = max(paging.offset, 0), paging.length
+        data = values[offset:] if length < 0 else values[offset : offset + length]
+        if not wrap:
+            return data
+        return Page(total_count=len(values), offset=offset, length=length, data=data)
 
     def part(self, values: list[Any]) -> Any:
         """Return one page of a list that is no query, bare or in the wrapper."""
@@ -181,9 +190,61 @@ class Call:
 
     def page(
         self,
-        statement: Select[Any] | Prepared,
+        paging: Paging,
+        query: Query,
         order: Mapping[str, ColumnElement[Any]],
-        show: Callable[[list[Row[Any]]], list[Any]],
+        show: Callable[[list[Row]], list[T]],
+        wrap: bool,
+        newest_first: bool = False,
+        **values: object,
+    ) -> Listed[T]:
+        """Return one page of a listing, bare or in the wrapper (control-hub-rest.md, 1.5).
+
+        Parameters
+        ----------
+        paging : Paging
+            Which page, in which order.
+        query : Query
+            The rows, filtered but not ordered.
+        order : dict
+            ``orderBy`` word to column; the first is the default and the tie-breaker.
+        show : callable
+            Turns rows into records of the wire.
+        wrap : bool
+            Whether the page comes in the wrapper.
+        newest_first : bool
+            Whether the order descends when the caller names none.
+        **values
+            What the query leaves open.
+        """
+        default = next(iter(order.values()))
+        column = order.get((paging.order_by or "").upper(), default)
+        descending = (paging.order or ("DESC" if newest_first else "ASC")).upper() == "DESC"
+        offset, length = max(paging.offset, 0), paging.length
+        if offset:
+            values["page_offset"] = min(offset, MAX_ROWS)
+        if length >= 0 or (offset and self.hub.database.is_sqlite):  # SQLite has no OFFSET without LIMIT
+            values["page_limit"] = min(length, MAX_ROWS) if length >= 0 else MAX_ROWS
+        part = query.page(
+            column,
+            default,
+            descending=descending,
+            offset="page_offset" in values,
+            limit="page_limit" in values,
+        )
+        rows = part.rows(self.db, **values)
+        data = show(rows)
+        if not wrap:
+            return data
+        complete = not offset and (length < 0 or len(rows) < length)
+        total = len(rows) if complete else query.count().scalar(self.db, **values)
+        return Page(total_count=total, offset=offset, length=length, data=data)
+
+    def old_page(
+        self,
+        statement: Select[Any] | Query,
+        order: Mapping[str, ColumnElement[Any]],
+        show: Callable[[list[Row]], list[Any]],
         wrap: bool | None = None,
         **values: Any,
     ) -> Any:
@@ -191,7 +252,7 @@ class Call:
 
         Parameters
         ----------
-        statement : Select or Prepared
+        statement : Select or Query
             The rows, filtered but not ordered.
         order : dict
             ``orderBy`` word to column; the first is the default and the tie-breaker.
@@ -202,6 +263,7 @@ class Call:
         **values
             What a query leaves open.
         """
+        statement = statement if isinstance(statement, Query) else Query(statement, kept=False)
         default = next(iter(order.values()))
         column = order.get(str(self.query.get("orderBy") or "").upper(), default)
         descending = str(self.query.get("order") or "ASC").upper() == "DESC"
@@ -216,18 +278,13 @@ class Call:
             "offset": "page_offset" in values,
             "limit": "page_limit" in values,
         }
-        if isinstance(statement, Prepared):
-            rows = statement.page(column, default, **shape).rows(self.db, **values)
-        else:
-            rows = list(self.db.execute(paged(statement, column, default, **shape), values))
+        rows = statement.page(column, default, **shape).rows(self.db, **values)
         data = show(rows)
         wrapped = bool(self.query.get("withWrapper")) if wrap is None else wrap
         if not wrapped:
             return data
         if not offset and (length < 0 or len(rows) < length):
             total = len(rows)
-        elif isinstance(statement, Prepared):
-            total = statement.count().scalar(self.db, **values)
         else:
-            total = self.db.execute(counted(statement), values).scalar_one()
+            total = statement.count().scalar(self.db, **values)
         return {"totalCount": total, "offset": offset, "len": length, "data": data}

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, bindparam, select
 
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import Callers, Principal
 
@@ -49,7 +49,7 @@ def _load_credentials(connection: Connection, callers: Callers) -> None:
             callers.credentials[row.token_hash] = (row.id, principal)
 
 
-_ACTIVE_USER = Prepared(
+_ACTIVE_USER = Query(
     select(security.users, security.organizations.c.name.label("organization_name"))
     .join(security.organizations, security.organizations.c.id == security.users.c.organization)
     .where(
@@ -59,7 +59,7 @@ _ACTIVE_USER = Prepared(
         security.organizations.c.active,
     )
 )
-_GROUPS_OF = Prepared(
+_GROUPS_OF = Query(
     select(security.groups.c.id, security.groups.c.roles)
     .join(security.group_members, security.group_members.c.group_id == security.groups.c.id)
     .where(security.group_members.c.user_id == bindparam("user"), ~security.groups.c.deleted)

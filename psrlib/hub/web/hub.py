@@ -32,7 +32,7 @@ class Hub:
     Parameters
     ----------
     database : Database
-        Prepared database.
+        Query database.
     url : str
         Base URL engines reach the hub under, for REMOTE_TIMESERIES_URL.
     clock : callable

@@ -5,11 +5,11 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from psrlib.hub.web.routing import App, Query, Route
+from psrlib.hub.web.routing import App, Parameter, Route
 
 SWAGGER_REF = "#/definitions/{name}"
 OPENAPI_REF = "#/components/schemas/{name}"
-KINDS = {"text": "string", "integer": "integer", "boolean": "boolean"}
+KINDS = {"text": "string", "texts": "string", "integer": "integer", "boolean": "boolean"}
 WHO = {
     "anyone": "anyone",
     "user": "users",
@@ -23,10 +23,15 @@ def structs_of(routes: Iterable[Route]) -> list[Any]:
     found: dict[str, Any] = {}
     for route in routes:
         for kind in (route.body, route.returns):
-            for part in (kind, *get_args(kind)):
-                if isinstance(part, type) and issubclass(part, msgspec.Struct):
-                    found[part.__name__] = part
+            found.update({record.__name__: record for record in _records_in(kind)})
     return [found[name] for name in sorted(found)]
+
+
+def _records_in(kind: Any) -> list[Any]:
+    """Return the record types a type is made of: those in lists, pages and unions too."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    return [record for part in get_args(kind) for record in _records_in(part)]
 
 
 def of_app(routes: Iterable[Route], name: str) -> list[Route]:
@@ -129,7 +134,7 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _query_parameter(query: Query) -> dict[str, Any]:
+def _query_parameter(query: Parameter) -> dict[str, Any]:
     return {"name": query.name, "in": "query", "schema": {"type": KINDS[query.kind]}}
 
 

@@ -9,11 +9,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import IssueError, bad_request
-from psrlib.hub.web.routing import Query, Route
+from psrlib.hub.web.routing import Route
 
 MAX_JSON_BYTES = 64 * 1024 * 1024  # a bulk create of 10,000 jobs is about 10 MB
 MAX_UPLOAD_BYTES = 256 * 1024 * 1024
-INT64 = 2**63 - 1
 _NUL = re.compile(rb"\\+u0000")  # also in JSON within JSON, where the backslash is doubled
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
@@ -43,32 +42,9 @@ def _too_large(limit: int) -> IssueError:
     return IssueError(413, "APP_ISSUES_07", f"the body exceeds {limit} bytes")
 
 
-def decode_query(route: Route, raw: dict[str, str]) -> dict[str, Any]:
-    """Return the declared parameters with their types; booleans in any spelling of case."""
-    if not route.query:
-        return {}
-    return {query.name: _decode_parameter(query, raw) for query in route.query}
-
-
-def _decode_parameter(query: Query, raw: dict[str, str]) -> Any:
-    value = raw.get(query.name)
-    if value is None or value == "":
-        return query.default
-    if query.kind == "text":
-        if "\x00" in value:
-            raise bad_request(f"query parameter {query.name} holds a NUL character")
-        return value
-    if query.kind == "boolean":
-        if value.lower() not in ("true", "false"):
-            raise bad_request(f"query parameter {query.name}: expected true or false, received {value!r}")
-        return value.lower() == "true"
-    try:
-        number = int(value)
-    except ValueError:
-        number = None
-    if number is None or abs(number) > INT64:
-        raise bad_request(f"query parameter {query.name}: expected an integer, received {value[:40]!r}")
-    return number
+def decode_query(route: Route, raw: dict[str, str], pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return the declared parameters with their types."""
+    return {parameter.name: parameter.read(raw, pairs) for parameter in route.query}
 
 
 async def decode_body(call: Call, headers: dict[str, str], body: bytes) -> Any:

@@ -4,19 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_origin
 
-Kind = Literal["text", "integer", "boolean"]
+from psrlib.hub.web.signature import Parameter, Signature, read_signature
+
+__all__ = ["Access", "App", "Parameter", "Route", "Router"]
+
 Who = Literal["anyone", "user", "component", "either"]
 Handler = Callable[..., Any]
 HandlerT = TypeVar("HandlerT", bound=Handler)
-
-
-@dataclass(frozen=True)
-class Query:
-    """One query parameter; unknown parameters are ignored, as a real hub does."""
-
-    name: str
-    kind: Kind = "text"
-    default: Any = None
 
 
 @dataclass(frozen=True)
@@ -58,13 +52,14 @@ class Route:
     app: str
     writes: bool
     body: Any
-    query: tuple[Query, ...]
+    query: tuple[Parameter, ...]
     status: int
     returns: Any
     summary: str
     choice: str
     direct: bool
     bulk: bool
+    signature: Signature
 
     @property
     def is_short(self) -> bool:
@@ -87,7 +82,7 @@ class App:
         access: Access,
         *,
         body: Any = None,
-        query: tuple[Query, ...] = (),
+        query: tuple[Parameter, ...] = (),
         status: int = 200,
         returns: Any = None,
         writes: bool | None = None,
@@ -120,6 +115,7 @@ class App:
         def register(handler: HandlerT) -> HandlerT:
             summary = (handler.__doc__ or "").strip().split("\n")[0]
             changes = method != "GET" if writes is None else writes
+            signature = read_signature(handler, path)
             self.routes.append(
                 Route(
                     method,
@@ -128,14 +124,15 @@ class App:
                     access,
                     self.name,
                     changes,
-                    body,
-                    query,
+                    signature.body or body,
+                    signature.parameters or query,
                     status,
-                    returns,
+                    signature.returns if returns is None else returns,
                     summary,
                     choice,
                     direct,
                     bulk,
+                    signature,
                 )
             )
             return handler

@@ -2,30 +2,29 @@
 
 from typing import Any
 
-from sqlalchemy import Row
-
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
 from psrlib.hub.apps.jobrunner.records import OPERATOR, jobs_json, shown
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import read_zip, write_zip
 from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query
+from psrlib.hub.web.routing import USER, App, Parameter
 
 app = App("jobrunner", "Import and export archives of jobs")
 UPDATES = (
-    Query("updatePipelineRefs", "boolean", True),
-    Query("updateNumInstances", "boolean", False),
-    Query("updateRuntimeParameters", "boolean", False),
-    Query("updateLabels", "boolean", False),
-    Query("updateMigrateOffsets", "boolean", True),
-    Query("forceImport", "boolean", False),
+    Parameter("updatePipelineRefs", "boolean", True),
+    Parameter("updateNumInstances", "boolean", False),
+    Parameter("updateRuntimeParameters", "boolean", False),
+    Parameter("updateLabels", "boolean", False),
+    Parameter("updateMigrateOffsets", "boolean", True),
+    Parameter("forceImport", "boolean", False),
 )
 
 
-def export_document(call: Call, job: Row[Any]) -> dict[str, Any]:
+def export_document(call: Call, job: Row) -> dict[str, Any]:
     """Return a job with its pipeline as one export document."""
     commit = store.fetch_commit(call, job.commit_id)
     pipeline = store.fetch_pipeline(call, commit.pipeline_id)

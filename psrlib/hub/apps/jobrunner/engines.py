@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.jobrunner.status import instance_json
@@ -15,17 +15,17 @@ from psrlib.hub.runner.selection import engine_labels, pipelines_running
 from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import Work, work_of
 from psrlib.hub.security.acl import check_permission, drop_acls
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engines, instances
 from psrlib.hub.store.text import contains, has_item
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, Query, roles
+from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, Parameter, roles
 
 app = App("jobrunner", "Engines")
 MANAGER = roles("datacollector:admin", "datacollector:manager", "jobrunner:operator")
 Percent = Annotated[float, Meta(ge=0)]
-KIND = (Query("executorType"), Query("edge", "boolean"))
+KIND = (Parameter("executorType"), Parameter("edge", "boolean"))
 
 
 class EngineJson(Struct):
@@ -39,7 +39,7 @@ class EngineJson(Struct):
     maxPipelinesRunning: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
 
 
-def engines_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
+def engines_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
     """Return engines in wire form (control-hub-rest.md, 6.3)."""
     organizations = {row.organization for row in rows}
     work = work_of(call)
@@ -55,7 +55,7 @@ def engines_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
 
 
 def _engine_json(
-    call: Call, row: Row[Any], n_pipelines: int, names: list[str], heartbeat: dict[str, int]
+    call: Call, row: Row, n_pipelines: int, names: list[str], heartbeat: dict[str, int]
 ) -> dict[str, Any]:
     figures = call.hub.contacts.figures.get(row.id)
     last = max(row.last_reported_time, call.hub.contacts.last_poll.get(row.id, 0))
@@ -90,17 +90,17 @@ def _engine_json(
     }
 
 
-ENGINES = Prepared(select(engines).where(engines.c.organization == bindparam("org")))
-LIVE = Prepared(
+ENGINES = Query(select(engines).where(engines.c.organization == bindparam("org")))
+LIVE = Query(
     select(instances.c.engine_id, instances.c.name).where(
         instances.c.organization == bindparam("org"), instances.c.phase != GONE
     )
 )
 
 
-def _finding(call: Call) -> Select[Any] | Prepared:
+def _finding(call: Call) -> Query:
     query = call.query
-    statement: Select[Any] | Prepared = ENGINES
+    statement: Query = ENGINES
     if query.get("executorType"):
         statement = statement.where(engines.c.executor_type == query["executorType"])
     if query.get("edge"):
@@ -118,8 +118,8 @@ def _finding(call: Call) -> Select[Any] | Prepared:
     return statement
 
 
-def _found(call: Call) -> list[Row[Any]]:
-    return list(call.db.execute(_finding(call).where(), {"org": call.organization}))
+def _found(call: Call) -> list[Row]:
+    return _finding(call).rows(call.db, org=call.organization)
 
 
 ORDER = {
@@ -131,21 +131,28 @@ ORDER = {
 }
 
 
-@app.route("GET", "/jobrunner/rest/v1/sdcs", USER, query=(*LISTING, *KIND, Query("label"), Query("version")))
+@app.route(
+    "GET", "/jobrunner/rest/v1/sdcs", USER, query=(*LISTING, *KIND, Parameter("label"), Parameter("version"))
+)
 def list_engines(call: Call) -> Any:
     """List engines."""
-    return call.page(_finding(call), ORDER, lambda rows: engines_json(call, rows), org=call.organization)
+    return call.old_page(_finding(call), ORDER, lambda rows: engines_json(call, rows), org=call.organization)
 
 
 @app.route(
     "GET",
     "/jobrunner/rest/v1/metrics/executors",
     USER,
-    query=(*LISTING, Query("executorType", "text", "COLLECTOR"), Query("label"), Query("edge", "boolean")),
+    query=(
+        *LISTING,
+        Parameter("executorType", "text", "COLLECTOR"),
+        Parameter("label"),
+        Parameter("edge", "boolean"),
+    ),
 )
 def executors(call: Call) -> Any:
     """List engines with load figures, always wrapped."""
-    return call.page(
+    return call.old_page(
         _finding(call), ORDER, lambda rows: engines_json(call, rows), wrap=True, org=call.organization
     )
 
@@ -168,7 +175,7 @@ def get_engine(call: Call) -> Any:
     return engines_json(call, [_fetch(call)])[0]
 
 
-def _fetch(call: Call) -> Row[Any]:
+def _fetch(call: Call) -> Row:
     return call.fetch(engines, call.path["engine"], "Engine")
 
 
@@ -216,7 +223,7 @@ def update_thresholds(call: Call) -> Any:
     return engines_json(call, [_fetch(call)])[0]
 
 
-def _live(call: Call, engine_id: str) -> list[Row[Any]]:
+def _live(call: Call, engine_id: str) -> list[Row]:
     statement = select(instances).where(instances.c.engine_id == engine_id, instances.c.phase != GONE)
     return list(call.db.execute(statement.order_by(instances.c.id)))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Table, select
 
 from psrlib.hub.apps.jobrunner.jobs import refuse_running
 from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, insert_jobs, job_row
@@ -18,6 +18,7 @@ from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import CommitBatch, Content, Kept
 from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.web.access import check_roles
@@ -69,7 +70,7 @@ def local_id(call: Call, foreign: str | None) -> str | None:
     return f"{found.group(1)}:{call.organization}" if found else None
 
 
-def find_local(call: Call, table: Table, foreign: str | None) -> Row[Any] | None:
+def find_local(call: Call, table: Table, foreign: str | None) -> Row | None:
     """Return the row of an exported object that is in the organization already."""
     wanted = local_id(call, foreign)
     if wanted is None:
@@ -111,7 +112,7 @@ def import_job(call: Call, document: dict[str, Any], updates: Updates) -> str:
     return _update_job(call, present, given, document.get("commitPipelineJson"), updates)
 
 
-def _present_job(call: Call, given: JobJson) -> Row[Any] | None:
+def _present_job(call: Call, given: JobJson) -> Row | None:
     if local_id(call, given.id) is not None:
         return find_local(call, jobs, given.id)
     mine = (jobs.c.organization == call.organization) & (jobs.c.name == given.name)
@@ -128,7 +129,7 @@ def _create_job(call: Call, given: JobJson, pipeline: Any, updates: Updates) -> 
     return str(insert_jobs(call, [NewJobJson(**fields)], ids=[kept] if kept else None)[0]["id"])
 
 
-def _update_job(call: Call, present: Row[Any], given: JobJson, pipeline: Any, updates: Updates) -> str:
+def _update_job(call: Call, present: Row, given: JobJson, pipeline: Any, updates: Updates) -> str:
     if updates.pipeline_refs:
         commit = _commit(call, given, pipeline)
     else:
@@ -145,7 +146,7 @@ def _update_job(call: Call, present: Row[Any], given: JobJson, pipeline: Any, up
     return str(present.id)
 
 
-def _commit(call: Call, given: JobJson, pipeline: Any) -> Row[Any]:
+def _commit(call: Call, given: JobJson, pipeline: Any) -> Row:
     """Return the published commit that a document names: one that is here, or made from the document."""
     found = find_local(call, commits, given.pipelineCommitId)
     if found is not None:
@@ -167,7 +168,7 @@ def _commit(call: Call, given: JobJson, pipeline: Any) -> Row[Any]:
     return store.fetch_commit(call, _make_commit(call, given, name, pipeline))
 
 
-def _published_by_name(call: Call, name: str) -> Row[Any] | None:
+def _published_by_name(call: Call, name: str) -> Row | None:
     mine = (pipelines.c.organization == call.organization) & (pipelines.c.name == name)
     statement = select(pipelines.c.latest_published).where(mine, pipelines.c.latest_published.is_not(None))
     found = call.db.execute(statement).scalar()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 
 from psrlib.hub.apps.jobrunner.records import (
     OPERATOR,
@@ -17,28 +17,30 @@ from psrlib.hub.apps.jobrunner.records import (
 )
 from psrlib.hub.apps.jobrunner.status import empty_status_filter
 from psrlib.hub.designs import labels as label_tree
+from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.security.acl import check_permission, drop_acls
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import instances, jobs, metrics, offsets, run_events, runs
 from psrlib.hub.store.text import contains, has_item, has_path
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query
+from psrlib.hub.web.records import Listed, Listing
+from psrlib.hub.web.routing import USER, App, Parameter
 
 app = App("jobrunner", "Jobs, job templates, runs, engines")
 FINDING = (
     *LISTING,
-    Query("system", "boolean", False),
-    Query("removed", "boolean", False),
-    Query("jobStatus"),
-    Query("jobLabel"),
-    Query("jobTag"),
-    Query("edge", "boolean"),
-    Query("executorType"),
-    Query("archived", "boolean"),
-    Query("jobTemplate", "boolean"),
-    Query("templateJobId"),
+    Parameter("system", "boolean", False),
+    Parameter("removed", "boolean", False),
+    Parameter("jobStatus"),
+    Parameter("jobLabel"),
+    Parameter("jobTag"),
+    Parameter("edge", "boolean"),
+    Parameter("executorType"),
+    Parameter("archived", "boolean"),
+    Parameter("jobTemplate", "boolean"),
+    Parameter("templateJobId"),
 )
 
 
@@ -67,20 +69,19 @@ def create_jobs(call: Call) -> Any:
     return insert_jobs(call, call.body)
 
 
-JOBS = Prepared(select(jobs).where(jobs.c.organization == bindparam("org")))
+JOBS = Query(select(jobs).where(jobs.c.organization == bindparam("org")))
 
 
-def finding(call: Call) -> Select[Any] | Prepared:
+def finding(call: Call) -> Query:
     """Return the jobs a listing's query asks for, in organization ``org``."""
     query = call.query
-    statement: Select[Any] | Prepared = JOBS
+    statement: Query = JOBS
     if query["removed"]:
         statement = statement.where(jobs.c.id == "")
     for condition in _conditions(query, call.organization):
         statement = statement.where(condition)
     if status := query["jobStatus"]:
-        joined = statement.where().outerjoin(runs, runs.c.id == jobs.c.current_run)
-        statement = joined.where(_has_status(status))
+        statement = statement.join(runs, runs.c.id == jobs.c.current_run, _has_status(status))
     return statement
 
 
@@ -126,7 +127,7 @@ ORDER = {
 @app.route("GET", "/jobrunner/rest/v1/jobs", USER, query=FINDING)
 def list_jobs(call: Call) -> Any:
     """List jobs with their current status."""
-    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
+    return call.old_page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs", USER, body=list[str], writes=False)
@@ -139,7 +140,7 @@ def get_jobs(call: Call) -> Any:
     "GET",
     "/jobrunner/rest/v1/jobs/count",
     USER,
-    query=(ORGANIZATION, Query("removed", "boolean", False), Query("system", "boolean", False)),
+    query=(ORGANIZATION, Parameter("removed", "boolean", False), Parameter("system", "boolean", False)),
     choice="counts jobs and templates",
 )
 def count_jobs(call: Call) -> Any:
@@ -158,29 +159,27 @@ def count_jobs(call: Call) -> Any:
 )
 def jobs_by_status(call: Call) -> Any:
     """List jobs with a status."""
-    return call.page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
+    return call.old_page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
 
 
 @app.route(
     "GET",
     "/jobrunner/rest/v1/jobs/forPipelineCommit",
     USER,
-    query=(*PAGING, WRAPPER, ORGANIZATION, Query("pipelineCommitId")),
+    query=(*PAGING, WRAPPER, ORGANIZATION, Parameter("pipelineCommitId")),
 )
 def jobs_for_commit(call: Call) -> Any:
     """List jobs that use a pipeline commit."""
     statement = select(jobs).where(
         jobs.c.organization == call.organization, jobs.c.commit_id == (call.query["pipelineCommitId"] or "")
     )
-    return call.page(statement, ORDER, lambda rows: jobs_json(call, rows))
+    return call.old_page(statement, ORDER, lambda rows: jobs_json(call, rows))
 
 
-@app.route(
-    "GET", "/jobrunner/rest/v1/jobs/tags", USER, query=(*PAGING, WRAPPER, ORGANIZATION, Query("parentId"))
-)
-def list_job_tags(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/jobs/tags", USER)
+def list_job_tags(call: Call, listing: Listing, parent_id: str | None = None) -> Listed[TagJson]:
     """List job tags."""
-    return label_tree.list_labels(call, "JOB", "tag")
+    return label_tree.list_labels(call, "JOB", listing, parent_id, label_tree.show_tag)
 
 
 @app.route("GET", "/jobrunner/rest/v1/job/{job}", USER, returns=JobJson)
@@ -218,7 +217,7 @@ def update_job(call: Call) -> Any:
     return shown(call, [row.id])[0]
 
 
-def published_commit_of(call: Call, commit_id: str, organization: str) -> Row[Any]:
+def published_commit_of(call: Call, commit_id: str, organization: str) -> Row:
     """Return a published commit of an organization."""
     commit = call.fetch(commits, commit_id, "Pipeline commit")
     if commit.draft or commit.organization != organization:
@@ -226,7 +225,7 @@ def published_commit_of(call: Call, commit_id: str, organization: str) -> Row[An
     return commit
 
 
-def refuse_running(call: Call, rows: list[Row[Any]]) -> None:
+def refuse_running(call: Call, rows: list[Row]) -> None:
     """Refuse a change of jobs that run."""
     ids = [row.current_run for row in rows if row.current_run]
     running = call.db.execute(select(runs).where(runs.c.id.in_(ids), runs.c.open)).first()

@@ -11,7 +11,7 @@ from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.schema.design import acl_audits
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
 from psrlib.hub.web.call import ORGANIZATION, WRAPPER, Call
-from psrlib.hub.web.routing import ORG_ADMIN, USER, App, Query
+from psrlib.hub.web.routing import ORG_ADMIN, USER, App, Parameter
 
 app = App("jobrunner", "Metrics of runs and ACL audits")
 
@@ -20,7 +20,7 @@ app = App("jobrunner", "Metrics of runs and ACL audits")
     "GET",
     "/jobrunner/rest/v1/metrics/job/{job}",
     USER,
-    query=(Query("runCount", "integer"), Query("sdcId"), Query("jobId")),
+    query=(Parameter("runCount", "integer"), Parameter("sdcId"), Parameter("jobId")),
     choice="counters of several engines are added up, other figures are of the last one",
 )
 def job_metrics(call: Call) -> Any:
@@ -60,7 +60,7 @@ def problematic_jobs(call: Call) -> Any:
     if not call.query["jobStatus"]:
         call.query["jobStatus"] = "INACTIVE"
     statement = finding(call).where(runs.c.color == RED)
-    return call.page(statement, ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
+    return call.old_page(statement, ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
 
 
 @app.route(
@@ -69,10 +69,10 @@ def problematic_jobs(call: Call) -> Any:
     ORG_ADMIN,
     query=(
         ORGANIZATION,
-        Query("offset", "integer", 0),
-        Query("len", "integer", -1),
-        Query("sortField"),
-        Query("sortOrder", "text", "DESC"),
+        Parameter("offset", "integer", 0),
+        Parameter("len", "integer", -1),
+        Parameter("sortField"),
+        Parameter("sortOrder", "text", "DESC"),
         WRAPPER,
     ),
 )
@@ -80,7 +80,7 @@ def list_acl_audits(call: Call) -> Any:
     """List changes of access control lists."""
     call.query["order"] = call.query["sortOrder"]
     statement = select(acl_audits).where(acl_audits.c.organization == call.organization)
-    return call.page(
+    return call.old_page(
         statement,
         {"TIME": acl_audits.c.id},
         lambda rows: [

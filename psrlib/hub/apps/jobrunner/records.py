@@ -4,15 +4,14 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.apps.jobrunner.status import run_json_of
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.pipelines import parse_document, published_commit
-from psrlib.hub.runner.records import Record
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import check_permission, insert_acls
-from psrlib.hub.store.queries import any_of, insert_rows
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.web.call import Call
@@ -113,7 +112,7 @@ SETTINGS = (
 )
 
 
-def job_row(call: Call, new: NewJobJson, commit: Row[Any], organization: str) -> dict[str, Any]:
+def job_row(call: Call, new: NewJobJson, commit: Row, organization: str) -> dict[str, Any]:
     """Return the columns of a job, checked."""
     if not new.name.strip() or len(new.name) > MAX_NAME:
         raise bad_request(f"the job name must have 1 to {MAX_NAME} characters")
@@ -149,7 +148,7 @@ def job_row(call: Call, new: NewJobJson, commit: Row[Any], organization: str) ->
     }
 
 
-def _executor(commit: Row[Any]) -> str:
+def _executor(commit: Row) -> str:
     modes = {"BATCH": "TRANSFORMER", "STREAMING": "TRANSFORMER", "EDGE": "EDGE"}
     return modes.get(commit.execution_mode, "COLLECTOR")
 
@@ -163,7 +162,7 @@ def insert_jobs(
         call.hub.cache, call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs)
     )
     rows, tags = [], set()
-    known: dict[str, Row[Any]] = {}
+    known: dict[str, Row] = {}
     for new, job_id in zip(new_jobs, ids or [""] * len(new_jobs), strict=True):
         if new.pipelineCommitId not in known:
             commit = published_commit(call, new.pipelineCommitId)
@@ -196,14 +195,14 @@ COMMITS = any_of(
 )
 
 
-def jobs_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
+def jobs_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
     """Return jobs in wire form with their current status."""
     found = {row.id: row for row in COMMITS(call.db, [row.commit_id for row in rows])}
     statuses = run_json_of(call, [row.current_run for row in rows if row.current_run])
     return [_job_json(row, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows]
 
 
-def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict[str, Any]:
+def _job_json(row: Any, commit: Row, status: dict[str, Any] | None) -> dict[str, Any]:
     tags = row.tags
     return {
         "id": row.id,
@@ -221,7 +220,7 @@ def _job_json(row: Any, commit: Row[Any], status: dict[str, Any] | None) -> dict
         "jobTemplate": row.template,
         "templateJobId": row.template_id,
         "rawJobTags": tags,
-        "jobTags": [label_tree.label_json(tag, row.organization, "tag") for tag in tags],
+        "jobTags": [label_tree.show_tag(tag, row.organization) for tag in tags],
         **row.settings,
         "edge": row.executor_type == "EDGE",
         "creator": row.creator,
@@ -246,7 +245,7 @@ def shown(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     return jobs_json(call, call.fetch_all(jobs, ids, "Job"))
 
 
-def as_new_job(row: Row[Any] | Record, commit: Row[Any]) -> NewJobJson:
+def as_new_job(row: Row, commit: Row) -> NewJobJson:
     """Return a stored job as a create request."""
     settings = row.settings
     return NewJobJson(

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from psrlib.hub.runner.words import ACTIVE, GONE
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import any_of, by_keys
+from psrlib.hub.store.queries import Row, any_of, by_keys
 from psrlib.hub.store.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
-from psrlib.hub.web.routing import USER, App, Query
+from psrlib.hub.web.routing import USER, App, Parameter
 
 app = App("jobrunner", "Job status and history")
 EVENT_NAMES = {1001: "SAVE_PIPELINE", 1003: "START_PIPELINE", 1004: "STOP_PIPELINE", 1006: "DELETE_PIPELINE"}
@@ -25,7 +25,7 @@ def run_json_of(call: Call, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return runs in wire form by run id; everything is read in bulk."""
     result: dict[str, dict[str, Any]] = {}
     rows = by_keys(runs)(call.db, ids)
-    by_run: dict[str, list[Row[Any]]] = {row.id: [] for row in rows}
+    by_run: dict[str, list[Row]] = {row.id: [] for row in rows}
     numbers = {}
     for instance in INSTANCES(call.db, ids):
         by_run[instance.run_id].append(instance)
@@ -84,14 +84,14 @@ def _acks(call: Call, open_runs: list[str], numbers: dict[int, str]) -> dict[str
     return acks
 
 
-def _counts(call: Call, rows: list[Row[Any]]) -> dict[str, Row[Any]]:
+def _counts(call: Call, rows: list[Row]) -> dict[str, Row]:
     by_key = {(row.job_id, row.run_count): row.id for row in rows}
-    found: list[Row[Any]] = COUNTS(call.db, [row.job_id for row in rows])
+    found: list[Row] = COUNTS(call.db, [row.job_id for row in rows])
     return {by_key[(m.job_id, m.run_count)]: m for m in found if (m.job_id, m.run_count) in by_key}
 
 
 def run_json(
-    call: Call, run: Row[Any], parts: list[Row[Any]], acks: list[dict[str, Any]], counts: Row[Any] | None
+    call: Call, run: Row, parts: list[Row], acks: list[dict[str, Any]], counts: Row | None
 ) -> dict[str, Any]:
     """Return a job status in wire form (control-hub-rest.md, 5.4)."""
     live = [i for i in parts if i.phase != GONE] if run.open else []
@@ -125,11 +125,11 @@ def run_json(
     }
 
 
-def _last_of_each_slot(parts: list[Row[Any]]) -> list[Row[Any]]:
+def _last_of_each_slot(parts: list[Row]) -> list[Row]:
     return list({i.slot: i for i in parts}.values())
 
 
-def instance_json(call: Call, i: Row[Any]) -> dict[str, Any]:
+def instance_json(call: Call, i: Row) -> dict[str, Any]:
     """Return a pipeline instance in wire form."""
     return {
         "sdcId": i.engine_id,
@@ -145,7 +145,7 @@ def instance_json(call: Call, i: Row[Any]) -> dict[str, Any]:
     }
 
 
-def current_json(call: Call, job: Row[Any]) -> dict[str, Any]:
+def current_json(call: Call, job: Row) -> dict[str, Any]:
     """Return a job's current status; of a job that never ran, one with null status."""
     if job.current_run:
         return run_json_of(call, [job.current_run])[job.current_run]
@@ -182,11 +182,11 @@ def all_statuses(call: Call) -> Any:
         .where(runs.c.organization == call.organization)
     )
 
-    def show(rows: list[Row[Any]]) -> list[Any]:
+    def show(rows: list[Row]) -> list[Any]:
         found = run_json_of(call, [row.id for row in rows])
         return [found[row.id] for row in rows]
 
-    return call.page(statement, {"START_TIME": runs.c.start_time, "ID": runs.c.id}, show)
+    return call.old_page(statement, {"START_TIME": runs.c.start_time, "ID": runs.c.id}, show)
 
 
 @app.route(
@@ -198,13 +198,13 @@ def history(call: Call) -> Any:
     check_permission(call, job.id, "READ")
     statement = select(runs).where(runs.c.job_id == job.id)
 
-    def show(rows: list[Row[Any]]) -> list[Any]:
+    def show(rows: list[Row]) -> list[Any]:
         found = run_json_of(call, [row.id for row in rows])
         return [found[row.id] for row in rows]
 
     if "order" not in call.raw_query:
         call.query["order"] = "DESC"
-    return call.page(statement, {"RUN_COUNT": runs.c.run_count}, show)
+    return call.old_page(statement, {"RUN_COUNT": runs.c.run_count}, show)
 
 
 @app.route("GET", "/jobrunner/rest/v1/job/{run}/jobStatusHistory", USER, query=(*PAGING, WRAPPER))
@@ -213,7 +213,7 @@ def run_history(call: Call) -> Any:
     run = call.fetch(runs, call.path["run"], "Job status")
     check_permission(call, run.job_id, "READ")
     statement = select(run_events).where(run_events.c.run_id == run.id)
-    return call.page(
+    return call.old_page(
         statement,
         {"TIME": run_events.c.id},
         lambda rows: [
@@ -227,7 +227,7 @@ def run_history(call: Call) -> Any:
     "GET",
     "/jobrunner/rest/v1/metrics/jobCountByStatus",
     USER,
-    query=(ORGANIZATION, Query("executorType")),
+    query=(ORGANIZATION, Parameter("executorType")),
     choice="templates are not counted; jobs that never ran have status ''",
 )
 def job_count_by_status(call: Call) -> Any:

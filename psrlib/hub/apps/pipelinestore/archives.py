@@ -15,7 +15,7 @@ from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.call import ORGANIZATION, Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query
+from psrlib.hub.web.routing import USER, App, Parameter
 
 app = App("pipelinestore", "Import and export archives")
 CONFIG_KEYS = ("pipelineConfig", "pipelineFragmentConfig")
@@ -79,7 +79,7 @@ _EXISTING = any_of(
     "/pipelinestore/rest/v1/pipelines/importPipelineCommits",
     EDITOR,
     body=bytes,
-    query=(Query("commitMessage"), Query("fragments", "boolean", False), ORGANIZATION),
+    query=(Parameter("commitMessage"), Parameter("fragments", "boolean", False), ORGANIZATION),
     choice="a document whose metadata names a pipeline of the organization becomes its next "
     "version; all or nothing",
 )
@@ -104,7 +104,7 @@ def import_commits(call: Call) -> Any:
     "/pipelinestore/rest/v1/pipeline/{pipeline}/importPipelineNewVersion",
     EDITOR,
     body=dict[str, Any],
-    query=(Query("commitMessage"),),
+    query=(Parameter("commitMessage"),),
     choice="JSON body: one export document",
 )
 def import_new_version(call: Call) -> Any:
@@ -126,7 +126,10 @@ def import_new_version(call: Call) -> Any:
     "/pipelinestore/rest/v1/pipelines/exportPipelineCommits",
     USER,
     body=list[str],
-    query=(Query("fragments", "boolean", False), Query("includePlainTextCredentials", "boolean", False)),
+    query=(
+        Parameter("fragments", "boolean", False),
+        Parameter("includePlainTextCredentials", "boolean", False),
+    ),
     writes=False,
 )
 def export_commits(call: Call) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.apps.pipelinestore.records import (
     EDITOR,
@@ -16,14 +16,15 @@ from psrlib.hub.apps.pipelinestore.records import (
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import pipeline_labels
 from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import commits, labels, pipelines
 from psrlib.hub.store.text import load
 from psrlib.hub.web.call import ORGANIZATION, Call
 from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.routing import App, Query
+from psrlib.hub.web.routing import App, Parameter
 
 app = App("pipelinestore", "Committing and editing pipelines")
-FLAGS = tuple(Query(name, "boolean", False) for name in ("newPipeline", "importPipeline", "fragment"))
+FLAGS = tuple(Parameter(name, "boolean", False) for name in ("newPipeline", "importPipeline", "fragment"))
 
 
 @app.route(
@@ -32,7 +33,13 @@ FLAGS = tuple(Query(name, "boolean", False) for name in ("newPipeline", "importP
     EDITOR,
     body=CommitPipelineJson,
     status=201,
-    query=(*FLAGS, ORGANIZATION, Query("executionMode"), Query("templateCommitId"), Query("pipelineType")),
+    query=(
+        *FLAGS,
+        ORGANIZATION,
+        Parameter("executionMode"),
+        Parameter("templateCommitId"),
+        Parameter("pipelineType"),
+    ),
     returns=PipelineJson,
     choice="a definition whose metadata names an existing dpm.pipeline.id becomes that "
     "pipeline's next version; "
@@ -72,7 +79,7 @@ def commit_pipeline(call: Call) -> Any:
     return shown(call, commit_id)
 
 
-def _named_pipeline(call: Call, definition: dict[str, Any]) -> Row[Any] | None:
+def _named_pipeline(call: Call, definition: dict[str, Any]) -> Row | None:
     metadata = definition.get("metadata")
     pipeline_id = metadata.get("dpm.pipeline.id") if isinstance(metadata, dict) else None
     if not isinstance(pipeline_id, str):
@@ -102,7 +109,7 @@ def delete_pipeline(call: Call) -> Any:
     "/pipelinestore/rest/v1/pipelineCommit/{commit}",
     EDITOR,
     body=PipelineJson,
-    query=(Query("validate", "boolean", False), Query("includeLibraryDefinitions", "boolean", False)),
+    query=(Parameter("validate", "boolean", False), Parameter("includeLibraryDefinitions", "boolean", False)),
     returns=PipelineJson,
     choice="no validation is done: the definition is stored as given",
 )
@@ -134,7 +141,7 @@ def save_draft(call: Call) -> Any:
     "POST",
     "/pipelinestore/rest/v1/pipelineCommit/{commit}/publish",
     EDITOR,
-    query=(Query("commitMessage"),),
+    query=(Parameter("commitMessage"),),
     returns=PipelineJson,
 )
 def publish(call: Call) -> Any:
@@ -149,7 +156,7 @@ def publish(call: Call) -> Any:
     "POST",
     "/pipelinestore/rest/v1/pipelineCommit/{commit}/createDraft",
     EDITOR,
-    query=(Query("authoringSdcId"), Query("authoringSdcVersion")),
+    query=(Parameter("authoringSdcId"), Parameter("authoringSdcVersion")),
     returns=PipelineJson,
     choice="refused with 400 while a draft exists",
 )

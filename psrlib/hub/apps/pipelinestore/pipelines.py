@@ -8,27 +8,29 @@ from psrlib.hub.apps.pipelinestore.records import PipelineJson, pipeline_json, r
 from psrlib.hub.apps.security.records import all_group
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
+from psrlib.hub.designs.labels import LabelJson
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.security import group_members
 from psrlib.hub.store.text import contains, has_item, has_path
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
-from psrlib.hub.web.routing import USER, App, Query
+from psrlib.hub.web.records import Listed, Listing
+from psrlib.hub.web.routing import USER, App, Parameter
 
 app = App("pipelinestore", "Pipelines, fragments, commits and labels")
 FINDING = (
     *LISTING,
-    Query("pipelineLabelId"),
-    Query("onlyPublished", "boolean", False),
-    Query("executionModes"),
-    Query("startTime", "integer", -1),
-    Query("endTime", "integer", -1),
-    Query("userIds"),
-    Query("draft", "boolean"),
-    Query("system", "boolean", False),
+    Parameter("pipelineLabelId"),
+    Parameter("onlyPublished", "boolean", False),
+    Parameter("executionModes"),
+    Parameter("startTime", "integer", -1),
+    Parameter("endTime", "integer", -1),
+    Parameter("userIds"),
+    Parameter("draft", "boolean"),
+    Parameter("system", "boolean", False),
 )
-PIPELINES = Prepared(
+PIPELINES = Query(
     select(pipelines).where(
         pipelines.c.organization == bindparam("org"),
         pipelines.c.fragment == bindparam("fragment"),
@@ -40,7 +42,7 @@ PIPELINES = Prepared(
 def _finding(call: Call, fragment: bool, template: bool = False, creators: Select[Any] | None = None) -> Any:
     query = call.query
     org = call.organization
-    statement: Select[Any] | Prepared = PIPELINES
+    statement: Query = PIPELINES
     if creators is not None:
         statement = statement.where(pipelines.c.creator.in_(creators))
     if query["onlyPublished"] or query["draft"] is False:
@@ -67,7 +69,7 @@ def _finding(call: Call, fragment: bool, template: bool = False, creators: Selec
         "LAST_MODIFIED_TIME": pipelines.c.last_modified_on,
         "CREATED_ON": pipelines.c.created_on,
     }
-    return call.page(
+    return call.old_page(
         statement,
         order,
         lambda rows: rows_json(call, rows, query["onlyPublished"]),
@@ -78,7 +80,7 @@ def _finding(call: Call, fragment: bool, template: bool = False, creators: Selec
     )
 
 
-def _with_label(statement: Select[Any] | Prepared, path: str) -> Select[Any]:
+def _with_label(statement: Query, path: str) -> Query:
     return statement.where(has_path(pipelines.c.labels, path))
 
 
@@ -100,7 +102,7 @@ def list_templates(call: Call) -> Any:
     return _finding(call, fragment=False, template=True)
 
 
-@app.route("GET", "/pipelinestore/rest/v1/metrics/pipelines", USER, query=(*FINDING, Query("group")))
+@app.route("GET", "/pipelinestore/rest/v1/metrics/pipelines", USER, query=(*FINDING, Parameter("group")))
 def list_group_pipelines(call: Call) -> Any:
     """List the pipelines that users of a group created; without a group, all."""
     group = call.query["group"]
@@ -114,7 +116,7 @@ def list_group_pipelines(call: Call) -> Any:
     "GET",
     "/pipelinestore/rest/v1/pipelines/count",
     USER,
-    query=(ORGANIZATION, Query("system", "boolean", False)),
+    query=(ORGANIZATION, Parameter("system", "boolean", False)),
     choice="counts pipelines, not fragments",
 )
 def count_pipelines(call: Call) -> Any:
@@ -135,7 +137,7 @@ def latest_commits(call: Call) -> Any:
     "GET",
     "/pipelinestore/rest/v1/pipeline/{pipeline}/latest",
     USER,
-    query=(Query("user"), Query("onlyPublished", "boolean", False)),
+    query=(Parameter("user"), Parameter("onlyPublished", "boolean", False)),
     returns=PipelineJson,
 )
 def latest_commit(call: Call) -> Any:
@@ -150,7 +152,7 @@ def latest_commit(call: Call) -> Any:
     "GET",
     "/pipelinestore/rest/v1/pipeline/{pipeline}/log",
     USER,
-    query=(*PAGING, WRAPPER, ORGANIZATION, Query("onlyPublished", "boolean", False)),
+    query=(*PAGING, WRAPPER, ORGANIZATION, Parameter("onlyPublished", "boolean", False)),
     choice="newest first unless order=ASC is sent",
 )
 def pipeline_log(call: Call) -> Any:
@@ -163,7 +165,7 @@ def pipeline_log(call: Call) -> Any:
         statement = statement.where(~commits.c.draft)
     if "order" not in call.raw_query:
         call.query["order"] = "DESC"
-    return call.page(
+    return call.old_page(
         statement,
         {"NUMBER": commits.c.number},
         lambda rows: [pipeline_json(row, pipeline, False) for row in rows],
@@ -212,7 +214,7 @@ def pipelines_using_fragment(call: Call) -> Any:
         .where(pipelines.c.organization == commit.organization)
         .where(has_item(commits.c.fragment_commits, commit.id))
     )
-    return call.page(
+    return call.old_page(
         statement, {"NAME": pipelines.c.name}, lambda rows: rows_json(call, rows, False), wrap=False
     )
 
@@ -221,12 +223,11 @@ def pipelines_using_fragment(call: Call) -> Any:
     "GET",
     "/pipelinestore/rest/v1/pipelineLabels",
     USER,
-    query=(*PAGING, ORGANIZATION, Query("parentId"), WRAPPER),
     choice="without parentId the whole tree",
 )
-def list_pipeline_labels(call: Call) -> Any:
+def list_pipeline_labels(call: Call, listing: Listing, parent_id: str | None = None) -> Listed[LabelJson]:
     """List pipeline labels."""
-    return label_tree.list_labels(call, "PIPELINE", "label")
+    return label_tree.list_labels(call, "PIPELINE", listing, parent_id, label_tree.show_label)
 
 
 SYSTEM_SDC = {

@@ -3,12 +3,12 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import stored_labels
-from psrlib.hub.store.queries import any_of
+from psrlib.hub.store.queries import Row, any_of
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
@@ -117,7 +117,7 @@ def pipeline_json(commit: Any, pipeline: Any, full: bool, texts: list[str] | Non
         "pipelineDefinition": commit.definition if full else None,
         "libraryDefinitions": commit.library_definitions if full else None,
         "currentRules": {"id": commit.rules_id, "rulesDefinition": commit.rules if full else None},
-        "pipelineLabels": [label_tree.label_json(text, commit.organization) for text in texts],
+        "pipelineLabels": [label_tree.show_label(text, commit.organization) for text in texts],
         "fragment": pipeline.fragment,
         "fragmentCommitIds": commit.fragment_commits,
         "templateCommitId": None,
@@ -135,7 +135,7 @@ def shown(call: Call, commit_id: str) -> dict[str, Any]:
     return pipeline_json(commit, store.fetch_pipeline(call, commit.pipeline_id), True)
 
 
-def rows_json(call: Call, rows: list[Row[Any]], only_published: bool) -> list[dict[str, Any]]:
+def rows_json(call: Call, rows: list[Row], only_published: bool) -> list[dict[str, Any]]:
     """Return pipelines by their latest commit, without definitions."""
     wanted = {row.id: row.latest_published if only_published else row.latest_commit for row in rows}
     found = {row.id: row for row in LIGHT_COMMITS(call.db, filter(None, wanted.values()))}

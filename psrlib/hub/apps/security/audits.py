@@ -2,27 +2,28 @@
 
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, select
+from sqlalchemy import Select, Table, select
 
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.security import action_audits, group_members, login_audits, sessions, users
 from psrlib.hub.web.call import WRAPPER, Call
 from psrlib.hub.web.issues import not_found
-from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, App, Query
+from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, App, Parameter
 
 app = App("security", "Audits, user metrics and sessions")
 PAGE = (
-    Query("offset", "integer", 0),
-    Query("len", "integer", -1),
-    Query("sortField"),
-    Query("sortOrder", "text", "DESC"),
+    Parameter("offset", "integer", 0),
+    Parameter("len", "integer", -1),
+    Parameter("sortField"),
+    Parameter("sortOrder", "text", "DESC"),
     WRAPPER,
 )
-SPAN = (Query("startTime", "integer", 0), Query("endTime", "integer", -1), Query("group"))
+SPAN = (Parameter("startTime", "integer", 0), Parameter("endTime", "integer", -1), Parameter("group"))
 
 
 def _page(call: Call, statement: Select[Any], order: dict[str, Any], show: Any) -> Any:
     call.query["orderBy"], call.query["order"] = call.query["sortField"], call.query["sortOrder"]
-    return call.page(statement, order, lambda rows: [show(row) for row in rows])
+    return call.old_page(statement, order, lambda rows: [show(row) for row in rows])
 
 
 def _between(call: Call, statement: Select[Any], column: Any) -> Select[Any]:
@@ -31,7 +32,7 @@ def _between(call: Call, statement: Select[Any], column: Any) -> Select[Any]:
     return statement if end is None or end < 0 else statement.where(column <= end)
 
 
-def _login_json(row: Row[Any]) -> dict[str, Any]:
+def _login_json(row: Row) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "userId": row.user_id,
@@ -47,7 +48,7 @@ def _login_json(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _action_json(row: Row[Any]) -> dict[str, Any]:
+def _action_json(row: Row) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "action": row.action,
@@ -129,7 +130,7 @@ def action_metrics(call: Call) -> Any:
 USER_ORDER = {"ID": users.c.id, "CREATED_ON": users.c.created_on, "NAME": users.c.name}
 
 
-def _brief(row: Row[Any]) -> dict[str, Any]:
+def _brief(row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
@@ -179,7 +180,7 @@ def users_not_in_group(call: Call) -> Any:
     return _page(call, _users(call).where(users.c.id.not_in(members)), USER_ORDER, _brief)
 
 
-def _session_json(row: Row[Any]) -> dict[str, Any]:
+def _session_json(row: Row) -> dict[str, Any]:
     return {
         "userId": row.user_id,
         "organization": row.organization,

@@ -4,18 +4,19 @@ import uuid
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from psrlib.hub.runner import engine_records
 from psrlib.hub.runner.work import work_of
 from psrlib.hub.security import configuration
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema import execution, security
 from psrlib.hub.store.schema.automation import agents
 from psrlib.hub.web.access import new_component_token, token_hash
 from psrlib.hub.web.call import PAGING, WRAPPER, Call, Raw
 from psrlib.hub.web.callers import component_principal
 from psrlib.hub.web.issues import IssueError, bad_request, not_found, over_limit
-from psrlib.hub.web.routing import ANYONE, USER, App, Query, roles
+from psrlib.hub.web.routing import ANYONE, USER, App, Parameter, roles
 
 app = App("security", "Components: tokens and registration")
 TYPES = ("dc", "transformer", "dc-edge", "provisioning-agent")
@@ -95,7 +96,7 @@ def create_components(call: Call) -> Any:
     "GET",
     "/security/rest/v1/organization/{org}/components",
     USER,
-    query=(*PAGING, WRAPPER, Query("componentTypeId")),
+    query=(*PAGING, WRAPPER, Parameter("componentTypeId")),
 )
 def list_components(call: Call) -> Any:
     """List components; tokens are never repeated."""
@@ -105,10 +106,10 @@ def list_components(call: Call) -> Any:
     if kind := call.query["componentTypeId"]:
         statement = statement.where(table.c.type == kind)
     order = {"ID": table.c.id, "LAST_VALIDATED_ON": table.c.last_validated_on}
-    return call.page(statement, order, lambda rows: [_component_json(call, row) for row in rows])
+    return call.old_page(statement, order, lambda rows: [_component_json(call, row) for row in rows])
 
 
-def _component_json(call: Call, row: Row[Any]) -> dict[str, Any]:
+def _component_json(call: Call, row: Row) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -163,7 +164,7 @@ def register(call: Call) -> Any:
     return Raw({"configuration": {}})
 
 
-def _bind(call: Call, row: Row[Any], component_id: str) -> None:
+def _bind(call: Call, row: Row, component_id: str) -> None:
     """Check the id is free or belonged to the same organization (re-enabled engine), and the engine limit."""
     components = security.components
     old = call.db.execute(select(components).where(components.c.id == component_id)).first()
@@ -202,7 +203,7 @@ def _check_room(call: Call, organization: str) -> None:
         raise over_limit("engines", allowed)
 
 
-def _fetch(call: Call, ids: list[str]) -> list[Row[Any]]:
+def _fetch(call: Call, ids: list[str]) -> list[Row]:
     table = security.components
     rows = call.fetch_all(table, ids, "Component")
     for row in rows:
@@ -259,7 +260,7 @@ def delete_components(call: Call) -> Any:
 
 
 @app.route(
-    "GET", "/security/rest/v1/componentVersionRange", USER, query=(Query("id"),), choice="every version"
+    "GET", "/security/rest/v1/componentVersionRange", USER, query=(Parameter("id"),), choice="every version"
 )
 def component_version_range(call: Call) -> Any:
     """Return the range of engine versions the hub takes."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 from msgspec import Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.apps.security.records import UserJson, insert_user
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION, token_hash
 from psrlib.hub.web.call import Call
@@ -60,7 +61,7 @@ def new_credential_token(organization: str) -> str:
     return ".".join([*texts, secrets.token_urlsafe(32)])
 
 
-def _credential_json(row: Row[Any], token: str | None = None) -> dict[str, Any]:
+def _credential_json(row: Row, token: str | None = None) -> dict[str, Any]:
     return {
         "componentId": row.id,
         "label": row.name,
@@ -74,7 +75,7 @@ def _credential_json(row: Row[Any], token: str | None = None) -> dict[str, Any]:
     }
 
 
-def _remember(call: Call, row: Row[Any]) -> None:
+def _remember(call: Call, row: Row) -> None:
     principal = user_principal(call.db, row.user_id, row.token_hash)
     if not row.active or principal is None:
         call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
@@ -83,7 +84,7 @@ def _remember(call: Call, row: Row[Any]) -> None:
     call.after.append(lambda: call.hub.callers.credentials.update(known))
 
 
-def _fetch(call: Call) -> Row[Any]:
+def _fetch(call: Call) -> Row:
     row = call.fetch(security.components, call.path["credential"], "API credential")
     mine = row.user_id == call.principal.id or call.principal.is_org_admin
     if row.user_id is None or row.organization != call.path["org"] or not mine:

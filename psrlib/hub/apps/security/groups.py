@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.apps.security.records import (
@@ -14,7 +14,7 @@ from psrlib.hub.apps.security.records import (
     check_roles,
 )
 from psrlib.hub.security.roles import ROLES
-from psrlib.hub.store.queries import Prepared, any_of
+from psrlib.hub.store.queries import Query, Row, any_of
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.text import contains, dump
 from psrlib.hub.web.call import LISTING, Call
@@ -22,12 +22,12 @@ from psrlib.hub.web.issues import bad_request, duplicate, not_found
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
 app = App("security", "Groups and roles")
-GROUPS = Prepared(
+GROUPS = Query(
     select(security.groups).where(
         security.groups.c.organization == bindparam("org"), security.groups.c.deleted == bindparam("deleted")
     )
 )
-EVERYONE = Prepared(
+EVERYONE = Query(
     select(security.users.c.id)
     .where(security.users.c.organization == bindparam("org"), ~security.users.c.deleted)
     .order_by(security.users.c.id)
@@ -102,7 +102,7 @@ def _set_members(call: Call, group: str, organization: str, users: list[str]) ->
         call.db.execute(members.insert(), [{"group_id": group, "user_id": u} for u in wanted])
 
 
-def fetch_group(call: Call, group_id: str) -> Row[Any]:
+def fetch_group(call: Call, group_id: str) -> Row:
     """Return a group of the call's organization."""
     row = call.fetch(security.groups, group_id, "Group")
     if row.organization != call.organization or row.deleted:
@@ -110,7 +110,7 @@ def fetch_group(call: Call, group_id: str) -> Row[Any]:
     return row
 
 
-def groups_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
+def groups_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
     """Return groups in wire form, members read in one query."""
     users: dict[str, list[str]] = {row.id: [] for row in rows}
     for member in MEMBERS(call.db, users):
@@ -118,7 +118,7 @@ def groups_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     return [_group_json(row, users[row.id]) for row in rows]
 
 
-def _group_json(row: Row[Any], users: list[str]) -> dict[str, Any]:
+def _group_json(row: Row, users: list[str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization": row.organization,
@@ -163,7 +163,7 @@ def list_groups(call: Call) -> Any:
     org = call.path["org"]
     everyone = _everyone(call, org)
     table = security.groups
-    statement: Select[Any] | Prepared = GROUPS
+    statement: Query = GROUPS
     text = call.query["filterText"]
     if text:
         statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
@@ -176,7 +176,7 @@ def list_groups(call: Call) -> Any:
         call.query["len"] = length - 1 if show and length is not None and length > 0 else length
     order = {"ID": table.c.id, "NAME": table.c.name}
     values = {"org": org, "deleted": call.query["deleted"]}
-    page = call.page(statement, order, lambda rows: groups_json(call, rows), **values)
+    page = call.old_page(statement, order, lambda rows: groups_json(call, rows), **values)
     if isinstance(page, list):
         return [everyone, *page] if show else page
     page["totalCount"] += 1 if first else 0

@@ -3,16 +3,17 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from psrlib.hub.apps.security.records import UserJson, insert_user
 from psrlib.hub.security import configuration
 from psrlib.hub.security.bootstrap import PASSWORD_LIFE_MS
+from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.text import contains
 from psrlib.hub.web.call import LISTING, Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden
-from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App, Query
+from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App, Parameter
 
 app = App("security", "Organizations and their configuration")
 OrganizationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -47,7 +48,7 @@ class ConfigJson(Struct):
     type: str | None = None
 
 
-def organization_json(row: Row[Any]) -> dict[str, Any]:
+def organization_json(row: Row) -> dict[str, Any]:
     """Return an organization in wire form."""
     return {
         "id": row.id,
@@ -103,7 +104,7 @@ def create_organization(call: Call) -> Any:
     return organization_json(call.fetch(table, new.id, "Organization", own="id"))
 
 
-@app.route("GET", "/security/rest/v1/organizations", SYSTEM, query=(*LISTING, Query("active", "boolean")))
+@app.route("GET", "/security/rest/v1/organizations", SYSTEM, query=(*LISTING, Parameter("active", "boolean")))
 def list_organizations(call: Call) -> Any:
     """List organizations, the system organization included."""
     table = security.organizations
@@ -113,7 +114,7 @@ def list_organizations(call: Call) -> Any:
     if text := call.query["filterText"]:
         statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
     order = {"ID": table.c.id, "NAME": table.c.name}
-    return call.page(statement, order, lambda rows: [organization_json(row) for row in rows])
+    return call.old_page(statement, order, lambda rows: [organization_json(row) for row in rows])
 
 
 @app.route(

@@ -4,18 +4,18 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.security import configuration
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
-from psrlib.hub.store.queries import any_of, insert_rows
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
-from psrlib.hub.web.routing import Query
+from psrlib.hub.web.routing import Parameter
 
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 # fields of a user whose changes are audited
@@ -29,7 +29,7 @@ AUDITED = (
     "passwordGenerated",
     "passwordExpiryTime",
 )
-DELETED = Query("deleted", "boolean", False)
+DELETED = Parameter("deleted", "boolean", False)
 
 
 class UserJson(Struct):
@@ -219,7 +219,7 @@ MEMBERSHIPS = any_of(
 )
 
 
-def users_json(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
+def users_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
     """Return users in wire form, memberships read in one query."""
     groups: dict[str, list[str]] = {row.id: [all_group(row.organization)] for row in rows}
     for member in MEMBERSHIPS(call.db, groups):
@@ -250,7 +250,7 @@ def user_json(row: Any, groups: list[str]) -> dict[str, Any]:
     }
 
 
-def fetch_user(call: Call, user_id: str) -> Row[Any]:
+def fetch_user(call: Call, user_id: str) -> Row:
     """Return a user of the call's organization."""
     row = call.fetch(security.users, user_id, "User")
     if row.organization != call.organization or row.deleted:

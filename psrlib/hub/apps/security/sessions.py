@@ -6,7 +6,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from psrlib.hub.security.passwords import verify_password
-from psrlib.hub.store.queries import Prepared, insert_rows
+from psrlib.hub.store.queries import Query, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import SESSION_LIFE_MS, Principal, new_token, token_hash
 from psrlib.hub.web.call import Call, Raw
@@ -66,7 +66,7 @@ async def _verify(call: Call, password: str, stored: str | None, generated: str 
     return await call.hub.compute(lambda: verify_password(password, stored, generated))
 
 
-_USER = Prepared(
+_USER = Query(
     select(
         security.users,
         security.organizations.c.name.label("organization_name"),

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.security.records import (
     DELETED,
@@ -21,15 +21,15 @@ from psrlib.hub.apps.security.records import (
     users_json,
 )
 from psrlib.hub.security.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, verify_password
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.text import contains
 from psrlib.hub.web.call import LISTING, Call
 from psrlib.hub.web.issues import bad_request, forbidden
-from psrlib.hub.web.routing import ORG_ADMIN, USER, App, Query
+from psrlib.hub.web.routing import ORG_ADMIN, USER, App, Parameter
 
 app = App("security", "Users, groups and roles")
-USERS = Prepared(
+USERS = Query(
     select(security.users).where(
         security.users.c.organization == bindparam("org"), security.users.c.deleted == bindparam("deleted")
     )
@@ -60,20 +60,20 @@ def create_user(call: Call) -> Any:
     "GET",
     "/security/rest/v1/organization/{org}/users",
     USER,
-    query=(*LISTING, Query("active", "boolean"), DELETED),
+    query=(*LISTING, Parameter("active", "boolean"), DELETED),
 )
 def list_users(call: Call) -> Any:
     """List users of an organization."""
     call.fetch_organization(call.path["org"])
     table = security.users
-    statement: Select[Any] | Prepared = USERS
+    statement: Query = USERS
     if call.query["active"] is not None:
         statement = statement.where(table.c.active == call.query["active"])
     if text := call.query["filterText"]:
         statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
     order = {"ID": table.c.id, "NAME": table.c.name, "EMAIL": table.c.email}
     values = {"org": call.path["org"], "deleted": call.query["deleted"]}
-    return call.page(statement, order, lambda rows: users_json(call, rows), **values)
+    return call.old_page(statement, order, lambda rows: users_json(call, rows), **values)
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/user/{user}", USER, returns=UserJson)
@@ -156,7 +156,7 @@ def update_password(call: Call) -> Any:
     return None
 
 
-def _fetch_users(call: Call, ids: list[str]) -> list[Row[Any]]:
+def _fetch_users(call: Call, ids: list[str]) -> list[Row]:
     return [fetch_user(call, user_id) for user_id in ids]
 
 

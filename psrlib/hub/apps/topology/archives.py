@@ -24,11 +24,11 @@ from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.access import check_roles
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query
+from psrlib.hub.web.routing import USER, App, Parameter
 
 app = App("topology", "Import and export archives of topologies")
 UPDATES = tuple(
-    Query(name, "boolean", False)
+    Parameter(name, "boolean", False)
     for name in (
         "forceImport",
         "updateNumInstances",

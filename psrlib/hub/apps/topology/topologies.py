@@ -3,18 +3,18 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs.pipelines import parse_document
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Prepared
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.design import topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import contains, dump, load
 from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Query, roles
+from psrlib.hub.web.routing import USER, App, Parameter, roles
 
 app = App("topology", "Topologies")
 EDITOR = roles("topology:editor")
@@ -42,11 +42,11 @@ class TopologyJson(Struct):
     topologyDefinition: str | None = None
 
 
-TOPOLOGIES = Prepared(select(topologies).where(topologies.c.organization == bindparam("org")))
+TOPOLOGIES = Query(select(topologies).where(topologies.c.organization == bindparam("org")))
 EMPTY = {"schemaVersion": "1", "topologyNodes": [], "stageIcons": {}, "valid": True}
 
 
-def topology_json(commit: Row[Any], topology: Row[Any], full: bool = True) -> dict[str, Any]:
+def topology_json(commit: Row, topology: Row, full: bool = True) -> dict[str, Any]:
     """Return a topology commit in wire form."""
     return {
         "topologyId": commit.topology_id,
@@ -78,7 +78,7 @@ def _check_name(name: str | None) -> str:
     return name
 
 
-def fetch_commit(call: Call, commit_id: str) -> tuple[Row[Any], Row[Any]]:
+def fetch_commit(call: Call, commit_id: str) -> tuple[Row, Row]:
     """Return a topology commit and its topology."""
     commit = call.fetch(topology_commits, commit_id, "Topology commit")
     return commit, call.fetch(topologies, commit.topology_id, "Topology")
@@ -157,7 +157,7 @@ def _insert_commit(
 
 def add_version(
     call: Call,
-    topology: Row[Any],
+    topology: Row,
     new: TopologyJson,
     message: str | None,
     commit_id: str | None,
@@ -187,11 +187,11 @@ def create_topology(call: Call) -> Any:
 @app.route("GET", "/topology/rest/v1/topologies", USER, query=LISTING, choice="rows without definition")
 def list_topologies(call: Call) -> Any:
     """List topologies by their latest commit."""
-    statement: Select[Any] | Prepared = TOPOLOGIES
+    statement: Query = TOPOLOGIES
     if text := call.query["filterText"]:
         statement = statement.where(contains(topologies.c.name, text) | contains(topologies.c.id, text))
 
-    def show(rows: list[Row[Any]]) -> list[Any]:
+    def show(rows: list[Row]) -> list[Any]:
         commits = call.fetch_all(topology_commits, [row.latest_commit for row in rows], "Topology commit")
         return [topology_json(c, t, False) for c, t in zip(commits, rows, strict=True)]
 
@@ -200,10 +200,10 @@ def list_topologies(call: Call) -> Any:
         "ID": topologies.c.id,
         "LAST_MODIFIED_TIME": topologies.c.last_modified_on,
     }
-    return call.page(statement, order, show, org=call.organization)
+    return call.old_page(statement, order, show, org=call.organization)
 
 
-def _issues(call: Call, commit: Row[Any]) -> list[dict[str, Any]]:
+def _issues(call: Call, commit: Row) -> list[dict[str, Any]]:
     """Return TOPOLOGY_06 for jobs that are gone, TOPOLOGY_08 for jobs on another pipeline version."""
     issues = []
     for node in load(commit.definition).get("topologyNodes") or []:
@@ -226,7 +226,7 @@ def _issues(call: Call, commit: Row[Any]) -> list[dict[str, Any]]:
     "GET",
     "/topology/rest/v1/topology/{commit}",
     USER,
-    query=(ORGANIZATION, Query("validate", "boolean", False)),
+    query=(ORGANIZATION, Parameter("validate", "boolean", False)),
 )
 def get_topology(call: Call) -> Any:
     """Return a topology commit, with validation issues when asked for."""
@@ -245,16 +245,16 @@ def topology_log(call: Call) -> Any:
     if "order" not in call.raw_query:
         call.query["order"] = "DESC"
     order = {"NUMBER": topology_commits.c.number}
-    return call.page(statement, order, lambda rows: [topology_json(row, topology, False) for row in rows])
+    return call.old_page(statement, order, lambda rows: [topology_json(row, topology, False) for row in rows])
 
 
-def _writable(call: Call) -> tuple[Row[Any], Row[Any]]:
+def _writable(call: Call) -> tuple[Row, Row]:
     commit, topology = fetch_commit(call, call.path["commit"])
     check_permission(call, topology.id, "WRITE")
     return commit, topology
 
 
-def _touch(call: Call, topology: Row[Any], **values: Any) -> None:
+def _touch(call: Call, topology: Row, **values: Any) -> None:
     values |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     call.db.execute(topologies.update().where(topologies.c.id == topology.id).values(values))
 
@@ -287,7 +287,7 @@ def create_draft(call: Call) -> Any:
     if latest.draft:
         raise bad_request(f"topology '{topology.id}' already has draft '{latest.id}'")
     _check_room(call)
-    row = dict(commit._mapping) | {
+    row = commit._asdict() | {
         "id": call.new_id(topology.organization),
         "number": latest.number + 1,
         "draft": True,
@@ -304,7 +304,7 @@ def create_draft(call: Call) -> Any:
     "POST",
     "/topology/rest/v1/topology/{commit}/publish",
     EDITOR,
-    query=(Query("commitMessage"),),
+    query=(Parameter("commitMessage"),),
     returns=TopologyJson,
 )
 def publish(call: Call) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 from sqlalchemy import BigInteger, Boolean, Column, Dialect, Float, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
@@ -17,7 +18,7 @@ class JsonText(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect | None = None) -> str | None:
         """Return the text of a value; None stays None."""
-        return None if value is None else orjson.dumps(value).decode()
+        return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect | None = None) -> Any:
         """Return the value of a text; None stays None."""
