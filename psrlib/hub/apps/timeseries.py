@@ -2,22 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from msgspec import Struct
-from sqlalchemy import select
+from msgspec import Struct, field
+from sqlalchemy import Column, bindparam, select
 
 from psrlib.hub.runner.payload import RUN_KEY
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import not_found
-from psrlib.hub.web.routing import COMPONENT, App, Parameter, roles
+from psrlib.hub.web.routing import COMPONENT, App, roles
 
 app = App("timeseries", "Metrics of jobs and engines")
 READER = roles("timeseries:reader", "jobrunner:operator")
-TIME_FILTER = Parameter("timeFilterCondition", "text", "LAST_5M")
-SDC = Parameter("sdcId")
 SPANS_S = {
     "LAST_5M": 300,
     "LAST_15M": 900,
@@ -40,39 +38,83 @@ METERS = {
 STAGE_TIMER = re.compile(r"stage\.(.+)\.batchProcessing\.timer")
 
 
-class MetricsJson(Struct):
+class MetricsJson(Struct, rename="camel"):
     """Metrics of one pipeline as an engine sends them (engine-protocol.md, 3.5)."""
 
-    metadata: dict[str, Any] | None = None
-    metrics: dict[str, Any] | None = None
-    sdcId: str | None = None
+    metadata: Json | None = None
+    metrics: Json | None = None
+    sdc_id: str | None = None
     timestamp: int | float | None = None
+
+
+class RecordCountsJson(Struct, rename="camel", kw_only=True):
+    """Records that a run read and wrote, over all its engines."""
+
+    job_id: str
+    organization: str
+    run_count: int
+    sdc_id: str | None
+    input_count: int
+    output_count: int
+    error_count: int
+    stage_errors_count: int
+    input_rate: float = field(name="inputM1Rate")
+    output_rate: float = field(name="outputM1Rate")
+    error_rate: float = field(name="errorM1Rate")
+    last_updated_on: int
+    stage_errors_m1_rate: float = 0.0
+    pipeline_version: str | None = None
+    stage_id: str | None = None
+
+
+class SeriesJson(Struct):
+    """Values over time; each has a value for each column, the first is the time."""
+
+    name: str
+    columns: list[str]
+    values: list[list[float | None]]
+    tags: dict[str, str] = {}
+
+
+class SeriesListJson(Struct):
+    """The answer to one question for series."""
+
+    series: list[SeriesJson]
+    error: str | None = None
+
+
+class Span(Struct, rename="camel"):
+    """How far back series reach."""
+
+    time_filter_condition: str = "LAST_5M"
 
 
 @app.route(
     "POST",
     "/timeseries/rest/v1/metrics",
     COMPONENT,
-    body=list[MetricsJson],
     choice="the latest registry per job run and engine is kept; metrics of unknown jobs, of other "
     "organizations, of pipelines the hub deleted and of earlier runs (told by the metadata entry "
     "psr.job.runId, which the hub adds to the pipeline and engines send back) are taken and dropped",
 )
-def take_metrics(call: Call) -> Any:
+def take_metrics(call: Call, body: list[MetricsJson]) -> Raw:
     """Store the metrics of running pipelines."""
-    for item in call.body:
+    for item in body:
         job_id = (item.metadata or {}).get("dpm.job.id")
         if isinstance(job_id, str):
             _take(call, job_id, item)
     return Raw(b"")
 
 
+CURRENT_RUN = Query(
+    select(jobs.c.organization, runs.c.id, runs.c.run_count, runs.c.open)
+    .join(runs, runs.c.id == jobs.c.current_run)
+    .where(jobs.c.id == bindparam("job"))
+)
+
+
 def _take(call: Call, job_id: str, item: MetricsJson) -> None:
-    row = call.db.execute(
-        select(jobs.c.organization, runs.c.id, runs.c.run_count, runs.c.open)
-        .join(runs, runs.c.id == jobs.c.current_run)
-        .where(jobs.c.id == job_id)
-    ).first()
+    row = CURRENT_RUN.first(call.db, job=job_id)
     if row is None or row.organization != call.principal.organization or not row.open:
         return
     if (item.metadata or {}).get(RUN_KEY, row.id) != row.id:
@@ -103,147 +145,127 @@ def _take(call: Call, job_id: str, item: MetricsJson) -> None:
         call.db.execute(metrics.insert().values(values))
 
 
-def _figure(registry: dict[str, Any], family: str, name: str, key: str) -> float:
+def _figure(registry: Json, family: str, name: str, key: str) -> float:
     value = _entry(registry, family, name).get(key)
     return value if isinstance(value, int | float) else 0
 
 
-def _count(registry: dict[str, Any], name: str) -> int:
+def _count(registry: Json, name: str) -> int:
     return int(_figure(registry, "counters", f"pipeline.{name}.counter", "count"))
 
 
-def _rate(registry: dict[str, Any], name: str) -> float:
+def _rate(registry: Json, name: str) -> float:
     return float(_figure(registry, "meters", f"pipeline.{name}.meter", "m1_rate"))
 
 
-def _rows(call: Call, job_id: str) -> list[Row]:
+RUNS_OF = Query(
+    select(metrics)
+    .where(metrics.c.job_id == bindparam("job"))
+    .order_by(metrics.c.run_count, metrics.c.engine_id)
+)
+
+
+def _rows(call: Call, job_id: str, engine_id: str | None = None) -> list[Row]:
+    """Return the latest registries of a job's runs, of one engine or all."""
     call.fetch(jobs, job_id, "Job")
-    statement = (
-        select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.run_count, metrics.c.engine_id)
-    )
-    if engine_id := call.query.get("sdcId"):
-        statement = statement.where(metrics.c.engine_id == engine_id)
-    return list(call.db.execute(statement))
+    return [row for row in RUNS_OF.rows(call.db, job=job_id) if not engine_id or row.engine_id == engine_id]
 
 
-def _counts_json(rows: list[Row]) -> dict[str, Any]:
+def _counts(rows: list[Row]) -> RecordCountsJson:
     last = rows[-1]
-    return {
-        "jobId": last.job_id,
-        "organization": last.organization,
-        "runCount": last.run_count,
-        "pipelineVersion": None,
-        "sdcId": last.engine_id if len(rows) == 1 else None,
-        "stageId": None,
-        "inputCount": sum(r.input_count for r in rows),
-        "outputCount": sum(r.output_count for r in rows),
-        "errorCount": sum(r.error_count for r in rows),
-        "stageErrorsCount": sum(r.stage_errors_count for r in rows),
-        "inputM1Rate": sum(r.input_rate for r in rows),
-        "outputM1Rate": sum(r.output_rate for r in rows),
-        "errorM1Rate": sum(r.error_rate for r in rows),
-        "stageErrorsM1Rate": 0.0,
-        "lastUpdatedOn": max(r.changed_on for r in rows),
-    }
+    summed = (
+        "input_count",
+        "output_count",
+        "error_count",
+        "stage_errors_count",
+        "input_rate",
+        "output_rate",
+        "error_rate",
+    )
+    return RecordCountsJson(
+        job_id=last.job_id,
+        organization=last.organization,
+        run_count=last.run_count,
+        sdc_id=last.engine_id if len(rows) == 1 else None,
+        last_updated_on=max(row.changed_on for row in rows),
+        **{name: sum(getattr(row, name) for row in rows) for name in summed},
+    )
 
 
-@app.route("GET", "/timeseries/rest/v1/metrics/job/{job}/recordCountsForAllRuns", READER, query=(SDC,))
-def record_counts(call: Call) -> Any:
+@app.route("GET", "/timeseries/rest/v1/metrics/job/{job}/recordCountsForAllRuns", READER)
+def record_counts(call: Call, job: str, sdc_id: str | None = None) -> dict[str, RecordCountsJson]:
     """Return record counts keyed by run number; key 0 is the latest run."""
     by_run: dict[int, list[Row]] = {}
-    for row in _rows(call, call.path["job"]):
+    for row in _rows(call, job, sdc_id):
         by_run.setdefault(row.run_count, []).append(row)
-    result = {str(run): _counts_json(rows) for run, rows in by_run.items()}
+    result = {str(run): _counts(rows) for run, rows in by_run.items()}
     if by_run:
-        result["0"] = _counts_json(by_run[max(by_run)])
+        result["0"] = result[str(max(by_run))]
     return result
 
 
-@app.route("GET", "/timeseries/rest/v1/metrics/job/{job}/latestMetrics", READER, query=(SDC,))
-def latest_metrics(call: Call) -> Any:
+@app.route("GET", "/timeseries/rest/v1/metrics/job/{job}/latestMetrics", READER)
+def latest_metrics(call: Call, job: str, sdc_id: str | None = None) -> Json:
     """Return the latest metric registry of a job."""
-    rows = _rows(call, call.path["job"])
+    rows = _rows(call, job, sdc_id)
     return rows[-1].document if rows else {}
-
-
-def _series(name: str, columns: list[str], values: list[list[Any]]) -> dict[str, Any]:
-    return {"series": [{"name": name, "columns": columns, "tags": {}, "values": values}], "error": None}
 
 
 @app.route(
     "GET",
     "/timeseries/rest/v1/metrics/job/{job}/{figure}",
     READER,
-    query=(
-        SDC,
-        TIME_FILTER,
-        Parameter("limit", "integer", 1000),
-        Parameter("metricType"),
-        Parameter("pipelineVersion"),
-    ),
     choice="recordCount, recordThroughput and sankey: one point per run, the latest figures",
 )
-def job_figure(call: Call) -> Any:
+def job_figure(
+    call: Call, job: str, figure: str, span: Span, sdc_id: str | None = None, limit: int = 1000
+) -> SeriesListJson:
     """Return record counts or rates of a job as series."""
-    figure = call.path["figure"]
     if figure not in ("recordCount", "recordThroughput", "sankey"):
         raise not_found("Metric", figure)
-    rate = figure == "recordThroughput"
-    columns = ["time", "input", "output", "error"]
-    values = [
-        [r.changed_on, r.input_rate, r.output_rate, r.error_rate]
-        if rate
-        else [r.changed_on, r.input_count, r.output_count, r.error_count]
-        for r in _rows(call, call.path["job"])
-    ]
-    return _series(figure, columns, values)
+    kind = "rate" if figure == "recordThroughput" else "count"
+    names = ["changed_on", *(f"{of}_{kind}" for of in ("input", "output", "error"))]
+    values = [[getattr(row, name) for name in names] for row in _rows(call, job, sdc_id)]
+    return SeriesListJson([SeriesJson(figure, ["time", "input", "output", "error"], values)])
 
 
-class MetricQuery(Struct):
+class MetricQuery(Struct, rename="camel"):
     """One series that is asked for."""
 
-    jobId: str
+    job_id: str
     measurement: str
     columns: list[str] | None = None
-    pipelineVersion: str | int | None = None
-    sdcId: str | None = None
+    pipeline_version: str | int | None = None
+    sdc_id: str | None = None
 
 
 @app.route(
     "POST",
     "/timeseries/rest/v1/metrics/query",
     READER,
-    body=list[MetricQuery],
-    query=(TIME_FILTER, Parameter("limit", "integer", 1000)),
     writes=False,
     choice="one point per run and engine: latest figures, in the columns asked for; stage timers give one "
     "series per stage; unknown measurements give an empty series, unknown columns null",
 )
-def query_metrics(call: Call) -> Any:
+def query_metrics(call: Call, body: list[MetricQuery], span: Span, limit: int = 1000) -> list[SeriesListJson]:
     """Return series of several jobs."""
     answers = []
-    for wish in call.body:
-        rows = [r for r in _rows(call, wish.jobId) if wish.sdcId in (None, r.engine_id)]
+    for wish in body:
         columns = wish.columns or ["count", "m1_rate"]
-        points: dict[str, list[list[Any]]] = {}
-        for row in rows:
+        points: dict[str, list[list[float | None]]] = {}
+        for row in _rows(call, wish.job_id, wish.sdc_id):
             for stage, figures in _measured(row.document, wish.measurement):
                 point = [row.changed_on, *(figures.get(column) for column in columns)]
                 points.setdefault(stage, []).append(point)
         series = [
-            {
-                "name": wish.measurement,
-                "columns": ["time", *columns],
-                "tags": {"stage": stage} if stage else {},
-                "values": values,
-            }
+            SeriesJson(wish.measurement, ["time", *columns], values, {"stage": stage} if stage else {})
             for stage, values in (points or {"": []}).items()
         ]
-        answers.append({"series": series, "error": None})
+        answers.append(SeriesListJson(series))
     return answers
 
 
-def _measured(registry: dict[str, Any], measurement: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _measured(registry: Json, measurement: str) -> Iterator[tuple[str, Json]]:
     """Yield stage (empty: the pipeline) and figures of a measurement in an engine's registry."""
     name = METERS.get(measurement)
     if name is not None:
@@ -259,30 +281,31 @@ def _measured(registry: dict[str, Any], measurement: str) -> Iterator[tuple[str,
                 yield found.group(1), _entry(registry, "timers", key)
 
 
-def _entry(registry: dict[str, Any], family: str, name: str) -> dict[str, Any]:
+def _entry(registry: Json, family: str, name: str) -> Json:
     group = registry.get(family)
     entry = group.get(name) if isinstance(group, dict) else None
     return entry if isinstance(entry, dict) else {}
 
 
-def _engine_series(call: Call, column: Any, name: str) -> Any:
-    engine = call.fetch(engines, call.path["engine"], "Engine")
-    span_ms = SPANS_S.get(call.query["timeFilterCondition"], 300) * 1000
+def _engine_series(call: Call, engine: str, span: Span, column: Column[float], name: str) -> SeriesListJson:
+    row = call.fetch(engines, engine, "Engine")
+    since = call.now - SPANS_S.get(span.time_filter_condition, 300) * 1000
     statement = (
         select(engine_metrics.c.time, column)
-        .where(engine_metrics.c.engine_id == engine.id, engine_metrics.c.time >= call.now - span_ms)
+        .where(engine_metrics.c.engine_id == row.id, engine_metrics.c.time >= since)
         .order_by(engine_metrics.c.time)
     )
-    return _series(name, ["time", "value"], [list(row) for row in call.db.execute(statement)])
+    values = [[time, value] for time, value in call.db.execute(statement)]
+    return SeriesListJson([SeriesJson(name, ["time", "value"], values)])
 
 
-@app.route("GET", "/timeseries/rest/v1/metrics/executor/{engine}/cpu", READER, query=(TIME_FILTER,))
-def engine_cpu(call: Call) -> Any:
+@app.route("GET", "/timeseries/rest/v1/metrics/executor/{engine}/cpu", READER)
+def engine_cpu(call: Call, engine: str, span: Span) -> SeriesListJson:
     """Return the CPU load of an engine as a series."""
-    return _engine_series(call, engine_metrics.c.cpu_load, "cpu")
+    return _engine_series(call, engine, span, engine_metrics.c.cpu_load, "cpu")
 
 
-@app.route("GET", "/timeseries/rest/v1/metrics/executor/{engine}/memory", READER, query=(TIME_FILTER,))
-def engine_memory(call: Call) -> Any:
+@app.route("GET", "/timeseries/rest/v1/metrics/executor/{engine}/memory", READER)
+def engine_memory(call: Call, engine: str, span: Span) -> SeriesListJson:
     """Return the used memory of an engine as a series."""
-    return _engine_series(call, engine_metrics.c.used_memory, "memory")
+    return _engine_series(call, engine, span, engine_metrics.c.used_memory, "memory")

@@ -27,6 +27,13 @@ class Record:
         self.values = values
         self.changed: set[str] = set()
 
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(self.values)
+
+    def _asdict(self) -> dict[str, Any]:
+        return dict(self.values)
+
     def __getattr__(self, name: str) -> Any:
         try:
             return self.values[name]

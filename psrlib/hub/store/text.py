@@ -7,7 +7,8 @@ import orjson
 from sqlalchemy import Text, func, type_coerce
 from sqlalchemy.sql import ColumnElement
 
-Json = dict[str, Any]  # an object of the wire whose members are not the hub's business
+JsonValue = Any  # a value of the wire that is not the hub's business
+Json = dict[str, JsonValue]
 
 
 def dump(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -12,6 +12,7 @@ from psrlib.hub.store.queries import Row
 
 R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
+Reader = Callable[[Any], tuple[Any, ...]]
 
 
 class Paging(Struct, rename="camel"):
@@ -43,25 +44,25 @@ class Page(Struct, Generic[T], rename="camel"):
 Listed = list[T] | Page[T]  # bare or in the wrapper, as the caller asks
 
 
-def show(record: type[R], row: Row, **more: Any) -> R:
-    """Return the record of a row.
+def show(record: type[R], row: Row | dict[str, Any], **more: Any) -> R:
+    """Return the record of a row, or of the columns of one that was just written.
 
     Each field takes the column of its name, one that is no column keeps its default; ``more`` gives other
     values.
     """
-    names, read = _columns(record, row._fields, tuple(more))
-    if not names:
-        return record(**more)
-    values = read(row) if len(names) > 1 else (read(row),)
+    columns = tuple(row) if isinstance(row, dict) else row._fields
+    names, read, get = _readers(record, columns, tuple(more))
+    values = get(row) if isinstance(row, dict) else read(row)
     return record(**dict(zip(names, values, strict=True)), **more)
 
 
 @cache
-def _columns(
+def _readers(
     record: type[Struct], columns: tuple[str, ...], given: tuple[str, ...]
-) -> tuple[tuple[str, ...], Callable[[Row], Any]]:
+) -> tuple[tuple[str, ...], Reader, Reader]:
+    """Return the columns to read, and what reads them; a record has two at least."""
     names = tuple(name for name in record.__struct_fields__ if name in columns and name not in given)
-    return names, attrgetter(*names) if names else bool
+    return names, attrgetter(*names), itemgetter(*names)
 
 
 def stored(record: Struct, table: Table, **more: Any) -> dict[str, Any]:

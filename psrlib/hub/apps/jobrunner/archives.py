@@ -1,34 +1,40 @@
 """Jobrunner app: import and export of jobs with their pipelines (pipeline-json.md, 1.2)."""
 
-from typing import Any
+from msgspec import Struct, to_builtins
 
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
-from psrlib.hub.apps.jobrunner.records import OPERATOR, jobs_json, shown
+from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, show_jobs, shown
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import read_zip, write_zip
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Parameter
+from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Import and export archives of jobs")
-UPDATES = (
-    Parameter("updatePipelineRefs", "boolean", True),
-    Parameter("updateNumInstances", "boolean", False),
-    Parameter("updateRuntimeParameters", "boolean", False),
-    Parameter("updateLabels", "boolean", False),
-    Parameter("updateMigrateOffsets", "boolean", True),
-    Parameter("forceImport", "boolean", False),
-)
 
 
-def export_document(call: Call, job: Row) -> dict[str, Any]:
+class JobUpdates(Updates, rename="camel"):
+    """Which properties of a job, and whether its pipeline, are taken from an archive."""
+
+    update_pipeline_refs: bool = True
+    update_migrate_offsets: bool = True
+
+
+class ImportedJobJson(Struct, rename="camel"):
+    """A job that was imported."""
+
+    minimal_job_json: JobJson
+
+
+def export_document(call: Call, job: Row) -> Json:
     """Return a job with its pipeline as one export document."""
     commit = store.fetch_commit(call, job.commit_id)
     pipeline = store.fetch_pipeline(call, commit.pipeline_id)
-    minimal = jobs_json(call, [job])[0]
+    minimal: Json = to_builtins(show_jobs(call, [job])[0])
     minimal.pop("currentJobStatus")
     return {
         "minimalJobJson": minimal,
@@ -46,26 +52,24 @@ def export_document(call: Call, job: Row) -> dict[str, Any]:
     }
 
 
-@app.route("POST", "/jobrunner/rest/v1/jobs/exportJobs", USER, body=list[str], writes=False)
-def export_jobs(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/jobs/exportJobs", USER, writes=False)
+def export_jobs(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per job, its pipeline included."""
     documents = []
-    for job in call.fetch_all(jobs, call.body, "Job"):
+    for job in call.fetch_all(jobs, body, "Job"):
         check_permission(call, job.id, "READ")
         documents.append((job.name, export_document(call, job)))
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 
-def _answer(call: Call, ids: list[str]) -> list[dict[str, Any]]:
-    return [{"minimalJobJson": job} for job in shown(call, ids)]
+def _answer(call: Call, ids: list[str]) -> list[ImportedJobJson]:
+    return [ImportedJobJson(job) for job in shown(call, ids)]
 
 
 @app.route(
     "POST",
     "/jobrunner/rest/v1/jobs/importJobs",
     OPERATOR,
-    body=bytes,
-    query=UPDATES,
     choice="all or nothing; ids are kept (<uuid>:<organization of the caller>), so a job that is here "
     "already is updated: pipeline, numInstances, runtimeParameters, labels and migrateOffsets as the flags "
     "say, tags always, the rest stays; a new job gets the default of a property whose flag is off, and its "
@@ -73,13 +77,13 @@ def _answer(call: Call, ids: list[str]) -> list[dict[str, Any]]:
     "a version of its pipeline, or a pipeline; updating needs WRITE and a job that does not run; "
     "forceImport: new jobs",
 )
-def import_jobs(call: Call) -> Any:
+def import_jobs(call: Call, updates: JobUpdates, body: bytes) -> list[ImportedJobJson]:
     """Import a zip of job export documents."""
-    ids, updates = [], Updates.asked(call)
-    for _, document in read_zip(call.body):
+    ids = []
+    for _, document in read_zip(body):
         for part in document.get("jobJsonList") or [document]:
             if isinstance(part, dict) and "minimalJobJson" in part:
-                ids.append(import_job(call, part, updates))
+                ids.append(import_job(call, part, updates, updates.update_pipeline_refs))
     return _answer(call, ids)
 
 
@@ -87,16 +91,12 @@ def import_jobs(call: Call) -> Any:
     "POST",
     "/jobrunner/rest/v1/jobs/importJobsFromJson",
     OPERATOR,
-    body=dict[str, Any] | list[dict[str, Any]],
-    query=UPDATES,
     bulk=True,
     choice="as importJobs; one export document, a list of them, or an object with jobJsonList",
 )
-def import_jobs_json(call: Call) -> Any:
+def import_jobs_json(call: Call, updates: JobUpdates, body: Json | list[Json]) -> list[ImportedJobJson]:
     """Import job export documents sent as JSON."""
-    body = call.body
     parts = body if isinstance(body, list) else body.get("jobJsonList") or [body]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise bad_request("expected export documents with minimalJobJson")
-    updates = Updates.asked(call)
-    return _answer(call, [import_job(call, part, updates) for part in parts])
+    return _answer(call, [import_job(call, part, updates, updates.update_pipeline_refs) for part in parts])

@@ -227,15 +227,15 @@ def create_and_start(call: Call) -> Any:
     first = _instances_so_far(call, row)
     for index, values in enumerate(info.runtimeParametersList or [{}]):
         copy = as_new_job(row, commit)
-        copy.jobTemplate = False
+        copy.template = False
         copy.name = f"{info.name or row.name} - {_postfix(call, info, values, first + index + 1)}"
         copy.description = copy.description if info.description is None else info.description
-        copy.rawJobTags = copy.rawJobTags if info.rawJobTags is None else info.rawJobTags
-        defaults = load(copy.runtimeParameters) if copy.runtimeParameters else {}
-        copy.runtimeParameters = dump(defaults | values)
+        copy.tags = copy.tags if info.rawJobTags is None else info.rawJobTags
+        defaults = load(copy.runtime_parameters) if copy.runtime_parameters else {}
+        copy.runtime_parameters = dump(defaults | values)
         made.append(copy)
     created = insert_jobs(call, made, None if info.attachToTemplate is False else row.id)
-    ids = [job["id"] for job in created]
+    ids = [str(job.id) for job in created]
     return _runs(call, _start(call, _runnable(call, ids)))
 
 

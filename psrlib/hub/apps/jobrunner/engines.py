@@ -1,8 +1,8 @@
 """Jobrunner app: engines, their labels, thresholds and pipelines; the endpoints of sync mode."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
@@ -17,77 +17,102 @@ from psrlib.hub.runner.work import Work, work_of
 from psrlib.hub.security.acl import check_permission, drop_acls
 from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engines, instances
-from psrlib.hub.store.text import contains, has_item
-from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, Call, Raw
+from psrlib.hub.store.text import Json, contains, has_item
+from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, Parameter, roles
+from psrlib.hub.web.records import Listed, Listing, show
+from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, roles
 
 app = App("jobrunner", "Engines")
 MANAGER = roles("datacollector:admin", "datacollector:manager", "jobrunner:operator")
 Percent = Annotated[float, Meta(ge=0)]
-KIND = (Parameter("executorType"), Parameter("edge", "boolean"))
 
 
-class EngineJson(Struct):
-    """An engine, as sent back for a change."""
+class EngineUpdateJson(Struct, rename="camel"):
+    """What is changed of an engine."""
 
     id: str | None = None
     organization: str | None = None
     labels: list[str] | None = None
-    maxCpuLoad: Percent | None = None
-    maxMemoryUsed: Percent | None = None
-    maxPipelinesRunning: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    max_cpu_load: Percent | None = None
+    max_memory_used: Percent | None = None
+    max_pipelines_running: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
 
 
-def engines_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
-    """Return engines in wire form (control-hub-rest.md, 6.3)."""
-    organizations = {row.organization for row in rows}
+class EngineJson(Struct, rename="camel", kw_only=True):
+    """An engine (control-hub-rest.md, 6.3)."""
+
+    id: str
+    organization: str
+    http_url: str
+    version: str
+    labels: list[str]
+    reported_labels: list[str]
+    pipelines_committed: list[str]
+    last_reported_time: int
+    start_up_time: int
+    responding: bool
+    executor_type: str
+    edge: bool
+    offset_protocol: int = field(name="offsetProtocolVersion")
+    cpu_load: float
+    total_memory: int
+    used_memory: float
+    pipelines_count: int
+    max_cpu_load: float
+    max_memory_used: float
+    max_pipelines: int = field(name="maxPipelinesRunning")
+    deployment_id: str | None
+    build: Json = field(name="buildInfo")
+    id_separator: str = "__"
+    csp_deployment_id: str | None = None
+
+
+class Finding(Listing, rename="camel"):
+    """Which engines a listing is about."""
+
+    executor_type: str | None = None
+    edge: bool | None = None
+    label: str | None = None
+    version: str | None = None
+
+
+class LoadFinding(Finding, rename="camel"):
+    """Which engines a listing of load figures is about."""
+
+    executor_type: str | None = "COLLECTOR"
+
+
+def show_engines(call: Call, rows: list[Row]) -> list[EngineJson]:
+    """Return engines in wire form, with what the hub remembers of their polls."""
     work = work_of(call)
     load_of: dict[str, int] = {}
     names: dict[str, list[str]] = {row.id: [] for row in rows}
     heartbeat = {}
-    for organization in organizations:
+    for organization in {row.organization for row in rows}:
         load_of |= pipelines_running(work, organization)
         heartbeat[organization] = work.heartbeat_ms(organization)
         for instance in LIVE.rows(call.db, org=organization):
             names.setdefault(instance.engine_id, []).append(instance.name)
-    return [_engine_json(call, row, load_of.get(row.id, 0), names[row.id], heartbeat) for row in rows]
+    return [
+        _show(call, row, load_of.get(row.id, 0), names[row.id], heartbeat[row.organization]) for row in rows
+    ]
 
 
-def _engine_json(
-    call: Call, row: Row, n_pipelines: int, names: list[str], heartbeat: dict[str, int]
-) -> dict[str, Any]:
-    figures = call.hub.contacts.figures.get(row.id)
-    last = max(row.last_reported_time, call.hub.contacts.last_poll.get(row.id, 0))
-    responding = call.hub.contacts.is_responding(
-        row.id, call.now, heartbeat[row.organization], row.last_reported_time
+def _show(call: Call, row: Row, n_pipelines: int, names: list[str], heartbeat_ms: int) -> EngineJson:
+    contacts = call.hub.contacts
+    figures = contacts.figures.get(row.id)
+    return show(
+        EngineJson,
+        row,
+        pipelines_committed=names,
+        pipelines_count=n_pipelines,
+        last_reported_time=max(row.last_reported_time, contacts.last_poll.get(row.id, 0)),
+        responding=contacts.is_responding(row.id, call.now, heartbeat_ms, row.last_reported_time),
+        edge=row.executor_type == "EDGE",
+        cpu_load=figures.cpu_load if figures else row.cpu_load,
+        used_memory=figures.used_memory if figures else row.used_memory,
     )
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "httpUrl": row.http_url,
-        "version": row.version,
-        "labels": row.labels,
-        "reportedLabels": row.reported_labels,
-        "pipelinesCommitted": names,
-        "lastReportedTime": last,
-        "startUpTime": row.start_up_time,
-        "responding": responding,
-        "executorType": row.executor_type,
-        "edge": row.executor_type == "EDGE",
-        "offsetProtocolVersion": row.offset_protocol,
-        "idSeparator": "__",
-        "cpuLoad": figures.cpu_load if figures else row.cpu_load,
-        "totalMemory": row.total_memory,
-        "usedMemory": figures.used_memory if figures else row.used_memory,
-        "pipelinesCount": n_pipelines,
-        "maxCpuLoad": row.max_cpu_load,
-        "maxMemoryUsed": row.max_memory_used,
-        "maxPipelinesRunning": row.max_pipelines,
-        "deploymentId": row.deployment_id,
-        "cspDeploymentId": None,
-        "buildInfo": row.build,
-    }
 
 
 ENGINES = Query(select(engines).where(engines.c.organization == bindparam("org")))
@@ -98,28 +123,34 @@ LIVE = Query(
 )
 
 
-def _finding(call: Call) -> Query:
-    query = call.query
-    statement: Query = ENGINES
-    if query.get("executorType"):
-        statement = statement.where(engines.c.executor_type == query["executorType"])
-    if query.get("edge"):
-        statement = statement.where(engines.c.executor_type == "EDGE")
-    if query.get("version"):
-        statement = statement.where(engines.c.version == query["version"])
-    if query.get("label"):
-        label = query["label"]
-        statement = statement.where(
-            has_item(engines.c.labels, label) | has_item(engines.c.reported_labels, label)
-        )
-    if query.get("filterText"):
-        text = query["filterText"]
-        statement = statement.where(contains(engines.c.http_url, text) | contains(engines.c.id, text))
-    return statement
+def _finding(finding: Finding) -> Query:
+    query = ENGINES
+    if finding.executor_type:
+        query = query.where(engines.c.executor_type == finding.executor_type)
+    if finding.edge:
+        query = query.where(engines.c.executor_type == "EDGE")
+    if finding.version:
+        query = query.where(engines.c.version == finding.version)
+    if label := finding.label:
+        query = query.where(has_item(engines.c.labels, label) | has_item(engines.c.reported_labels, label))
+    if text := finding.filter_text:
+        query = query.where(contains(engines.c.http_url, text) | contains(engines.c.id, text))
+    return query
 
 
-def _found(call: Call) -> list[Row]:
-    return _finding(call).rows(call.db, org=call.organization)
+def _found(call: Call, finding: Finding) -> list[Row]:
+    return _finding(finding).rows(call.db, org=call.organization)
+
+
+def _page(call: Call, finding: Finding, wrap: bool) -> Listed[EngineJson]:
+    return call.page(
+        finding,
+        _finding(finding),
+        ORDER,
+        lambda rows: show_engines(call, rows),
+        wrap=wrap,
+        org=call.organization,
+    )
 
 
 ORDER = {
@@ -131,109 +162,98 @@ ORDER = {
 }
 
 
-@app.route(
-    "GET", "/jobrunner/rest/v1/sdcs", USER, query=(*LISTING, *KIND, Parameter("label"), Parameter("version"))
-)
-def list_engines(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/sdcs", USER)
+def list_engines(call: Call, finding: Finding) -> Listed[EngineJson]:
     """List engines."""
-    return call.old_page(_finding(call), ORDER, lambda rows: engines_json(call, rows), org=call.organization)
+    return _page(call, finding, finding.with_wrapper)
 
 
-@app.route(
-    "GET",
-    "/jobrunner/rest/v1/metrics/executors",
-    USER,
-    query=(
-        *LISTING,
-        Parameter("executorType", "text", "COLLECTOR"),
-        Parameter("label"),
-        Parameter("edge", "boolean"),
-    ),
-)
-def executors(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/metrics/executors", USER)
+def executors(call: Call, finding: LoadFinding) -> Listed[EngineJson]:
     """List engines with load figures, always wrapped."""
-    return call.old_page(
-        _finding(call), ORDER, lambda rows: engines_json(call, rows), wrap=True, org=call.organization
-    )
+    return _page(call, finding, True)
 
 
-@app.route("GET", "/jobrunner/rest/v1/sdcs/labels", USER, query=(ORGANIZATION, *KIND, *PAGING))
-def list_engine_labels(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/sdcs/labels", USER)
+def list_engine_labels(call: Call, finding: Finding) -> Listed[str]:
     """List the labels of all engines."""
-    return call.part(sorted({label for row in _found(call) for label in engine_labels(row)}))
+    labels = {label for row in _found(call, finding) for label in engine_labels(row)}
+    return call.slice(finding, sorted(labels), False)
 
 
-@app.route("GET", "/jobrunner/rest/v1/sdcs/versions", USER, query=(ORGANIZATION, *KIND, *PAGING))
-def list_engine_versions(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/sdcs/versions", USER)
+def list_engine_versions(call: Call, finding: Finding) -> Listed[str]:
     """List the versions of all engines."""
-    return call.part(sorted({row.version for row in _found(call)}))
+    return call.slice(finding, sorted({row.version for row in _found(call, finding)}), False)
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}", EITHER)
-def get_engine(call: Call) -> Any:
+def get_engine(call: Call, engine: str) -> EngineJson:
     """Return an engine."""
-    return engines_json(call, [_fetch(call)])[0]
+    return show_engines(call, [_fetch(call, engine)])[0]
 
 
-def _fetch(call: Call) -> Row:
-    return call.fetch(engines, call.path["engine"], "Engine")
+def _fetch(call: Call, engine: str) -> Row:
+    return call.fetch(engines, engine, "Engine")
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}/labels", USER)
-def get_engine_labels(call: Call) -> Any:
+def get_engine_labels(call: Call, engine: str) -> list[str]:
     """Return the labels of an engine, assigned and reported."""
-    return sorted(engine_labels(_fetch(call)))
+    return sorted(engine_labels(_fetch(call, engine)))
 
 
 @app.route(
     "POST",
     "/jobrunner/rest/v1/sdc/{engine}/updateLabels",
     MANAGER,
-    body=EngineJson,
     choice="an engine answers to assigned and reported labels together; running jobs move at the next sync",
 )
-def update_labels(call: Call) -> Any:
+def update_labels(call: Call, engine: str, body: EngineUpdateJson) -> EngineJson:
     """Replace the labels assigned in the hub."""
-    row = _fetch(call)
+    row = _fetch(call, engine)
     check_permission(call, row.id, "WRITE")
-    if call.body.id is not None and call.body.id != row.id:
-        raise bad_request(f"the body's id is '{call.body.id}', the path's '{row.id}'")
-    labels = list(dict.fromkeys(call.body.labels or []))
+    if body.id is not None and body.id != row.id:
+        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
+    labels = list(dict.fromkeys(body.labels or []))
     call.db.execute(engines.update().where(engines.c.id == row.id).values(labels=labels))
-    return engines_json(call, [_fetch(call)])[0]
+    return get_engine(call, engine)
 
 
 @app.route(
     "POST",
     "/jobrunner/rest/v1/sdc/{engine}/updateSdcResourceThresholds",
     MANAGER,
-    body=EngineJson,
     choice="maxMemoryUsed in percent of the reported total memory",
 )
-def update_thresholds(call: Call) -> Any:
+def update_thresholds(call: Call, engine: str, body: EngineUpdateJson) -> EngineJson:
     """Change the thresholds above which an engine gets no more pipelines."""
-    row, new = _fetch(call), call.body
+    row = _fetch(call, engine)
     check_permission(call, row.id, "WRITE")
     values = {
-        "max_cpu_load": row.max_cpu_load if new.maxCpuLoad is None else new.maxCpuLoad,
-        "max_memory_used": row.max_memory_used if new.maxMemoryUsed is None else new.maxMemoryUsed,
-        "max_pipelines": row.max_pipelines if new.maxPipelinesRunning is None else new.maxPipelinesRunning,
+        "max_cpu_load": row.max_cpu_load if body.max_cpu_load is None else body.max_cpu_load,
+        "max_memory_used": row.max_memory_used if body.max_memory_used is None else body.max_memory_used,
+        "max_pipelines": row.max_pipelines
+        if body.max_pipelines_running is None
+        else body.max_pipelines_running,
     }
     call.db.execute(engines.update().where(engines.c.id == row.id).values(values))
-    return engines_json(call, [_fetch(call)])[0]
+    return get_engine(call, engine)
 
 
-def _live(call: Call, engine_id: str) -> list[Row]:
-    statement = select(instances).where(instances.c.engine_id == engine_id, instances.c.phase != GONE)
-    return list(call.db.execute(statement.order_by(instances.c.id)))
+PIPELINES_ON = Query(
+    select(instances)
+    .where(instances.c.engine_id == bindparam("engine"), instances.c.phase != GONE)
+    .order_by(instances.c.id)
+)
 
 
 @app.route(
     "GET", "/jobrunner/rest/v1/sdc/{engine}/pipelines", USER, choice="pipelines of jobs; local ones unknown"
 )
-def engine_pipelines(call: Call) -> Any:
+def engine_pipelines(call: Call, engine: str) -> list[Json]:
     """List the pipelines of an engine."""
-    return [instance_json(call, i) for i in _live(call, _fetch(call).id)]
+    return [instance_json(call, i) for i in PIPELINES_ON.rows(call.db, engine=_fetch(call, engine).id)]
 
 
 @app.route(
@@ -242,15 +262,14 @@ def engine_pipelines(call: Call) -> Any:
     MANAGER,
     choice="its pipelines are given up; the engine appears again when it polls with a valid token",
 )
-def delete_engine(call: Call) -> Any:
+def delete_engine(call: Call, engine: str) -> None:
     """Forget an engine."""
-    row = _fetch(call)
+    row = _fetch(call, engine)
     check_permission(call, row.id, "WRITE")
     _give_up(call, row.id)
     call.db.execute(engines.delete().where(engines.c.id == row.id))
     drop_acls(call, [row.id])
     call.after.append(lambda: call.hub.contacts.last_poll.pop(row.id, None))
-    return None
 
 
 def _give_up(call: Call, engine_id: str) -> None:
@@ -260,25 +279,23 @@ def _give_up(call: Call, engine_id: str) -> None:
 
 
 @app.route("POST", "/jobrunner/rest/v1/sdc/clearPipelinesCommitted/{engine}", MANAGER)
-def clear_pipelines(call: Call) -> Any:
+def clear_pipelines(call: Call, engine: str) -> EngineJson:
     """Give up the pipelines of an engine."""
-    row = _fetch(call)
-    _give_up(call, row.id)
-    return engines_json(call, [_fetch(call)])[0]
+    _give_up(call, _fetch(call, engine).id)
+    return get_engine(call, engine)
 
 
 @app.route(
     "POST",
     "/jobrunner/rest/v1/jobs/balanceSDCs",
     OPERATOR,
-    body=list[str],
     choice="balances every running job with a pipeline on one of the engines",
 )
-def balance_engines(call: Call) -> Any:
+def balance_engines(call: Call, body: list[str]) -> list[str]:
     """Redistribute the jobs of engines."""
     work = work_of(call)
-    call.fetch_all(engines, call.body, "Engine")
-    found = select(instances.c.job_id).where(instances.c.engine_id.in_(call.body), instances.c.phase != GONE)
+    call.fetch_all(engines, body, "Engine")
+    found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != GONE)
     for job_id in sorted(set(call.db.execute(found).scalars())):
         job = work.job(job_id)
         run = work.run(job.current_run) if job is not None and job.current_run else None
@@ -287,10 +304,10 @@ def balance_engines(call: Call) -> Any:
     return []
 
 
-class StatusListJson(Struct):
+class StatusListJson(Struct, rename="camel"):
     """Statuses of all pipelines of an engine (sync mode)."""
 
-    pipelineStatusEventList: list[dict[str, Any]] | None = None
+    pipeline_status_event_list: list[Json] | None = None
 
 
 def _record(call: Call) -> tuple[Work, Record]:
@@ -300,33 +317,33 @@ def _record(call: Call) -> tuple[Work, Record]:
 
 
 @app.route("POST", "/jobrunner/rest/v1/sdc/updateLastModifiedTime", COMPONENT)
-def heartbeat(call: Call) -> Any:
+def heartbeat(call: Call) -> Raw:
     """Take the heartbeat of an engine in sync mode."""
     _record(call)
     return Raw(b"")
 
 
-@app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvents", COMPONENT, body=StatusListJson)
-def statuses_of_engine(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvents", COMPONENT)
+def statuses_of_engine(call: Call, body: StatusListJson) -> Raw:
     """Take the statuses of all pipelines of an engine in sync mode."""
     work, engine = _record(call)
-    take_statuses(work, engine, call.body.pipelineStatusEventList or [], full=True)
+    take_statuses(work, engine, body.pipeline_status_event_list or [], full=True)
     return Raw(b"")
 
 
-@app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvent", COMPONENT, body=dict[str, Any])
-def status_of_pipeline(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvent", COMPONENT)
+def status_of_pipeline(call: Call, body: Json) -> Raw:
     """Take one status change in sync mode."""
     work, engine = _record(call)
-    take_statuses(work, engine, [call.body], full=False)
+    take_statuses(work, engine, [body], full=False)
     return Raw(b"")
 
 
-@app.route("POST", "/jobrunner/rest/v1/sdc/processMetrics", COMPONENT, body=dict[str, Any])
-def process_metrics(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/sdc/processMetrics", COMPONENT)
+def process_metrics(call: Call, body: Json) -> Raw:
     """Take CPU and memory figures in sync mode."""
     work, _ = _record(call)
-    take_figures(work, call.principal, call.body)
+    take_figures(work, call.principal, body)
     return Raw(b"")
 
 
@@ -334,9 +351,8 @@ def process_metrics(call: Call) -> Any:
     "POST",
     "/jobrunner/rest/v1/jobs/metrics",
     COMPONENT,
-    body=list[dict[str, Any]],
     choice="taken and dropped: timeseries has the same figures",
 )
-def job_metrics(call: Call) -> Any:
+def job_metrics(call: Call, body: list[Json]) -> Raw:
     """Take job metrics (off by default in engines)."""
     return Raw(b"")

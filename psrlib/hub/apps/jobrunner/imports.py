@@ -5,10 +5,9 @@ organization: job ``<uuid>:a`` becomes ``<uuid>:b`` there, and is found by that 
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import Table, select
 
 from psrlib.hub.apps.jobrunner.jobs import refuse_running
@@ -18,9 +17,10 @@ from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import CommitBatch, Content, Kept
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, Row, by_key
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import Json, JsonValue
 from psrlib.hub.web.access import check_roles
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
@@ -29,39 +29,23 @@ _ID = re.compile(r"([0-9a-fA-F-]{36}):.+")
 _VERSION = re.compile(r"v?(\d{1,9})")
 
 
-@dataclass(frozen=True)
-class Updates:
-    """Which properties of a job are taken from an archive; ``force``: all jobs are created anew."""
+class Updates(Struct, rename="camel"):
+    """Which properties of a job are taken from an archive; ``force_import``: all jobs are created anew."""
 
-    pipeline_refs: bool
-    num_instances: bool
-    runtime_parameters: bool
-    labels: bool
-    migrate_offsets: bool
-    force: bool
+    update_num_instances: bool = False
+    update_runtime_parameters: bool = False
+    update_labels: bool = False
+    update_migrate_offsets: bool = False
+    force_import: bool = False
 
-    @classmethod
-    def asked(cls, call: Call) -> "Updates":
-        """Read the update flags of a call; topologies always bring their pipelines."""
-        query = call.query
-        return cls(
-            pipeline_refs=query.get("updatePipelineRefs", True),
-            num_instances=query["updateNumInstances"],
-            runtime_parameters=query["updateRuntimeParameters"],
-            labels=query["updateLabels"],
-            migrate_offsets=query["updateMigrateOffsets"],
-            force=query["forceImport"],
-        )
-
-    def cleared(self) -> list[str]:
-        """Return the fields that an archive does not set."""
-        flags = {
-            "numInstances": self.num_instances,
-            "runtimeParameters": self.runtime_parameters,
-            "labels": self.labels,
-            "migrateOffsets": self.migrate_offsets,
+    def taken(self) -> dict[str, bool]:
+        """Return whether an archive sets each of the fields that have a flag."""
+        return {
+            "instances": self.update_num_instances,
+            "runtime_parameters": self.update_runtime_parameters,
+            "labels": self.update_labels,
+            "migrate_offsets": self.update_migrate_offsets,
         }
-        return [name for name, taken in flags.items() if not taken]
 
 
 def local_id(call: Call, foreign: str | None) -> str | None:
@@ -75,8 +59,8 @@ def find_local(call: Call, table: Table, foreign: str | None) -> Row | None:
     wanted = local_id(call, foreign)
     if wanted is None:
         return None
-    mine = (table.c.id == wanted) & (table.c.organization == call.organization)
-    return call.db.execute(select(table).where(mine)).first()
+    row = by_key(table).first(call.db, key=wanted)
+    return row if row is not None and row.organization == call.organization else None
 
 
 def version_number(text: str | None) -> int:
@@ -91,8 +75,10 @@ def version_number(text: str | None) -> int:
     return max(int(found.group(1)), 1) if found else 1
 
 
-def import_job(call: Call, document: dict[str, Any], updates: Updates) -> str:
+def import_job(call: Call, document: Json, updates: Updates, with_pipeline: bool = True) -> str:
     """Bring the job of an export document into the organization; return its id.
+
+    ``with_pipeline``: a job that is here already gets the pipeline of the document too.
 
     Raises
     ------
@@ -104,51 +90,50 @@ def import_job(call: Call, document: dict[str, Any], updates: Updates) -> str:
         given = msgspec.convert(document.get("minimalJobJson"), JobJson)
     except msgspec.ValidationError as error:
         raise bad_request(f"minimalJobJson: {error}") from error
-    present = None if updates.force else _present_job(call, given)
+    present = None if updates.force_import else _present_job(call, given)
     if present is None:
         return _create_job(call, given, document.get("commitPipelineJson"), updates)
     check_permission(call, present.id, "WRITE")
     refuse_running(call, [present])
-    return _update_job(call, present, given, document.get("commitPipelineJson"), updates)
+    if with_pipeline:
+        commit = _commit(call, given, document.get("commitPipelineJson"))
+    else:
+        commit = store.fetch_commit(call, present.commit_id)
+    return _update_job(call, present, given, commit, updates)
 
 
 def _present_job(call: Call, given: JobJson) -> Row | None:
     if local_id(call, given.id) is not None:
         return find_local(call, jobs, given.id)
     mine = (jobs.c.organization == call.organization) & (jobs.c.name == given.name)
-    rows = call.db.execute(select(jobs).where(mine).limit(2)).all()
+    rows = Query(select(jobs).where(mine).limit(2), kept=False).rows(call.db)
     return rows[0] if len(rows) == 1 else None
 
 
-def _create_job(call: Call, given: JobJson, pipeline: Any, updates: Updates) -> str:
+def _create_job(call: Call, given: JobJson, pipeline: JsonValue, updates: Updates) -> str:
     commit = _commit(call, given, pipeline)
-    cleared = updates.cleared()
-    fields = {n: getattr(given, n) for n in NewJobJson.__struct_fields__ if n not in cleared}
-    fields |= {"pipelineId": commit.pipeline_id, "pipelineCommitId": commit.id, "rulesId": commit.rules_id}
-    kept = None if updates.force else local_id(call, given.id)
-    return str(insert_jobs(call, [NewJobJson(**fields)], ids=[kept] if kept else None)[0]["id"])
+    taken = updates.taken()
+    fields = {n: getattr(given, n) for n in NewJobJson.__struct_fields__ if taken.get(n, True)}
+    fields |= {"pipeline_id": commit.pipeline_id, "commit_id": commit.id, "rules_id": commit.rules_id}
+    kept = None if updates.force_import else local_id(call, given.id)
+    return str(insert_jobs(call, [NewJobJson(**fields)], ids=[kept] if kept else None)[0].id)
 
 
-def _update_job(call: Call, present: Row, given: JobJson, pipeline: Any, updates: Updates) -> str:
-    if updates.pipeline_refs:
-        commit = _commit(call, given, pipeline)
-    else:
-        commit = store.fetch_commit(call, present.commit_id)
-    new, cleared = as_new_job(present, commit), updates.cleared()
-    for name in ("numInstances", "runtimeParameters", "labels", "migrateOffsets"):
-        if name not in cleared:
+def _update_job(call: Call, present: Row, given: JobJson, commit: Row, updates: Updates) -> str:
+    new = as_new_job(present, commit)
+    for name, taken in updates.taken().items():
+        if taken:
             setattr(new, name, getattr(given, name))
-    new.pipelineId, new.pipelineCommitId = commit.pipeline_id, commit.id
-    new.rawJobTags = given.rawJobTags
-    values = job_row(call, new, commit, present.organization)
+    new.pipeline_id, new.commit_id, new.tags = commit.pipeline_id, commit.id, given.tags
+    values = job_row(call, new, commit)
     call.db.execute(jobs.update().where(jobs.c.id == present.id).values(values))
     label_tree.remember(call, "JOB", values["tags"], present.organization)
     return str(present.id)
 
 
-def _commit(call: Call, given: JobJson, pipeline: Any) -> Row:
+def _commit(call: Call, given: JobJson, pipeline: JsonValue) -> Row:
     """Return the published commit that a document names: one that is here, or made from the document."""
-    found = find_local(call, commits, given.pipelineCommitId)
+    found = find_local(call, commits, given.commit_id)
     if found is not None:
         check_permission(call, found.pipeline_id, "READ")
         if found.draft:
@@ -156,11 +141,11 @@ def _commit(call: Call, given: JobJson, pipeline: Any) -> Row:
         return found
     if not isinstance(pipeline, dict) or not isinstance(pipeline.get("pipelineDefinition"), str):
         raise bad_request(
-            f"job '{given.name}': commit '{given.pipelineCommitId}' is not here, and the document holds "
+            f"job '{given.name}': commit '{given.commit_id}' is not here, and the document holds "
             "no commitPipelineJson with a pipelineDefinition"
         )
     name = str(pipeline.get("name") or given.name)
-    if local_id(call, given.pipelineId) is None:
+    if local_id(call, given.pipeline_id) is None:
         same = _published_by_name(call, name)
         if same is not None:
             return same
@@ -175,7 +160,7 @@ def _published_by_name(call: Call, name: str) -> Row | None:
     return None if found is None else store.published_commit(call, found)
 
 
-def _make_commit(call: Call, given: JobJson, name: str, pipeline: dict[str, Any]) -> str:
+def _make_commit(call: Call, given: JobJson, name: str, pipeline: Json) -> str:
     rules, library = pipeline.get("rulesDefinition"), pipeline.get("libraryDefinitions")
     content = Content(
         name,
@@ -185,17 +170,17 @@ def _make_commit(call: Call, given: JobJson, name: str, pipeline: dict[str, Any]
         str(pipeline.get("commitMessage") or ""),
     )
     kept = Kept(
-        local_id(call, given.pipelineId),
-        local_id(call, given.pipelineCommitId),
-        version_number(given.pipelineCommitLabel),
+        local_id(call, given.pipeline_id),
+        local_id(call, given.commit_id),
+        version_number(given.pipeline_commit_label),
     )
-    present, batch = find_local(call, pipelines, given.pipelineId), CommitBatch(call)
+    present, batch = find_local(call, pipelines, given.pipeline_id), CommitBatch(call)
     if present is not None:
         check_permission(call, present.id, "WRITE")
         batch.know([present])
         commit_id = batch.add_version(present.id, content, kept)
     else:
-        executor = given.executorType if given.executorType in ("COLLECTOR", "TRANSFORMER") else None
+        executor = given.executor_type if given.executor_type in ("COLLECTOR", "TRANSFORMER") else None
         commit_id = batch.add_pipeline(content, executor_type=executor, kept=kept)
     batch.write()
     return commit_id

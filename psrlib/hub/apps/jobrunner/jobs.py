@@ -1,8 +1,7 @@
 """Jobrunner app: jobs and job templates."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, bindparam, func, select
+from msgspec import Struct
+from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import (
     OPERATOR,
@@ -12,105 +11,113 @@ from psrlib.hub.apps.jobrunner.records import (
     as_new_job,
     insert_jobs,
     job_row,
-    jobs_json,
+    show_jobs,
     shown,
 )
 from psrlib.hub.apps.jobrunner.status import empty_status_filter
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.security.acl import check_permission, drop_acls
-from psrlib.hub.store.queries import Query, Row
+from psrlib.hub.store.queries import Query, Row, by_keys
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import instances, jobs, metrics, offsets, run_events, runs
 from psrlib.hub.store.text import contains, has_item, has_path
-from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.records import Listed, Listing
-from psrlib.hub.web.routing import USER, App, Parameter
+from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Jobs, job templates, runs, engines")
-FINDING = (
-    *LISTING,
-    Parameter("system", "boolean", False),
-    Parameter("removed", "boolean", False),
-    Parameter("jobStatus"),
-    Parameter("jobLabel"),
-    Parameter("jobTag"),
-    Parameter("edge", "boolean"),
-    Parameter("executorType"),
-    Parameter("archived", "boolean"),
-    Parameter("jobTemplate", "boolean"),
-    Parameter("templateJobId"),
-)
+
+
+class Finding(Listing, rename="camel"):
+    """Which jobs a listing is about."""
+
+    system: bool = False
+    removed: bool = False
+    job_status: str | None = None
+    job_label: str | None = None
+    job_tag: str | None = None
+    edge: bool | None = None
+    executor_type: str | None = None
+    archived: bool | None = None
+    job_template: bool | None = None
+    template_job_id: str | None = None
+
+
+class CountJson(Struct):
+    """How many there are."""
+
+    count: int
 
 
 @app.route(
     "PUT",
     "/jobrunner/rest/v1/jobs",
     OPERATOR,
-    body=NewJobJson,
-    returns=JobJson,
     choice="required: name, pipelineId, pipelineCommitId; the rest has the SDK's defaults; names may repeat",
 )
-def create_job(call: Call) -> Any:
+def create_job(call: Call, body: NewJobJson) -> JobJson:
     """Create a job or job template."""
-    return insert_jobs(call, [call.body])[0]
+    return insert_jobs(call, [body])[0]
 
 
-@app.route(
-    "PUT",
-    "/jobrunner/rest/v1/jobs/createJobs",
-    OPERATOR,
-    body=list[NewJobJson],
-    choice="all or nothing",
-)
-def create_jobs(call: Call) -> Any:
+@app.route("PUT", "/jobrunner/rest/v1/jobs/createJobs", OPERATOR, choice="all or nothing")
+def create_jobs(call: Call, body: list[NewJobJson]) -> list[JobJson]:
     """Create several jobs."""
-    return insert_jobs(call, call.body)
+    return insert_jobs(call, body)
 
 
+PIPELINES = by_keys(pipelines)
 JOBS = Query(select(jobs).where(jobs.c.organization == bindparam("org")))
 
 
-def finding(call: Call) -> Query:
-    """Return the jobs a listing's query asks for, in organization ``org``."""
-    query = call.query
-    statement: Query = JOBS
-    if query["removed"]:
-        statement = statement.where(jobs.c.id == "")
-    for condition in _conditions(query, call.organization):
-        statement = statement.where(condition)
-    if status := query["jobStatus"]:
-        statement = statement.join(runs, runs.c.id == jobs.c.current_run, _has_status(status))
-    return statement
+def find_jobs(
+    call: Call, finding: Finding, *more: ColumnElement[bool], status: str | None = None
+) -> Listed[JobJson]:
+    """Return the page of the jobs that a listing asks for, and that meet ``more`` about their current run.
+
+    ``status`` is used where the listing names none.
+    """
+    query = JOBS.where(*_conditions(finding, call.organization))
+    if wanted := finding.job_status or status:
+        query = query.join(runs, runs.c.id == jobs.c.current_run, _has_status(wanted), *more)
+    return call.page(
+        finding,
+        query,
+        ORDER,
+        lambda rows: show_jobs(call, rows),
+        wrap=finding.with_wrapper,
+        org=call.organization,
+    )
 
 
 def _has_status(text: str) -> ColumnElement[bool]:
-    if text in ("", "null"):
+    if text == "null":
         return empty_status_filter()
     status, _, color = text.rpartition("_") if text in ("ACTIVE_GREEN", "ACTIVE_RED") else (text, "", "")
     return (runs.c.status == status) & (runs.c.color == color) if color else runs.c.status == status
 
 
-def _conditions(query: dict[str, Any], org: str) -> list[ColumnElement[bool]]:
+def _conditions(finding: Finding, org: str) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if query["archived"] is not None:
-        found.append(jobs.c.archived == query["archived"])
-    if query["jobTemplate"] is not None:
-        found.append(jobs.c.template == query["jobTemplate"])
-    if query["templateJobId"]:
-        found.append(jobs.c.template_id == query["templateJobId"])
-    if query["executorType"]:
-        found.append(jobs.c.executor_type == query["executorType"])
-    if query["edge"]:
+    if finding.removed:
+        found.append(jobs.c.id == "")
+    if finding.archived is not None:
+        found.append(jobs.c.archived == finding.archived)
+    if finding.job_template is not None:
+        found.append(jobs.c.template == finding.job_template)
+    if finding.template_job_id:
+        found.append(jobs.c.template_id == finding.template_job_id)
+    if finding.executor_type:
+        found.append(jobs.c.executor_type == finding.executor_type)
+    if finding.edge:
         found.append(jobs.c.executor_type == "EDGE")
-    if query["jobLabel"]:
-        found.append(has_item(jobs.c.labels, query["jobLabel"]))
-    if query["jobTag"]:
-        path = query["jobTag"].removesuffix(f":{org}")
-        found.append(has_path(jobs.c.tags, path))
-    if query["filterText"]:
-        text = query["filterText"]
+    if finding.job_label:
+        found.append(has_item(jobs.c.labels, finding.job_label))
+    if finding.job_tag:
+        found.append(has_path(jobs.c.tags, finding.job_tag.removesuffix(f":{org}")))
+    if text := finding.filter_text:
         found.append(contains(jobs.c.name, text) | contains(jobs.c.id, text))
     return found
 
@@ -124,56 +131,46 @@ ORDER = {
 }
 
 
-@app.route("GET", "/jobrunner/rest/v1/jobs", USER, query=FINDING)
-def list_jobs(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/jobs", USER)
+def list_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs with their current status."""
-    return call.old_page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
+    return find_jobs(call, finding)
 
 
-@app.route("POST", "/jobrunner/rest/v1/jobs", USER, body=list[str], writes=False)
-def get_jobs(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/jobs", USER, writes=False)
+def get_jobs(call: Call, body: list[str]) -> list[JobJson]:
     """Return several jobs."""
-    return shown(call, call.body)
+    return shown(call, body)
 
 
-@app.route(
-    "GET",
-    "/jobrunner/rest/v1/jobs/count",
-    USER,
-    query=(ORGANIZATION, Parameter("removed", "boolean", False), Parameter("system", "boolean", False)),
-    choice="counts jobs and templates",
-)
-def count_jobs(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/jobs/count", USER, choice="counts jobs and templates")
+def count_jobs(
+    call: Call, organization: str | None = None, removed: bool = False, system: bool = False
+) -> CountJson:
     """Count jobs."""
-    if call.query["removed"] or call.query["system"]:
-        return {"count": 0}
-    statement = select(func.count()).where(jobs.c.organization == call.organization)
-    return {"count": call.db.execute(statement).scalar_one()}
+    if removed or system:
+        return CountJson(0)
+    return CountJson(JOBS.count().scalar(call.db, org=call.organization))
 
 
-@app.route(
-    "GET",
-    "/jobrunner/rest/v1/jobs/byStatus",
-    USER,
-    query=(*FINDING,),
-)
-def jobs_by_status(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/jobs/byStatus", USER)
+def jobs_by_status(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs with a status."""
-    return call.old_page(finding(call), ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
+    return find_jobs(call, finding)
 
 
-@app.route(
-    "GET",
-    "/jobrunner/rest/v1/jobs/forPipelineCommit",
-    USER,
-    query=(*PAGING, WRAPPER, ORGANIZATION, Parameter("pipelineCommitId")),
-)
-def jobs_for_commit(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/jobs/forPipelineCommit", USER)
+def jobs_for_commit(call: Call, listing: Listing, pipeline_commit_id: str | None = None) -> Listed[JobJson]:
     """List jobs that use a pipeline commit."""
-    statement = select(jobs).where(
-        jobs.c.organization == call.organization, jobs.c.commit_id == (call.query["pipelineCommitId"] or "")
+    query = JOBS.where(jobs.c.commit_id == (pipeline_commit_id or ""))
+    return call.page(
+        listing,
+        query,
+        ORDER,
+        lambda rows: show_jobs(call, rows),
+        wrap=listing.with_wrapper,
+        org=call.organization,
     )
-    return call.old_page(statement, ORDER, lambda rows: jobs_json(call, rows))
 
 
 @app.route("GET", "/jobrunner/rest/v1/jobs/tags", USER)
@@ -182,36 +179,33 @@ def list_job_tags(call: Call, listing: Listing, parent_id: str | None = None) ->
     return label_tree.list_labels(call, "JOB", listing, parent_id, label_tree.show_tag)
 
 
-@app.route("GET", "/jobrunner/rest/v1/job/{job}", USER, returns=JobJson)
-def get_job(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/job/{job}", USER)
+def get_job(call: Call, job: str) -> JobJson:
     """Return a job."""
-    row = call.fetch(jobs, call.path["job"], "Job")
+    row = call.fetch(jobs, job, "Job")
     check_permission(call, row.id, "READ")
-    return jobs_json(call, [row])[0]
+    return show_jobs(call, [row])[0]
 
 
 @app.route(
     "POST",
     "/jobrunner/rest/v1/job/{job}",
     OPERATOR,
-    body=JobJson,
-    returns=JobJson,
     choice="refused with 400 while the job runs; the pipeline of a job cannot change, its commit can",
 )
-def update_job(call: Call) -> Any:
+def update_job(call: Call, job: str, body: JobJson) -> JobJson:
     """Update a job."""
-    row, new = call.fetch(jobs, call.path["job"], "Job"), call.body
+    row = call.fetch(jobs, job, "Job")
     check_permission(call, row.id, "WRITE")
-    if new.id is not None and new.id != row.id:
-        raise bad_request(f"the body's id is '{new.id}', the path's '{row.id}'")
+    if body.id is not None and body.id != row.id:
+        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
     refuse_running(call, [row])
-    commit = published_commit_of(call, new.pipelineCommitId, row.organization)
-    if new.rawJobTags is None and new.jobTags is not None:
-        new.rawJobTags = [tag.tag for tag in new.jobTags if tag.tag]
-    if new.pipelineCommitId != row.commit_id:
-        new.rulesId = commit.rules_id
-    values = job_row(call, new, commit, row.organization)
-    values["archived"] = bool(new.archived)
+    commit = published_commit_of(call, body.commit_id, row.organization)
+    if body.tags is None and body.job_tags is not None:
+        body.tags = [tag.tag for tag in body.job_tags if tag.tag]
+    if body.commit_id != row.commit_id:
+        body.rules_id = commit.rules_id
+    values = job_row(call, body, commit, archived=bool(body.archived))
     call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
     label_tree.remember(call, "JOB", values["tags"], row.organization)
     return shown(call, [row.id])[0]
@@ -251,23 +245,21 @@ def delete_rows(call: Call, ids: list[str]) -> None:
 
 
 @app.route("DELETE", "/jobrunner/rest/v1/job/{job}", OPERATOR, choice="refused with 400 while the job runs")
-def delete_job(call: Call) -> Any:
+def delete_job(call: Call, job: str) -> None:
     """Delete a job."""
-    delete_rows(call, [call.path["job"]])
-    return None
+    delete_rows(call, [job])
 
 
 @app.route("DELETE", "/jobrunner/rest/v2/job/{job}", OPERATOR)
-def delete_job_v2(call: Call) -> Any:
+def delete_job_v2(call: Call, job: str) -> None:
     """Delete a job (second version of the call)."""
-    delete_rows(call, [call.path["job"]])
-    return None
+    delete_rows(call, [job])
 
 
-@app.route("POST", "/jobrunner/rest/v1/jobs/deleteJobs", OPERATOR, body=list[str], choice="all or nothing")
-def delete_jobs(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/jobs/deleteJobs", OPERATOR, choice="all or nothing")
+def delete_jobs(call: Call, body: list[str]) -> list[str]:
     """Delete several jobs."""
-    delete_rows(call, call.body)
+    delete_rows(call, body)
     return []
 
 
@@ -275,20 +267,19 @@ def delete_jobs(call: Call) -> Any:
     "POST",
     "/jobrunner/rest/v1/job/{job}/duplicate",
     OPERATOR,
-    body=DuplicateJobJson,
     bulk=True,
     choice="answers the copies; one is named namePrefix, several namePrefix1..n",
 )
-def duplicate_job(call: Call) -> Any:
+def duplicate_job(call: Call, job: str, body: DuplicateJobJson) -> list[JobJson]:
     """Copy a job."""
-    row, new = call.fetch(jobs, call.path["job"], "Job"), call.body
+    row = call.fetch(jobs, job, "Job")
     check_permission(call, row.id, "READ")
     commit = call.fetch(commits, row.commit_id, "Pipeline commit")
-    n = new.numberOfCopies
+    n = body.number_of_copies
     copies = []
-    for name in [new.namePrefix] if n == 1 else [f"{new.namePrefix}{i + 1}" for i in range(n)]:
+    for name in [body.name_prefix] if n == 1 else [f"{body.name_prefix}{i + 1}" for i in range(n)]:
         copy = as_new_job(row, commit)
-        copy.name, copy.description = name, new.description
+        copy.name, copy.description = name, body.description
         copies.append(copy)
     return insert_jobs(call, copies)
 
@@ -297,17 +288,18 @@ def duplicate_job(call: Call) -> Any:
     "POST",
     "/jobrunner/rest/v1/jobs/upgradeJobs",
     OPERATOR,
-    body=list[str],
     choice="a running job keeps its run and takes the new version at its next start",
 )
-def upgrade_jobs(call: Call) -> Any:
+def upgrade_jobs(call: Call, body: list[str]) -> list[JobJson]:
     """Move jobs to the newest published version of their pipelines."""
-    rows = call.fetch_all(jobs, call.body, "Job")
+    rows = call.fetch_all(jobs, body, "Job")
+    latest = {row.id: row.latest_published for row in PIPELINES(call.db, [row.pipeline_id for row in rows])}
     for row in rows:
         check_permission(call, row.id, "WRITE")
-        latest = call.db.execute(
-            select(pipelines.c.latest_published).where(pipelines.c.id == row.pipeline_id)
-        ).scalar_one()
-        values = {"commit_id": latest, "last_modified_by": call.principal.id, "last_modified_on": call.now}
+        values = {
+            "commit_id": latest[row.pipeline_id],
+            "last_modified_by": call.principal.id,
+            "last_modified_on": call.now,
+        }
         call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
-    return shown(call, call.body)
+    return shown(call, body)

@@ -1,46 +1,71 @@
 """Jobrunner app: metrics of runs, problematic jobs, ACL audits."""
 
-from typing import Any
+from msgspec import Struct, field
+from sqlalchemy import bindparam, select
 
-from sqlalchemy import select
-
-from psrlib.hub.apps.jobrunner.jobs import FINDING, ORDER, finding
-from psrlib.hub.apps.jobrunner.records import jobs_json
+from psrlib.hub.apps.jobrunner.jobs import Finding, find_jobs
+from psrlib.hub.apps.jobrunner.records import JobJson
 from psrlib.hub.runner.words import RED
 from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.queries import Query, by_key
 from psrlib.hub.store.schema.design import acl_audits
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
-from psrlib.hub.web.call import ORGANIZATION, WRAPPER, Call
-from psrlib.hub.web.routing import ORG_ADMIN, USER, App, Parameter
+from psrlib.hub.store.text import Json
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.records import Listed, Paging, show
+from psrlib.hub.web.routing import ORG_ADMIN, USER, App
 
 app = App("jobrunner", "Metrics of runs and ACL audits")
+METRICS = Query(
+    select(metrics)
+    .where(metrics.c.job_id == bindparam("job"), metrics.c.run_count == bindparam("run_count"))
+    .order_by(metrics.c.engine_id)
+)
+AUDITS = Query(select(acl_audits).where(acl_audits.c.organization == bindparam("org")))
+
+
+class AclAuditJson(Struct, rename="camel"):
+    """A change of an access control list."""
+
+    id: str
+    organization: str
+    resource_id: str
+    resource_type: str
+    user_id: str
+    time: int
+    permissions: list[Json]
+
+
+class AuditPaging(Struct, rename="camel"):
+    """Which part of the audits is wanted; newest first."""
+
+    organization: str | None = None
+    offset: int = 0
+    length: int = field(default=-1, name="len")
+    sort_order: str = "DESC"
+    with_wrapper: bool = False
 
 
 @app.route(
     "GET",
     "/jobrunner/rest/v1/metrics/job/{job}",
     USER,
-    query=(Parameter("runCount", "integer"), Parameter("sdcId"), Parameter("jobId")),
     choice="counters of several engines are added up, other figures are of the last one",
 )
-def job_metrics(call: Call) -> Any:
+def job_metrics(call: Call, job: str, run_count: int | None = None, sdc_id: str | None = None) -> Json:
     """Return the metric registry of a run."""
-    job = call.fetch(jobs, call.path["job"], "Job")
-    check_permission(call, job.id, "READ")
-    statement = select(metrics).where(metrics.c.job_id == job.id).order_by(metrics.c.engine_id)
-    wanted = call.query["runCount"]
-    if not wanted and job.current_run:
-        wanted = call.db.execute(select(runs.c.run_count).where(runs.c.id == job.current_run)).scalar()
-    statement = statement.where(metrics.c.run_count == (wanted or 0))
-    if engine_id := call.query["sdcId"]:
-        statement = statement.where(metrics.c.engine_id == engine_id)
-    merged: dict[str, Any] = {}
-    for row in call.db.execute(statement):
-        _add(merged, row.document)
+    row = call.fetch(jobs, job, "Job")
+    check_permission(call, row.id, "READ")
+    current = by_key(runs).first(call.db, key=row.current_run) if row.current_run else None
+    wanted = run_count or (current.run_count if current is not None else 0)
+    merged: Json = {}
+    for found in METRICS.rows(call.db, job=row.id, run_count=wanted):
+        if sdc_id in (None, found.engine_id):
+            _add(merged, found.document)
     return merged
 
 
-def _add(merged: dict[str, Any], registry: dict[str, Any]) -> None:
+def _add(merged: Json, registry: Json) -> None:
     for family, entries in registry.items():
         if not isinstance(entries, dict):
             merged[family] = entries
@@ -54,45 +79,20 @@ def _add(merged: dict[str, Any], registry: dict[str, Any]) -> None:
                 group[name] = figure
 
 
-@app.route("GET", "/jobrunner/rest/v1/metrics/problematicJobs", USER, query=FINDING)
-def problematic_jobs(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/metrics/problematicJobs", USER)
+def problematic_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs whose current status is red."""
-    if not call.query["jobStatus"]:
-        call.query["jobStatus"] = "INACTIVE"
-    statement = finding(call).where(runs.c.color == RED)
-    return call.old_page(statement, ORDER, lambda rows: jobs_json(call, rows), org=call.organization)
+    return find_jobs(call, finding, runs.c.color == RED, status="INACTIVE")
 
 
-@app.route(
-    "GET",
-    "/jobrunner/rest/v1/metrics/listAclAudits",
-    ORG_ADMIN,
-    query=(
-        ORGANIZATION,
-        Parameter("offset", "integer", 0),
-        Parameter("len", "integer", -1),
-        Parameter("sortField"),
-        Parameter("sortOrder", "text", "DESC"),
-        WRAPPER,
-    ),
-)
-def list_acl_audits(call: Call) -> Any:
+@app.route("GET", "/jobrunner/rest/v1/metrics/listAclAudits", ORG_ADMIN)
+def list_acl_audits(call: Call, paging: AuditPaging) -> Listed[AclAuditJson]:
     """List changes of access control lists."""
-    call.query["order"] = call.query["sortOrder"]
-    statement = select(acl_audits).where(acl_audits.c.organization == call.organization)
-    return call.old_page(
-        statement,
+    return call.page(
+        Paging(paging.offset, paging.length, order=paging.sort_order),
+        AUDITS,
         {"TIME": acl_audits.c.id},
-        lambda rows: [
-            {
-                "id": str(row.id),
-                "organization": row.organization,
-                "resourceId": row.resource_id,
-                "resourceType": row.resource_type,
-                "userId": row.user_id,
-                "time": row.time,
-                "permissions": row.permissions,
-            }
-            for row in rows
-        ],
+        lambda rows: [show(AclAuditJson, row, id=str(row.id)) for row in rows],
+        wrap=paging.with_wrapper,
+        org=call.organization,
     )

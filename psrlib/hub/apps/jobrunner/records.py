@@ -1,21 +1,24 @@
 """Jobrunner app: records of jobs, and creating them."""
 
-from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+from msgspec.structs import fields
 from sqlalchemy import select
 
 from psrlib.hub.apps.jobrunner.status import run_json_of
 from psrlib.hub.designs import labels as label_tree
+from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document, published_commit
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import check_permission, insert_acls
 from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import Json, JsonValue
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import roles
 
 OPERATOR = roles("jobrunner:operator")
@@ -25,126 +28,109 @@ EXECUTORS = ("COLLECTOR", "TRANSFORMER", "EDGE")
 MAX_NAME = 255
 
 
-class NewJobJson(Struct):
+class JobSettings(Struct, rename="camel"):
+    """What of a job is kept as it was given, under the names of the wire."""
+
+    description: str | None = None
+    stats_refresh_interval: Millis | None = 60_000
+    edge: bool | None = False
+    runtime_parameters: str | None = None
+    force_stop_timeout: Millis | None = 120_000
+    time_series: bool | None = False
+    needs_manual_ack: bool | None = True
+    max_retries_for_failed_job: Int | None = -1
+    global_max_retries: Int | None = -1
+    static_parameters: list[str] | None = None
+    provenance_meta_data: str | None = None
+    delete_after_completion: bool | None = False
+    draft_run: bool | None = False
+
+
+class NewJobJson(JobSettings, rename="camel", kw_only=True):
     """A job to be created (control-hub-rest.md, 5.3)."""
 
     name: str
-    pipelineId: str
-    pipelineCommitId: str
-    description: str | None = None
-    pipelineName: str | None = None
-    pipelineCommitLabel: str | None = None
-    rulesId: str | None = None
+    pipeline_id: str
+    commit_id: str = field(name="pipelineCommitId")
+    pipeline_name: str | None = None
+    pipeline_commit_label: str | None = None
+    rules_id: str | None = None
     labels: list[str] | None = None
-    numInstances: Int | None = 1
-    statsRefreshInterval: Millis | None = 60_000
-    migrateOffsets: bool | None = True
-    edge: bool | None = False
-    runtimeParameters: str | None = None
-    forceStopTimeout: Millis | None = 120_000
-    executorType: str | None = None
-    jobTemplate: bool | None = False
-    rawJobTags: list[str] | None = None
-    timeSeries: bool | None = False
-    needsManualAck: bool | None = True
-    maxRetriesForFailedJob: Int | None = -1
-    globalMaxRetries: Int | None = -1
-    staticParameters: list[str] | None = None
-    provenanceMetaData: str | None = None
-    deleteAfterCompletion: bool | None = False
-    draftRun: bool | None = False
+    instances: Int | None = field(default=1, name="numInstances")
+    migrate_offsets: bool | None = True
+    executor_type: str | None = None
+    template: bool | None = field(default=False, name="jobTemplate")
+    tags: list[str] | None = field(default=None, name="rawJobTags")
 
 
-class JobTagJson(Struct):
-    """A job tag."""
-
-    id: str | None = None
-    tag: str | None = None
-    parentId: str | None = None
-    organization: str | None = None
-
-
-class JobJson(NewJobJson):
+class JobJson(NewJobJson, rename="camel", kw_only=True):
     """A job as the hub returns it and takes it for an update."""
 
     id: str | None = None
     organization: str | None = None
     creator: str | None = None
-    createTime: Millis | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: Millis | None = None
+    created_on: Millis | None = field(default=None, name="createTime")
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
     destroyer: str | None = None
-    deleteTime: Millis | None = None
-    jobDeleted: bool | None = False
-    jobTags: list[JobTagJson] | None = None
-    currentJobStatus: dict[str, Any] | None = None
-    currentUpgradeStatus: dict[str, Any] | None = None
-    cdConfig: dict[str, Any] | None = None
-    parentJobId: str | None = None
-    systemJobId: str | None = None
-    templateJobId: str | None = None
+    delete_time: Millis | None = 0
+    job_deleted: bool | None = False
+    job_tags: list[TagJson] | None = None
+    current_job_status: JsonValue = None
+    current_upgrade_status: Json | None = None
+    cd_config: Json | None = None
+    parent_job_id: str | None = None
+    system_job_id: str | None = None
+    template_id: str | None = field(default=None, name="templateJobId")
     archived: bool | None = False
-    jobSequence: dict[str, Any] | None = None
+    job_sequence: Json | None = None
 
 
-class DuplicateJobJson(Struct):
+class DuplicateJobJson(Struct, rename="camel"):
     """How to copy a job."""
 
-    namePrefix: str
+    name_prefix: str
     description: str | None = None
-    numberOfCopies: Annotated[int, Meta(ge=1, le=1000)] = 1
+    number_of_copies: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
-SETTINGS = (
-    "description",
-    "statsRefreshInterval",
-    "edge",
-    "runtimeParameters",
-    "forceStopTimeout",
-    "timeSeries",
-    "needsManualAck",
-    "maxRetriesForFailedJob",
-    "globalMaxRetries",
-    "staticParameters",
-    "provenanceMetaData",
-    "deleteAfterCompletion",
-    "draftRun",
-)
+SETTINGS = {setting.name: setting.encode_name for setting in fields(JobSettings)}
 
 
-def job_row(call: Call, new: NewJobJson, commit: Row, organization: str) -> dict[str, Any]:
-    """Return the columns of a job, checked."""
+def job_row(call: Call, new: NewJobJson, commit: Row, **more: object) -> Json:
+    """Return the columns of a job, checked; ``more`` are those the hub knows better."""
     if not new.name.strip() or len(new.name) > MAX_NAME:
         raise bad_request(f"the job name must have 1 to {MAX_NAME} characters")
-    if new.pipelineId != commit.pipeline_id:
+    if new.pipeline_id != commit.pipeline_id:
         raise bad_request(
-            f"commit '{commit.id}' belongs to pipeline '{commit.pipeline_id}', not '{new.pipelineId}'"
+            f"commit '{commit.id}' belongs to pipeline '{commit.pipeline_id}', not '{new.pipeline_id}'"
         )
-    if new.rulesId and new.rulesId != commit.rules_id:
+    if new.rules_id and new.rules_id != commit.rules_id:
         raise bad_request(
-            f"rulesId '{new.rulesId}' is not of commit '{commit.id}', which has '{commit.rules_id}'"
+            f"rulesId '{new.rules_id}' is not of commit '{commit.id}', which has '{commit.rules_id}'"
         )
-    n_instances = 1 if new.numInstances is None else new.numInstances
+    n_instances = 1 if new.instances is None else new.instances
     if n_instances < -1 or n_instances == 0:
         raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
-    if new.runtimeParameters and new.runtimeParameters.strip():
-        parse_document(new.runtimeParameters, "runtimeParameters")
-    executor = new.executorType or ("EDGE" if new.edge else _executor(commit))
+    if new.runtime_parameters and new.runtime_parameters.strip():
+        parse_document(new.runtime_parameters, "runtimeParameters")
+    executor = new.executor_type or ("EDGE" if new.edge else _executor(commit))
     if executor not in EXECUTORS:
         raise bad_request(f"executorType '{executor}': expected one of {', '.join(EXECUTORS)}")
     return {
         "name": new.name,
-        "pipeline_id": new.pipelineId,
+        "pipeline_id": new.pipeline_id,
         "commit_id": commit.id,
         "executor_type": executor,
-        "template": bool(new.jobTemplate),
+        "template": bool(new.template),
         "labels": new.labels or [],
-        "tags": list(dict.fromkeys(new.rawJobTags or [])),
+        "tags": list(dict.fromkeys(new.tags or [])),
         "instances": n_instances,
-        "migrate_offsets": new.migrateOffsets is not False,
-        "settings": {name: getattr(new, name) for name in SETTINGS},
+        "migrate_offsets": new.migrate_offsets is not False,
+        "settings": {wire: getattr(new, name) for name, wire in SETTINGS.items()},
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
+        **more,
     }
 
 
@@ -155,21 +141,21 @@ def _executor(commit: Row) -> str:
 
 def insert_jobs(
     call: Call, new_jobs: list[NewJobJson], template_id: str | None = None, ids: list[str] | None = None
-) -> list[dict[str, Any]]:
+) -> list[JobJson]:
     """Create jobs in one go, with given ids or new ones; return them in wire form."""
     org = call.organization
     configuration.check_room(
         call.hub.cache, call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs)
     )
-    rows, tags = [], set()
+    rows: list[Json] = []
+    tags: set[str] = set()
     known: dict[str, Row] = {}
     for new, job_id in zip(new_jobs, ids or [""] * len(new_jobs), strict=True):
-        if new.pipelineCommitId not in known:
-            commit = published_commit(call, new.pipelineCommitId)
+        if new.commit_id not in known:
+            commit = published_commit(call, new.commit_id)
             check_permission(call, commit.pipeline_id, "READ")
-            known[new.pipelineCommitId] = commit
-        row = job_row(call, new, known[new.pipelineCommitId], org)
-        row |= {
+            known[new.commit_id] = commit
+        made = {
             "id": job_id or call.new_id(org),
             "organization": org,
             "template_id": template_id,
@@ -178,14 +164,14 @@ def insert_jobs(
             "creator": call.principal.id,
             "created_on": call.now,
         }
-        rows.append(row)
-        tags.update(new.rawJobTags or [])
+        rows.append(job_row(call, new, known[new.commit_id], **made))
+        tags.update(new.tags or [])
     if not rows:
         return []
     insert_rows(call.db, jobs, rows)
     insert_acls(call, "JOB", [row["id"] for row in rows], org)
     label_tree.remember(call, "JOB", tags, org)
-    return [_job_json(SimpleNamespace(**row), known[row["commit_id"]], None) for row in rows]
+    return [_show(row, row["settings"], known[row["commit_id"]], None) for row in rows]
 
 
 COMMITS = any_of(
@@ -195,69 +181,36 @@ COMMITS = any_of(
 )
 
 
-def jobs_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
+def show_jobs(call: Call, rows: list[Row]) -> list[JobJson]:
     """Return jobs in wire form with their current status."""
     found = {row.id: row for row in COMMITS(call.db, [row.commit_id for row in rows])}
     statuses = run_json_of(call, [row.current_run for row in rows if row.current_run])
-    return [_job_json(row, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows]
+    return [
+        _show(row, row.settings, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows
+    ]
 
 
-def _job_json(row: Any, commit: Row, status: dict[str, Any] | None) -> dict[str, Any]:
-    tags = row.tags
-    return {
-        "id": row.id,
-        "name": row.name,
-        "organization": row.organization,
-        "pipelineName": commit.name,
-        "pipelineId": row.pipeline_id,
-        "pipelineCommitId": row.commit_id,
-        "pipelineCommitLabel": f"v{commit.number}",
-        "rulesId": commit.rules_id,
-        "labels": row.labels,
-        "numInstances": row.instances,
-        "migrateOffsets": row.migrate_offsets,
-        "executorType": row.executor_type,
-        "jobTemplate": row.template,
-        "templateJobId": row.template_id,
-        "rawJobTags": tags,
-        "jobTags": [label_tree.show_tag(tag, row.organization) for tag in tags],
-        **row.settings,
-        "edge": row.executor_type == "EDGE",
-        "creator": row.creator,
-        "createTime": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-        "destroyer": None,
-        "deleteTime": 0,
-        "jobDeleted": False,
-        "currentJobStatus": status,
-        "currentUpgradeStatus": None,
-        "parentJobId": None,
-        "systemJobId": None,
-        "cdConfig": None,
-        "archived": row.archived,
-        "jobSequence": None,
-    }
+def _show(row: Row | Json, settings: Json, commit: Row, status: JsonValue) -> JobJson:
+    job = show(
+        JobJson,
+        row,
+        pipeline_name=commit.name,
+        pipeline_commit_label=f"v{commit.number}",
+        rules_id=commit.rules_id,
+        current_job_status=status,
+        **{name: settings.get(wire) for name, wire in SETTINGS.items()},
+    )
+    job.edge = job.executor_type == "EDGE"
+    job.job_tags = [label_tree.show_tag(tag, str(job.organization)) for tag in job.tags or []]
+    return job
 
 
-def shown(call: Call, ids: list[str]) -> list[dict[str, Any]]:
+def shown(call: Call, ids: list[str]) -> list[JobJson]:
     """Return jobs by id, in the order given."""
-    return jobs_json(call, call.fetch_all(jobs, ids, "Job"))
+    return show_jobs(call, call.fetch_all(jobs, ids, "Job"))
 
 
 def as_new_job(row: Row, commit: Row) -> NewJobJson:
     """Return a stored job as a create request."""
-    settings = row.settings
-    return NewJobJson(
-        name=row.name,
-        pipelineId=row.pipeline_id,
-        pipelineCommitId=row.commit_id,
-        rulesId=commit.rules_id,
-        labels=row.labels,
-        numInstances=row.instances,
-        migrateOffsets=row.migrate_offsets,
-        executorType=row.executor_type,
-        jobTemplate=row.template,
-        rawJobTags=row.tags,
-        **{name: settings.get(name) for name in SETTINGS},
-    )
+    settings = {name: row.settings.get(wire) for name, wire in SETTINGS.items()}
+    return show(NewJobJson, row, rules_id=commit.rules_id, **settings)

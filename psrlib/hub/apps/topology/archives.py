@@ -24,19 +24,9 @@ from psrlib.hub.store.text import dump, load
 from psrlib.hub.web.access import check_roles
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Parameter
+from psrlib.hub.web.routing import USER, App
 
 app = App("topology", "Import and export archives of topologies")
-UPDATES = tuple(
-    Parameter(name, "boolean", False)
-    for name in (
-        "forceImport",
-        "updateNumInstances",
-        "updateRuntimeParameters",
-        "updateLabels",
-        "updateMigrateOffsets",
-    )
-)
 
 
 @app.route("POST", "/topology/rest/v1/topologies/exportTopologies", USER, body=list[str], writes=False)
@@ -64,17 +54,15 @@ def export_topologies(call: Call) -> Any:
     "POST",
     "/topology/rest/v1/topologies/importTopologies",
     EDITOR,
-    body=bytes,
-    query=UPDATES,
     choice="all or nothing; ids are kept as importJobs keeps them: a topology commit that is here is not "
     "imported again, another commit of a topology that is here becomes its next published version; jobs and "
     "pipelines as importJobs, with the pipeline's version always; needs also the roles for the jobs and "
     "pipelines it brings; forceImport: new topologies and new jobs",
 )
-def import_topologies(call: Call) -> Any:
+def import_topologies(call: Call, updates: Updates, body: bytes) -> Any:
     """Import a zip of topology documents with their jobs and pipelines."""
-    made, updates = [], Updates.asked(call)
-    for name, document in read_zip(call.body):
+    made = []
+    for name, document in read_zip(body):
         given = document.get("topologyJson")
         if given is None:
             continue
@@ -87,7 +75,7 @@ def import_topologies(call: Call) -> Any:
             check_roles(call.principal, OPERATOR.roles)
         renamed = {_job_id(part): import_job(call, part, updates) for part in parts}
         topology.topologyDefinition = _with_jobs(call, topology, renamed)
-        made.append(_import_topology(call, topology, updates.force))
+        made.append(_import_topology(call, topology, updates.force_import))
     return [topology_json(*fetch_commit(call, commit_id)) for commit_id in made]
 
 
