@@ -7,11 +7,13 @@ import threading
 import time
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 from click.testing import CliRunner
+from support.hub_driver import Driver, create_organization
+from support.in_process import Clock
+from support.postgres import Postgres
 
 from psrlib.cli.hub import hub as command
 from psrlib.errors import InputError, ProcessError
@@ -139,19 +141,19 @@ def test_a_snapshot_brings_the_state_back(tmp_path: Path) -> None:
         assert organizations(session, again.url) == {"admin", "before"}
 
 
-def test_snapshots_of_postgresql_go_both_ways(tmp_path: Path, helpers: Any, postgres: str) -> None:
+def test_snapshots_of_postgresql_go_both_ways(tmp_path: Path, postgres: Postgres) -> None:
     """Rows are copied out to SQLite and in again; counters go on behind the copied rows."""
-    url = helpers.fresh_postgres(postgres)
-    driver = helpers.Driver(url, helpers.Clock())
-    acme = helpers.create_organization(driver.login("admin@admin"), "acme")
+    url = postgres.create()
+    driver = Driver(url, Clock())
+    acme = create_organization(driver.login("admin@admin"), "acme")
     engine, job = acme.engine(), acme.job()
     acme.start(job)
     save_snapshot(tmp_path, "pg", url)
     acme.post(f"/jobrunner/rest/v1/job/{job['id']}/forceStop")
-    helpers.create_organization(driver.login("admin@admin"), "other")
+    create_organization(driver.login("admin@admin"), "other")
     driver.app.hub.close()
     assert restore_snapshot(tmp_path, "pg", url) is None
-    fresh = helpers.Driver(url, driver.clock)
+    fresh = Driver(url, driver.clock)
     acme.driver = engine.driver = fresh
     assert acme.status(job)["status"] == "ACTIVATING"
     assert [event["eventTypeId"] for event in engine.poll()] == [1001, 1003]
