@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Engine
 from support.fake_engine import FakeEngine
 from support.in_process import Answer, Clock, InProcess
 
@@ -23,7 +24,13 @@ class Driver(InProcess):
 
     def close(self) -> None:
         self.app.hub.close()
-        self.loop.close()
+        self.close_loop()
+
+    @property
+    def writer(self) -> Engine:
+        """The engine of the hub's only writer, for tests that listen to its statements and commits."""
+        with self.app.hub.database.writing() as connection:
+            return connection.engine
 
     def restart(self) -> None:
         """Open the same database in a new application, as after the death of the process."""
