@@ -116,22 +116,19 @@ def _copy_rows_out(db_url: str, target: Path) -> None:
 
 
 def _copy_rows_in(source: Path, db_url: str) -> None:
-    database = Database(db_url)
-    database.prepare()
-    with TemporaryDirectory() as folder:
-        # a copy, brought to this release's schema: the snapshot may be of an older one
+    with TemporaryDirectory() as folder, closing(Database(db_url)) as database:
+        database.prepare()
+        # a copy: opening a database changes its file, and a snapshot stays as it is
         current = Path(folder) / "snapshot.db"
         _copy_sqlite(source, current)
-        snapshot = Database(f"sqlite:///{current}")
-        snapshot.prepare()
-        with snapshot.reading() as old, database.writing() as new:
-            for table in reversed(metadata.sorted_tables):
-                new.execute(table.delete())
-            _copy_tables(old, new)
-            if not database.is_sqlite:
-                _advance_counters(new)
-        snapshot.close()
-    database.close()
+        with closing(Database(f"sqlite:///{current}")) as snapshot:
+            snapshot.prepare()
+            with snapshot.reading() as old, database.writing() as new:
+                for table in reversed(metadata.sorted_tables):
+                    new.execute(table.delete())
+                _copy_tables(old, new)
+                if not database.is_sqlite:
+                    _advance_counters(new)
 
 
 def _copy_tables(old: Connection, new: Connection) -> None:

@@ -209,7 +209,8 @@ def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]
 
 _INTRODUCTION = """# The embedded Control Hub: endpoints and choices
 
-Made from the route table by `psr hub document`; `tests/hub/test_openapi.py` fails when it is not up to date.
+Made from the route table by `psr hub document`; `tests/hub/web/test_openapi.py` fails
+when it is not up to date.
 
 Common to all endpoints:
 

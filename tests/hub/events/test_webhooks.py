@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from psrlib.hub.events.webhooks import deliver_waiting
+from psrlib.hub.runner.background import Background
 from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.web.issues import IssueError
 
@@ -287,20 +288,21 @@ def test_a_silent_engine_fires_its_event(lite_acme: Any, sink: Sink) -> None:
 
 
 def test_the_background_runs_by_itself(lite_acme: Any) -> None:
-    """The application's own tasks tick and end with it."""
-    from psrlib.hub.runner.background import Background
-
-    background = Background(lite_acme.driver.app.hub)
+    """The application's own tasks tick, here to end old sessions, and stop with it."""
+    hub = lite_acme.driver.app.hub
+    background = Background(hub)
 
     async def live() -> None:
         background.start()
-        await asyncio.sleep(1.2)
+        async with asyncio.timeout(30):
+            while hub.callers.sessions:
+                await asyncio.sleep(0.01)
         await background.stop()
 
     engine = lite_acme.engine()
-    lite_acme.driver.clock.advance(5)
+    lite_acme.driver.clock.advance(24 * 3600 + 1)
     engine.poll()
     lite_acme.driver.loop.run_until_complete(live())
     lite_acme.driver.restart()
-    found = lite_acme.get(f"/jobrunner/rest/v1/sdc/{engine.id}")
+    found = lite_acme.driver.login("admin@acme").get(f"/jobrunner/rest/v1/sdc/{engine.id}")
     assert found["lastReportedTime"] == lite_acme.driver.clock.now_ms

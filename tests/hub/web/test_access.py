@@ -8,6 +8,8 @@ from typing import Any, get_args, get_origin
 import msgspec
 import pytest
 from sqlalchemy import select
+from support.hub_driver import Driver, create_organization
+from support.in_process import Clock
 
 from psrlib.hub.catalog import all_routes
 from psrlib.hub.store.schema import metadata
@@ -214,11 +216,11 @@ def belongings(driver: Any, org: str) -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def two(lite: Any, helpers: Any) -> tuple[Any, Any, dict[str, str]]:
+def two(lite: Any) -> tuple[Any, Any, dict[str, str]]:
     """Organization acme with everything in it, and the administrator of organization beta."""
     admin = lite.login("admin@admin")
-    acme = helpers.create_organization(admin, "acme")
-    beta = helpers.create_organization(admin, "beta")
+    acme = create_organization(admin, "acme")
+    beta = create_organization(admin, "beta")
     return acme, beta, furnish(acme)
 
 
@@ -298,13 +300,13 @@ def test_without_a_session_there_is_no_answer(route: Route, walker: Any) -> None
 
 
 @pytest.fixture(scope="module")
-def walker(tmp_path_factory: Any, helpers: Any) -> Any:
+def walker(tmp_path_factory: Any) -> Any:
     """A hub and a session of a user without any role but ``user``, shared by walks that change nothing."""
     from types import SimpleNamespace
 
     folder = tmp_path_factory.mktemp("walk")
-    driver = helpers.Driver(f"sqlite:///{folder / 'hub.db'}", helpers.Clock())
-    acme = helpers.create_organization(driver.login("admin@admin"), "acme")
+    driver = Driver(f"sqlite:///{folder / 'hub.db'}", Clock())
+    acme = create_organization(driver.login("admin@admin"), "acme")
     ids = furnish(acme)
     engine = acme.engine()
     yield SimpleNamespace(

@@ -6,6 +6,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from support.hub_driver import create_organization
 
 from psrlib.hub.designs import archives
 
@@ -204,18 +205,18 @@ def test_a_wrong_job_is_refused_also_in_bulk(change: dict[str, Any], status: int
     assert lite_acme.get("/jobrunner/rest/v1/jobs/count") == {"count": 0}
 
 
-def test_jobs_are_exported_and_imported_with_their_pipeline(acme: Any, helpers: Any) -> None:
+def test_jobs_are_exported_and_imported_with_their_pipeline(acme: Any) -> None:
     """Into another organization: pipeline and job are made there."""
     job = acme.job("Moved", rawJobTags=["a/b"], runtimeParameters='{"X": "1"}')
     archive = acme.call("POST", "/jobrunner/rest/v1/jobs/exportJobs", [job["id"]]).content
-    beta = helpers.create_organization(acme.driver.login("admin@admin"), "beta")
+    beta = create_organization(acme.driver.login("admin@admin"), "beta")
     made = beta.upload("/jobrunner/rest/v1/jobs/importJobs", archive).json()[0]["minimalJobJson"]
     assert (made["name"], made["organization"], made["rawJobTags"]) == ("Moved", "beta", ["a/b"])
     assert made["pipelineId"].endswith(":beta")
     assert beta.get("/pipelinestore/rest/v1/pipelines/count") == {"count": 1}
 
 
-def test_topologies_are_drafted_validated_and_carried_over(acme: Any, helpers: Any) -> None:
+def test_topologies_are_drafted_validated_and_carried_over(acme: Any) -> None:
     """TOPOLOGY_06 for a removed job; an archive brings topology, jobs and pipelines along."""
     job = acme.job("Node")
     node = {"nodeType": "JOB", "instanceName": "n", "jobId": job["id"], "pipelineCommitId": "other"}
@@ -226,7 +227,7 @@ def test_topologies_are_drafted_validated_and_carried_over(acme: Any, helpers: A
     issues = acme.get(f"{path}?validate=true")["issues"]
     assert [i["code"] for i in issues] == ["TOPOLOGY_08"]
     archive = acme.call("POST", "/topology/rest/v1/topologies/exportTopologies", [draft["commitId"]]).content
-    beta = helpers.create_organization(acme.driver.login("admin@admin"), "beta")
+    beta = create_organization(acme.driver.login("admin@admin"), "beta")
     made = beta.upload("/topology/rest/v1/topologies/importTopologies", archive).json()[0]
     carried = json.loads(made["topologyDefinition"])["topologyNodes"][0]
     assert beta.get(f"/jobrunner/rest/v1/job/{carried['jobId']}")["name"] == "Node"

@@ -7,11 +7,13 @@ import threading
 import time
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 from click.testing import CliRunner
+from support.hub_driver import Driver, create_organization
+from support.in_process import Clock
+from support.postgres import Postgres
 
 from psrlib.cli.hub import hub as command
 from psrlib.errors import InputError, ProcessError
@@ -105,8 +107,10 @@ def test_sudden_death_loses_nothing_that_was_answered(tmp_path: Path) -> None:
 
     worker = threading.Thread(target=create)
     worker.start()
-    while len(answered) < 20:
+    deadline = time.monotonic() + 30
+    while len(answered) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert worker.is_alive()  # the hub dies in the middle
     os.kill(hub.pid, signal.SIGKILL)
     worker.join()
     with start_hub(tmp_path) as again:
@@ -139,26 +143,26 @@ def test_a_snapshot_brings_the_state_back(tmp_path: Path) -> None:
         assert organizations(session, again.url) == {"admin", "before"}
 
 
-def test_snapshots_of_postgresql_go_both_ways(tmp_path: Path, helpers: Any, postgres: str) -> None:
+def test_snapshots_of_postgresql_go_both_ways(tmp_path: Path, postgres: Postgres) -> None:
     """Rows are copied out to SQLite and in again; counters go on behind the copied rows."""
-    url = helpers.fresh_postgres(postgres)
-    driver = helpers.Driver(url, helpers.Clock())
-    acme = helpers.create_organization(driver.login("admin@admin"), "acme")
+    url = postgres.create()
+    driver = Driver(url, Clock())
+    acme = create_organization(driver.login("admin@admin"), "acme")
     engine, job = acme.engine(), acme.job()
     acme.start(job)
     save_snapshot(tmp_path, "pg", url)
     acme.post(f"/jobrunner/rest/v1/job/{job['id']}/forceStop")
-    helpers.create_organization(driver.login("admin@admin"), "other")
+    create_organization(driver.login("admin@admin"), "other")
     driver.app.hub.close()
     assert restore_snapshot(tmp_path, "pg", url) is None
-    fresh = helpers.Driver(url, driver.clock)
+    fresh = Driver(url, driver.clock)
     acme.driver = engine.driver = fresh
     assert acme.status(job)["status"] == "ACTIVATING"
     assert [event["eventTypeId"] for event in engine.poll()] == [1001, 1003]
     acme.start(acme.job("second"))
     assert len(acme.get("/security/rest/v1/organization/acme/users/listLogins")) == 1
     fresh.close()
-    driver.loop.close()
+    driver.close_loop()
 
 
 def test_a_missing_snapshot_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from support.hub_driver import create_organization
 
 from psrlib.hub.store.schema import metadata
 
@@ -218,14 +219,12 @@ def test_an_engine_disables_itself_with_three_calls(acme: Any) -> None:
     assert acme.get("/jobrunner/rest/v1/sdcs") == []
 
 
-def test_an_engine_of_a_deleted_component_stays_in_its_organization(
-    acme: Any, admin: Any, helpers: Any
-) -> None:
+def test_an_engine_of_a_deleted_component_stays_in_its_organization(acme: Any, admin: Any) -> None:
     """The job runner still has its record: another organization cannot register the same id."""
     engine = acme.engine()
     acme.post(f"{BASE}/components/deactivate", [engine.id])
     acme.post(f"{BASE}/components/delete", [engine.id])
-    other = helpers.create_organization(admin, "other").engine()
+    other = create_organization(admin, "other").engine()
     other.id = engine.id
     with pytest.raises(AssertionError, match="SECURITY_58"):
         other.register()

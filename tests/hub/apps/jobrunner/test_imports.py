@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.hub_driver import create_organization
 
 JOBS = "/jobrunner/rest/v1/jobs"
 TOPOLOGIES = "/topology/rest/v1/topologies"
@@ -47,9 +48,9 @@ def second_version(session: Any, commit: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def beta(acme: Any, helpers: Any) -> Any:
+def beta(acme: Any) -> Any:
     """The administrator of another organization on the same hub."""
-    return helpers.create_organization(acme.driver.login("admin@admin"), "beta")
+    return create_organization(acme.driver.login("admin@admin"), "beta")
 
 
 def rich_job(session: Any, pipeline: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def test_an_import_that_fails_half_way_changes_nothing(acme: Any) -> None:
     assert acme.get(f"/jobrunner/rest/v1/job/{first['id']}")["numInstances"] == 7
 
 
-def test_an_import_needs_the_permission_to_change_what_is_here(acme: Any, beta: Any, helpers: Any) -> None:
+def test_an_import_needs_the_permission_to_change_what_is_here(acme: Any, beta: Any) -> None:
     """WRITE on the job; the editor's role for pipelines that it brings."""
     base = "/security/rest/v1/organization/acme"
     acme.post(f"{base}/configs", [{"id": "dpm.enforce.permissions", "value": "true"}])

@@ -1,19 +1,16 @@
-"""The database: schema version, migrations, comments."""
+"""The database: schema version, comments, wrong ones."""
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+from support.postgres import Postgres
 
 from psrlib.errors import InputError
 from psrlib.hub.process.snapshots import restore_snapshot
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.schema import SCHEMA_VERSION, metadata
-
-# SQLite's own words for the tables of the first release; never changed again
-VERSION_1 = Path(__file__).parents[1] / "golden" / "hub-schema-1.sql"
 
 
 def open_database(url: str) -> Database:
@@ -34,9 +31,9 @@ def test_every_table_and_column_has_a_comment() -> None:
         assert [column.name for column in table.columns if not column.comment] == [], table.name
 
 
-def test_comments_are_in_postgresql(postgres: str) -> None:
+def test_comments_are_in_postgresql(postgres: Postgres) -> None:
     """They travel into the database where it keeps comments."""
-    engine = create_engine(postgres.rpartition("/")[0] + "/hub" + ("?" + postgres.partition("?")[2]))
+    engine = create_engine(postgres.create())
     query = "SELECT col_description('users'::regclass, 1)"
     with engine.connect() as connection:
         assert connection.execute(text(query)).scalar() == "User id, name@organization"
@@ -51,32 +48,25 @@ def test_a_database_is_opened_again_as_it_was(db_url: str) -> None:
     open_database(db_url).close()
 
 
-def test_a_newer_database_is_refused_with_its_version(db_url: str) -> None:
+@pytest.mark.parametrize("step", [-1, 1], ids=["older", "newer"])
+def test_a_database_of_another_version_is_refused(step: int, db_url: str) -> None:
     """The message says what was found, what is read, and what to do."""
     database = open_database(db_url)
-    set_version(database, SCHEMA_VERSION + 1)
-    with pytest.raises(InputError, match=f"schema version {SCHEMA_VERSION + 1}.*reads {SCHEMA_VERSION}"):
+    set_version(database, SCHEMA_VERSION + step)
+    words = f"schema version {SCHEMA_VERSION + step}.*reads {SCHEMA_VERSION};.*a new run directory"
+    with pytest.raises(InputError, match=words):
         Database(db_url).prepare()
     database.close()
 
 
-def test_an_older_database_is_refused(db_url: str) -> None:
-    """Nothing was released yet: there is no way from one schema to the next."""
-    database = open_database(db_url)
-    set_version(database, SCHEMA_VERSION - 1)
-    with pytest.raises(InputError, match=f"schema version {SCHEMA_VERSION - 1}.*a new run directory"):
-        Database(db_url).prepare()
-    database.close()
-
-
-def test_a_snapshot_of_another_schema_is_refused(tmp_path: Path, postgres: str, helpers: Any) -> None:
+def test_a_snapshot_of_another_schema_is_refused(tmp_path: Path, postgres: Postgres) -> None:
     """Into PostgreSQL too, whose tables are this release's."""
     (tmp_path / "snapshots").mkdir()
     old = open_database(f"sqlite:///{tmp_path / 'snapshots' / 'old.db'}")
     set_version(old, SCHEMA_VERSION - 1)
     old.close()
     with pytest.raises(InputError, match=f"schema version {SCHEMA_VERSION - 1}"):
-        restore_snapshot(tmp_path, "old", helpers.fresh_postgres(postgres))
+        restore_snapshot(tmp_path, "old", postgres.create())
 
 
 def test_a_foreign_database_is_refused(tmp_path: Path) -> None:

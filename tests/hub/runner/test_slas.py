@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from support.hub_driver import ROLES, create_organization
 
 from psrlib.hub.store.schema.automation import action_runs
 
@@ -191,10 +192,10 @@ def test_the_event_carries_the_documented_parameters(acme: Any) -> None:
     assert [{name: values[name] for name in expected} for values in fired] == [expected, expected]
 
 
-def test_a_subscription_hears_only_of_what_its_creator_may_read(acme: Any, helpers: Any) -> None:
+def test_a_subscription_hears_only_of_what_its_creator_may_read(acme: Any) -> None:
     """Where permissions are enforced; sharing the job with the creator makes it heard."""
     base = "/security/rest/v1/organization/acme"
-    acme.put(f"{base}/users", {"id": "u@acme", "name": "U", "roles": helpers.ROLES})
+    acme.put(f"{base}/users", {"id": "u@acme", "name": "U", "roles": ROLES})
     path = f"{base}/configs"
     acme.post(path, [{"id": "dpm.enable.events", "value": "true"}])
     acme.post(path, [{"id": "dpm.enforce.permissions", "value": "true"}])
@@ -237,8 +238,8 @@ def test_a_wrong_definition_is_refused(definition: str, lite_acme: Any) -> None:
     assert lite_acme.get(SLAS) == []
 
 
-def test_a_data_sla_about_a_job_of_another_organization_is_refused(acme: Any, helpers: Any) -> None:
+def test_a_data_sla_about_a_job_of_another_organization_is_refused(acme: Any) -> None:
     """404, as for a job that does not exist."""
-    beta = helpers.create_organization(acme.driver.login("admin@admin"), "beta")
+    beta = create_organization(acme.driver.login("admin@admin"), "beta")
     body = {"label": "S", "slaDefinition": json.dumps({"jobIds": [acme.job()["id"]]})}
     assert beta.call("PUT", SLAS, body).status == 404

@@ -10,7 +10,7 @@ import pytest
 
 from psrlib.hub.catalog import NOT_SERVED, all_routes, hub_documentation
 
-PAGE = Path(__file__).parents[2] / "docs" / "embedded-hub.md"
+PAGE = Path(__file__).parents[3] / "docs" / "embedded-hub.md"
 SDK_DEFINITIONS = {
     "jobrunner": {
         "JobJson",

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from support.hub_driver import ROLES
 
 STORE = "/pipelinestore/rest/v1"
 
@@ -26,7 +27,7 @@ def test_a_refusal_carries_the_apps_name_where_clients_look_for_it(
     assert (answer.status, answer.code) == (status, code)
 
 
-def test_sessions_and_roles_are_refused_with_the_same_code_in_every_app(lite_acme: Any, helpers: Any) -> None:
+def test_sessions_and_roles_are_refused_with_the_same_code_in_every_app(lite_acme: Any) -> None:
     """SSO_01 and SECURITY_02 are not the app's."""
     path = "/jobrunner/rest/v1/jobs"
     assert lite_acme.driver.raw("GET", path, {"X-Requested-By": "test"}).code == "SSO_01"
@@ -36,11 +37,11 @@ def test_sessions_and_roles_are_refused_with_the_same_code_in_every_app(lite_acm
     assert (answer.status, answer.code) == (403, "SECURITY_02")
 
 
-def test_pipelines_of_a_group_are_those_its_members_made(acme: Any, helpers: Any) -> None:
+def test_pipelines_of_a_group_are_those_its_members_made(acme: Any) -> None:
     """Without a group, and for all@acme, every pipeline."""
     base = "/security/rest/v1/organization/acme"
     acme.put(f"{base}/groups", {"id": "g@acme", "name": "G"})
-    acme.put(f"{base}/users", {"id": "u@acme", "name": "U", "roles": helpers.ROLES, "groups": ["g@acme"]})
+    acme.put(f"{base}/users", {"id": "u@acme", "name": "U", "roles": ROLES, "groups": ["g@acme"]})
     acme.pipeline("Theirs")
     acme.driver.login("u@acme").pipeline("Mine")
 

@@ -15,7 +15,7 @@ def statements_of_start(session: Any, jobs: list[dict[str, Any]]) -> int:
     def note(*arguments: Any) -> None:
         seen.append(arguments[2])
 
-    writer = session.driver.app.hub.database._writer
+    writer = session.driver.writer
     event.listen(writer, "before_cursor_execute", note)
     try:
         session.post("/jobrunner/rest/v1/jobs/startJobs", [job["id"] for job in jobs])
