@@ -1,51 +1,63 @@
 """All apps of the hub in one list."""
 
-from importlib import import_module
-
+from psrlib.hub.apps import (
+    acls,
+    connection,
+    messaging,
+    notification,
+    provisioning,
+    reporting,
+    scheduler,
+    server,
+    sla,
+    timeseries,
+)
+from psrlib.hub.apps.jobrunner import archives as job_archives
+from psrlib.hub.apps.jobrunner import control, engines, jobs, metrics, status
+from psrlib.hub.apps.pipelinestore import archives as pipeline_archives
+from psrlib.hub.apps.pipelinestore import editing, pipelines
+from psrlib.hub.apps.security import audits, components, credentials, groups, organizations, sessions, users
+from psrlib.hub.apps.topology import archives as topology_archives
+from psrlib.hub.apps.topology import topologies
 from psrlib.hub.web.openapi import documentation
 from psrlib.hub.web.routing import App, Route
 
-MODULES = (
-    "server",
-    "security.sessions",
-    "security.organizations",
-    "security.users",
-    "security.groups",
-    "security.components",
-    "security.credentials",
-    "security.audits",
-    "pipelinestore.pipelines",
-    "pipelinestore.editing",
-    "pipelinestore.archives",
-    "jobrunner.jobs",
-    "jobrunner.status",
-    "jobrunner.control",
-    "jobrunner.engines",
-    "jobrunner.metrics",
-    "jobrunner.archives",
-    "messaging",
-    "timeseries",
-    "scheduler",
-    "notification",
-    "topology.topologies",
-    "topology.archives",
-    "connection",
-    "sla",
-    "reporting",
-    "provisioning",
-    "acls",
+# in the order of the documentation
+APPS: tuple[App, ...] = (
+    server.app,
+    sessions.app,
+    organizations.app,
+    users.app,
+    groups.app,
+    components.app,
+    credentials.app,
+    audits.app,
+    pipelines.app,
+    editing.app,
+    pipeline_archives.app,
+    jobs.app,
+    status.app,
+    control.app,
+    engines.app,
+    metrics.app,
+    job_archives.app,
+    messaging.app,
+    timeseries.app,
+    scheduler.app,
+    notification.app,
+    topologies.app,
+    topology_archives.app,
+    connection.app,
+    sla.app,
+    reporting.app,
+    provisioning.app,
+    acls.app,
 )
-
-
-def all_apps() -> list[App]:
-    """Return the apps in the order of the documentation."""
-    apps = [import_module(f"psrlib.hub.apps.{name}").app for name in MODULES]
-    return [app for app in apps if isinstance(app, App)]
 
 
 def all_routes() -> list[Route]:
     """Return every route of every app."""
-    return [route for app in all_apps() for route in app.routes]
+    return [route for app in APPS for route in app.routes]
 
 
 # Endpoints the reference names that the hub answers with 501, and why.
@@ -72,4 +84,4 @@ NOT_SERVED = (
 
 def hub_documentation() -> str:
     """Return docs/embedded-hub.md."""
-    return documentation(all_apps(), NOT_SERVED)
+    return documentation(APPS, NOT_SERVED)
