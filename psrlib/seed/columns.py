@@ -11,38 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from psrlib.errors import InputError
 from psrlib.model import NoiseModel, OrganizationDraws, QuantileTable
 from psrlib.seed.streams import IntArray, Streams, WordArray
 
-NAMED = (
-    "users",
-    "groups",
-    "connections",
-    "fragments",
-    "pipelines",
-    "topologies",
-)  # order is part of the bytes
-
 FEW, MANY = 1024, 8192  # organizations drawn at once, multiples of a block: at first and later
-# An entity of the first kind needs one of the second
-# Roles without which a hub lets nobody create these things (control-hub-rest, 3.4); owners have them all.
-CREATING_ROLES = {
-    "pipelinestore:pipelineEditor",
-    "jobrunner:operator",
-    "topology:editor",
-    "notification:user",
-}
-KEEPING_ROLES = ("scheduler:operator", "connection:editor")
-NEEDS = {
-    "pipelines": "users",
-    "jobs": "pipelines",
-    "job_templates": "pipelines",
-    "scheduled_tasks": "jobs",
-    "subscriptions": "jobs",
-    "connections": "users",
-    "topologies": "users",
-}
 
 
 @dataclass(frozen=True)
@@ -71,14 +43,23 @@ class Rows:
         return values[self.organization]
 
 
-def creators_roles(roles: list[str]) -> list[str]:
-    """Return a user's roles; who may create pipelines and jobs also schedules jobs and keeps connections."""
-    return roles + [role for role in KEEPING_ROLES if role not in roles] if may_create(roles) else roles
+def ranks(groups: IntArray) -> IntArray:
+    """Return the number of earlier entries of the same group, shape (n,).
 
-
-def may_create(roles: list[str]) -> bool:
-    """Whether roles let a user create pipelines, jobs, topologies and subscriptions."""
-    return set(roles) >= CREATING_ROLES
+    Examples
+    --------
+    >>> ranks(np.array([5, 7, 5, 5, 7])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    if not len(groups):
+        return groups
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    lengths = np.diff(np.append(starts, len(groups)))
+    result = np.empty_like(groups)
+    result[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return result
 
 
 class Details:
@@ -164,107 +145,3 @@ def _slice(draws: OrganizationDraws, first: int, last: int) -> OrganizationDraws
         {name: column[first:last] for name, column in draws.counts.items()},
         {name: column[first:last] for name, column in draws.config.items()},
     )
-
-
-class Chunk:
-    """The columns of a range of organizations; each kind is drawn when first asked for.
-
-    Parameters
-    ----------
-    drawer : Drawer
-    organizations : range
-        Neighbouring positions in the document.
-    draws : OrganizationDraws or None
-        What ``drawer.organizations`` gives for them, where it is known already.
-    """
-
-    def __init__(self, drawer: Drawer, organizations: range, draws: OrganizationDraws | None = None) -> None:
-        self.drawer = drawer
-        self.organizations = organizations
-        self.draws = draws or drawer.organizations(organizations)
-        self._check_structure()
-
-    def count(self, metric: str) -> IntArray:
-        """Return the count of a metric per organization; 0 where the model has no such metric.
-
-        It is the drawn count but for one thing: where jobs are active there is at least one engine, for
-        without one no job becomes ACTIVE.
-        """
-        zeros = np.zeros(len(self.organizations), dtype=np.int64)
-        drawn = np.asarray(self.draws.counts.get(metric, zeros), dtype=np.int64)
-        if metric == "engines":
-            return np.maximum(drawn, self.draws.counts["active_jobs"] > 0)
-        return drawn
-
-    def _check_structure(self) -> None:
-        for metric, needed in NEEDS.items():
-            bad = np.flatnonzero((self.count(metric) > 0) & (self.count(needed) == 0))
-            if len(bad):
-                archetype = self.draws.archetype_names[int(self.draws.archetype[bad[0]])]
-                raise InputError(
-                    f'noise model "{self.drawer.model.name}": archetype "{archetype}" draws {metric} without'
-                    f" {needed}; raise the lower bound of {needed}"
-                )
-
-    def rows(self, metric: str) -> Rows:
-        """Return the entities of a metric."""
-        return Rows(self.count(metric))
-
-    def words(self, purpose: str, rows: Rows, width: int) -> tuple[WordArray, ...]:
-        """Return ``width`` columns of random words for the entities."""
-        table = self.drawer.streams.rows(purpose, self.organizations, rows.counts, width)
-        return tuple(np.ascontiguousarray(table[:, column]) for column in range(width))
-
-    @cached_property
-    def _walks(self) -> WordArray:
-        return self.drawer.streams.table("names", self.organizations, 2 * len(NAMED))
-
-    def walk_words(self, kind: str, rows: Rows) -> tuple[WordArray, WordArray]:
-        """Return start and step of the organization's walk through the names of a kind, for each entity."""
-        column = 2 * NAMED.index(kind)
-        of = rows.organization
-        return self._walks[of, column], self._walks[of, column + 1]
-
-    def look_up(self, name: str, rows: Rows, words: WordArray, limit: IntArray | None = None) -> IntArray:
-        """Return indices into the values of a detail."""
-        return self.details(name).look_up(rows.spread(self.draws.archetype), words, limit)
-
-    def draw(self, name: str, rows: Rows, words: WordArray, limit: IntArray | None = None) -> IntArray:
-        """Return drawn integers of a detail."""
-        return self.details(name).draw(rows.spread(self.draws.archetype), words, limit)
-
-    def details(self, name: str) -> Details:
-        """Return the detail tables of that name."""
-        return self.drawer.details(name, len(self.draws.archetype_names))
-
-    @cached_property
-    def user_words(self) -> tuple[WordArray, ...]:
-        """Random words of the users: for the roles, for the groups."""
-        return self.words("users", self.rows("users"), 2)
-
-    @cached_property
-    def _creates(self) -> tuple[IntArray, IntArray]:
-        """Roles drawn for each user (index), and whether they let him create; the first user administers."""
-        rows, details = self.rows("users"), self.details("user_roles")
-        role = self.look_up("user_roles", rows, self.user_words[0])
-        allowed = np.array([may_create(roles) for roles in details.values])
-        return role, (allowed[role] | (rows.index == 0)).astype(np.int64)
-
-    @cached_property
-    def user_roles(self) -> IntArray:
-        """Index of each user's roles; those who may create come first in each organization: they own."""
-        role, creates = self._creates
-        ordered: IntArray = role[np.lexsort((1 - creates, self.rows("users").organization))]
-        return ordered
-
-    @cached_property
-    def _n_creators(self) -> IntArray:
-        of = self.rows("users").organization
-        return np.bincount(of[self._creates[1] > 0], minlength=len(self.organizations))
-
-    def owner(self, rows: Rows, words: WordArray) -> IntArray:
-        """Return the number of the owning user in the organization, concentrated on the first ones.
-
-        Only users who may create things own any.
-        """
-        return self.draw("owner_rank", rows, words, rows.spread(self._n_creators))

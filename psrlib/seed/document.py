@@ -18,7 +18,16 @@ JobStatus = Literal["ACTIVE", "INACTIVE"]
 TaskAction = Literal["START", "STOP", "UPGRADE"]
 
 
-class Provenance(Struct, frozen=True, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A part of a seed document.
+
+    Records are never part of a reference cycle, so the garbage collector need not look at them: a document
+    has hundreds of thousands. Equal lists and maps may be shared among records; read them, do not change
+    them.
+    """
+
+
+class Provenance(Record, frozen=True):
     """What the document was made from; ``model_sha256`` is the digest of the model file's bytes."""
 
     random_seed: int
@@ -28,7 +37,7 @@ class Provenance(Struct, frozen=True, forbid_unknown_fields=True):
     generator: int
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Record, frozen=True):
     """Configuration of an organization; a limit of None is left as the hub has it."""
 
     subscriptions_enabled: bool
@@ -40,7 +49,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     max_scheduled_runs: int | None = None
 
 
-class Group(Struct, frozen=True, forbid_unknown_fields=True):
+class Group(Record, frozen=True):
     """A group besides ``all@<organization>``, which every organization has by itself."""
 
     key: str
@@ -48,7 +57,7 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
-class User(Struct, frozen=True, forbid_unknown_fields=True):
+class User(Record, frozen=True):
     """A user; the first one of an organization is its first administrator."""
 
     key: str
@@ -59,7 +68,7 @@ class User(Struct, frozen=True, forbid_unknown_fields=True):
     groups: list[str]
 
 
-class Engine(Struct, frozen=True, forbid_unknown_fields=True):
+class Engine(Record, frozen=True):
     """An engine; ``labels`` are what it reports, ``["all"]`` when it has no specific label."""
 
     key: str
@@ -68,7 +77,7 @@ class Engine(Struct, frozen=True, forbid_unknown_fields=True):
     labels: list[str]
 
 
-class Connection(Struct, frozen=True, forbid_unknown_fields=True):
+class Connection(Record, frozen=True):
     """A connection to an outside system that nothing contacts."""
 
     key: str
@@ -79,7 +88,7 @@ class Connection(Struct, frozen=True, forbid_unknown_fields=True):
     tags: list[str]
 
 
-class Fragment(Struct, frozen=True, forbid_unknown_fields=True):
+class Fragment(Record, frozen=True):
     """A pipeline fragment of ``stages`` stages."""
 
     key: str
@@ -89,7 +98,7 @@ class Fragment(Struct, frozen=True, forbid_unknown_fields=True):
     labels: list[str]
 
 
-class Pipeline(Struct, frozen=True, forbid_unknown_fields=True):
+class Pipeline(Record, frozen=True):
     """A pipeline; the numbers fix its definition (``psrlib.seed.pipelines``) completely.
 
     ``stages`` counts origin, processors, destinations and executors (at least 2); ``branches`` the terminal
@@ -109,7 +118,7 @@ class Pipeline(Struct, frozen=True, forbid_unknown_fields=True):
     connection: str | None = None
 
 
-class Job(Struct, frozen=True, forbid_unknown_fields=True):
+class Job(Record, frozen=True):
     """A job, or a job template; ``template`` is the key of the template it is an instance of."""
 
     key: str
@@ -125,7 +134,7 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True):
     template: str | None = None
 
 
-class ScheduledTask(Struct, frozen=True, forbid_unknown_fields=True):
+class ScheduledTask(Record, frozen=True):
     """A scheduled task on a job; ``cron`` is a Quartz expression (seconds first) in UTC."""
 
     key: str
@@ -136,7 +145,7 @@ class ScheduledTask(Struct, frozen=True, forbid_unknown_fields=True):
     owner: str
 
 
-class Subscription(Struct, frozen=True, forbid_unknown_fields=True):
+class Subscription(Record, frozen=True):
     """A subscription to events of a job; ``event`` is a wire id such as ``JOB_STATUS_CHANGE``."""
 
     key: str
@@ -149,7 +158,7 @@ class Subscription(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
 
 
-class Topology(Struct, frozen=True, forbid_unknown_fields=True):
+class Topology(Record, frozen=True):
     """A topology over jobs of the organization."""
 
     key: str
@@ -158,7 +167,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True):
     jobs: list[str]
 
 
-class Organization(Struct, frozen=True, forbid_unknown_fields=True):
+class Organization(Record, frozen=True):
     """One organization with everything in it."""
 
     id: str
@@ -177,7 +186,7 @@ class Organization(Struct, frozen=True, forbid_unknown_fields=True):
     topologies: list[Topology]
 
 
-class SeedDocument(Struct, frozen=True, forbid_unknown_fields=True):
+class SeedDocument(Record, frozen=True):
     """The whole document.
 
     ``sha256`` is the digest of the canonical bytes of all that comes before it. It stands at the end, so that

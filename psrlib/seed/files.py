@@ -56,10 +56,7 @@ def save_seed(document: SeedDocument, path: str | Path) -> str:
     path = Path(path)
     pack = Pack(suffix(path))
     starts = range(0, len(document.organizations), BLOCK)
-    blocks = (
-        pack([msgspec.json.encode(one).decode() for one in document.organizations[start : start + BLOCK]])
-        for start in starts
-    )
+    blocks = (pack(document.organizations[start : start + BLOCK]) for start in starts)
     return write_blocks(document.provenance, document.variables, blocks, path)
 
 
@@ -71,7 +68,7 @@ def document_head(provenance: Provenance, variables: dict[str, str]) -> bytes:
 
 @dataclass(frozen=True)
 class Pack:
-    """Turns the JSON of neighbouring organizations into what a file of one form holds of them.
+    """Turns neighbouring organizations into what a file of one form holds of them.
 
     A worker process does this, for compressing takes longer than everything else together. Each block is a
     gzip member of its own without time stamp, so equal blocks give equal bytes.
@@ -79,12 +76,13 @@ class Pack:
 
     form: str
 
-    def __call__(self, organizations: list[str]) -> "Block":
+    def __call__(self, organizations: list[Organization]) -> "Block":
         """Return the block of these organizations."""
-        content = ",".join(organizations).encode()
+        texts = list(map(msgspec.json.Encoder().encode, organizations))
+        content = b",".join(texts)
         if self.form == ".json":
             return Block(content, content)
-        lines = "\n".join([*organizations, ""]).encode()
+        lines = b"\n".join([*texts, b""])
         if self.form == ".jsonl":
             return Block(content, lines)
         return Block(content, compress(lines))

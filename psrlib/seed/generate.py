@@ -6,17 +6,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel, OrganizationDraws
-from psrlib.seed.columns import Chunk, Drawer
-from psrlib.seed.document import GENERATOR, Organization, Provenance, SeedDocument
+from psrlib.seed.chunk import Chunk
+from psrlib.seed.columns import Drawer
+from psrlib.seed.document import GENERATOR, Provenance, SeedDocument
 from psrlib.seed.files import BLOCK, Block, Pack, suffix, write_blocks
-from psrlib.seed.page import ModelTexts, Page
+from psrlib.seed.organizations import draw_organizations
 from psrlib.seed.parallel import generate_blocks, n_processors
-from psrlib.seed.render import write_organizations
-from psrlib.seed.texts import VARIABLES
+from psrlib.seed.vocabulary import VARIABLES
 
 MAX_INTEGER = 2**63 - 1  # what every JSON reader of the document can hold
 
@@ -30,35 +28,16 @@ def provenance(model: NoiseModel, random_seed: int, num_orgs: int) -> Provenance
     return Provenance(random_seed, num_orgs, model.name, model.sha256, GENERATOR)
 
 
-Task = tuple[range, OrganizationDraws]
-
-
-class Generator:
-    """Makes organizations of one model and random seed; knows nothing of how many there will be."""
-
-    def __init__(self, model: NoiseModel, random_seed: int) -> None:
-        self._drawer = Drawer(model, random_seed)
-        self._texts = ModelTexts()
-
-    def tasks(self, n: int) -> Iterator[Task]:
-        """Yield the blocks of ``n`` organizations: positions from 0, and what the model draws."""
-        return self._drawer.blocks(n, BLOCK)
-
-    def organizations(self, organizations: range, draws: OrganizationDraws | None = None) -> list[str]:
-        """Return the canonical JSON of each organization."""
-        return write_organizations(Page(self._texts, Chunk(self._drawer, organizations, draws)))
-
-
 @dataclass(frozen=True)
 class MakeBlock:
     """The work of one process: generate a range of organizations and pack them for a file."""
 
-    generator: Generator
+    drawer: Drawer
     pack: Pack
 
-    def __call__(self, task: Task) -> Block:
+    def __call__(self, task: tuple[range, OrganizationDraws]) -> Block:
         """Return the block of these organizations."""
-        return self.pack(self.generator.organizations(*task))
+        return self.pack(draw_organizations(Chunk(self.drawer, *task)))
 
 
 def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocument:
@@ -70,10 +49,11 @@ def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocum
         If the random seed does not fit 64 bits or the number of organizations is negative.
     """
     origin = provenance(model, random_seed, num_orgs)
-    decoder = msgspec.json.Decoder(Organization)
-    generator = Generator(model, random_seed)
+    drawer = Drawer(model, random_seed)
     organizations = [
-        decoder.decode(part) for task in generator.tasks(num_orgs) for part in generator.organizations(*task)
+        organization
+        for task in drawer.blocks(num_orgs, BLOCK)
+        for organization in draw_organizations(Chunk(drawer, *task))
     ]
     return SeedDocument("psr-seed/1", origin, dict(VARIABLES), organizations)
 
@@ -103,11 +83,11 @@ def create_seed_file(
     suffix(path)
     model = NoiseModel.load(model_path)
     origin = provenance(model, random_seed, num_orgs)
-    generator = Generator(model, random_seed)
-    work = MakeBlock(generator, Pack(suffix(path)))
+    drawer = Drawer(model, random_seed)
+    work = MakeBlock(drawer, Pack(suffix(path)))
     n_blocks = -(-num_orgs // BLOCK)
     workers = min(workers or n_processors(), n_blocks)
-    with closing(generate_blocks(work, generator.tasks(num_orgs), workers)) as blocks:
+    with closing(generate_blocks(work, drawer.blocks(num_orgs, BLOCK), workers)) as blocks:
         return write_blocks(origin, VARIABLES, _shown(blocks, n_blocks), path)
 
 

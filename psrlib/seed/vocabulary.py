@@ -12,11 +12,26 @@ from psrlib.seed.streams import IntArray, WordArray, uniform
 
 _WORDS: dict[str, Any] = orjson.loads(resources.files(__package__).joinpath("vocabulary.json").read_bytes())
 QUALIFIERS: list[str] = _WORDS["qualifiers"]
-LABELS: tuple[str, ...] = tuple(_WORDS["labels"])
-TAGS: tuple[str, ...] = tuple(_WORDS["tags"])
+LABELS: list[str] = _WORDS["labels"]
+TAGS: list[str] = _WORDS["tags"]
 ADMINISTRATOR_ROLES: list[str] = _WORDS["administrator_roles"]
 # Runtime parameters: name, value in the pipeline, value that a job sets instead; all text, as in real ones
 PARAMETERS: list[list[str]] = _WORDS["parameters"]
+# Connection types of Control Hub with the configuration names of their stages; nothing contacts them
+CONNECTIONS = (
+    ("STREAMSETS_JDBC", {"connectionString": "jdbc:postgresql://${database_host}:5432/warehouse"}),
+    ("STREAMSETS_AWS_S3", {"region": "${aws_region}", "bucket": "landing"}),
+    ("STREAMSETS_SNOWFLAKE", {"account": "${snowflake_account}", "snowflakeRegion": "US_WEST_2"}),
+    ("STREAMSETS_MYSQL", {"connectionString": "jdbc:mysql://${database_host}:3306/orders"}),
+)
+# Variables of a new document with their values for a hub and engines on this machine
+VARIABLES = {
+    "engine_host": "127.0.0.1",
+    "webhook_url": "http://127.0.0.1:18636/webhook",
+    "database_host": "127.0.0.1",
+    "aws_region": "us-west-2",
+    "snowflake_account": "example",
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""Connections, fragments and pipelines of a range of organizations."""
+
+import numpy as np
+
+from psrlib.seed.chunk import Chunk
+from psrlib.seed.columns import Rows
+from psrlib.seed.document import Connection, Fragment, Pipeline
+from psrlib.seed.records import Entities, build, each, each_pair, first_keys, neighbours
+from psrlib.seed.streams import IntArray, WordArray, uniform
+from psrlib.seed.vocabulary import (
+    CONNECTION_NAMES,
+    CONNECTIONS,
+    FRAGMENT_NAMES,
+    LABELS,
+    PARAMETERS,
+    PIPELINE_NAMES,
+    TAGS,
+)
+
+FRAGMENT_PER_PIPELINES = 20  # pipelines to a fragment; 3 % of public pipelines use one (pipeline-json, 9)
+
+
+def draw_connections(chunk: Chunk) -> Entities[Connection]:
+    """Draw the connections of a chunk; every second one has a tag."""
+    rows = chunk.rows("connections")
+    owner, kind, tag = chunk.words("connections", rows, 3)
+    kinds = [CONNECTIONS[i] for i in uniform(kind, len(CONNECTIONS)).tolist()]
+    return build(
+        Connection,
+        "connection",
+        rows,
+        name=chunk.names("connections", rows, CONNECTION_NAMES),
+        type=[name for name, _ in kinds],
+        owner=chunk.owners(rows, owner),
+        configuration=[configuration for _, configuration in kinds],
+        tags=draw_words(TAGS, tag, (tag & 1).astype(np.int64)),
+    )
+
+
+def draw_fragments(chunk: Chunk) -> Entities[Fragment]:
+    """Draw the fragments of a chunk, of 1 to 3 processors; every second one has a label."""
+    rows = Rows(n_fragments(chunk))
+    owner, stages, label = chunk.words("fragments", rows, 3)
+    return build(
+        Fragment,
+        "fragment",
+        rows,
+        name=chunk.names("fragments", rows, FRAGMENT_NAMES),
+        owner=chunk.owners(rows, owner),
+        stages=(1 + uniform(stages, 3)).tolist(),
+        labels=draw_words(LABELS, label, (label & 1).astype(np.int64)),
+    )
+
+
+def draw_pipelines(chunk: Chunk) -> Entities[Pipeline]:
+    """Draw the pipelines of a chunk."""
+    rows = chunk.rows("pipelines")
+    owner, shape, commits, n_labels, label, parameter, fragment, connection = chunk.words(
+        "pipelines", rows, 8
+    )
+    shapes = np.array(chunk.details("pipeline_shape").values, dtype=np.int64).reshape(-1, 4)
+    stages, branches, event_lane, n_parameters = shapes[chunk.look_up("pipeline_shape", rows, shape)].T
+    fragments, connections = rows.spread(n_fragments(chunk)), rows.spread(chunk.count("connections"))
+    # a fragment takes the place of a processor; one pipeline in four that could use one does
+    room = stages - 1 - branches - event_lane > 0
+    with_fragment = room & (fragments > 0) & (fragment & np.uint64(3) == 0)
+    with_connection = (connections > 0) & (connection & np.uint64(1) == 0)
+    return build(
+        Pipeline,
+        "pipeline",
+        rows,
+        name=chunk.names("pipelines", rows, PIPELINE_NAMES),
+        owner=chunk.owners(rows, owner),
+        stages=stages.tolist(),
+        branches=branches.tolist(),
+        event_lane=(event_lane > 0).tolist(),
+        commits=chunk.draw("commits", rows, commits).tolist(),
+        labels=draw_words(LABELS, label, chunk.draw("pipeline_labels", rows, n_labels)),
+        parameters=each_pair(parameters, uniform(parameter, len(PARAMETERS)), n_parameters),
+        fragment=_some_keys("fragment", with_fragment, uniform(fragment, fragments)),
+        connection=_some_keys("connection", with_connection, uniform(connection, connections)),
+    )
+
+
+def n_fragments(chunk: Chunk) -> IntArray:
+    """Return how many fragments each organization has: as drawn, or in proportion to its pipelines."""
+    if "fragments" in chunk.draws.counts:
+        return chunk.count("fragments")
+    return chunk.count("pipelines") // FRAGMENT_PER_PIPELINES
+
+
+def draw_words(vocabulary: list[str], words: WordArray, n: IntArray) -> list[list[str]]:
+    """Return ``n`` neighbouring entries of a vocabulary for each entity, each entry at most once."""
+    size = len(vocabulary)
+    return each_pair(lambda start, n: neighbours(vocabulary, start, n, size), uniform(words, size), n)
+
+
+def parameters(start: int, n: int) -> dict[str, str]:
+    """Return ``n`` neighbouring runtime parameters; those beyond the vocabulary have a number."""
+    size = len(PARAMETERS)
+    places = ((i // size, PARAMETERS[(start + i) % size]) for i in range(n))
+    return {f"{name}_{around + 1}" if around else name: value for around, (name, value, _) in places}
+
+
+def _some_keys(kind: str, chosen: WordArray, number: IntArray) -> list[str | None]:
+    """Return the key with a number in the organization where it is chosen, else None."""
+    keys = first_keys(kind, int(number.max(initial=0)) + 1)
+    return each([*keys, None], np.where(chosen, number, -1).tolist())
