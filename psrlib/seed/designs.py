@@ -98,8 +98,11 @@ def draw_words(vocabulary: list[str], words: WordArray, n: IntArray) -> list[lis
 def parameters(start: int, n: int) -> dict[str, str]:
     """Return ``n`` neighbouring runtime parameters; those beyond the vocabulary have a number."""
     size = len(PARAMETERS)
-    places = ((i // size, PARAMETERS[(start + i) % size]) for i in range(n))
-    return {f"{name}_{around + 1}" if around else name: value for around, (name, value, _) in places}
+    return {
+        f"{name}_{i // size + 1}" if i >= size else name: value
+        for i in range(n)
+        for name, value, _ in [PARAMETERS[(start + i) % size]]
+    }
 
 
 def _some_keys(kind: str, chosen: WordArray, number: IntArray) -> list[str | None]:

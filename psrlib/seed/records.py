@@ -7,7 +7,6 @@ from itertools import chain, pairwise
 from typing import Any, Generic, TypeVar
 
 import msgspec
-import numpy as np
 
 from psrlib.seed.columns import Rows
 from psrlib.seed.streams import IntArray
@@ -76,11 +75,8 @@ def neighbours(words: list[T], start: int, n: int, size: int) -> list[T]:
 
 
 def each_pair(make: Callable[[int, int], T], first: IntArray, second: IntArray) -> list[T]:
-    """Return ``make(a, b)`` for each pair of numbers from 0; it is called once for equal pairs."""
-    width = int(second.max(initial=0)) + 1
-    pairs, places = np.unique(first * width + second, return_inverse=True)
-    values = [make(*divmod(pair, width)) for pair in pairs.tolist()]
-    return each(values, places.tolist())
+    """Return ``make(a, b)`` for each pair of numbers; equal pairs share what is made of them."""
+    return list(map(cache(make), first.tolist(), second.tolist()))
 
 
 def each(words: Sequence[T], places: Iterable[int]) -> list[T]:
