@@ -10,7 +10,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-FORMAT = "psr-seed/1"
 GENERATOR = 2  # raised whenever the same model and random seed would give other bytes
 
 EngineType = Literal["COLLECTOR", "TRANSFORMER"]
@@ -186,15 +185,20 @@ class Organization(Record, frozen=True):
     topologies: list[Topology]
 
 
-class SeedDocument(Record, frozen=True):
+class Head(Record, frozen=True):
+    """What a document says before its organizations; the first line of a line-based file."""
+
+    format: Literal["psr-seed/1"]
+    provenance: Provenance
+    variables: dict[str, str]
+
+
+class SeedDocument(Head, frozen=True):
     """The whole document.
 
     ``sha256`` is the digest of the canonical bytes of all that comes before it. It stands at the end, so that
     a document can be written without being held in memory.
     """
 
-    format: Literal["psr-seed/1"]
-    provenance: Provenance
-    variables: dict[str, str]
     organizations: list[Organization]
     sha256: str | None = None

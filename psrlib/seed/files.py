@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 import orjson
 
 from psrlib.errors import InputError
 from psrlib.seed.check import check_references
-from psrlib.seed.document import FORMAT, Organization, Provenance, SeedDocument
+from psrlib.seed.document import Head, Organization, Provenance, Record, SeedDocument
 
 T = TypeVar("T")
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
@@ -54,38 +54,16 @@ def save_seed(document: SeedDocument, path: str | Path) -> str:
         If the name ends with none of ``.json``, ``.jsonl``, ``.jsonl.gz``, or its folder can't be written.
     """
     path = Path(path)
-    pack = Pack(suffix(path))
+    form = suffix(path)
     starts = range(0, len(document.organizations), BLOCK)
-    blocks = (pack(document.organizations[start : start + BLOCK]) for start in starts)
+    blocks = (pack(document.organizations[start : start + BLOCK], form) for start in starts)
     return write_blocks(document.provenance, document.variables, blocks, path)
 
 
 def document_head(provenance: Provenance, variables: dict[str, str]) -> bytes:
     """Return the canonical JSON of a document up to its first organization."""
-    values = {"format": FORMAT, "provenance": msgspec.to_builtins(provenance), "variables": variables}
-    return orjson.dumps(values)[:-1] + b',"organizations":['
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Turns neighbouring organizations into what a file of one form holds of them.
-
-    A worker process does this, for compressing takes longer than everything else together. Each block is a
-    gzip member of its own without time stamp, so equal blocks give equal bytes.
-    """
-
-    form: str
-
-    def __call__(self, organizations: list[Organization]) -> "Block":
-        """Return the block of these organizations."""
-        texts = list(map(msgspec.json.Encoder().encode, organizations))
-        content = b",".join(texts)
-        if self.form == ".json":
-            return Block(content, content)
-        lines = b"\n".join([*texts, b""])
-        if self.form == ".jsonl":
-            return Block(content, lines)
-        return Block(content, compress(lines))
+    head = Head("psr-seed/1", provenance, variables)
+    return msgspec.json.encode(head)[:-1] + b',"organizations":['
 
 
 @dataclass(frozen=True)
@@ -94,6 +72,20 @@ class Block:
 
     content: bytes | memoryview
     packed: bytes | memoryview
+
+
+def pack(organizations: list[Organization], form: str) -> Block:
+    """Return the block of neighbouring organizations for a file of one form.
+
+    A worker process does this, for compressing takes longer than everything else together. Each block is a
+    gzip member of its own without time stamp, so equal blocks give equal bytes.
+    """
+    texts = list(map(msgspec.json.Encoder().encode, organizations))
+    content = b",".join(texts)
+    if form == ".json":
+        return Block(content, content)
+    lines = b"\n".join([*texts, b""])
+    return Block(content, compress(lines) if form == ".jsonl.gz" else lines)
 
 
 def write_blocks(
@@ -200,15 +192,7 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """First line of a line-based file."""
-
-    format: Literal["psr-seed/1"]
-    provenance: Provenance
-    variables: dict[str, str]
-
-
-class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _End(Record, frozen=True):
     """Last line of a line-based file."""
 
     sha256: str
@@ -240,7 +224,7 @@ def _decode_lines(path: Path) -> SeedDocument:
     lines = content.splitlines()
     if len(lines) < 2:
         raise InputError(f"{path.name}: expected a head line, a line per organization and a digest line")
-    head = _typed(lines[0], _Head, f"{path.name}: line 1")
+    head = _typed(lines[0], Head, f"{path.name}: line 1")
     end = None
     if lines[-1].startswith(b'{"sha256"'):
         end = _typed(lines.pop(), _End, f"{path.name}: last line").sha256

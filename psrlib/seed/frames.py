@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -11,45 +12,33 @@ from psrlib.model import NoiseModel
 from psrlib.model.table import SCALE
 from psrlib.seed.document import Organization, SeedDocument
 
-
-def _plain(value: Any) -> Any:
-    return value
-
-
 # detail of the model -> kind of entity, its value in the document, which part of the model's value that is
 DETAILS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "pipeline_shape": ("pipelines", lambda p: p.stages, lambda row: row[0]),
-    "commits": ("pipelines", lambda p: p.commits, _plain),
-    "pipeline_labels": ("pipelines", lambda p: len(p.labels), _plain),
-    "job_tags": ("jobs", lambda j: len(j.tags), _plain),
-    "schedule_cron": ("scheduled_tasks", lambda t: t.cron, _plain),
-    "subscription_event": ("subscriptions", lambda s: s.event, _plain),
+    "commits": ("pipelines", lambda p: p.commits, lambda n: n),
+    "pipeline_labels": ("pipelines", lambda p: len(p.labels), lambda n: n),
+    "job_tags": ("jobs", lambda j: len(j.tags), lambda n: n),
+    "schedule_cron": ("scheduled_tasks", lambda t: t.cron, lambda n: n),
+    "subscription_event": ("subscriptions", lambda s: s.event, lambda n: n),
 }
+PIPELINE_COLUMNS = (
+    "organization archetype key owner stages branches event_lane commits labels parameters fragment".split()
+)
 
 
 def pipelines_frame(document: SeedDocument) -> pd.DataFrame:
-    """Return a row per pipeline: where it is, whose it is, and its numbers.
-
-    Columns: organization, archetype, key, owner, stages, branches, event_lane, commits, labels, parameters
-    (numbers of them), fragment.
-    """
+    """Return a row per pipeline with `PIPELINE_COLUMNS`; labels and parameters are their numbers."""
     rows = [
-        {
-            "organization": organization.id,
-            "archetype": organization.archetype,
-            "key": pipeline.key,
-            "owner": pipeline.owner,
-            "stages": pipeline.stages,
-            "branches": pipeline.branches,
-            "event_lane": pipeline.event_lane,
-            "commits": pipeline.commits,
+        {"organization": organization.id, "archetype": organization.archetype}
+        | msgspec.structs.asdict(pipeline)
+        | {
             "labels": len(pipeline.labels),
             "parameters": len(pipeline.parameters),
             "fragment": pipeline.fragment is not None,
         }
         for organization, pipeline in _entities(document, "pipelines")
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=PIPELINE_COLUMNS)
 
 
 def owned_share(document: SeedDocument, kind: str = "jobs") -> pd.DataFrame:

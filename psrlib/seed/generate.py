@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from psrlib.errors import InputError
@@ -11,7 +10,7 @@ from psrlib.model import NoiseModel, OrganizationDraws
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Drawer
 from psrlib.seed.document import GENERATOR, Provenance, SeedDocument
-from psrlib.seed.files import BLOCK, Block, Pack, suffix, write_blocks
+from psrlib.seed.files import BLOCK, Block, pack, suffix, write_blocks
 from psrlib.seed.organizations import draw_organizations
 from psrlib.seed.parallel import generate_blocks, n_processors
 from psrlib.seed.vocabulary import VARIABLES
@@ -26,18 +25,6 @@ def provenance(model: NoiseModel, random_seed: int, num_orgs: int) -> Provenance
     if not 0 <= num_orgs <= MAX_INTEGER:
         raise InputError(f"number of organizations {num_orgs}: expected 0 or more")
     return Provenance(random_seed, num_orgs, model.name, model.sha256, GENERATOR)
-
-
-@dataclass(frozen=True)
-class MakeBlock:
-    """The work of one process: generate a range of organizations and pack them for a file."""
-
-    drawer: Drawer
-    pack: Pack
-
-    def __call__(self, task: tuple[range, OrganizationDraws]) -> Block:
-        """Return the block of these organizations."""
-        return self.pack(draw_organizations(Chunk(self.drawer, *task)))
 
 
 def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocument:
@@ -80,11 +67,14 @@ def create_seed_file(
         The document's digest.
     """
     path = Path(path)
-    suffix(path)
+    form = suffix(path)
     model = NoiseModel.load(model_path)
     origin = provenance(model, random_seed, num_orgs)
     drawer = Drawer(model, random_seed)
-    work = MakeBlock(drawer, Pack(suffix(path)))
+
+    def work(task: tuple[range, OrganizationDraws]) -> Block:
+        return pack(draw_organizations(Chunk(drawer, *task)), form)
+
     n_blocks = -(-num_orgs // BLOCK)
     workers = min(workers or n_processors(), n_blocks)
     with closing(generate_blocks(work, drawer.blocks(num_orgs, BLOCK), workers)) as blocks:

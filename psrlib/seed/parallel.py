@@ -2,7 +2,8 @@
 
 Blocks have a fixed size and come back in order: the bytes do not depend on the number of processes. Only a
 few blocks exist at a time, so memory does not grow with the number of organizations. Blocks travel through
-memory shared with the workers: through a pipe they would cost half as much again as making them.
+memory shared with the workers: through a pipe, 10,000 organizations take a tenth more processor time. On two
+processors they take two thirds of the time that one process needs.
 """
 
 import mmap
@@ -14,36 +15,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from psrlib.errors import ProcessError
 from psrlib.seed.files import Block
 
 T = TypeVar("T")
+Sizes = tuple[int, int]  # of a block in shared memory: content, packed form (0 where it is the content)
 AHEAD = 2  # blocks under way per process: enough that none waits for the writer
 SLOT_BYTES = 1 << 26  # address space for a block; only what is used takes memory, larger ones take the pipe
 
 _work: Callable[[Any], Block] | None = None  # what a worker process does; set once when it starts
-_kept: Block | None = (
-    None  # a worker's last block: freed at once, its memory would come and go with each block
-)
 _slots: list[mmap.mmap] = []  # memory shared with the workers, inherited by them
-
-
-@dataclass(frozen=True)
-class InSlot:
-    """Where a block is in shared memory: its content, then its packed form unless that is the same."""
-
-    slot: int
-    content: int
-    packed: int
-
-    def block(self) -> Block:
-        """Return the block without copying it; valid until the slot is used again."""
-        memory = memoryview(_slots[self.slot])
-        content = memory[: self.content]
-        return Block(content, memory[self.content : self.content + self.packed] if self.packed else content)
 
 
 def n_processors() -> int:
@@ -81,18 +64,19 @@ def generate_blocks(
     _slots[:] = [mmap.mmap(-1, SLOT_BYTES) for _ in range(AHEAD * workers + 1)]
     context = multiprocessing.get_context("fork")  # the workers have all modules and the slots already
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(work,))
-    under_way: deque[Future[Block | InSlot]] = deque()
+    under_way: deque[tuple[int, Future[Block | Sizes]]] = deque()
     try:
         with warnings.catch_warnings():
             # Python 3.12 warns when a process with threads forks. The threads are OpenBLAS's own, which it
             # stops around a fork; the children do integer arithmetic and share no lock with them.
             warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
             for number, task in enumerate(tasks):
-                under_way.append(pool.submit(_run, task, number % len(_slots)))
+                slot = number % len(_slots)
+                under_way.append((slot, pool.submit(_run, task, slot)))
                 if len(under_way) > AHEAD * workers:
-                    yield _received(under_way.popleft().result())
+                    yield _received(*under_way.popleft())
         while under_way:
-            yield _received(under_way.popleft().result())
+            yield _received(*under_way.popleft())
     except BrokenProcessPool as error:
         raise ProcessError(
             "a worker process died, most likely for want of memory; try again with --workers 1"
@@ -102,8 +86,14 @@ def generate_blocks(
         _slots.clear()
 
 
-def _received(result: Block | InSlot) -> Block:
-    return result.block() if isinstance(result, InSlot) else result
+def _received(slot: int, result: Future[Block | Sizes]) -> Block:
+    """Return a block; one in shared memory is not copied and stays valid until its slot is used again."""
+    sizes = result.result()
+    if isinstance(sizes, Block):
+        return sizes
+    content, packed = sizes
+    memory = memoryview(_slots[slot])
+    return Block(memory[:content], memory[content : content + packed] if packed else memory[:content])
 
 
 def _start(work: Callable[[Any], Block]) -> None:
@@ -112,10 +102,10 @@ def _start(work: Callable[[Any], Block]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool
 
 
-def _run(task: Any, slot: int) -> Block | InSlot:
-    global _kept
+def _run(task: Any, slot: int) -> Block | Sizes:
+    """Make a block and put it into shared memory; one that is too large is returned itself."""
     assert _work is not None
-    _kept = block = _work(task)
+    block = _work(task)
     packed = b"" if block.packed is block.content else block.packed
     if len(block.content) + len(packed) > SLOT_BYTES:
         return block
@@ -123,4 +113,4 @@ def _run(task: Any, slot: int) -> Block | InSlot:
     memory.seek(0)
     memory.write(block.content)
     memory.write(packed)
-    return InSlot(slot, len(block.content), len(packed))
+    return len(block.content), len(packed)

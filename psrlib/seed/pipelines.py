@@ -7,7 +7,6 @@ of pipeline-json, section 7, are replayed on generated documents in ``tests/seed
 import hashlib
 import uuid
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from psrlib.seed.document import Fragment, Organization, Pipeline, SeedDocument
@@ -134,7 +133,7 @@ def pipeline_definition(
     """
     if not 1 <= commit <= pipeline.commits:
         raise ValueError(f'pipeline "{pipeline.key}" has commits 1 to {pipeline.commits}, not {commit}')
-    choices = Choices(document.provenance.random_seed, organization.id, pipeline.key)
+    choices = _choices(document, organization, pipeline)
     versions = WITH_FRAGMENTS if pipeline.fragment else PORTABLE
     canvas, fragments = _lay_out(document, organization, pipeline, commit, choices)
     identity = {
@@ -177,7 +176,7 @@ def fragment_definition(
     document: SeedDocument, organization: Organization, fragment: Fragment
 ) -> tuple[Json, Json]:
     """Return the documents of a fragment: ``pipelineFragmentConfig`` and ``pipelineRules``."""
-    choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
+    choices = _choices(document, organization, fragment)
     body = _fragment_body(document, organization, fragment, f"{fragment.key}_01", "input", "output")
     return body, _rules(choices.uuid("rules"))
 
@@ -256,7 +255,7 @@ def _fragment_body(
 
     An engine puts these stages in the place of the fragment's stage before it validates.
     """
-    choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
+    choices = _choices(document, organization, fragment)
     canvas = Canvas(choices, [], 1, prefix=f"{instance}_", lane_number=1)
     canvas.chain(fragment.stages, 0, 0, first_lane)
     canvas.stages[-1]["outputLanes"] = [last_lane]
@@ -284,41 +283,39 @@ def _fragment_body(
     }
 
 
+def _choices(document: SeedDocument, organization: Organization, entity: Pipeline | Fragment) -> Choices:
+    return Choices(document.provenance.random_seed, organization.id, entity.key)
+
+
 def _fragment_id(document: SeedDocument, organization: Organization, fragment: Fragment) -> str:
-    choices = Choices(document.provenance.random_seed, organization.id, fragment.key)
-    return _engine_side_id(fragment.name, choices)
+    return _engine_side_id(fragment.name, _choices(document, organization, fragment))
 
 
 def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
     """Return the pipeline-level entries; see pipeline-json, 2.1, for the reason of each value."""
     constants = [{"key": name, "value": value} for name, value in parameters.items()]
-    before, after = _fixed_configuration()
-    return [*before, {"name": "constants", "value": constants}, *after]
+    return [*BEFORE_CONSTANTS, {"name": "constants", "value": constants}, *AFTER_CONSTANTS]
 
 
-@cache
-def _fixed_configuration() -> tuple[list[Json], list[Json]]:
-    """Return the entries before and after the constants."""
-    before = entries(
-        executionMode="STANDALONE",
-        deliveryGuarantee="AT_LEAST_ONCE",
-        startEventStage=DISCARD,
-        stopEventStage=DISCARD,
-        shouldRetry=True,
-        retryAttempts=-1,
-        notifyOnStates=["RUN_ERROR", "STOPPED", "FINISHED"],
-        emailIDs=[],
-        webhookConfigs=[],
-    )
-    after = entries(
-        badRecordsHandling=DISCARD,
-        errorRecordPolicy="ORIGINAL_RECORD",
-        statsAggregatorStage=f"{BASIC}::{STATS_STAGE}::1",
-        rateLimit=0,
-        maxRunners=0,
-        shouldCreateFailureSnapshot=False,
-    )
-    return before, after
+BEFORE_CONSTANTS = entries(
+    executionMode="STANDALONE",
+    deliveryGuarantee="AT_LEAST_ONCE",
+    startEventStage=DISCARD,
+    stopEventStage=DISCARD,
+    shouldRetry=True,
+    retryAttempts=-1,
+    notifyOnStates=["RUN_ERROR", "STOPPED", "FINISHED"],
+    emailIDs=[],
+    webhookConfigs=[],
+)
+AFTER_CONSTANTS = entries(
+    badRecordsHandling=DISCARD,
+    errorRecordPolicy="ORIGINAL_RECORD",
+    statsAggregatorStage=f"{BASIC}::{STATS_STAGE}::1",
+    rateLimit=0,
+    maxRunners=0,
+    shouldCreateFailureSnapshot=False,
+)
 
 
 def _info(
@@ -352,7 +349,7 @@ def _rules(identifier: str) -> Json:
     return {
         "schemaVersion": 3,
         "version": 2,
-        "metricsRuleDefinitions": _metric_rules(),
+        "metricsRuleDefinitions": METRIC_RULES,
         "dataRuleDefinitions": [],
         "driftRuleDefinitions": [],
         "uuid": identifier,
@@ -360,40 +357,6 @@ def _rules(identifier: str) -> Json:
         "ruleIssues": [],
         "configIssues": [],
     }
-
-
-@cache
-def _metric_rules() -> list[Json]:
-    return [
-        _metric_rule("badRecordsAlertID", "High incidence of Error Records", *COUNTERS["records"]),
-        _metric_rule("stageErrorAlertID", "High incidence of Stage Errors", *COUNTERS["messages"]),
-        _metric_rule("idleGaugeID", "Pipeline is Idle", *COUNTERS["idle"]),
-        _metric_rule("batchTimeAlertID", "Batch taking more time to process", *COUNTERS["batch"]),
-    ]
-
-
-# metric id, type, element and condition of the four default rules
-COUNTERS = {
-    "records": (
-        "pipeline.batchErrorRecords.counter",
-        "COUNTER",
-        "COUNTER_COUNT",
-        "${value() > 100}",
-    ),
-    "messages": (
-        "pipeline.batchErrorMessages.counter",
-        "COUNTER",
-        "COUNTER_COUNT",
-        "${value() > 100}",
-    ),
-    "idle": (
-        "RuntimeStatsGauge.gauge",
-        "GAUGE",
-        "TIME_OF_LAST_RECEIVED_RECORD",
-        "${time:now() - value() > 120000}",
-    ),
-    "batch": ("RuntimeStatsGauge.gauge", "GAUGE", "CURRENT_BATCH_AGE", "${value() > 200}"),
-}
 
 
 def _metric_rule(
@@ -410,3 +373,16 @@ def _metric_rule(
         "enabled": False,
         "timestamp": LANE_MS,
     }
+
+
+ERRORS, MESSAGES = "pipeline.batchErrorRecords.counter", "pipeline.batchErrorMessages.counter"
+MANY = ("COUNTER", "COUNTER_COUNT", "${value() > 100}")
+GAUGE = ("RuntimeStatsGauge.gauge", "GAUGE")
+IDLE = ("TIME_OF_LAST_RECEIVED_RECORD", "${time:now() - value() > 120000}")
+SLOW = ("CURRENT_BATCH_AGE", "${value() > 200}")
+METRIC_RULES = [
+    _metric_rule("badRecordsAlertID", "High incidence of Error Records", ERRORS, *MANY),
+    _metric_rule("stageErrorAlertID", "High incidence of Stage Errors", MESSAGES, *MANY),
+    _metric_rule("idleGaugeID", "Pipeline is Idle", *GAUGE, *IDLE),
+    _metric_rule("batchTimeAlertID", "Batch taking more time to process", *GAUGE, *SLOW),
+]

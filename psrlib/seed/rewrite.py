@@ -12,7 +12,7 @@ import yaml
 from psrlib.errors import InputError
 from psrlib.seed.check import KINDS, check_references
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.seed.variables import VARIABLE, known_variables
+from psrlib.seed.variables import VARIABLE, known_variables, map_strings
 
 ANY = "*"  # every key of a map, in a field path
 FIELD_KEYS = {"field", "pattern", "replace"}
@@ -134,68 +134,49 @@ def _rule(entry: Any, place: str) -> Rule:
 
 
 def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
-    kind, *path = rule.field.split(".")
+    """Return the document with a field rule applied, and the number of texts that changed."""
+    kind, *fields = rule.field.split(".")
     if kind not in KINDS:
         raise InputError(f"{rule}: unknown kind {kind!r}; expected one of {', '.join(KINDS)}")
-    counter = _Substitution(rule, path)
-    organizations = [
-        msgspec.structs.replace(
-            organization, **{kind: [counter.entity(entity) for entity in getattr(organization, kind)]}
-        )
-        for organization in document.organizations
-    ]
-    return msgspec.structs.replace(document, organizations=organizations, sha256=None), counter.changed
+    changed = 0
 
-
-class _Substitution:
-    """A field rule being applied; counts the texts it changes."""
-
-    def __init__(self, rule: FieldRule, path: list[str]) -> None:
-        self.rule = rule
-        self.path = path
-        self.changed = 0
-
-    def entity(self, entity: Any) -> Any:
-        fields = entity.__struct_fields__
-        if not self.path or self.path[0] not in fields:
-            raise InputError(f"{self.rule}: unknown field; {type(entity).__name__} has {', '.join(fields)}")
-        name = self.path[0]
-        return msgspec.structs.replace(entity, **{name: self._value(getattr(entity, name), self.path[1:])})
-
-    def _value(self, value: Any, path: list[str]) -> Any:
+    def apply(value: Any, path: list[str]) -> Any:
+        nonlocal changed
         if value is None:
             return None
         if isinstance(value, list):
-            return [self._value(item, path) for item in value]
+            return [apply(item, path) for item in value]
+        if isinstance(value, msgspec.Struct):
+            known = value.__struct_fields__
+            if not path or path[0] not in known:
+                raise InputError(f"{rule}: unknown field; {type(value).__name__} has {', '.join(known)}")
+            return msgspec.structs.replace(value, **{path[0]: apply(getattr(value, path[0]), path[1:])})
         if isinstance(value, dict) and path:
-            return {
-                key: self._value(item, path[1:]) if path[0] in (key, ANY) else item
-                for key, item in value.items()
-            }
+            return {k: apply(item, path[1:]) if path[0] in (k, ANY) else item for k, item in value.items()}
         if not isinstance(value, str) or path:
-            raise InputError(f"{self.rule}: the field holds {type(value).__name__}; only text is rewritten")
+            raise InputError(f"{rule}: the field holds {type(value).__name__}; only text is rewritten")
         try:
-            new = self.rule.pattern.sub(self.rule.replace, value)
+            new = rule.pattern.sub(rule.replace, value)
         except (re.error, IndexError) as error:
-            raise InputError(
-                f"{self.rule}: replacement {self.rule.replace!r} does not fit ({error})"
-            ) from error
-        self.changed += new != value
+            raise InputError(f"{rule}: replacement {rule.replace!r} does not fit ({error})") from error
+        changed += new != value
         return new
+
+    organizations = [
+        msgspec.structs.replace(organization, **{kind: apply(getattr(organization, kind), fields)})
+        for organization in document.organizations
+    ]
+    return msgspec.structs.replace(document, organizations=organizations, sha256=None), changed
 
 
 def _n_uses(organizations: list[Organization], variable: str) -> int:
     """Count the texts that use a variable."""
+    found: list[str] = []
 
-    def count(value: Any) -> int:
-        if isinstance(value, str):
-            return variable in VARIABLE.findall(value) if "${" in value else 0
-        if isinstance(value, list):
-            return sum(map(count, value))
-        if isinstance(value, dict):
-            return sum(map(count, value.values()))
-        if isinstance(value, msgspec.Struct):
-            return sum(count(getattr(value, field)) for field in value.__struct_fields__)
-        return 0
+    def look(text: str) -> str:
+        found.extend([text] if variable in VARIABLE.findall(text) else [])
+        return text
 
-    return sum(map(count, organizations))
+    for organization in organizations:
+        map_strings(organization, look, organization.id)
+    return len(found)

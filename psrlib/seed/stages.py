@@ -19,7 +19,6 @@ LANE_MS = 1546300800000  # lane names end in a time; 2019-01-01 here, so that th
 DEVNULL = f"{PREFIX}destination_devnull_"
 ERROR_STAGE = f"{DEVNULL}ToErrorNullDTarget"
 STATS_STAGE = f"{DEVNULL}StatsDpmDirectlyDTarget"
-FRAGMENT_STAGE = f"{PREFIX}processor_fragment_FragmentProcessor"
 
 # Fields of generated records: name and type; the types are known to every 3.x engine
 FIELDS = (
@@ -175,11 +174,6 @@ def fragment_stage(
     return stage(name, kind, place, configuration, inputs, [lane(name)], title)
 
 
-def identity(_: int, __: list[str]) -> list[Json]:
-    """Configuration of Dev Identity."""
-    return system_entries()
-
-
 def delay(number: int, _: list[str]) -> list[Json]:
     """Configuration of Delay; short, so that no batch waits longer than the generator."""
     return entries(delay=10 * (1 + number % 10)) + system_entries()
@@ -212,44 +206,39 @@ def renamer(number: int, _: list[str]) -> list[Json]:
     )
 
 
+def identity(_: int, __: list[str]) -> list[Json]:
+    """Configuration of Dev Identity."""
+    return system_entries()
+
+
 def masker(_: int, __: list[str]) -> list[Json]:
     """Configuration of a Field Masker."""
-    return _masker()
-
-
-@cache
-def _masker() -> list[Json]:
-    row = {
-        "fields": ["/name"],
-        "maskType": "FIXED_LENGTH",
-        "mask": "",
-        "regex": "(.*)",
-        "groupsToShow": "1",
-    }
-    return entries(fieldMaskConfigs=[row]) + system_entries()
+    return entries(fieldMaskConfigs=[MASK]) + system_entries()
 
 
 def converter(_: int, __: list[str]) -> list[Json]:
     """Configuration of a Field Type Converter."""
-    return _converter()
+    return entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[CONVERSION]) + system_entries()
 
 
-@cache
-def _converter() -> list[Json]:
-    row = {
-        "fields": ["/n"],
-        "targetType": "STRING",
-        "treatInputFieldAsDate": False,
-        "dataLocale": "en,US",
-        "scale": -1,
-        "decimalScaleRoundingStrategy": "ROUND_UNNECESSARY",
-        "dateFormat": "YYYY_MM_DD",
-        "zonedDateTimeFormat": "ISO_ZONED_DATE_TIME",
-        "encoding": "UTF-8",
-    }
-    return entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[row]) + system_entries()
-
-
+MASK = {
+    "fields": ["/name"],
+    "maskType": "FIXED_LENGTH",
+    "mask": "",
+    "regex": "(.*)",
+    "groupsToShow": "1",
+}
+CONVERSION = {
+    "fields": ["/n"],
+    "targetType": "STRING",
+    "treatInputFieldAsDate": False,
+    "dataLocale": "en,US",
+    "scale": -1,
+    "decimalScaleRoundingStrategy": "ROUND_UNNECESSARY",
+    "dateFormat": "YYYY_MM_DD",
+    "zonedDateTimeFormat": "ISO_ZONED_DATE_TIME",
+    "encoding": "UTF-8",
+}
 # instance name, (library, stage name, version), configuration, weight of 16; the weights follow the shares
 # of processors in public pipelines (pipeline-json, 9), those that need scripts or databases left out
 PROCESSORS = (
