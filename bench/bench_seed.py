@@ -70,7 +70,7 @@ def main() -> None:
             times = f"floor {bottom:.2f} s (CPU {bottom_cpu:.2f}), create-json {wall:.2f} s (CPU {cpu:.2f})"
             print(f"round {number + 1}: {times}, ratio {ratios[-1]:.1f} (CPU {cpu / bottom_cpu:.1f})")
         one, cpu, _ = create(model, n, folder / "seed.json", "--workers", "1")
-        print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.1f} (at most 4)")
+        print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.1f} (at most 3.5)")
         print(f"one process: {one:.2f} s (CPU {cpu:.2f})")
         for size_n in (n // 10, n):
             wall, _, memory = create(model, size_n, folder / "seed.jsonl.gz")

@@ -28,15 +28,9 @@ NEEDS = {
 
 
 class Chunk:
-    """The columns of a range of organizations; each kind is drawn when first asked for.
+    """Columns of neighbouring organizations, by their positions in the document.
 
-    Parameters
-    ----------
-    drawer : Drawer
-    organizations : range
-        Neighbouring positions in the document.
-    draws : OrganizationDraws or None
-        What ``drawer.organizations`` gives for them, where it is known already.
+    ``draws`` is what ``drawer.organizations`` gives for them, where it is known already.
     """
 
     def __init__(self, drawer: Drawer, organizations: range, draws: OrganizationDraws | None = None) -> None:

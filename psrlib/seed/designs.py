@@ -1,6 +1,7 @@
 """Connections, fragments and pipelines of a range of organizations."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Rows
@@ -105,7 +106,7 @@ def parameters(start: int, n: int) -> dict[str, str]:
     }
 
 
-def _some_keys(kind: str, chosen: WordArray, number: IntArray) -> list[str | None]:
+def _some_keys(kind: str, chosen: NDArray[np.bool_], number: IntArray) -> list[str | None]:
     """Return the key with a number in the organization where it is chosen, else None."""
     keys = first_keys(kind, int(number.max(initial=0)) + 1)
     return each([*keys, None], np.where(chosen, number, -1).tolist())

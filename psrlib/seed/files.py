@@ -41,12 +41,7 @@ def seed_sha256(document: SeedDocument) -> str:
 
 
 def save_seed(document: SeedDocument, path: str | Path) -> str:
-    """Write a document with its digest, to a temporary file that takes the name when complete.
-
-    Returns
-    -------
-    str
-        The digest.
+    """Write a document, to a temporary file that takes the name when complete; return the digest.
 
     Raises
     ------

@@ -21,9 +21,10 @@ DETAILS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "schedule_cron": ("scheduled_tasks", lambda t: t.cron, lambda n: n),
     "subscription_event": ("subscriptions", lambda s: s.event, lambda n: n),
 }
-PIPELINE_COLUMNS = (
-    "organization archetype key owner stages branches event_lane commits labels parameters fragment".split()
-)
+PIPELINE_COLUMNS = [
+    *("organization", "archetype", "key", "owner", "stages", "branches", "event_lane", "commits"),
+    *("labels", "parameters", "fragment"),
+]
 
 
 def pipelines_frame(document: SeedDocument) -> pd.DataFrame:

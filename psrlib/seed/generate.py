@@ -48,23 +48,17 @@ def create_seed(model: NoiseModel, random_seed: int, num_orgs: int) -> SeedDocum
 def create_seed_file(
     model_path: str | Path, random_seed: int, num_orgs: int, path: str | Path, workers: int | None = None
 ) -> str:
-    """Draw a seed document straight into a file, without ever holding it in memory.
+    """Draw a seed document as `create_seed` does, without ever holding it in memory; return its digest.
 
     Parameters
     ----------
     model_path : path
         A noise model.
     random_seed, num_orgs : int
-        See `create_seed`.
     path : path
         A ``.json``, ``.jsonl`` or ``.jsonl.gz`` file.
     workers : int or None
         Number of processes, None for one per processor; the bytes do not depend on it.
-
-    Returns
-    -------
-    str
-        The document's digest.
     """
     path = Path(path)
     form = suffix(path)

@@ -37,7 +37,7 @@ def n_processors() -> int:
 def generate_blocks(
     work: Callable[[T], Block], tasks: Iterable[T], workers: int
 ) -> Generator[Block, None, None]:
-    """Yield a block per task, in order.
+    """Yield a block per task, in order; each is to be used before the next one is asked for.
 
     Parameters
     ----------
@@ -47,11 +47,6 @@ def generate_blocks(
         Small values that can be sent to another process; asked for a few at a time.
     workers : int
         Number of processes; 1 stays in this process.
-
-    Yields
-    ------
-    Block
-        To be used before the next one is asked for.
 
     Raises
     ------

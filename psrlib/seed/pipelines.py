@@ -1,7 +1,7 @@
 """Pipeline documents: what the numbers of a pipeline record become on a Control Hub.
 
 The same record always gives the same document. A document is valid for every Data Collector 3.x: the rules
-of pipeline-json, section 7, are replayed on generated documents in ``tests/seed/validation.py``.
+of pipeline-json, section 7, are replayed on generated documents in ``tests/support/validation.py``.
 """
 
 import hashlib
@@ -35,14 +35,8 @@ DISCARD = f"{BASIC}::{ERROR_STAGE}::1"
 DAY_MS = 86_400_000
 DELAYS_MS = (5_000, 10_000, 15_000, 20_000)  # between batches: engines hardly feel a pipeline
 CHANGES = (
-    "first version",
-    "smaller batches",
-    "new computed field",
-    "review findings",
-    "renamed fields",
-    "tuned delay",
-    "fixed a condition",
-    "clean-up",
+    *("first version", "smaller batches", "new computed field", "review findings"),
+    *("renamed fields", "tuned delay", "fixed a condition", "clean-up"),
 )
 MAX_LANES = 12  # widest selector among public pipelines (pipeline-json, 9)
 
@@ -158,12 +152,12 @@ def pipeline_definition(
             "statsAggregatorStageInstance", "StatsDpmDirectlyDTarget", "Statistics - to Control Hub"
         ),
         "testOriginStage": None,
-        "startEventStages": [
-            special_stage("Discard_StartEventStage", "ToErrorNullDTarget", "Start Event - Discard")
-        ],
-        "stopEventStages": [
-            special_stage("Discard_StopEventStage", "ToErrorNullDTarget", "Stop Event - Discard")
-        ],
+        **{
+            f"{event.lower()}EventStages": [
+                special_stage(f"Discard_{event}EventStage", "ToErrorNullDTarget", f"{event} Event - Discard")
+            ]
+            for event in ("Start", "Stop")
+        },
         "info": _info(identity, pipeline.owner, organization, choices, commit, str(versions["sdcVersion"])),
         "metadata": metadata,
     }

@@ -97,10 +97,7 @@ def rewrite_seed(document: SeedDocument, rules: list[Rule]) -> tuple[SeedDocumen
     counts = {}
     for rule in rules:
         if isinstance(rule, VariableRule):
-            variables = {
-                **document.variables,
-                **known_variables(document, {rule.variable: rule.value}),
-            }
+            variables = {**document.variables, **known_variables(document, {rule.variable: rule.value})}
             document = msgspec.structs.replace(document, variables=variables, sha256=None)
             counts[str(rule)] = _n_uses(document.organizations, rule.variable)
         else:

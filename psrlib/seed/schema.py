@@ -4,8 +4,6 @@
 unique names and references that lead somewhere are checked by `psrlib.seed.load_seed`.
 """
 
-from typing import Any
-
 import msgspec
 import orjson
 
@@ -14,18 +12,8 @@ from psrlib.seed.document import SeedDocument
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def seed_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a ``.json`` seed document.
-
-    Examples
-    --------
-    >>> sorted(seed_schema()["$defs"])[:3]
-    ['Config', 'Connection', 'Engine']
-    """
-    schema = msgspec.json.schema(SeedDocument)
-    return {"$schema": DIALECT, "title": "PSR DB Populator seed document", **schema}
-
-
 def schema_text() -> bytes:
-    """Return the schema as ``seed.schema.json`` holds it."""
-    return orjson.dumps(seed_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    """Return the JSON Schema of a ``.json`` seed document as ``seed.schema.json`` holds it."""
+    head = {"$schema": DIALECT, "title": "PSR DB Populator seed document"}
+    schema = {**head, **msgspec.json.schema(SeedDocument)}
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

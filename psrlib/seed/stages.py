@@ -221,13 +221,7 @@ def converter(_: int, __: list[str]) -> list[Json]:
     return entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[CONVERSION]) + system_entries()
 
 
-MASK = {
-    "fields": ["/name"],
-    "maskType": "FIXED_LENGTH",
-    "mask": "",
-    "regex": "(.*)",
-    "groupsToShow": "1",
-}
+MASK = {"fields": ["/name"], "maskType": "FIXED_LENGTH", "mask": "", "regex": "(.*)", "groupsToShow": "1"}
 CONVERSION = {
     "fields": ["/n"],
     "targetType": "STRING",
@@ -239,16 +233,12 @@ CONVERSION = {
     "zonedDateTimeFormat": "ISO_ZONED_DATE_TIME",
     "encoding": "UTF-8",
 }
+CONVERTER = "processor_fieldtypeconverter_FieldTypeConverterDProcessor"
 # instance name, (library, stage name, version), configuration, weight of 16; the weights follow the shares
 # of processors in public pipelines (pipeline-json, 9), those that need scripts or databases left out
 PROCESSORS = (
     ("ExpressionEvaluator", (BASIC, "processor_expression_ExpressionDProcessor", "2"), expression, 7),
-    (
-        "FieldTypeConverter",
-        (BASIC, "processor_fieldtypeconverter_FieldTypeConverterDProcessor", "2"),
-        converter,
-        3,
-    ),
+    ("FieldTypeConverter", (BASIC, CONVERTER, "2"), converter, 3),
     ("FieldRemover", (BASIC, "processor_fieldfilter_FieldFilterDProcessor", "1"), remover, 2),
     ("FieldRenamer", (BASIC, "processor_fieldrenamer_FieldRenamerDProcessor", "2"), renamer, 1),
     ("FieldMasker", (BASIC, "processor_fieldmask_FieldMaskDProcessor", "1"), masker, 1),

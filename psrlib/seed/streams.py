@@ -20,12 +20,7 @@ ORGANIZATION_WORD = 3  # of the four counter words; word 0 counts up by itself
 
 
 class Streams:
-    """The random streams of one random seed.
-
-    Parameters
-    ----------
-    random_seed : int
-        Root of every stream; any integer.
+    """The random streams of one random seed, which is any integer.
 
     Examples
     --------
@@ -39,20 +34,9 @@ class Streams:
         self._generators: dict[str, tuple[np.random.Philox, Any, WordArray]] = {}
 
     def words(self, purpose: str, organization: int, n: int) -> WordArray:
-        """Return the first words of a stream.
+        """Return the first ``n`` words of the stream of a purpose (such as ``jobs``), shape (n,).
 
-        Parameters
-        ----------
-        purpose : str
-            What the bits are for, such as ``jobs``.
-        organization : int
-            Position of the organization in the document, from 0.
-        n : int
-            How many 64-bit words.
-
-        Returns
-        -------
-        array of uint64, shape (n,)
+        ``organization`` is its position in the document, from 0.
         """
         philox, state, counter = self._stream(purpose)
         counter[ORGANIZATION_WORD] = organization

@@ -1,12 +1,8 @@
 """Models and documents for the tests of seed documents."""
 
 import copy
-import importlib.util
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,31 +10,6 @@ import pytest
 from psrlib import paths
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed
-
-HERE = Path(__file__).parent
-
-
-def load(name: str) -> ModuleType:
-    """Load a module that stands beside this file; tests are no package."""
-    spec = importlib.util.spec_from_file_location(f"seed_{name}", HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def validation() -> ModuleType:
-    """The replayed validation rules."""
-    return load("validation")
-
-
-@pytest.fixture(scope="session")
-def reference() -> ModuleType:
-    """Streams and look-ups with the standard library alone."""
-    return load("reference")
 
 
 @pytest.fixture(scope="session")
@@ -84,16 +55,3 @@ def rich_seed(rich_model: NoiseModel) -> SeedDocument:
 @pytest.fixture(scope="session")
 def tiny_seed(sample_model: NoiseModel) -> SeedDocument:
     return create_seed(sample_model, 7, 2)
-
-
-@pytest.fixture
-def every_commit() -> Callable[[SeedDocument], Any]:
-    """Yield (organization, pipeline, commit) over a document."""
-
-    def walk(document: SeedDocument) -> Any:
-        for organization in document.organizations:
-            for pipeline in organization.pipelines:
-                for commit in range(1, pipeline.commits + 1):
-                    yield organization, pipeline, commit
-
-    return walk

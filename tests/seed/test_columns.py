@@ -7,7 +7,8 @@ import pytest
 
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel, QuantileTable
-from psrlib.seed.columns import Chunk, Details, Drawer, Rows
+from psrlib.seed.chunk import Chunk
+from psrlib.seed.columns import Details, Drawer, Rows
 
 
 def test_rows_know_organization_and_number() -> None:

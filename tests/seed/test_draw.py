@@ -3,12 +3,12 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 
 from psrlib.model import NoiseModel
-from psrlib.seed import SeedDocument
-from psrlib.seed.columns import Chunk, Drawer
-from psrlib.seed.draw import CODE_BITS, code, draw_jobs, draw_pipelines, draw_templates
+from psrlib.seed import SeedDocument, create_seed
+from psrlib.seed.columns import Drawer
+from psrlib.seed.designs import draw_words, parameters
+from psrlib.seed.vocabulary import LABELS, PARAMETERS
 
 
 def test_counts_are_the_drawn_ones(rich_model: NoiseModel, rich_seed: SeedDocument) -> None:
@@ -106,18 +106,17 @@ def test_every_instance_fits_on_an_engine(rich_seed: SeedDocument) -> None:
 
 def test_active_jobs_are_spread_evenly(sample_model: NoiseModel) -> None:
     """Between two active jobs stand about as many inactive ones everywhere."""
-    chunk = Chunk(Drawer(sample_model, 1), range(50))
-    pipelines = draw_pipelines(chunk)
-    jobs = draw_jobs(chunk, pipelines, draw_templates(chunk, pipelines))
-    for start, stop in zip(jobs.rows.offsets, jobs.rows.offsets[1:], strict=False):
-        gaps = np.diff(np.flatnonzero(jobs.active[start:stop]))
+    for organization in create_seed(sample_model, 1, 50).organizations:
+        active = [job.status == "ACTIVE" for job in organization.jobs if not job.is_template]
+        gaps = np.diff(np.flatnonzero(active))
         assert not len(gaps) or gaps.max() - gaps.min() <= 1
 
 
-@pytest.mark.parametrize("n", [0, 1, 3])
-def test_codes_hold_start_and_number(n: int) -> None:
-    """A code says where a list of neighbours starts and how long it is; nothing is always 0."""
-    words = np.array([0, 2**63, 2**64 - 1], dtype=np.uint64)
-    codes = code(words, "abcd", np.full(3, n)).tolist()
-    assert [c & ((1 << CODE_BITS) - 1) for c in codes] == [n] * 3
-    assert [c >> CODE_BITS for c in codes] == ([0, 2, 3] if n else [0, 0, 0])
+def test_parameters_and_labels_are_neighbours_on_a_circle() -> None:
+    """After the last word comes the first; a label is never repeated, a repeated parameter has a number."""
+    words, n = np.array([2**64 - 1, 0, 0], dtype=np.uint64), np.array([2, 100, 0])
+    assert draw_words(LABELS, words, n) == [[LABELS[-1], LABELS[0]], LABELS, []]
+    first, *_, last = PARAMETERS
+    assert parameters(len(PARAMETERS) - 1, 2) == {last[0]: last[1], first[0]: first[1]}
+    n_parameters = 2 * len(PARAMETERS) + 3
+    assert len(parameters(5, n_parameters)) == n_parameters

@@ -60,7 +60,7 @@ def test_a_failed_write_leaves_the_old_file(
     def fail(*_: object) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files_module.Pack, "__call__", fail)
+    monkeypatch.setattr(files_module, "pack", fail)
     with pytest.raises(InputError, match=r"cannot be written .No space left"):
         save_seed(tiny_seed, path)
     assert path.read_text() == "old"

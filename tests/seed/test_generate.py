@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +13,7 @@ from psrlib import paths
 from psrlib.cli import psr
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel
-from psrlib.seed import SeedDocument, create_seed, create_seed_file, load_seed, seed_sha256
+from psrlib.seed import create_seed, create_seed_file, load_seed, seed_sha256
 from psrlib.seed.files import BLOCK
 
 
@@ -118,11 +117,6 @@ def test_memory_does_not_grow_with_the_number_of_organizations(rich_model_file: 
         assert process.returncode == 0
         memory.append(usage.ru_maxrss)
     assert memory[1] < 1.2 * memory[0]
-
-
-def test_documents_are_decoded_records(rich_seed: SeedDocument) -> None:
-    """A document made in memory is typed all the way down."""
-    assert msgspec.convert(msgspec.to_builtins(rich_seed), SeedDocument) == rich_seed
 
 
 def test_owners_may_create_what_they_own() -> None:

@@ -2,36 +2,42 @@
 
 import json
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
+from support.validation import violations
 
 from psrlib.seed import SeedDocument, fragment_definition, pipeline_definition
-from psrlib.seed.document import Pipeline
+from psrlib.seed.document import Organization, Pipeline
 
-Walk = Callable[[SeedDocument], Any]
+Commit = tuple[Organization, Pipeline, int, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def commits(rich_seed: SeedDocument) -> list[Commit]:
+    """Every commit of the document: organization, pipeline, number and pipeline document."""
+    return [
+        (organization, pipeline, commit, pipeline_definition(rich_seed, organization, pipeline, commit)[0])
+        for organization in rich_seed.organizations
+        for pipeline in organization.pipelines
+        for commit in range(1, pipeline.commits + 1)
+    ]
 
 
 def entry(config: dict[str, Any], name: str) -> Any:
     return next(e["value"] for e in config["configuration"] if e["name"] == name)
 
 
-def test_every_commit_holds_the_engine_rules(
-    rich_seed: SeedDocument, every_commit: Walk, validation: ModuleType
-) -> None:
+def test_every_commit_holds_the_engine_rules(commits: list[Commit]) -> None:
     """No generated document of sixty organizations breaks a replayed validation rule."""
-    n = 0
-    for organization, pipeline, commit in every_commit(rich_seed):
-        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
-        assert validation.violations(config) == [], (organization.id, pipeline)
-        n += 1
-    assert n > 1000
+    assert len(commits) > 1000
+    for organization, pipeline, _, config in commits:
+        assert violations(config) == [], (organization.id, pipeline)
 
 
-def test_every_drawn_shape_can_be_laid_out(rich_seed: SeedDocument, validation: ModuleType) -> None:
+def test_every_drawn_shape_can_be_laid_out(rich_seed: SeedDocument) -> None:
     """All combinations of stages, branches and event lane hold the rules, also ones nobody published."""
     organization = rich_seed.organizations[0]
     for stages in range(2, 14):
@@ -45,7 +51,7 @@ def test_every_drawn_shape_can_be_laid_out(rich_seed: SeedDocument, validation: 
                     fragment=None,
                 )
                 config, _ = pipeline_definition(rich_seed, organization, pipeline, 1)
-                assert validation.violations(config) == []
+                assert violations(config) == []
                 assert shape(config) == (stages, branches, event_lane)
 
 
@@ -57,10 +63,9 @@ def shape(config: dict[str, Any]) -> tuple[int, int, bool]:
     return len(config["stages"]), len(ends) - len(on_events), bool(on_events)
 
 
-def test_the_document_has_the_numbers_of_the_record(rich_seed: SeedDocument, every_commit: Walk) -> None:
+def test_the_document_has_the_numbers_of_the_record(commits: list[Commit]) -> None:
     """Stages, branches, event lane, labels, parameters and name are those of the record in each commit."""
-    for organization, pipeline, commit in every_commit(rich_seed):
-        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
+    for _, pipeline, _, config in commits:
         assert shape(config) == (pipeline.stages, pipeline.branches, pipeline.event_lane)
         assert config["title"] == pipeline.name
         assert config["metadata"]["labels"] == pipeline.labels
@@ -68,26 +73,22 @@ def test_the_document_has_the_numbers_of_the_record(rich_seed: SeedDocument, eve
         assert len(config.get("fragments", [])) == bool(pipeline.fragment)
 
 
-def test_a_parameter_is_used_where_an_expression_evaluator_is(
-    rich_seed: SeedDocument, every_commit: Walk
-) -> None:
+def test_a_parameter_is_used_where_an_expression_evaluator_is(commits: list[Commit]) -> None:
     """Runtime parameters are not only declared: evaluators compute with them."""
     used = 0
-    for organization, pipeline, commit in every_commit(rich_seed):
+    for _, pipeline, commit, config in commits:
         if commit > 1 or not pipeline.parameters:
             continue
-        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
-        evaluators = [s for s in config["stages"] if s["instanceName"].startswith("ExpressionEvaluator")]
-        for stage in evaluators:
-            assert all(f"${{{name}}}" in json.dumps(stage) for name in pipeline.parameters)
-            used += 1
+        for stage in config["stages"]:
+            if stage["instanceName"].startswith("ExpressionEvaluator"):
+                assert all(f"${{{name}}}" in json.dumps(stage) for name in pipeline.parameters)
+                used += 1
     assert used > 20
 
 
-def test_metrics_go_to_control_hub(rich_seed: SeedDocument, every_commit: Walk) -> None:
+def test_metrics_go_to_control_hub(commits: list[Commit]) -> None:
     """Without the direct statistics stage a hub sees no metrics of a job."""
-    for organization, pipeline, commit in every_commit(rich_seed):
-        config, _ = pipeline_definition(rich_seed, organization, pipeline, commit)
+    for *_, config in commits:
         assert config["statsAggregatorStage"]["stageName"].endswith("_StatsDpmDirectlyDTarget")
 
 
@@ -157,11 +158,11 @@ def test_a_fragment_has_its_stages_and_joins_its_pipelines(rich_seed: SeedDocume
     ids=["0011", "0002", "0005", "0008", "0007", "0902", "creation-007", "0093", "0037"],
 )
 def test_the_replayed_rules_find_damage(
-    rich_seed: SeedDocument, validation: ModuleType, damage: Callable[[Any], None], code: str
+    rich_seed: SeedDocument, damage: Callable[[Any], None], code: str
 ) -> None:
     """The rules are worth something: each kind of damage is reported under the engine's code."""
     organization = rich_seed.organizations[0]
     config, _ = pipeline_definition(rich_seed, organization, organization.pipelines[0], 1)
     config = json.loads(json.dumps(config))
     damage(config)
-    assert any(code in line for line in validation.violations(config))
+    assert any(code in line for line in violations(config))

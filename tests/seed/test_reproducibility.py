@@ -1,8 +1,8 @@
 """The same bytes on every supported Python, numpy and processor (design.md, section 5).
 
 Digests are pinned in ``tests/golden/seed/digests.json``; ``--update-golden`` rewrites them for review. Other
-interpreters get numpy, orjson and msgspec at the pinned versions into a cache folder. Where no package can be
-had, the standard-library part still runs there, and a warning says that it was only that.
+interpreters get numpy, orjson and msgspec at the pinned versions into a cache folder (long set). Where no
+package can be had, the standard-library part still runs there, and a warning says that it was only that.
 """
 
 import hashlib
@@ -14,16 +14,16 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from support import reference, reproduce
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "seed"
 DIGESTS = GOLDEN / "digests.json"
-REPRODUCE, REFERENCE = (Path(__file__).with_name(name) for name in ("reproduce.py", "reference.py"))
+REPRODUCE, REFERENCE = Path(reproduce.__file__), Path(reference.__file__)
 MODELS = [GOLDEN / "rich.json", *sorted((ROOT / "data" / "models").glob("*.json"))]
 NEEDED = ("numpy", "orjson", "msgspec")
 CACHE = Path(tempfile.gettempdir()) / f"psr-test-packages-{os.getuid()}"
@@ -93,9 +93,6 @@ def golden() -> dict[str, Any]:
     return json.loads(DIGESTS.read_text())
 
 
-INTERPRETERS = interpreters()
-
-
 def test_digests_are_the_golden_ones(golden: dict[str, Any], update_golden: bool) -> None:
     """Whoever changes what a random seed gives, changes a golden file too, and raises GENERATOR."""
     got = digests(sys.executable)
@@ -105,24 +102,16 @@ def test_digests_are_the_golden_ones(golden: dict[str, Any], update_golden: bool
         assert got == golden, "if this is meant: pytest tests/seed --update-golden"
 
 
-@pytest.mark.parametrize("interpreter", INTERPRETERS, ids=lambda path: Path(path).parent.parent.name)
-def test_other_interpreters_give_the_same_bytes(interpreter: str, golden: dict[str, Any]) -> None:
-    """Every golden digest again on each other supported Python of this machine."""
-    packages = packages_for(interpreter)
-    if packages is None:
-        output = run([interpreter, str(REFERENCE)])
-        assert output.splitlines() == run([sys.executable, str(REFERENCE)]).splitlines()
-        warnings.warn(
-            f"{interpreter}: no packages to be had, only the standard-library part ran", stacklevel=1
-        )
-        return
-    assert digests(interpreter, packages) == golden
-
-
-@pytest.mark.parametrize("interpreter", [sys.executable, *INTERPRETERS], ids=lambda path: path.split("/")[-3])
-def test_the_standard_library_agrees_everywhere(interpreter: str, reference: ModuleType) -> None:
-    """Streams and look-ups written down a second time give the same words on every interpreter."""
-    assert run([interpreter, str(REFERENCE)]).splitlines() == reference.lines()
+@pytest.mark.long
+def test_other_interpreters_give_the_same_bytes(golden: dict[str, Any]) -> None:
+    """Golden digests and the plain algorithm on each other supported Python of this machine."""
+    for interpreter in interpreters():
+        assert run([interpreter, str(REFERENCE)]).splitlines() == reference.lines()
+        packages = packages_for(interpreter)
+        if packages is None:
+            warnings.warn(f"{interpreter}: no packages to be had, only the algorithm ran", stacklevel=1)
+        else:
+            assert digests(interpreter, packages) == golden
 
 
 def processor_features() -> list[str]:

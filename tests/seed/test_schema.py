@@ -1,6 +1,7 @@
 """The published JSON Schema says what the records say."""
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 
 from psrlib.seed import SeedDocument
 from psrlib.seed import schema as schema_module
-from psrlib.seed.schema import schema_text, seed_schema
+from psrlib.seed.schema import schema_text
 
+SCHEMA = json.loads(schema_text())
 PUBLISHED = Path(schema_module.__file__).with_name("seed.schema.json")
 
 
@@ -25,10 +27,10 @@ def test_the_published_schema_is_the_one_of_the_records(update_golden: bool) -> 
 
 def test_a_validator_that_is_not_ours_accepts_generated_documents(rich_seed: SeedDocument) -> None:
     """The jsonschema package finds nothing wrong, and the schema itself is a valid one."""
-    jsonschema.Draft202012Validator.check_schema(seed_schema())
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
     document = msgspec.to_builtins(rich_seed)
     document["organizations"] = document["organizations"][:6]
-    jsonschema.validate(document, seed_schema(), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,6 @@ def test_it_refuses_what_the_records_refuse(tiny_seed: SeedDocument, damage: Cal
     document = copy.deepcopy(msgspec.to_builtins(tiny_seed))
     damage(document)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, seed_schema(), cls=jsonschema.Draft202012Validator)
+        jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(document, SeedDocument)

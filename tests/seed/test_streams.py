@@ -1,15 +1,14 @@
 """Streams are Philox, one per random seed, organization and purpose."""
 
-from types import ModuleType
-
 import numpy as np
 import pytest
+from support import reference
 
 from psrlib.model import QuantileTable
 from psrlib.seed.streams import Streams, uniform
 
 
-def test_words_are_those_of_the_published_algorithm(reference: ModuleType) -> None:
+def test_words_are_those_of_the_published_algorithm() -> None:
     """An independent Philox in pure Python gives the same words and draws."""
     table = QuantileTable(["a", "b", "c"], [1, 2, 1])
     for (random_seed, purpose, organization), line in zip(reference.STREAMS, reference.lines(), strict=True):

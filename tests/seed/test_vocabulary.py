@@ -19,8 +19,8 @@ def test_a_walk_never_repeats_a_name(names: Names, rng: np.random.Generator) -> 
 
 
 @pytest.mark.parametrize("names", ALL.values(), ids=ALL)
-def test_names_need_no_escaping(names: Names) -> None:
-    """Writers put names between quotes as they are."""
+def test_names_are_plain_text(names: Names) -> None:
+    """Logins and ids are made of them."""
     assert all(name.isascii() and not set(name) & set('"\\') for name in names.all)
 
 

@@ -1,6 +1,6 @@
 """Print digests of documents, on whatever interpreter and numpy runs this: lines of ``model name digest``.
 
-Run by ``test_reproducibility.py`` with the paths of models; needs numpy, orjson and msgspec only.
+Run by ``tests/seed/test_reproducibility.py`` with the paths of models; needs numpy, orjson and msgspec only.
 """
 
 import hashlib
