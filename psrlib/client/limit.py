@@ -1,7 +1,6 @@
 """How many requests may be under way at once: grows while the hub keeps up, shrinks when it does not."""
 
 import threading
-from collections.abc import Callable
 from time import monotonic, sleep
 from types import TracebackType
 
@@ -40,7 +39,6 @@ class AdaptiveLimit:
         self._reduced_at = -PAUSE_S
         self._n_waiting = 0
         self._n_paused = 0
-        self._listeners: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._free = threading.Condition(self._lock)
         self.peak = 0
@@ -79,23 +77,10 @@ class AdaptiveLimit:
             if self._n_waiting:
                 self._free.notify()
 
-    def tell(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` from now on whenever a request begins to wait for its next attempt."""
-        with self._lock:
-            self._listeners.append(listener)
-
-    def stop_telling(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` no more."""
-        with self._lock:
-            self._listeners.remove(listener)
-
     def pause(self, duration_s: float) -> None:
         """Wait before the next attempt; meanwhile others may send."""
         with self._lock:
             self._n_paused += 1
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener()
         try:
             sleep(duration_s)
         finally:

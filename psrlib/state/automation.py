@@ -10,16 +10,16 @@ from psrlib.client.apps.notification import event_ids, new_subscription
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
 from psrlib.seed.document import ScheduledTask, Subscription, Topology
-from psrlib.state.once import repeat_lost
+from psrlib.state.create_once import repeat_lost
+from psrlib.state.organization_work import Knowledge, OrganizationWork
 from psrlib.state.reading import hub_id
-from psrlib.state.schedule import Plan
-from psrlib.state.work import Knowledge, Work
+from psrlib.state.schedule import Steps
 
 TIME_ZONE = "UTC"
 PUBLISH_MESSAGE = "Commit 1"
 
 
-def automation_steps(work: Work) -> Plan[None]:
+def automation_steps(work: OrganizationWork) -> Steps[None]:
     """Create scheduled tasks, subscriptions and topologies, which do not depend on each other."""
     yield [
         *(partial(_create_task, work, task) for task in work.missing("scheduled_tasks")),
@@ -28,7 +28,7 @@ def automation_steps(work: Work) -> Plan[None]:
     ]
 
 
-def _create_task(work: Work, task: ScheduledTask) -> None:
+def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
     job_id, job_name = work.hub_id("jobs", task.job), _job_name(work, task.job)
 
     def create(session: ControlHub, _: Sequence[ScheduledTask]) -> list[Json]:
@@ -53,7 +53,7 @@ def _create_task(work: Work, task: ScheduledTask) -> None:
     )
 
 
-def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) -> Json:
+def _task_template(work: OrganizationWork, session: ControlHub, job_id: str, job_name: str) -> Json:
     """Return a blank task: the hub's template, asked for once, or for every task if it carries an id."""
     known: Knowledge = work.knowledge
     with known.lock:
@@ -67,7 +67,7 @@ def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) 
     return known.task_template
 
 
-def _create_subscription(work: Work, subscription: Subscription) -> None:
+def _create_subscription(work: OrganizationWork, subscription: Subscription) -> None:
     body = new_subscription(
         subscription.name,
         event_id(work, subscription.event),
@@ -90,7 +90,7 @@ def _create_subscription(work: Work, subscription: Subscription) -> None:
     )
 
 
-def event_id(work: Work, event: str) -> str:
+def event_id(work: OrganizationWork, event: str) -> str:
     """Return the hub's id of an event: the same, or the one whose label has the same words (7.2)."""
     known = work.knowledge
     with known.lock:
@@ -105,7 +105,7 @@ def event_id(work: Work, event: str) -> str:
     return next((id for id, label in known.event_ids.items() if label.lower() == words), event)
 
 
-def _create_topology(work: Work, topology: Topology) -> None:
+def _create_topology(work: OrganizationWork, topology: Topology) -> None:
     nodes = [_node(work, key, position) for position, key in enumerate(topology.jobs)]
 
     def create(session: ControlHub, _: Sequence[Topology]) -> list[Json]:
@@ -119,7 +119,7 @@ def _create_topology(work: Work, topology: Topology) -> None:
         publish_topology(work, row)
 
 
-def publish_topology(work: Work, row: Json) -> None:
+def publish_topology(work: OrganizationWork, row: Json) -> None:
     """Publish the draft of a topology."""
     store = work.admin.topology
     id = hub_id("topologies", row)
@@ -135,7 +135,7 @@ def publish_topology(work: Work, row: Json) -> None:
     repeat_lost(publish, done)
 
 
-def _node(work: Work, job: str, position: int) -> Json:
+def _node(work: OrganizationWork, job: str, position: int) -> Json:
     """Return a topology node for a job (7.4); lanes are left to the topology editor."""
     entity = next(entity for entity in work.desired.jobs if entity.key == job)
     pipeline = work.rows["pipelines"][entity.pipeline]
@@ -161,5 +161,5 @@ def _node(work: Work, job: str, position: int) -> Json:
     return node
 
 
-def _job_name(work: Work, key: str) -> str:
+def _job_name(work: OrganizationWork, key: str) -> str:
     return next(job.name for job in work.desired.jobs if job.key == key)

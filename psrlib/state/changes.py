@@ -11,16 +11,16 @@ from psrlib.client.wire import Json
 from psrlib.state.automation import event_id, publish_topology
 from psrlib.state.design import connection_body
 from psrlib.state.diff import Item, identity
+from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.people import user_body
 from psrlib.state.reading import OWNED, hub_id
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.schedule import Call, Steps
 
 # What a hub cannot change in place: the content of published commits and topologies.
 UNCHANGEABLE = ("pipelines", "fragments", "topologies")
 
 
-def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
+def change_steps(work: OrganizationWork, items: Iterable[Item]) -> Steps[None]:
     """Apply the deviations ``different`` of entities that exist; owners are set through ACLs later."""
     calls: list[Call] = []
     done: set[tuple[str, str]] = set()
@@ -37,7 +37,7 @@ def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
     yield calls
 
 
-def duplicate_steps(work: Work) -> Plan[None]:
+def duplicate_steps(work: OrganizationWork) -> Steps[None]:
     """Delete what lost answers left twice: what is named like a seed entity, beside the one in use."""
     for kind in reversed(OWNED):
         ids = list(_duplicates(work, kind))
@@ -46,7 +46,7 @@ def duplicate_steps(work: Work) -> Plan[None]:
             work.count_change(kind, len(ids))
 
 
-def _duplicates(work: Work, kind: str) -> Iterable[str]:
+def _duplicates(work: OrganizationWork, kind: str) -> Iterable[str]:
     if work.found is None:
         return
     named = {entity.key for entity in getattr(work.desired, kind)}
@@ -56,7 +56,7 @@ def _duplicates(work: Work, kind: str) -> Iterable[str]:
             yield hub_id(kind, row)
 
 
-def _delete(work: Work, kind: str, ids: list[str]) -> None:
+def _delete(work: OrganizationWork, kind: str, ids: list[str]) -> None:
     admin = work.admin
     if kind == "jobs":
         admin.jobrunner.delete_jobs(ids)
@@ -74,13 +74,13 @@ def _delete(work: Work, kind: str, ids: list[str]) -> None:
             one[kind](id)
 
 
-def _change_owner(work: Work, item: Item) -> None:
+def _change_owner(work: OrganizationWork, item: Item) -> None:
     key = next(e.key for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
     work.not_owned.append((item.kind, work.hub_id(item.kind, key), work.user_id(item.desired)))
     work.count_change("owners")
 
 
-def _change(work: Work, item: Item) -> Call | None:
+def _change(work: OrganizationWork, item: Item) -> Call | None:
     """Return the call that repairs one entity; None where another step does, or the hub has no such call."""
     security = work.hub.security
     if item.kind == "organizations":
@@ -117,7 +117,7 @@ def _change(work: Work, item: Item) -> Call | None:
     return partial(work.admin.notification.update_subscription, {**row, **body})
 
 
-def _entity(work: Work, item: Item) -> Any:
+def _entity(work: OrganizationWork, item: Item) -> Any:
     return next(e for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
 
 

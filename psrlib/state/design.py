@@ -11,11 +11,11 @@ from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError
 from psrlib.seed.document import Connection
 from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document, slim
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.organization_work import OrganizationWork
+from psrlib.state.schedule import Call, Steps
 
 
-def design_steps(work: Work) -> Plan[None]:
+def design_steps(work: OrganizationWork) -> Steps[None]:
     """Create connections and fragments, then pipelines, then their further commits."""
     yield [
         *(partial(_create_connection, work, connection) for connection in work.missing("connections")),
@@ -25,7 +25,7 @@ def design_steps(work: Work) -> Plan[None]:
     yield from commit_steps(work)
 
 
-def _create_connection(work: Work, connection: Connection) -> None:
+def _create_connection(work: OrganizationWork, connection: Connection) -> None:
     body = connection_body(connection)
 
     def create(session: ControlHub, _: Sequence[Connection]) -> list[Json]:
@@ -35,21 +35,21 @@ def _create_connection(work: Work, connection: Connection) -> None:
     work.create("connections", [connection], create, work.admin.connection.connections, actor)
 
 
-def _imports(work: Work, kind: str) -> list[Call]:
+def _imports(work: OrganizationWork, kind: str) -> list[Call]:
     """Return the calls that create the missing pipelines (or fragments): an archive per acting owner."""
     return [
         partial(_import_all, work, kind, entities, owner) for owner, entities in work.by_owner(kind).items()
     ]
 
 
-def _import_all(work: Work, kind: str, entities: Sequence[Any], owner: str) -> None:
+def _import_all(work: OrganizationWork, kind: str, entities: Sequence[Any], owner: str) -> None:
     """Import an owner's pipelines, archive by archive."""
     documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
     for batch in batches(documents):
         _import(work, kind, dict(batch), owner)
 
 
-def _import(work: Work, kind: str, documents: dict[str, bytes], owner: str) -> None:
+def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes], owner: str) -> None:
     entities = [entity for entity in getattr(work.desired, kind) if entity.name in documents]
     is_fragment = kind == "fragments"
 

@@ -8,20 +8,20 @@ from psrlib.client.apps import jobrunner
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError
 from psrlib.seed.document import Job
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.organization_work import OrganizationWork
+from psrlib.state.schedule import Call, Steps
 
 JOBS_PER_CALL = 200
 
 
-def job_steps(work: Work) -> Plan[None]:
+def job_steps(work: OrganizationWork) -> Steps[None]:
     """Create templates and plain jobs, then the instances of templates."""
     yield from _rules(work)
     yield _creations(work, instances=False)
     yield _creations(work, instances=True)
 
 
-def _rules(work: Work) -> Plan[None]:
+def _rules(work: OrganizationWork) -> Steps[None]:
     """Read the rules ids that listings did not give; a job refers to the rules of its commit."""
     needed = {job.pipeline for job in work.missing("jobs")}
     rows = work.rows["pipelines"]
@@ -33,7 +33,7 @@ def _rules(work: Work) -> Plan[None]:
             rows[key] = {**rows[key], "currentRules": commit.get("currentRules")}
 
 
-def _creations(work: Work, instances: bool) -> list[Call]:
+def _creations(work: OrganizationWork, instances: bool) -> list[Call]:
     calls: list[Call] = []
     for owner, jobs in work.by_owner("jobs").items():
         chosen = [job for job in jobs if (job.template is not None) == instances]
@@ -42,7 +42,7 @@ def _creations(work: Work, instances: bool) -> list[Call]:
     return calls
 
 
-def _create(work: Work, jobs: Sequence[Job], owner: str) -> None:
+def _create(work: OrganizationWork, jobs: Sequence[Job], owner: str) -> None:
     def create(session: ControlHub, remaining: Sequence[Job]) -> list[Json]:
         bodies = [_body(work, job) for job in remaining]
         if work.knowledge.has_create_jobs is not False:
@@ -59,7 +59,7 @@ def _create(work: Work, jobs: Sequence[Job], owner: str) -> None:
     work.create("jobs", jobs, create, work.admin.jobrunner.jobs, owner)
 
 
-def _body(work: Work, job: Job) -> Json:
+def _body(work: OrganizationWork, job: Job) -> Json:
     return jobrunner.new_job(
         job.name,
         work.rows["pipelines"][job.pipeline],

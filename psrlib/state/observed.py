@@ -105,18 +105,6 @@ class ObservedState:
             total.update({kind: len(getattr(observed.organization, kind)) for kind in KINDS})
         return dict(total)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the number of entities per organization (rows) and kind (columns), and of ACTIVE jobs."""
-        table = [
-            {
-                "organization": id,
-                **{kind: len(getattr(observed.organization, kind)) for kind in KINDS},
-                "active_jobs": sum(job.status == "ACTIVE" for job in observed.jobs.values()),
-            }
-            for id, observed in self.organizations.items()
-        ]
-        return pd.DataFrame(table, columns=["organization", *KINDS, "active_jobs"]).set_index("organization")
-
     def jobs_frame(self) -> pd.DataFrame:
         """Return one row per job: organization, key, name, status, color, run_count, engines, is_template."""
         table = [
@@ -125,14 +113,4 @@ class ObservedState:
             for key, job in observed.jobs.items()
         ]
         columns = ["organization", "key", "name", "status", "color", "run_count", "engines", "is_template"]
-        return pd.DataFrame(table, columns=columns)
-
-    def engines_frame(self) -> pd.DataFrame:
-        """Return one row per engine: organization, key, id, url, responding, labels, pipelines_running."""
-        table = [
-            (id, key, e.id, e.url, e.responding, list(e.labels), e.pipelines_running)
-            for id, observed in self.organizations.items()
-            for key, e in observed.engines.items()
-        ]
-        columns = ["organization", "key", "id", "url", "responding", "labels", "pipelines_running"]
         return pd.DataFrame(table, columns=columns)

@@ -4,7 +4,8 @@ from collections import defaultdict
 from typing import Any, cast
 
 from psrlib.client.apps import scheduler
-from psrlib.client.wire import Json
+from psrlib.client.session import Session
+from psrlib.client.wire import Json, OwnedApp
 from psrlib.seed import document as seed
 from psrlib.seed.identity import engine_id
 from psrlib.state.definitions import Shape, parse, read_fragment_id, read_shape
@@ -24,6 +25,20 @@ def hub_id(kind: str, row: Json) -> str:
 def hub_name(row: Json) -> str:
     """Return the name of an entity."""
     return str(scheduler.value(row.get("name")))
+
+
+def owning_app(session: Session, kind: str) -> OwnedApp:
+    """Return the app that keeps the entities of a kind, and who owns them."""
+    apps: dict[str, OwnedApp] = {
+        "connections": session.connection,
+        "fragments": session.pipelinestore,
+        "pipelines": session.pipelinestore,
+        "jobs": session.jobrunner,
+        "scheduled_tasks": session.scheduler,
+        "subscriptions": session.notification,
+        "topologies": session.topology,
+    }
+    return apps[kind]
 
 
 def creator(row: Json) -> str:

@@ -9,9 +9,9 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import InconsistentStateError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.once import repeat_lost
+from psrlib.state.create_once import repeat_lost
 from psrlib.state.reading import hub_id, hub_name
-from psrlib.state.schedule import Plan, run_each, run_plans
+from psrlib.state.schedule import Steps, run_each, run_steps
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
             f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, "
             f"{absent[0]} for one; populate it first"
         )
-    plans = (_start(hub, organization) for organization in document.organizations)
-    started = sum(run_plans(plans, hub.limit))
+    steps = (_start(hub, organization) for organization in document.organizations)
+    started = sum(run_steps(steps, hub.limit))
     log.info("started %d jobs", started)
     return started
 
@@ -89,7 +89,7 @@ def is_running(status: Json | None) -> bool:
     return bool(pipelines) and all(pipeline.get("status") == "RUNNING" for pipeline in pipelines)
 
 
-def _start(hub: ControlHub, organization: Organization) -> Plan[int]:
+def _start(hub: ControlHub, organization: Organization) -> Steps[int]:
     session = hub.for_organization(organization.id)
     (rows,) = yield [partial(_wanted_rows, hub, organization)]
     idle = [row for row in rows if _status(row) not in RUNNING]

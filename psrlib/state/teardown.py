@@ -15,7 +15,7 @@ from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe
 from psrlib.state.observed import KINDS, ObservedOrganization
 from psrlib.state.reading import hub_id, hub_name
-from psrlib.state.schedule import Call, Plan, run_plans
+from psrlib.state.schedule import Call, Steps, run_steps
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
     with populate_lock(hub.url):
         observed = observe(document, hub).organizations
         present = [o for o in document.organizations if o.id in observed]
-        plans = (_teardown_organization(hub, o, observed[o.id]) for o in present)
-        outcomes = run_plans(plans, hub.limit)
+        steps = (_teardown_organization(hub, o, observed[o.id]) for o in present)
+        outcomes = run_steps(steps, hub.limit)
     removed: Counter[str] = sum((outcome.removed for outcome in outcomes), Counter())
     return TeardownReport(
         removed=dict(removed),
@@ -69,7 +69,7 @@ class _Outcome:
 
 def _teardown_organization(
     hub: ControlHub, desired: Organization, found: ObservedOrganization
-) -> Plan[_Outcome]:
+) -> Steps[_Outcome]:
     session = hub.for_organization(desired.id)
     rows, kept = _split(desired, found)
     ids = {kind: [hub_id(kind, row) for row in found_rows] for kind, found_rows in rows.items()}

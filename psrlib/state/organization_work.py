@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -11,9 +11,9 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument, User
+from psrlib.state.create_once import create_named
 from psrlib.state.observed import KINDS, ObservedOrganization
-from psrlib.state.once import create_named
-from psrlib.state.reading import OWNED, hub_id, hub_name
+from psrlib.state.reading import OWNED, hub_id, hub_name, owning_app
 
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
 # Roles that let a user create objects of a kind (control-hub-rest, 3.4); the hub has the last word.
@@ -51,7 +51,28 @@ class Owned(Protocol):
 
 @dataclass
 class Knowledge:
-    """What populating learns about a hub, once for all organizations, where the reference is unsure."""
+    """What populating learns about a hub, once for all organizations, where the reference is unsure.
+
+    What is None has not been tried yet.
+
+    Parameters
+    ----------
+    definition_size, authoring_engine
+        As asked for: the size of pipeline definitions, and the hub's record of the engine that pipelines name
+        as their author.
+    has_create_jobs, has_import : bool or None
+        Whether the hub has the calls that create many jobs and many pipelines at once.
+    import_adds_versions : bool or None
+        Whether an imported document that names a pipeline becomes that pipeline's next version.
+    generated_passwords_log_in, owners_log_in : bool
+        Whether a new organization's administrator, and the owners of objects, can log in with their user id.
+    new_entries : list of dict
+        Configuration that every new organization has.
+    event_ids : dict
+        Event id -> label, for subscriptions.
+    task_template, task_selector, tasks_need_template
+        The hub's blank task and the selector it came from; whether each task needs a blank one of its own.
+    """
 
     definition_size: DefinitionSize = "small"
     authoring_engine: Json | None = None
@@ -68,7 +89,7 @@ class Knowledge:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
-class Work:
+class OrganizationWork:
     """One organization being populated.
 
     Parameters
@@ -218,20 +239,7 @@ class Work:
     def owner_calls(self) -> list[Callable[[], Any]]:
         """Return the ACL calls that are due, and forget them."""
         due, self.not_owned = self.not_owned, []
-        setters: Mapping[str, Callable[[str, str], None]] = {
-            "connections": self.admin.connection.set_owner,
-            "fragments": self.admin.pipelinestore.set_owner,
-            "pipelines": self.admin.pipelinestore.set_owner,
-            "jobs": self.admin.jobrunner.set_owner,
-            "scheduled_tasks": self.admin.scheduler.set_owner,
-            "subscriptions": self.admin.notification.set_owner,
-            "topologies": self.admin.topology.set_owner,
-        }
-
-        def setter(kind: str, id: str, owner: str) -> Callable[[], None]:
-            return lambda: setters[kind](id, owner)
-
-        return [setter(*entry) for entry in due]
+        return [partial(owning_app(self.admin, kind).set_owner, id, owner) for kind, id, owner in due]
 
     def _may_create(self, kind: str, entity: Owned) -> bool:
         return not {CREATOR_ROLES[kind], ADMINISTRATOR_ROLE}.isdisjoint(self._users[entity.owner].roles)
