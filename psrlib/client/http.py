@@ -136,11 +136,11 @@ class HttpClient:
 
     def _send_once(self, prepared: requests.PreparedRequest, request: Request) -> requests.Response:
         with self.limit:
-            self.calls.add(request.kind, len(prepared.body or b""))
+            self.calls.add(request.kind)
             started = time.monotonic()
             response = self._session.send(prepared, timeout=self._timeout_s, allow_redirects=False)
             duration_s = time.monotonic() - started
-        self.calls.add_answer(len(response.content), duration_s)
+        self.calls.add_answer(duration_s)
         if response.status_code not in BUSY:
             self.limit.answered(duration_s)
         log.debug("%s: %d in %.3f s", request, response.status_code, duration_s)

@@ -68,14 +68,7 @@ def _task_template(work: OrganizationWork, session: ControlHub, job_id: str, job
 
 
 def _create_subscription(work: OrganizationWork, subscription: Subscription) -> None:
-    body = new_subscription(
-        subscription.name,
-        event_id(work, subscription.event),
-        work.hub_id("jobs", subscription.job),
-        subscription.action,
-        subscription.target,
-        subscription.enabled,
-    )
+    body = subscription_body(work, subscription)
 
     def create(session: ControlHub, _: Sequence[Subscription]) -> list[Json]:
         made = session.notification.create_subscription(body)
@@ -90,7 +83,19 @@ def _create_subscription(work: OrganizationWork, subscription: Subscription) -> 
     )
 
 
-def event_id(work: OrganizationWork, event: str) -> str:
+def subscription_body(work: OrganizationWork, subscription: Subscription) -> Json:
+    """Return the wire form of a subscription."""
+    return new_subscription(
+        subscription.name,
+        _event_id(work, subscription.event),
+        work.hub_id("jobs", subscription.job),
+        subscription.action,
+        subscription.target,
+        subscription.enabled,
+    )
+
+
+def _event_id(work: OrganizationWork, event: str) -> str:
     """Return the hub's id of an event: the same, or the one whose label has the same words (7.2)."""
     known = work.knowledge
     with known.lock:

@@ -7,8 +7,7 @@ from typing import Any
 import orjson
 
 from psrlib.client import ControlHub
-from psrlib.client.wire import Json, is_absent
-from psrlib.errors import HubError
+from psrlib.client.wire import Json
 from psrlib.seed.document import Connection
 from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document, slim
 from psrlib.state.organization_work import OrganizationWork
@@ -56,18 +55,13 @@ def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes], owne
     def create(session: ControlHub, remaining: Sequence[Any]) -> list[Json]:
         store = session.pipelinestore
         named = {entity.name: documents[entity.name] for entity in remaining}
-        if work.knowledge.has_import is not False:
-            try:
-                archive = {f"{i:04d}.json": text for i, text in enumerate(named.values())}
-                rows = store.import_pipelines(archive, COMMIT_MESSAGE.format(1), is_fragment)
-                work.knowledge.has_import = True
-                return [slim(row) for row in rows]
-            except HubError as error:
-                if not is_absent(error):
-                    raise
-                work.knowledge.has_import = False
+        archive = {f"{i:04d}.json": text for i, text in enumerate(named.values())}
+        message = COMMIT_MESSAGE.format(1)
+        rows = work.knowledge.use("has_import", lambda: store.import_pipelines(archive, message, is_fragment))
+        if rows is not None:
+            return [slim(row) for row in rows]
         return [
-            store.commit_pipeline(name, orjson.loads(text), COMMIT_MESSAGE.format(1), is_fragment)
+            store.commit_pipeline(name, orjson.loads(text), message, is_fragment)
             for name, text in named.items()
         ]
 

@@ -5,8 +5,7 @@ from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.client.apps import jobrunner
-from psrlib.client.wire import Json, is_absent
-from psrlib.errors import HubError
+from psrlib.client.wire import Json
 from psrlib.seed.document import Job
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.schedule import Call, Steps
@@ -45,16 +44,8 @@ def _creations(work: OrganizationWork, instances: bool) -> list[Call]:
 def _create(work: OrganizationWork, jobs: Sequence[Job], owner: str) -> None:
     def create(session: ControlHub, remaining: Sequence[Job]) -> list[Json]:
         bodies = [_body(work, job) for job in remaining]
-        if work.knowledge.has_create_jobs is not False:
-            try:
-                rows = session.jobrunner.create_jobs(bodies)
-                work.knowledge.has_create_jobs = True
-                return rows
-            except HubError as error:
-                if not is_absent(error):
-                    raise
-                work.knowledge.has_create_jobs = False
-        return [session.jobrunner.create_job(body) for body in bodies]
+        made = work.knowledge.use("has_create_jobs", lambda: session.jobrunner.create_jobs(bodies))
+        return [session.jobrunner.create_job(body) for body in bodies] if made is None else made
 
     work.create("jobs", jobs, create, work.admin.jobrunner.jobs, owner)
 

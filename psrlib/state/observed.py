@@ -1,9 +1,6 @@
 """What a Control Hub holds, in the records of the seed document, and what only a running hub knows."""
 
-from collections import Counter
 from dataclasses import dataclass, field
-
-import pandas as pd
 
 from psrlib.client.wire import Json
 from psrlib.seed.document import Organization
@@ -97,20 +94,3 @@ class ObservedState:
 
     organizations: dict[str, ObservedOrganization]
     foreign: list[str]
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of entities per kind."""
-        total: Counter[str] = Counter(organizations=len(self.organizations))
-        for observed in self.organizations.values():
-            total.update({kind: len(getattr(observed.organization, kind)) for kind in KINDS})
-        return dict(total)
-
-    def jobs_frame(self) -> pd.DataFrame:
-        """Return one row per job: organization, key, name, status, color, run_count, engines, is_template."""
-        table = [
-            (id, key, job.name, job.status, job.color, job.run_count, list(job.engine_ids), job.is_template)
-            for id, observed in self.organizations.items()
-            for key, job in observed.jobs.items()
-        ]
-        columns = ["organization", "key", "name", "status", "color", "run_count", "engines", "is_template"]
-        return pd.DataFrame(table, columns=columns)

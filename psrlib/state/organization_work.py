@@ -3,18 +3,20 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from psrlib.client import ControlHub
-from psrlib.client.wire import Json
+from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.state.create_once import create_named
 from psrlib.state.observed import KINDS, ObservedOrganization
 from psrlib.state.reading import OWNED, hub_id, hub_name, owning_app
 
+T = TypeVar("T")
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
 # Roles that let a user create objects of a kind (control-hub-rest, 3.4); the hub has the last word.
 CREATOR_ROLES = {
@@ -31,6 +33,7 @@ BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more c
 
 
 DefinitionSize = Literal["small", "production"]
+Question = Literal["has_create_jobs", "has_import", "generated_passwords_log_in"]
 
 
 class Owned(Protocol):
@@ -87,6 +90,23 @@ class Knowledge:
     task_selector: Json | None = None
     tasks_need_template: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def use(
+        self, question: Question, call: Callable[[], T], lacks: Callable[[HubError], bool] = is_absent
+    ) -> T | None:
+        """Make a call that a hub may lack; None where it does, which only the first one asks the hub."""
+        with self.lock if getattr(self, question) is None else nullcontext():
+            if getattr(self, question) is False:
+                return None
+            try:
+                result = call()
+            except HubError as error:
+                if not lacks(error):
+                    raise
+                setattr(self, question, False)
+                return None
+            setattr(self, question, True)
+            return result
 
 
 class OrganizationWork:

@@ -108,14 +108,13 @@ def _open_new_administrator(work: OrganizationWork) -> None:
     Whether a hub lets a generated password log in through REST is unknown: tried once, and where it does not,
     the vendor's bootstrap comes first for every organization.
     """
-    if work.knowledge.generated_passwords_log_in is not False:
-        try:
-            work.admin.log_in()
-        except AuthenticationError:
-            work.knowledge.generated_passwords_log_in = False
-        else:
-            work.knowledge.generated_passwords_log_in = True
-            return
+
+    def log_in() -> bool:
+        work.admin.log_in()
+        return True
+
+    if work.knowledge.use("generated_passwords_log_in", log_in, lambda e: isinstance(e, AuthenticationError)):
+        return
     body = {**user_body(work, work.desired.users[0]), "groups": [f"all@{work.desired.id}"], "active": True}
     work.hub.security.update_user(work.desired.id, body)
 
