@@ -221,4 +221,4 @@ class ControlHub(Session):
         return found if isinstance(found, dict) else {}
 
     def _metadata(self, path: str) -> Any:
-        return self.call(Request("GET", path, "metadata", repeatable=True))
+        return self.answer(Request("GET", path, "metadata", repeatable=True)).body

@@ -1,7 +1,8 @@
 """Shapes that every app of the REST API shares: lists with or without wrapper, access control lists."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from psrlib.client.request import Answer, Request, Upload
 from psrlib.errors import HubError
@@ -10,13 +11,15 @@ Json = dict[str, Any]
 ALL: Mapping[str, Any] = {"offset": 0, "len": -1}
 
 
-class Caller(Protocol):
+class Caller(ABC):
     """What an app needs of a session."""
 
     @property
+    @abstractmethod
     def organization(self) -> str:
-        """The caller's organization."""
+        """The organization that listings name."""
 
+    @abstractmethod
     def answer(self, request: Request) -> Answer:
         """Send one request and return the answer."""
 

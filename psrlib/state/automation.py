@@ -48,9 +48,7 @@ def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
         )
         return [session.scheduler.create_task(body)]
 
-    work.create(
-        "scheduled_tasks", [task], create, work.admin.scheduler.tasks, work.actor("scheduled_tasks", task)
-    )
+    work.create("scheduled_tasks", [task], create)
 
 
 def _task_template(work: OrganizationWork, session: ControlHub, job_id: str, job_name: str) -> Json:
@@ -74,13 +72,7 @@ def _create_subscription(work: OrganizationWork, subscription: Subscription) -> 
         made = session.notification.create_subscription(body)
         return [{**body, **made}] if made.get("id") else []
 
-    work.create(
-        "subscriptions",
-        [subscription],
-        create,
-        work.admin.notification.subscriptions,
-        work.actor("subscriptions", subscription),
-    )
+    work.create("subscriptions", [subscription], create)
 
 
 def subscription_body(work: OrganizationWork, subscription: Subscription) -> Json:
@@ -116,9 +108,7 @@ def _create_topology(work: OrganizationWork, topology: Topology) -> None:
     def create(session: ControlHub, _: Sequence[Topology]) -> list[Json]:
         return [session.topology.create_topology(topology.name, nodes)]
 
-    work.create(
-        "topologies", [topology], create, work.admin.topology.topologies, work.actor("topologies", topology)
-    )
+    work.create("topologies", [topology], create)
     row = work.rows["topologies"][topology.key]
     if row.get("draft", True):
         publish_topology(work, row)

@@ -30,25 +30,22 @@ def _create_connection(work: OrganizationWork, connection: Connection) -> None:
     def create(session: ControlHub, _: Sequence[Connection]) -> list[Json]:
         return [{**body, **session.connection.create_connection(body)}]
 
-    actor = work.actor("connections", connection)
-    work.create("connections", [connection], create, work.admin.connection.connections, actor)
+    work.create("connections", [connection], create)
 
 
 def _imports(work: OrganizationWork, kind: str) -> list[Call]:
     """Return the calls that create the missing pipelines (or fragments): an archive per acting owner."""
-    return [
-        partial(_import_all, work, kind, entities, owner) for owner, entities in work.by_owner(kind).items()
-    ]
+    return [partial(_import_all, work, kind, entities) for entities in work.by_owner(kind)]
 
 
-def _import_all(work: OrganizationWork, kind: str, entities: Sequence[Any], owner: str) -> None:
+def _import_all(work: OrganizationWork, kind: str, entities: Sequence[Any]) -> None:
     """Import an owner's pipelines, archive by archive."""
     documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
     for batch in batches(documents):
-        _import(work, kind, dict(batch), owner)
+        _import(work, kind, dict(batch))
 
 
-def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes], owner: str) -> None:
+def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes]) -> None:
     entities = [entity for entity in getattr(work.desired, kind) if entity.name in documents]
     is_fragment = kind == "fragments"
 
@@ -65,8 +62,7 @@ def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes], owne
             for name, text in named.items()
         ]
 
-    find = work.admin.pipelinestore.fragments if is_fragment else work.admin.pipelinestore.pipelines
-    work.create(kind, entities, create, find, owner)
+    work.create(kind, entities, create)
 
 
 def connection_body(connection: Connection) -> Json:

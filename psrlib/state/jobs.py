@@ -34,20 +34,20 @@ def _rules(work: OrganizationWork) -> Steps[None]:
 
 def _creations(work: OrganizationWork, instances: bool) -> list[Call]:
     calls: list[Call] = []
-    for owner, jobs in work.by_owner("jobs").items():
+    for jobs in work.by_owner("jobs"):
         chosen = [job for job in jobs if (job.template is not None) == instances]
         for start in range(0, len(chosen), JOBS_PER_CALL):
-            calls.append(partial(_create, work, chosen[start : start + JOBS_PER_CALL], owner))
+            calls.append(partial(_create, work, chosen[start : start + JOBS_PER_CALL]))
     return calls
 
 
-def _create(work: OrganizationWork, jobs: Sequence[Job], owner: str) -> None:
+def _create(work: OrganizationWork, jobs: Sequence[Job]) -> None:
     def create(session: ControlHub, remaining: Sequence[Job]) -> list[Json]:
         bodies = [_body(work, job) for job in remaining]
         made = work.knowledge.use("has_create_jobs", lambda: session.jobrunner.create_jobs(bodies))
         return [session.jobrunner.create_job(body) for body in bodies] if made is None else made
 
-    work.create("jobs", jobs, create, work.admin.jobrunner.jobs, owner)
+    work.create("jobs", jobs, create)
 
 
 def _body(work: OrganizationWork, job: Job) -> Json:

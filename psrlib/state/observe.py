@@ -8,8 +8,8 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.observed import ObservedOrganization, ObservedState
-from psrlib.state.reading import OWNED, Reader, hub_id, owning_app
+from psrlib.state.observed import OWNED, ObservedOrganization, ObservedState
+from psrlib.state.reading import Reader, hub_id, listing, owning_app
 from psrlib.state.schedule import Call, Steps, run_steps
 
 log = logging.getLogger(__name__)
@@ -71,17 +71,9 @@ def observe_organization(
     except AuthenticationError:
         log.warning("%s: its administrator cannot log in; only its users and groups are seen", desired.id)
         return reader.organization(locked=True)
-    listings: dict[str, Call] = {
-        "fragments": session.pipelinestore.fragments,
-        "jobs": session.jobrunner.jobs,
-        "scheduled_tasks": session.scheduler.tasks,
-        "subscriptions": session.notification.subscriptions,
-        "topologies": session.topology.topologies,
-        "connections": session.connection.connections,
-        "engines": session.jobrunner.engines,
-    }
-    found = yield [partial(_if_present, listing) for listing in listings.values()]
-    reader.rows.update(zip(listings, found, strict=True))
+    kinds = [kind for kind in (*OWNED, "engines") if kind != "pipelines"]
+    found = yield [partial(_if_present, listing(session, kind)) for kind in kinds]
+    reader.rows.update(zip(kinds, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
 
@@ -109,10 +101,10 @@ def observe_organization(
     return reader.organization()
 
 
-def _if_present(listing: Call) -> list[Json]:
+def _if_present(listed: Call) -> list[Json]:
     """Return a listing; nothing where the hub lacks the app, such as connections before 3.19."""
     try:
-        found: list[Json] = listing()
+        found: list[Json] = listed()
     except HubError as error:
         if not is_absent(error):
             raise

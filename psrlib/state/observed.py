@@ -5,18 +5,8 @@ from dataclasses import dataclass, field
 from psrlib.client.wire import Json
 from psrlib.seed.document import Organization
 
-KINDS = (
-    "groups",
-    "users",
-    "engines",
-    "connections",
-    "fragments",
-    "pipelines",
-    "jobs",
-    "scheduled_tasks",
-    "subscriptions",
-    "topologies",
-)
+OWNED = ("connections", "fragments", "pipelines", "jobs", "scheduled_tasks", "subscriptions", "topologies")
+KINDS = ("groups", "users", "engines", *OWNED)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.state.create_once import create_named
-from psrlib.state.observed import KINDS, ObservedOrganization
-from psrlib.state.reading import OWNED, hub_id, hub_name, owning_app
+from psrlib.state.observed import KINDS, OWNED, ObservedOrganization
+from psrlib.state.reading import hub_id, hub_name, listing, owning_app
 
 T = TypeVar("T")
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
@@ -209,13 +209,12 @@ class OrganizationWork:
             with self._lock:
                 self._by_login = {key for key in self._by_login if self.user_id(key) != session.user}
 
-    def by_owner(self, kind: str) -> dict[str, list[Any]]:
-        """Return the missing entities of a kind by the user key of who creates them."""
-        admin = self.desired.users[0].key
-        groups: dict[str, list[Any]] = {}
+    def by_owner(self, kind: str) -> list[list[Any]]:
+        """Return the missing entities of a kind in groups, one for each user who creates them."""
+        groups: dict[str | None, list[Any]] = {}
         for entity in self.missing(kind):
-            groups.setdefault(self.actor(kind, entity) or admin, []).append(entity)
-        return groups
+            groups.setdefault(self.actor(kind, entity), []).append(entity)
+        return list(groups.values())
 
     def actor(self, kind: str, entity: Owned) -> str | None:
         """Return the key of the owner who creates an entity himself; None when the administrator does."""
@@ -226,10 +225,9 @@ class OrganizationWork:
         kind: str,
         entities: Sequence[Owned],
         create: Callable[[ControlHub, Sequence[Any]], list[Json]],
-        find: Callable[[], list[Json]],
-        actor: str | None = None,
     ) -> None:
-        """Create entities exactly once, as user ``actor`` (key) if the hub allows, else as administrator."""
+        """Create entities exactly once, as the owner who has logged in for them, else as administrator."""
+        actor = self.actor(kind, entities[0])
 
         def attempt(remaining: Sequence[Any]) -> list[Json]:
             nonlocal actor
@@ -243,7 +241,7 @@ class OrganizationWork:
             return create(self.admin, remaining)
 
         by_name = {entity.name: entity for entity in entities}
-        rows = create_named(by_name, attempt, find, hub_name, self.lost)
+        rows = create_named(by_name, attempt, listing(self.admin, kind), hub_name, self.lost)
         for name, row in rows.items():
             entity = by_name[name]
             self.note(kind, entity.key, row)

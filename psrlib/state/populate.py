@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,30 +94,20 @@ def populate(
     HubError
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
-    with populate_lock(hub.url, lock_folder):
+    with populate_lock(hub.url, lock_folder), closing(Bars(document, progress)) as bars:
+        started = time.monotonic()
+        calls_before = hub.calls.by_kind()
         knowledge = Knowledge(definition_size=definition_size)
         if authoring_url:
             knowledge.authoring_engine = find_engine(hub, authoring_url)
-        return _populate(document, hub, progress, allow_foreign, knowledge)
-
-
-def _populate(
-    document: SeedDocument, hub: ControlHub, progress: bool, allow_foreign: bool, knowledge: Knowledge
-) -> PopulateReport:
-    started = time.monotonic()
-    calls_before = hub.calls.by_kind()
-    existing = {str(row["id"]): row for row in hub.security.organizations()}
-    check_organizations(document, existing, allow_foreign)
-    check_contents(document, hub, existing)
-    bars = Bars(document, progress)
-    try:
+        existing = {str(row["id"]): row for row in hub.security.organizations()}
+        check_organizations(document, existing, allow_foreign)
+        check_contents(document, hub, existing)
         steps = (
             populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
             for desired in document.organizations
         )
         outcomes = run_steps(steps, hub.limit)
-    finally:
-        bars.close()
     created: Counter[str] = sum((outcome.created for outcome in outcomes), Counter())
     changed: Counter[str] = sum((outcome.changed for outcome in outcomes), Counter())
     return PopulateReport(
