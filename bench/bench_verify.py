@@ -22,8 +22,8 @@ from pathlib import Path
 import requests
 
 from psrlib import paths
-from psrlib.client import ControlHub
-from psrlib.client.transport import Transport
+from psrlib.client import Answer, ControlHub, Request
+from psrlib.client.http import HttpClient
 from psrlib.collect import collect_stats
 from psrlib.engines import start_fleet
 from psrlib.hub.process.hub_process import start_hub
@@ -102,38 +102,44 @@ def measure_verify(state: str, document: SeedDocument, hub: ControlHub) -> tuple
     verify_s = statistics.median(timed_s(lambda: verify(document, hub)) for _ in range(REPEATS))
     with recorded() as sent:
         report = verify(document, hub)
-    bare_s = statistics.median(timed_s(lambda: read_bare(sent, hub.limit.peak)) for _ in range(REPEATS))
+    bare_s = statistics.median(
+        timed_s(lambda: read_bare(hub.url, sent, hub.limit.peak)) for _ in range(REPEATS)
+    )
     print(f"verify, {state}: {verify_s:.2f} s, median of {REPEATS}, {len(sent)} calls")
     print(f"  over the bare reading, {bare_s:.2f} s with {hub.limit.peak} threads: {verify_s / bare_s:.2f}")
     return verify_s, report
 
 
 @contextmanager
-def recorded() -> Iterator[list[requests.PreparedRequest]]:
+def recorded() -> Iterator[list[Request]]:
     """Yield the list of the requests that are sent meanwhile."""
-    sent: list[requests.PreparedRequest] = []
-    send_once = Transport._send_once
+    sent: list[Request] = []
+    send = HttpClient.send
 
-    def record(self: Transport, request: requests.PreparedRequest, kind: str) -> requests.Response:
+    def record(self: HttpClient, request: Request) -> Answer:
         sent.append(request)
-        return send_once(self, request, kind)
+        return send(self, request)
 
-    Transport._send_once = record  # type: ignore[method-assign]
+    HttpClient.send = record  # type: ignore[method-assign]
     try:
         yield sent
     finally:
-        Transport._send_once = send_once  # type: ignore[method-assign]
+        HttpClient.send = send  # type: ignore[method-assign]
 
 
-def read_bare(sent: list[requests.PreparedRequest], n_threads: int) -> None:
+def read_bare(url: str, sent: list[Request], n_threads: int) -> None:
     """Send requests as anybody would with requests, a session for each thread; parse the answers."""
     own = threading.local()
 
-    def send(request: requests.PreparedRequest) -> None:
+    def send(request: Request) -> None:
         if not hasattr(own, "session"):
             own.session = requests.Session()
         answer = own.session.request(
-            request.method, request.url, headers=dict(request.headers), data=request.body
+            request.method,
+            url + request.path,
+            params=request.query,
+            headers=request.headers,
+            json=request.body,
         )
         answer.raise_for_status()
         answer.json()

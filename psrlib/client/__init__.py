@@ -2,7 +2,8 @@
 
 from psrlib.client.calls import CallCounter
 from psrlib.client.control_hub import ControlHub
+from psrlib.client.http import LostAnswerError
 from psrlib.client.limit import AdaptiveLimit
-from psrlib.client.transport import LostAnswerError
+from psrlib.client.request import Answer, Request, Upload
 
-__all__ = ["AdaptiveLimit", "CallCounter", "ControlHub", "LostAnswerError"]
+__all__ = ["AdaptiveLimit", "Answer", "CallCounter", "ControlHub", "LostAnswerError", "Request", "Upload"]

@@ -9,21 +9,17 @@ class CallCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._sent_bytes = 0
-        self._received_bytes = 0
         self._waited_s = 0.0
         self._lock = threading.Lock()
 
-    def add(self, kind: str, sent_bytes: int = 0) -> None:
-        """Count one request of a kind with a body of ``sent_bytes`` bytes."""
+    def add(self, kind: str) -> None:
+        """Count one request of a kind."""
         with self._lock:
             self._counts[kind] += 1
-            self._sent_bytes += sent_bytes
 
-    def add_answer(self, received_bytes: int, duration_s: float) -> None:
-        """Count the bytes of an answer's body and the time it took."""
+    def add_answer(self, duration_s: float) -> None:
+        """Add the time that an answer took."""
         with self._lock:
-            self._received_bytes += received_bytes
             self._waited_s += duration_s
 
     @property
@@ -31,16 +27,6 @@ class CallCounter:
         """All requests sent so far."""
         with self._lock:
             return self._counts.total()
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes of all request bodies sent so far."""
-        return self._sent_bytes
-
-    @property
-    def received_bytes(self) -> int:
-        """Bytes of all answers' bodies received so far."""
-        return self._received_bytes
 
     @property
     def waited_s(self) -> float:

@@ -2,19 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from psrlib.client.apps.connection import Connections
-from psrlib.client.apps.jobrunner import JobRunner
-from psrlib.client.apps.notification import Notification
-from psrlib.client.apps.pipelinestore import PipelineStore
-from psrlib.client.apps.scheduler import Scheduler
-from psrlib.client.apps.security import Security
-from psrlib.client.apps.topology import Topologies
 from psrlib.client.calls import CallCounter
+from psrlib.client.http import DEADLINE_S, TIMEOUT_S, HttpClient
 from psrlib.client.limit import AdaptiveLimit
-from psrlib.client.transport import DEADLINE_S, TIMEOUT_S, Answer, Transport, Upload
+from psrlib.client.request import Answer, Request
+from psrlib.client.session import Session
 from psrlib.client.wire import is_absent
 from psrlib.errors import AuthenticationError, HubError, HubUnreachableError
 
@@ -28,7 +23,7 @@ FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong
 LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 
 
-class ControlHub:
+class ControlHub(Session):
     """A user's session; all sessions opened from it share connections, call counter and connection limit.
 
     Parameters
@@ -65,23 +60,24 @@ class ControlHub:
         verify: bool | str = True,
         organization_password: str | None = None,
     ) -> None:
-        transport = Transport(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
-        self._open(transport, user, password, organization_password, {})
+        http = HttpClient(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
+        self._open(http, user, password, organization_password, {})
         try:
             self.log_in(min(deadline_s, FIRST_LOGIN_S))
         except BaseException:
-            transport.close()
+            http.close()
             raise
 
     def _open(
         self,
-        transport: Transport,
+        http: HttpClient,
         user: str,
         password: str,
         organization_password: str | None,
         sessions: dict[str, "ControlHub"],
     ) -> None:
-        self.transport = transport
+        super().__init__()
+        self.http = http
         self.user = user
         self._password = password
         self._organization_password = organization_password
@@ -90,13 +86,6 @@ class ControlHub:
         self._lock = threading.Lock()
         self._role_ids: frozenset[str] | None = None
         self._role_lock = threading.Lock()
-        self.security = Security(self)
-        self.pipelinestore = PipelineStore(self)
-        self.jobrunner = JobRunner(self)
-        self.scheduler = Scheduler(self)
-        self.notification = Notification(self)
-        self.topology = Topologies(self)
-        self.connection = Connections(self)
 
     def __enter__(self) -> "ControlHub":
         return self
@@ -110,7 +99,7 @@ class ControlHub:
     @property
     def url(self) -> str:
         """Base URL of the Control Hub."""
-        return self.transport.url
+        return self.http.url
 
     @property
     def organization(self) -> str:
@@ -120,16 +109,16 @@ class ControlHub:
     @property
     def calls(self) -> CallCounter:
         """Requests sent so far, by all sessions that share the connections."""
-        return self.transport.calls
+        return self.http.calls
 
     @property
     def limit(self) -> AdaptiveLimit:
         """Bound on concurrent requests."""
-        return self.transport.limit
+        return self.http.limit
 
     def close(self) -> None:
         """Close the connections of this session and all that share them."""
-        self.transport.close()
+        self.http.close()
 
     def for_organization(self, organization: str) -> "ControlHub":
         """Return the session of an organization's administrator; it logs in at its first request."""
@@ -137,12 +126,12 @@ class ControlHub:
 
     def for_user(self, user: str) -> "ControlHub":
         """Return a user's session, the same object each time; it logs in at its first request."""
-        with self.transport.sessions_lock:
+        with self.http.sessions_lock:
             session = self._sessions.get(user)
             if session is None:
                 session = ControlHub.__new__(ControlHub)
                 password = user if self._organization_password is None else self._organization_password
-                session._open(self.transport, user, password, self._organization_password, self._sessions)
+                session._open(self.http, user, password, self._organization_password, self._sessions)
                 self._sessions[user] = session
         return session
 
@@ -155,16 +144,17 @@ class ControlHub:
             If the hub refuses user name and password.
         """
         body = {"userName": self.user, "password": self._password}
+        login = Request(
+            "POST",
+            LOGIN_PATH,
+            "sessions",
+            body=body,
+            repeatable=True,
+            headers=HEADERS,
+            deadline_s=deadline_s,
+        )
         try:
-            answer = self.transport.send(
-                "POST",
-                LOGIN_PATH,
-                kind="sessions",
-                headers=HEADERS,
-                body=body,
-                repeatable=True,
-                deadline_s=deadline_s,
-            )
+            answer = self.http.send(login)
         except HubError as error:
             if is_absent(error):
                 raise HubUnreachableError(
@@ -189,52 +179,12 @@ class ControlHub:
             )
         self._token = token
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: str,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-        upload: Upload | None = None,
-        repeatable: bool | None = None,
-    ) -> Any:
-        """Send one request and return the parsed body of the answer; see `Transport.send`.
-
-        ``repeatable`` None means: GET and DELETE are, everything else is not.
-        """
-        return self.answer(
-            method, path, kind=kind, query=query, body=body, upload=upload, repeatable=repeatable
-        ).body
-
-    def answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: str,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-        upload: Upload | None = None,
-        repeatable: bool | None = None,
-    ) -> Answer:
+    def answer(self, request: Request) -> Answer:
         """Send one request, logging in again when the session has ended (status 401)."""
-        if repeatable is None:
-            repeatable = method in ("GET", "DELETE")
         token = self._token or self._new_token(None)
         for renewals_left in reversed(range(RENEWALS + 1)):
             try:
-                return self.transport.send(
-                    method,
-                    path,
-                    kind=kind,
-                    headers={**HEADERS, TOKEN_HEADER: token},
-                    query=query,
-                    body=body,
-                    upload=upload,
-                    repeatable=repeatable,
-                )
+                return self.http.send(replace(request, headers={**HEADERS, TOKEN_HEADER: token}))
             except HubError as error:
                 if error.status != 401 or not renewals_left:
                     raise
@@ -263,9 +213,12 @@ class ControlHub:
 
     def server_version(self) -> str:
         """Return the hub's version (``/rest/v1/server/info``)."""
-        return str(self.call("GET", "/rest/v1/server/info", kind="metadata").get("version", ""))
+        return str(self._metadata("/rest/v1/server/info").get("version", ""))
 
     def texts(self) -> dict[str, Any]:
         """Return the hub's English texts; they hold the subscription events' ids (control-hub-rest, 7.2)."""
-        found = self.call("GET", "/assets/i18n/en.json", kind="metadata")
+        found = self._metadata("/assets/i18n/en.json")
         return found if isinstance(found, dict) else {}
+
+    def _metadata(self, path: str) -> Any:
+        return self.answer(Request("GET", path, "metadata", repeatable=True)).body

@@ -1,9 +1,7 @@
 """How many requests may be under way at once: grows while the hub keeps up, shrinks when it does not."""
 
 import threading
-from collections.abc import Callable
 from time import monotonic, sleep
-from types import TracebackType
 
 START = 4  # requests under way at the beginning
 LARGEST = 32  # upper bound; measurements.md, section 3: 32 threads already saturate one client core
@@ -38,9 +36,7 @@ class AdaptiveLimit:
         self._best_s: float | None = None
         self._window: list[float] = []
         self._reduced_at = -PAUSE_S
-        self._n_waiting = 0
         self._n_paused = 0
-        self._listeners: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._free = threading.Condition(self._lock)
         self.peak = 0
@@ -64,38 +60,20 @@ class AdaptiveLimit:
         """Wait for a free place and hold it for one request."""
         with self._lock:
             while self._in_flight >= self.limit:
-                self._n_waiting += 1
                 self._free.wait()
-                self._n_waiting -= 1
             self._in_flight += 1
             self.peak = max(self.peak, self._in_flight)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the place back."""
         with self._lock:
             self._in_flight -= 1
-            if self._n_waiting:
-                self._free.notify()
-
-    def tell(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` from now on whenever a request begins to wait for its next attempt."""
-        with self._lock:
-            self._listeners.append(listener)
-
-    def stop_telling(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` no more."""
-        with self._lock:
-            self._listeners.remove(listener)
+            self._free.notify()
 
     def pause(self, duration_s: float) -> None:
         """Wait before the next attempt; meanwhile others may send."""
         with self._lock:
             self._n_paused += 1
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener()
         try:
             sleep(duration_s)
         finally:

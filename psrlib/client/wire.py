@@ -1,51 +1,31 @@
-"""Shapes that every app of the REST API shares: lists with or without wrapper, and the calling convention."""
+"""Shapes that every app of the REST API shares: lists with or without wrapper, access control lists."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-from psrlib.client.transport import Answer, Upload
+from psrlib.client.request import Answer, Request, Upload
 from psrlib.errors import HubError
 
 Json = dict[str, Any]
 ALL: Mapping[str, Any] = {"offset": 0, "len": -1}
 
 
-class Caller(Protocol):
+class Caller(ABC):
     """What an app needs of a session."""
 
     @property
+    @abstractmethod
     def organization(self) -> str:
-        """The caller's organization."""
+        """The organization that listings name."""
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: str,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-        upload: Upload | None = None,
-        repeatable: bool | None = None,
-    ) -> Any:
-        """Send one request and return the parsed body."""
-
-    def answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: str,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-        upload: Upload | None = None,
-        repeatable: bool | None = None,
-    ) -> Answer:
-        """Send one request and return the whole answer."""
+    @abstractmethod
+    def answer(self, request: Request) -> Answer:
+        """Send one request and return the answer."""
 
 
 class App:
-    """One application of the Control Hub, spoken to through a session."""
+    """One application of the Control Hub, spoken to through a session; ``kind`` is what calls count as."""
 
     def __init__(self, session: Caller) -> None:
         self._session = session
@@ -54,13 +34,62 @@ class App:
     def _organization(self) -> str:
         return self._session.organization
 
+    def _get(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> Any:
+        return self._session.answer(Request("GET", path, kind, query or {}, repeatable=True)).body
+
+    def _list(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> list[Json]:
+        """Return all rows, those of the session's organization if no query is given."""
+        if query is None:
+            query = {**ALL, "organization": self._organization}
+        return rows(self._get(path, kind, query), kind)
+
+    def _send_once(
+        self,
+        path: str,
+        kind: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        upload: Upload | None = None,
+        method: str = "PUT",
+    ) -> Any:
+        """Send what must not be sent twice: Control Hub creates with PUT, and with POST what is no record."""
+        return self._session.answer(Request(method, path, kind, query or {}, body, upload)).body
+
+    def _post(self, path: str, kind: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+        """Send what may be sent twice: readings with a list of ids, updates, removals."""
+        return self._session.answer(Request("POST", path, kind, query or {}, body, repeatable=True)).body
+
     def _delete(self, path: str, kind: str) -> None:
         """Delete an object; one that is gone already, by an earlier attempt for instance, is no error."""
         try:
-            self._session.call("DELETE", path, kind=kind)
+            self._session.answer(Request("DELETE", path, kind, repeatable=True))
         except HubError as error:
             if error.status != 404:
                 raise
+
+
+class OwnedApp(App):
+    """An app whose objects have owners, kept in access control lists (control-hub-rest, section 8)."""
+
+    ACL_PATH: ClassVar[str]  # with the object's id in place of ``{}``
+    RESOURCE_TYPE: ClassVar[str]
+
+    def acl(self, id: str) -> Json:
+        """Return an object's ACL."""
+        found: Json = self._get(self.ACL_PATH.format(id), "owners")
+        return found
+
+    def set_owner(self, id: str, owner: str) -> None:
+        """Make a user the owner of an object, and nobody else a reader."""
+        body = {
+            "resourceId": id,
+            "resourceType": self.RESOURCE_TYPE,
+            "organization": self._organization,
+            "resourceOwner": owner,
+            "permissions": [],
+        }
+        self._post(self.ACL_PATH.format(id), "owners", body)
 
 
 def rows(body: Any, what: str) -> list[Json]:
@@ -80,19 +109,6 @@ def rows(body: Any, what: str) -> list[Json]:
             f"listing of {what}: expected a JSON array or an object with data, received {type(body).__name__}"
         )
     return body
-
-
-def acl_body(
-    resource_id: str, resource_type: str, organization: str, owner: str, permissions: list[Json] | None = None
-) -> Json:
-    """Return an ACL that makes ``owner`` the owner (control-hub-rest, section 8)."""
-    return {
-        "resourceId": resource_id,
-        "resourceType": resource_type,
-        "organization": organization,
-        "resourceOwner": owner,
-        "permissions": permissions or [],
-    }
 
 
 def is_absent(error: HubError) -> bool:

@@ -2,18 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
-from psrlib.client import ControlHub
-from psrlib.client.apps.connection import Connections
-from psrlib.client.apps.jobrunner import JobRunner
-from psrlib.client.apps.notification import Notification
-from psrlib.client.apps.pipelinestore import PipelineStore
-from psrlib.client.apps.scheduler import Scheduler
-from psrlib.client.apps.security import Security
-from psrlib.client.apps.topology import Topologies
-from psrlib.client.transport import Answer, Upload
+from psrlib.client import Answer, ControlHub, Request
+from psrlib.client.session import Session
 from psrlib.errors import HubError
 
 READING_POSTS = ("/pipelinestore/rest/v1/pipelineCommit",)  # ids in the body, changes nothing (4.1)
@@ -43,7 +36,7 @@ class Pace:
             self._sleep(at - now)
 
 
-class ReadingSession:
+class ReadingSession(Session):
     """A session's view of one organization that refuses every call that could change something.
 
     Parameters
@@ -57,50 +50,17 @@ class ReadingSession:
     """
 
     def __init__(self, hub: ControlHub, organization: str, pace: Pace) -> None:
+        super().__init__()
         self._hub = hub
         self._organization = organization
         self._pace = pace
-        self.security = Security(self)
-        self.pipelinestore = PipelineStore(self)
-        self.jobrunner = JobRunner(self)
-        self.scheduler = Scheduler(self)
-        self.notification = Notification(self)
-        self.topology = Topologies(self)
-        self.connection = Connections(self)
 
     @property
     def organization(self) -> str:
         """The organization that listings name."""
         return self._organization
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: str,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-        upload: Upload | None = None,
-        repeatable: bool | None = None,
-    ) -> Any:
-        """Send a reading request and return the parsed body; see `ControlHub.call`."""
-        found = self.answer(
-            method, path, kind=kind, query=query, body=body, upload=upload, repeatable=repeatable
-        )
-        return found.body
-
-    def answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: str,
-        query: Mapping[str, Any] | None = None,
-        body: Any = None,
-        upload: Upload | None = None,
-        repeatable: bool | None = None,
-    ) -> Answer:
+    def answer(self, request: Request) -> Answer:
         """Send a reading request when its turn comes.
 
         Raises
@@ -108,7 +68,8 @@ class ReadingSession:
         HubError
             If the request is not one that only reads; it is not sent.
         """
-        if upload is not None or not (method == "GET" or (method == "POST" and path in READING_POSTS)):
-            raise HubError(f"{method} {path} was not sent: this session only reads")
+        reads = request.method == "GET" or (request.method == "POST" and request.path in READING_POSTS)
+        if request.upload is not None or not reads:
+            raise HubError(f"{request} was not sent: this session only reads")
         self._pace.wait()
-        return self._hub.answer(method, path, kind=kind, query=query, body=body, repeatable=True)
+        return self._hub.answer(replace(request, repeatable=True))

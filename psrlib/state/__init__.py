@@ -1,24 +1,24 @@
 """Observe a hub, compare it with a seed document, bring it there: populate, start jobs, teardown."""
 
 from psrlib.state.diff import Difference, Item, diff
+from psrlib.state.engine_setup import setup_engines
+from psrlib.state.estimate import Estimate, plan
 from psrlib.state.guards import check_address
 from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
-from psrlib.state.plan import Plan, plan
 from psrlib.state.populate import PopulateReport, populate
 from psrlib.state.rewrite import apply_rewrite
 from psrlib.state.running import start_jobs, wait_until_active
 from psrlib.state.teardown import TeardownReport, teardown
-from psrlib.state.tokens import setup_engines
 
 __all__ = [
     "Difference",
+    "Estimate",
     "Item",
     "ObservedEngine",
     "ObservedJob",
     "ObservedOrganization",
     "ObservedState",
-    "Plan",
     "PopulateReport",
     "TeardownReport",
     "apply_rewrite",

@@ -10,16 +10,16 @@ from psrlib.client.apps.notification import event_ids, new_subscription
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
 from psrlib.seed.document import ScheduledTask, Subscription, Topology
-from psrlib.state.once import repeat_lost
+from psrlib.state.create_once import repeat_lost
+from psrlib.state.organization_work import Knowledge, OrganizationWork
 from psrlib.state.reading import hub_id
-from psrlib.state.schedule import Plan
-from psrlib.state.work import Knowledge, Work
+from psrlib.state.schedule import Steps
 
 TIME_ZONE = "UTC"
 PUBLISH_MESSAGE = "Commit 1"
 
 
-def automation_steps(work: Work) -> Plan[None]:
+def automation_steps(work: OrganizationWork) -> Steps[None]:
     """Create scheduled tasks, subscriptions and topologies, which do not depend on each other."""
     yield [
         *(partial(_create_task, work, task) for task in work.missing("scheduled_tasks")),
@@ -28,7 +28,7 @@ def automation_steps(work: Work) -> Plan[None]:
     ]
 
 
-def _create_task(work: Work, task: ScheduledTask) -> None:
+def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
     job_id, job_name = work.hub_id("jobs", task.job), _job_name(work, task.job)
 
     def create(session: ControlHub, _: Sequence[ScheduledTask]) -> list[Json]:
@@ -48,12 +48,10 @@ def _create_task(work: Work, task: ScheduledTask) -> None:
         )
         return [session.scheduler.create_task(body)]
 
-    work.create(
-        "scheduled_tasks", [task], create, work.admin.scheduler.tasks, work.actor("scheduled_tasks", task)
-    )
+    work.create("scheduled_tasks", [task], create)
 
 
-def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) -> Json:
+def _task_template(work: OrganizationWork, session: ControlHub, job_id: str, job_name: str) -> Json:
     """Return a blank task: the hub's template, asked for once, or for every task if it carries an id."""
     known: Knowledge = work.knowledge
     with known.lock:
@@ -67,30 +65,29 @@ def _task_template(work: Work, session: ControlHub, job_id: str, job_name: str) 
     return known.task_template
 
 
-def _create_subscription(work: Work, subscription: Subscription) -> None:
-    body = new_subscription(
+def _create_subscription(work: OrganizationWork, subscription: Subscription) -> None:
+    body = subscription_body(work, subscription)
+
+    def create(session: ControlHub, _: Sequence[Subscription]) -> list[Json]:
+        made = session.notification.create_subscription(body)
+        return [{**body, **made}] if made.get("id") else []
+
+    work.create("subscriptions", [subscription], create)
+
+
+def subscription_body(work: OrganizationWork, subscription: Subscription) -> Json:
+    """Return the wire form of a subscription."""
+    return new_subscription(
         subscription.name,
-        event_id(work, subscription.event),
+        _event_id(work, subscription.event),
         work.hub_id("jobs", subscription.job),
         subscription.action,
         subscription.target,
         subscription.enabled,
     )
 
-    def create(session: ControlHub, _: Sequence[Subscription]) -> list[Json]:
-        made = session.notification.create_subscription(body)
-        return [{**body, **made}] if made.get("id") else []
 
-    work.create(
-        "subscriptions",
-        [subscription],
-        create,
-        work.admin.notification.subscriptions,
-        work.actor("subscriptions", subscription),
-    )
-
-
-def event_id(work: Work, event: str) -> str:
+def _event_id(work: OrganizationWork, event: str) -> str:
     """Return the hub's id of an event: the same, or the one whose label has the same words (7.2)."""
     known = work.knowledge
     with known.lock:
@@ -105,21 +102,19 @@ def event_id(work: Work, event: str) -> str:
     return next((id for id, label in known.event_ids.items() if label.lower() == words), event)
 
 
-def _create_topology(work: Work, topology: Topology) -> None:
+def _create_topology(work: OrganizationWork, topology: Topology) -> None:
     nodes = [_node(work, key, position) for position, key in enumerate(topology.jobs)]
 
     def create(session: ControlHub, _: Sequence[Topology]) -> list[Json]:
         return [session.topology.create_topology(topology.name, nodes)]
 
-    work.create(
-        "topologies", [topology], create, work.admin.topology.topologies, work.actor("topologies", topology)
-    )
+    work.create("topologies", [topology], create)
     row = work.rows["topologies"][topology.key]
     if row.get("draft", True):
         publish_topology(work, row)
 
 
-def publish_topology(work: Work, row: Json) -> None:
+def publish_topology(work: OrganizationWork, row: Json) -> None:
     """Publish the draft of a topology."""
     store = work.admin.topology
     id = hub_id("topologies", row)
@@ -135,7 +130,7 @@ def publish_topology(work: Work, row: Json) -> None:
     repeat_lost(publish, done)
 
 
-def _node(work: Work, job: str, position: int) -> Json:
+def _node(work: OrganizationWork, job: str, position: int) -> Json:
     """Return a topology node for a job (7.4); lanes are left to the topology editor."""
     entity = next(entity for entity in work.desired.jobs if entity.key == job)
     pipeline = work.rows["pipelines"][entity.pipeline]
@@ -161,5 +156,5 @@ def _node(work: Work, job: str, position: int) -> Json:
     return node
 
 
-def _job_name(work: Work, key: str) -> str:
+def _job_name(work: OrganizationWork, key: str) -> str:
     return next(job.name for job in work.desired.jobs if job.key == key)

@@ -1,26 +1,28 @@
 """Bring entities that exist to what the seed document says, and remove duplicates of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import orjson
 
-from psrlib.client.apps import notification, scheduler
+from psrlib.client.apps import scheduler
+from psrlib.client.session import Session
 from psrlib.client.wire import Json
-from psrlib.state.automation import event_id, publish_topology
+from psrlib.state.automation import publish_topology, subscription_body
 from psrlib.state.design import connection_body
 from psrlib.state.diff import Item, identity
+from psrlib.state.observed import OWNED
+from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.people import user_body
-from psrlib.state.reading import OWNED, hub_id
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.reading import hub_id
+from psrlib.state.schedule import Call, Steps
 
 # What a hub cannot change in place: the content of published commits and topologies.
 UNCHANGEABLE = ("pipelines", "fragments", "topologies")
 
 
-def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
+def change_steps(work: OrganizationWork, items: Iterable[Item]) -> Steps[None]:
     """Apply the deviations ``different`` of entities that exist; owners are set through ACLs later."""
     calls: list[Call] = []
     done: set[tuple[str, str]] = set()
@@ -37,16 +39,16 @@ def change_steps(work: Work, items: Iterable[Item]) -> Plan[None]:
     yield calls
 
 
-def duplicate_steps(work: Work) -> Plan[None]:
+def duplicate_steps(work: OrganizationWork) -> Steps[None]:
     """Delete what lost answers left twice: what is named like a seed entity, beside the one in use."""
     for kind in reversed(OWNED):
         ids = list(_duplicates(work, kind))
         if ids:
-            yield [partial(_delete, work, kind, ids)]
+            yield removals(work.admin, kind, ids)
             work.count_change(kind, len(ids))
 
 
-def _duplicates(work: Work, kind: str) -> Iterable[str]:
+def _duplicates(work: OrganizationWork, kind: str) -> Iterable[str]:
     if work.found is None:
         return
     named = {entity.key for entity in getattr(work.desired, kind)}
@@ -56,31 +58,28 @@ def _duplicates(work: Work, kind: str) -> Iterable[str]:
             yield hub_id(kind, row)
 
 
-def _delete(work: Work, kind: str, ids: list[str]) -> None:
-    admin = work.admin
-    if kind == "jobs":
-        admin.jobrunner.delete_jobs(ids)
-    elif kind == "topologies":
-        admin.topology.delete_topologies(ids)
-    else:
-        one: dict[str, Callable[[str], None]] = {
-            "connections": admin.connection.delete_connection,
-            "fragments": admin.pipelinestore.delete_pipeline,
-            "pipelines": admin.pipelinestore.delete_pipeline,
-            "scheduled_tasks": admin.scheduler.delete_task,
-            "subscriptions": admin.notification.delete_subscription,
-        }
-        for id in ids:
-            one[kind](id)
+def removals(session: Session, kind: str, ids: Sequence[str]) -> list[Call]:
+    """Return the calls that remove entities: one for all jobs or topologies, one for each other entity."""
+    many = {"jobs": session.jobrunner.delete_jobs, "topologies": session.topology.delete_topologies}
+    if kind in many:
+        return [partial(many[kind], list(ids))] if ids else []
+    one: dict[str, Callable[[str], None]] = {
+        "connections": session.connection.delete_connection,
+        "fragments": session.pipelinestore.delete_pipeline,
+        "pipelines": session.pipelinestore.delete_pipeline,
+        "scheduled_tasks": session.scheduler.delete_task,
+        "subscriptions": session.notification.delete_subscription,
+    }
+    return [partial(one[kind], id) for id in ids]
 
 
-def _change_owner(work: Work, item: Item) -> None:
-    key = next(e.key for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
-    work.not_owned.append((item.kind, work.hub_id(item.kind, key), work.user_id(item.desired)))
+def _change_owner(work: OrganizationWork, item: Item) -> None:
+    id = work.hub_id(item.kind, _entity(work, item).key)
+    work.not_owned.append((item.kind, id, work.user_id(item.desired)))
     work.count_change("owners")
 
 
-def _change(work: Work, item: Item) -> Call | None:
+def _change(work: OrganizationWork, item: Item) -> Call | None:
     """Return the call that repairs one entity; None where another step does, or the hub has no such call."""
     security = work.hub.security
     if item.kind == "organizations":
@@ -106,18 +105,11 @@ def _change(work: Work, item: Item) -> Call | None:
     if item.kind == "scheduled_tasks":
         values = {"executionInfo.action": entity.action, "crontabMask": entity.cron}
         return partial(work.admin.scheduler.update_task, scheduler.fill(row, values))
-    body = notification.new_subscription(
-        entity.name,
-        event_id(work, entity.event),
-        work.hub_id("jobs", entity.job),
-        entity.action,
-        entity.target,
-        entity.enabled,
-    )
+    body = subscription_body(work, entity)
     return partial(work.admin.notification.update_subscription, {**row, **body})
 
 
-def _entity(work: Work, item: Item) -> Any:
+def _entity(work: OrganizationWork, item: Item) -> Any:
     return next(e for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
 
 

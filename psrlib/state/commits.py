@@ -11,10 +11,10 @@ from psrlib.client import LostAnswerError
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError, HubUnreachableError
 from psrlib.seed.document import Pipeline
-from psrlib.state.once import ATTEMPTS, pause
+from psrlib.state.create_once import ATTEMPTS, pause
+from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.reading import hub_id, n_commits
-from psrlib.state.schedule import Plan
-from psrlib.state.work import Work
+from psrlib.state.schedule import Steps
 
 T = TypeVar("T")
 ARCHIVE_BYTES = 32_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
@@ -23,7 +23,7 @@ CONNECTIONS = "dpm.pipeline.connections"  # metadata keys of the hub (4.4): ids 
 PIPELINE_ID = "dpm.pipeline.id"  # and the pipeline that a document is the next version of
 
 
-def export_document(work: Work, kind: str, entity: Any, commit: int) -> Json:
+def export_document(work: OrganizationWork, kind: str, entity: Any, commit: int) -> Json:
     """Return the export document of one commit of a pipeline, or of a fragment, with the hub's ids in it."""
     if kind == "fragments":
         config, rules = seed.fragment_definition(work.document, work.desired, entity)
@@ -64,7 +64,7 @@ def batches(documents: Iterable[tuple[T, Json]]) -> list[list[tuple[T, bytes]]]:
     return found
 
 
-def commit_steps(work: Work) -> Plan[None]:
+def commit_steps(work: OrganizationWork) -> Steps[None]:
     """Publish the versions that pipelines lack.
 
     One archive can hold several versions of many pipelines, where the hub makes a document whose metadata
@@ -81,7 +81,8 @@ def commit_steps(work: Work) -> Plan[None]:
         try:
             if work.knowledge.import_adds_versions is None:
                 yield [partial(_probe, work, behind[0])]
-            elif work.knowledge.import_adds_versions:
+                continue
+            if work.knowledge.import_adds_versions:
                 yield [partial(_import_all, work, behind)]
             else:
                 yield [partial(_commit_next, work, pipeline) for pipeline in behind]
@@ -96,26 +97,35 @@ def commit_steps(work: Work) -> Plan[None]:
     raise HubUnreachableError(f"{work.desired.id}: pipelines still lack versions after {lost} lost answers")
 
 
-def _n_present(work: Work) -> int:
+def _n_present(work: OrganizationWork) -> int:
     return sum(n_commits(row) for row in work.rows["pipelines"].values())
 
 
-def _versions(work: Work, pipelines: Sequence[Pipeline]) -> Iterable[tuple[Pipeline, Json]]:
+def _versions(work: OrganizationWork, pipelines: Sequence[Pipeline]) -> Iterable[tuple[Pipeline, Json]]:
     for pipeline in pipelines:
         row = work.rows["pipelines"][pipeline.key]
         for number in range(n_commits(row) + 1, pipeline.commits + 1):
             yield pipeline, _next_version(work, pipeline, row, number)
 
 
-def _next_version(work: Work, pipeline: Pipeline, row: Json, number: int) -> Json:
+def _next_version(work: OrganizationWork, pipeline: Pipeline, row: Json, number: int) -> Json:
     """Return the export document of a version, naming the pipeline it belongs to."""
     document = export_document(work, "pipelines", pipeline, number)
     document["pipelineConfig"]["metadata"][PIPELINE_ID] = hub_id("pipelines", row)
     return document
 
 
-def _probe(work: Work, pipeline: Pipeline) -> None:
-    """Import one next version and see whether it became one; if it became a new pipeline, delete that."""
+def _probe(work: OrganizationWork, pipeline: Pipeline) -> None:
+    """Import one next version and see whether it became one; if it became a new pipeline, delete that.
+
+    Other organizations wait meanwhile, and find the question answered.
+    """
+    with work.knowledge.lock:
+        if work.knowledge.import_adds_versions is None:
+            work.knowledge.import_adds_versions = _becomes_version(work, pipeline)
+
+
+def _becomes_version(work: OrganizationWork, pipeline: Pipeline) -> bool:
     row = work.rows["pipelines"][pipeline.key]
     document = _next_version(work, pipeline, row, n_commits(row) + 1)
     store = work.admin.pipelinestore
@@ -126,23 +136,21 @@ def _probe(work: Work, pipeline: Pipeline) -> None:
     except HubError as error:
         if error.status != 400 and not is_absent(error):
             raise
-        work.knowledge.import_adds_versions = False
-        return
+        return False
     if hub_id("pipelines", made) == hub_id("pipelines", row):
-        work.knowledge.import_adds_versions = True
         work.rows["pipelines"][pipeline.key] = slim(made)
-    else:
-        work.knowledge.import_adds_versions = False
-        store.delete_pipeline(hub_id("pipelines", made))
+        return True
+    store.delete_pipeline(hub_id("pipelines", made))
+    return False
 
 
-def _import_all(work: Work, behind: Sequence[Pipeline]) -> None:
+def _import_all(work: OrganizationWork, behind: Sequence[Pipeline]) -> None:
     """Import the missing versions, archive by archive so that they stay in order."""
     for batch in batches(_versions(work, behind)):
         _import_versions(work, batch)
 
 
-def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, bytes]]) -> None:
+def _import_versions(work: OrganizationWork, batch: Sequence[tuple[Pipeline, bytes]]) -> None:
     archive = {f"{i:05d}.json": text for i, (_, text) in enumerate(batch)}
     keys = {hub_id("pipelines", work.rows["pipelines"][pipeline.key]): pipeline.key for pipeline, _ in batch}
     message = COMMIT_MESSAGE.format("of several" if len(batch) > 1 else batch[0][0].commits)
@@ -152,7 +160,7 @@ def _import_versions(work: Work, batch: Sequence[tuple[Pipeline, bytes]]) -> Non
             work.rows["pipelines"][key] = slim(row)
 
 
-def _commit_next(work: Work, pipeline: Pipeline) -> None:
+def _commit_next(work: OrganizationWork, pipeline: Pipeline) -> None:
     """Publish one next version by the call made for it."""
     row = work.rows["pipelines"][pipeline.key]
     number = n_commits(row) + 1
@@ -165,11 +173,11 @@ def _commit_next(work: Work, pipeline: Pipeline) -> None:
     }
 
 
-def _ahead(work: Work) -> list[Pipeline]:
+def _ahead(work: OrganizationWork) -> list[Pipeline]:
     return [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) > p.commits]
 
 
-def _trim(work: Work, pipeline: Pipeline) -> None:
+def _trim(work: OrganizationWork, pipeline: Pipeline) -> None:
     """Delete versions beyond the last desired one: a request given up on was carried out after its repeat."""
     store = work.admin.pipelinestore
     log = sorted(store.log(hub_id("pipelines", work.rows["pipelines"][pipeline.key])), key=n_commits)
@@ -179,7 +187,7 @@ def _trim(work: Work, pipeline: Pipeline) -> None:
     work.count_change("pipelines")
 
 
-def _look(work: Work) -> None:
+def _look(work: OrganizationWork) -> None:
     """Read which versions exist after a lost answer."""
     keys = {hub_id("pipelines", row): key for key, row in work.rows["pipelines"].items()}
     for row in work.admin.pipelinestore.pipelines():

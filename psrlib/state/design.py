@@ -7,15 +7,14 @@ from typing import Any
 import orjson
 
 from psrlib.client import ControlHub
-from psrlib.client.wire import Json, is_absent
-from psrlib.errors import HubError
+from psrlib.client.wire import Json
 from psrlib.seed.document import Connection
 from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document, slim
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.organization_work import OrganizationWork
+from psrlib.state.schedule import Call, Steps
 
 
-def design_steps(work: Work) -> Plan[None]:
+def design_steps(work: OrganizationWork) -> Steps[None]:
     """Create connections and fragments, then pipelines, then their further commits."""
     yield [
         *(partial(_create_connection, work, connection) for connection in work.missing("connections")),
@@ -25,54 +24,45 @@ def design_steps(work: Work) -> Plan[None]:
     yield from commit_steps(work)
 
 
-def _create_connection(work: Work, connection: Connection) -> None:
+def _create_connection(work: OrganizationWork, connection: Connection) -> None:
     body = connection_body(connection)
 
     def create(session: ControlHub, _: Sequence[Connection]) -> list[Json]:
         return [{**body, **session.connection.create_connection(body)}]
 
-    actor = work.actor("connections", connection)
-    work.create("connections", [connection], create, work.admin.connection.connections, actor)
+    work.create("connections", [connection], create)
 
 
-def _imports(work: Work, kind: str) -> list[Call]:
+def _imports(work: OrganizationWork, kind: str) -> list[Call]:
     """Return the calls that create the missing pipelines (or fragments): an archive per acting owner."""
-    return [
-        partial(_import_all, work, kind, entities, owner) for owner, entities in work.by_owner(kind).items()
-    ]
+    return [partial(_import_all, work, kind, entities) for entities in work.by_owner(kind)]
 
 
-def _import_all(work: Work, kind: str, entities: Sequence[Any], owner: str) -> None:
+def _import_all(work: OrganizationWork, kind: str, entities: Sequence[Any]) -> None:
     """Import an owner's pipelines, archive by archive."""
     documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
     for batch in batches(documents):
-        _import(work, kind, dict(batch), owner)
+        _import(work, kind, dict(batch))
 
 
-def _import(work: Work, kind: str, documents: dict[str, bytes], owner: str) -> None:
+def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes]) -> None:
     entities = [entity for entity in getattr(work.desired, kind) if entity.name in documents]
     is_fragment = kind == "fragments"
 
     def create(session: ControlHub, remaining: Sequence[Any]) -> list[Json]:
         store = session.pipelinestore
         named = {entity.name: documents[entity.name] for entity in remaining}
-        if work.knowledge.has_import is not False:
-            try:
-                archive = {f"{i:04d}.json": text for i, text in enumerate(named.values())}
-                rows = store.import_pipelines(archive, COMMIT_MESSAGE.format(1), is_fragment)
-                work.knowledge.has_import = True
-                return [slim(row) for row in rows]
-            except HubError as error:
-                if not is_absent(error):
-                    raise
-                work.knowledge.has_import = False
+        archive = {f"{i:04d}.json": text for i, text in enumerate(named.values())}
+        message = COMMIT_MESSAGE.format(1)
+        rows = work.knowledge.use("has_import", lambda: store.import_pipelines(archive, message, is_fragment))
+        if rows is not None:
+            return [slim(row) for row in rows]
         return [
-            store.commit_pipeline(name, orjson.loads(text), COMMIT_MESSAGE.format(1), is_fragment)
+            store.commit_pipeline(name, orjson.loads(text), message, is_fragment)
             for name, text in named.items()
         ]
 
-    find = work.admin.pipelinestore.fragments if is_fragment else work.admin.pipelinestore.pipelines
-    work.create(kind, entities, create, find, owner)
+    work.create(kind, entities, create)
 
 
 def connection_body(connection: Connection) -> Json:

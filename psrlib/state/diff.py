@@ -71,14 +71,6 @@ class Difference:
             by_change[item.change] = by_change.get(item.change, 0) + 1
         return counts
 
-    def without(self, *changes: Change) -> "Difference":
-        """Return the difference without some changes, such as ``"extra"``."""
-        return Difference(tuple(item for item in self.items if item.change not in changes))
-
-    def of(self, organization: str) -> "Difference":
-        """Return the deviations of one organization."""
-        return Difference(tuple(item for item in self.items if item.organization == organization))
-
     def summary(self) -> str:
         """Return one line such as ``3 users missing, 1 jobs different``; empty when there is no deviation."""
         return ", ".join(

@@ -5,23 +5,22 @@ from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.client.apps import jobrunner
-from psrlib.client.wire import Json, is_absent
-from psrlib.errors import HubError
+from psrlib.client.wire import Json
 from psrlib.seed.document import Job
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.organization_work import OrganizationWork
+from psrlib.state.schedule import Call, Steps
 
 JOBS_PER_CALL = 200
 
 
-def job_steps(work: Work) -> Plan[None]:
+def job_steps(work: OrganizationWork) -> Steps[None]:
     """Create templates and plain jobs, then the instances of templates."""
     yield from _rules(work)
     yield _creations(work, instances=False)
     yield _creations(work, instances=True)
 
 
-def _rules(work: Work) -> Plan[None]:
+def _rules(work: OrganizationWork) -> Steps[None]:
     """Read the rules ids that listings did not give; a job refers to the rules of its commit."""
     needed = {job.pipeline for job in work.missing("jobs")}
     rows = work.rows["pipelines"]
@@ -33,33 +32,25 @@ def _rules(work: Work) -> Plan[None]:
             rows[key] = {**rows[key], "currentRules": commit.get("currentRules")}
 
 
-def _creations(work: Work, instances: bool) -> list[Call]:
+def _creations(work: OrganizationWork, instances: bool) -> list[Call]:
     calls: list[Call] = []
-    for owner, jobs in work.by_owner("jobs").items():
+    for jobs in work.by_owner("jobs"):
         chosen = [job for job in jobs if (job.template is not None) == instances]
         for start in range(0, len(chosen), JOBS_PER_CALL):
-            calls.append(partial(_create, work, chosen[start : start + JOBS_PER_CALL], owner))
+            calls.append(partial(_create, work, chosen[start : start + JOBS_PER_CALL]))
     return calls
 
 
-def _create(work: Work, jobs: Sequence[Job], owner: str) -> None:
+def _create(work: OrganizationWork, jobs: Sequence[Job]) -> None:
     def create(session: ControlHub, remaining: Sequence[Job]) -> list[Json]:
         bodies = [_body(work, job) for job in remaining]
-        if work.knowledge.has_create_jobs is not False:
-            try:
-                rows = session.jobrunner.create_jobs(bodies)
-                work.knowledge.has_create_jobs = True
-                return rows
-            except HubError as error:
-                if not is_absent(error):
-                    raise
-                work.knowledge.has_create_jobs = False
-        return [session.jobrunner.create_job(body) for body in bodies]
+        made = work.knowledge.use("has_create_jobs", lambda: session.jobrunner.create_jobs(bodies))
+        return [session.jobrunner.create_job(body) for body in bodies] if made is None else made
 
-    work.create("jobs", jobs, create, work.admin.jobrunner.jobs, owner)
+    work.create("jobs", jobs, create)
 
 
-def _body(work: Work, job: Job) -> Json:
+def _body(work: OrganizationWork, job: Job) -> Json:
     return jobrunner.new_job(
         job.name,
         work.rows["pipelines"][job.pipeline],

@@ -6,7 +6,6 @@ their labels, so that a hub with other ids or slightly other labels is understoo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from psrlib.client.wire import Json
 from psrlib.seed.document import Config
@@ -48,19 +47,12 @@ def find_entries(entries: Sequence[Json]) -> dict[str, Json]:
 
     Where several labels fit, the organization's own entry is preferred to one called a system limit.
     """
-    labels = tuple((str(entry.get("id") or ""), str(entry.get("name") or "")) for entry in entries)
-    return {field: entries[place] for field, place in _find_places(labels).items()}
-
-
-@cache
-def _find_places(labels: tuple[tuple[str, str], ...]) -> dict[str, int]:
-    """Return configuration field -> position; all organizations of a hub have the same ids and labels."""
-    found: dict[str, int] = {}
+    found: dict[str, Json] = {}
     for field, words in FIELDS.items():
-        fitting = [place for place, (id, name) in enumerate(labels) if words.match(name or id)]
+        fitting = [entry for entry in entries if words.match(str(entry.get("name") or entry.get("id") or ""))]
         if field == "subscriptions_enabled":
-            fitting = [place for place, (id, _) in enumerate(labels) if id == EVENTS_ID] or fitting
-        fitting.sort(key=lambda place: "system limit" in labels[place][1].lower())
+            fitting = [entry for entry in entries if entry.get("id") == EVENTS_ID] or fitting
+        fitting.sort(key=lambda entry: "system limit" in str(entry.get("name") or "").lower())
         if fitting:
             found[field] = fitting[0]
     return found

@@ -8,9 +8,9 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.observed import ObservedOrganization, ObservedState
-from psrlib.state.reading import OWNED, Reader, hub_id
-from psrlib.state.schedule import Call, Plan, run_plans
+from psrlib.state.observed import OWNED, ObservedOrganization, ObservedState
+from psrlib.state.reading import Reader, hub_id, listing, owning_app
+from psrlib.state.schedule import Call, Steps, run_steps
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
     wanted = [organization for organization in document.organizations if organization.id in listed]
     named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
     random_seed = document.provenance.random_seed
-    plans = (observe_organization(hub, o, listed[o.id], random_seed) for o in wanted)
-    found = run_plans(plans, hub.limit)
+    steps = (observe_organization(hub, o, listed[o.id], random_seed) for o in wanted)
+    found = run_steps(steps, hub.limit)
     log.info("observed %d organizations", len(found))
     return ObservedState(
         organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},
@@ -53,8 +53,8 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
 
 def observe_organization(
     hub: ControlHub, desired: Organization, row: Json, random_seed: int
-) -> Plan[ObservedOrganization]:
-    """Observe one organization; a plan for `run_plans`. ``row`` is its record in the hub's list."""
+) -> Steps[ObservedOrganization]:
+    """Observe one organization; steps for `run_steps`. ``row`` is its record in the hub's list."""
     session = hub.for_organization(desired.id)
     role_ids, entries, groups, users = yield [
         hub.role_ids,
@@ -71,17 +71,9 @@ def observe_organization(
     except AuthenticationError:
         log.warning("%s: its administrator cannot log in; only its users and groups are seen", desired.id)
         return reader.organization(locked=True)
-    listings: dict[str, Call] = {
-        "fragments": session.pipelinestore.fragments,
-        "jobs": session.jobrunner.jobs,
-        "scheduled_tasks": session.scheduler.tasks,
-        "subscriptions": session.notification.subscriptions,
-        "topologies": session.topology.topologies,
-        "connections": session.connection.connections,
-        "engines": session.jobrunner.engines,
-    }
-    found = yield [partial(_if_present, listing) for listing in listings.values()]
-    reader.rows.update(zip(listings, found, strict=True))
+    kinds = [kind for kind in (*OWNED, "engines") if kind != "pipelines"]
+    found = yield [partial(_if_present, listing(session, kind)) for kind in kinds]
+    reader.rows.update(zip(kinds, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
 
@@ -102,29 +94,17 @@ def observe_organization(
         for r in reader.rows[kind]
         if not reader.owner_is_clear(kind, r)
     ]
-    acls = yield [partial(_acl_reader(session, kind), id) for kind, id in unclear]
+    acls = yield [partial(owning_app(session, kind).acl, id) for kind, id in unclear]
     reader.owners.update(
         {id: str(acl.get("resourceOwner") or "") for (_, id), acl in zip(unclear, acls, strict=True)}
     )
     return reader.organization()
 
 
-def _acl_reader(session: ControlHub, kind: str) -> Callable[[str], Json]:
-    return {
-        "connections": session.connection.acl,
-        "fragments": session.pipelinestore.acl,
-        "pipelines": session.pipelinestore.acl,
-        "jobs": session.jobrunner.acl,
-        "scheduled_tasks": session.scheduler.acl,
-        "subscriptions": session.notification.acl,
-        "topologies": session.topology.acl,
-    }[kind]
-
-
-def _if_present(listing: Call) -> list[Json]:
+def _if_present(listed: Call) -> list[Json]:
     """Return a listing; nothing where the hub lacks the app, such as connections before 3.19."""
     try:
-        found: list[Json] = listing()
+        found: list[Json] = listed()
     except HubError as error:
         if not is_absent(error):
             raise
@@ -132,7 +112,7 @@ def _if_present(listing: Call) -> list[Json]:
     return found
 
 
-def _completed(rows: list[Json], field: str, read: Callable[[Json], Json]) -> Plan[list[Json]]:
+def _completed(rows: list[Json], field: str, read: Callable[[Json], Json]) -> Steps[list[Json]]:
     """Return rows with what the listing left out: one call for each row that lacks ``field``."""
     found = iter((yield [partial(read, row) for row in rows if not row.get(field)]))
     return [row if row.get(field) else {**row, **next(found)} for row in rows]

@@ -1,25 +1,12 @@
 """What a Control Hub holds, in the records of the seed document, and what only a running hub knows."""
 
-from collections import Counter
 from dataclasses import dataclass, field
-
-import pandas as pd
 
 from psrlib.client.wire import Json
 from psrlib.seed.document import Organization
 
-KINDS = (
-    "groups",
-    "users",
-    "engines",
-    "connections",
-    "fragments",
-    "pipelines",
-    "jobs",
-    "scheduled_tasks",
-    "subscriptions",
-    "topologies",
-)
+OWNED = ("connections", "fragments", "pipelines", "jobs", "scheduled_tasks", "subscriptions", "topologies")
+KINDS = ("groups", "users", "engines", *OWNED)
 
 
 @dataclass(frozen=True)
@@ -97,42 +84,3 @@ class ObservedState:
 
     organizations: dict[str, ObservedOrganization]
     foreign: list[str]
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of entities per kind."""
-        total: Counter[str] = Counter(organizations=len(self.organizations))
-        for observed in self.organizations.values():
-            total.update({kind: len(getattr(observed.organization, kind)) for kind in KINDS})
-        return dict(total)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the number of entities per organization (rows) and kind (columns), and of ACTIVE jobs."""
-        table = [
-            {
-                "organization": id,
-                **{kind: len(getattr(observed.organization, kind)) for kind in KINDS},
-                "active_jobs": sum(job.status == "ACTIVE" for job in observed.jobs.values()),
-            }
-            for id, observed in self.organizations.items()
-        ]
-        return pd.DataFrame(table, columns=["organization", *KINDS, "active_jobs"]).set_index("organization")
-
-    def jobs_frame(self) -> pd.DataFrame:
-        """Return one row per job: organization, key, name, status, color, run_count, engines, is_template."""
-        table = [
-            (id, key, job.name, job.status, job.color, job.run_count, list(job.engine_ids), job.is_template)
-            for id, observed in self.organizations.items()
-            for key, job in observed.jobs.items()
-        ]
-        columns = ["organization", "key", "name", "status", "color", "run_count", "engines", "is_template"]
-        return pd.DataFrame(table, columns=columns)
-
-    def engines_frame(self) -> pd.DataFrame:
-        """Return one row per engine: organization, key, id, url, responding, labels, pipelines_running."""
-        table = [
-            (id, key, e.id, e.url, e.responding, list(e.labels), e.pipelines_running)
-            for id, observed in self.organizations.items()
-            for key, e in observed.engines.items()
-        ]
-        columns = ["organization", "key", "id", "url", "responding", "labels", "pipelines_running"]
-        return pd.DataFrame(table, columns=columns)

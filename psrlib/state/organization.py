@@ -1,5 +1,6 @@
 """Populate one organization: observe, compare, apply, and look again where an answer was lost."""
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +16,13 @@ from psrlib.state.design import design_steps
 from psrlib.state.diff import Item, diff_organization
 from psrlib.state.jobs import job_steps
 from psrlib.state.observe import observe_organization
-from psrlib.state.observed import ObservedOrganization
+from psrlib.state.observed import OWNED, ObservedOrganization
+from psrlib.state.organization_work import Knowledge, OrganizationWork
 from psrlib.state.people import open_administrator, people_steps
 from psrlib.state.progress import Bars
-from psrlib.state.reading import OWNED
-from psrlib.state.schedule import Plan
-from psrlib.state.work import Knowledge, Work
+from psrlib.state.schedule import Steps
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 4  # observations of one organization after lost answers, before what is left is reported
 
@@ -41,8 +43,8 @@ def populate_organization(
     row: Json | None,
     knowledge: Knowledge,
     bars: Bars,
-) -> Plan[Outcome]:
-    """Bring one organization to what is desired; a plan for `run_plans`.
+) -> Steps[Outcome]:
+    """Bring one organization to what is desired; steps for `run_steps`.
 
     ``row`` is the hub's record of the organization, None when it does not exist. An organization made in this
     run without a lost answer needs no look: the hub confirmed every entity.
@@ -62,8 +64,9 @@ def populate_organization(
             if left == before or round > ROUNDS or not any(_is_work(desired, item) for item in left):
                 return Outcome(created, changed, left)
             before = left
-        work = Work(hub, document, desired, found, knowledge, bars.advance)
+        work = OrganizationWork(hub, document, desired, found, knowledge, bars.advance)
         yield from _apply(work, before)
+        log.info("%s: created %s, changed %s", desired.id, dict(work.created), dict(work.changed))
         created += work.created
         changed += work.changed
         if not work.lost_answers and row is None:
@@ -72,7 +75,7 @@ def populate_organization(
     raise AssertionError("unreachable: the rounds are bounded")
 
 
-def _apply(work: Work, items: tuple[Item, ...]) -> Plan[None]:
+def _apply(work: OrganizationWork, items: tuple[Item, ...]) -> Steps[None]:
     """Do everything that is to be done, in the order in which entities refer to each other."""
     yield from people_steps(work)
     yield from duplicate_steps(work)
@@ -91,7 +94,7 @@ def _is_work(desired: Organization, item: Item) -> bool:
     return item.kind in OWNED and any(entity.name == item.name for entity in getattr(desired, item.kind))
 
 
-def _unlock(hub: ControlHub, desired: Organization, row: Json, round: int) -> Plan[Json]:
+def _unlock(hub: ControlHub, desired: Organization, row: Json, round: int) -> Steps[Json]:
     """Make that an organization's administrator can log in, the gentlest way first; return its record."""
     if not row.get("active", True):
         row = {**row, "active": True}

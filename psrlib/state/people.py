@@ -6,15 +6,15 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Group, Organization, User
+from psrlib.state.create_once import TAKEN, create_named
 from psrlib.state.limits import entry_values
-from psrlib.state.once import TAKEN, create_named
-from psrlib.state.schedule import Call, Plan
-from psrlib.state.work import Work
+from psrlib.state.organization_work import OrganizationWork
+from psrlib.state.schedule import Call, Steps
 
 GROUP_ROLES = ["user"]  # a group may carry the base role only (control-hub-rest, 3.3)
 
 
-def people_steps(work: Work) -> Plan[None]:
+def people_steps(work: OrganizationWork) -> Steps[None]:
     """Create what is missing; afterwards the administrator can log in."""
     if work.found is None:
         yield [partial(_create_organization, work)]
@@ -31,7 +31,7 @@ def people_steps(work: Work) -> Plan[None]:
     yield [partial(_create_user, work, user) for user in others if user.key in missing]
 
 
-def user_body(work: Work, user: User) -> Json:
+def user_body(work: OrganizationWork, user: User) -> Json:
     """Return the wire form of a user."""
     group_ids = {group.key: group.id for group in work.desired.groups}
     return {
@@ -43,13 +43,13 @@ def user_body(work: Work, user: User) -> Json:
     }
 
 
-def known_roles(work: Work, user: User) -> list[str]:
+def known_roles(work: OrganizationWork, user: User) -> list[str]:
     """Return a user's roles without those this hub does not know: some ids are newer than others (3.4)."""
     known = work.hub.role_ids()
     return [role for role in user.roles if role in known] if known else user.roles
 
 
-def _create_organization(work: Work) -> None:
+def _create_organization(work: OrganizationWork) -> None:
     desired = work.desired
     administrator = desired.users[0]
     admin = {
@@ -77,7 +77,7 @@ def _create_organization(work: Work) -> None:
         raise
 
 
-def _configure(work: Work) -> None:
+def _configure(work: OrganizationWork) -> None:
     """Bring the configuration to what is desired: one reading call per hub, one writing call."""
     entries = work.found.entries if work.found is not None else _new_entries(work)
     values = entry_values(work.desired.config, entries)
@@ -86,7 +86,7 @@ def _configure(work: Work) -> None:
         work.count_change("configuration")
 
 
-def _new_entries(work: Work) -> list[Json]:
+def _new_entries(work: OrganizationWork) -> list[Json]:
     """Return the configuration every new organization has, read from the first one."""
     known = work.knowledge
     with known.lock:
@@ -102,25 +102,24 @@ def open_administrator(hub: ControlHub, desired: Organization) -> None:
     hub.security.update_user(desired.id, {**rows[administrator.id], "active": True})
 
 
-def _open_new_administrator(work: Work) -> None:
+def _open_new_administrator(work: OrganizationWork) -> None:
     """Log in as the administrator of an organization just made; his first password is his user id (1.3).
 
     Whether a hub lets a generated password log in through REST is unknown: tried once, and where it does not,
     the vendor's bootstrap comes first for every organization.
     """
-    if work.knowledge.generated_passwords_log_in is not False:
-        try:
-            work.admin.log_in()
-        except AuthenticationError:
-            work.knowledge.generated_passwords_log_in = False
-        else:
-            work.knowledge.generated_passwords_log_in = True
-            return
+
+    def log_in() -> bool:
+        work.admin.log_in()
+        return True
+
+    if work.knowledge.use("generated_passwords_log_in", log_in, lambda e: isinstance(e, AuthenticationError)):
+        return
     body = {**user_body(work, work.desired.users[0]), "groups": [f"all@{work.desired.id}"], "active": True}
     work.hub.security.update_user(work.desired.id, body)
 
 
-def _create_group(work: Work, group: Group) -> None:
+def _create_group(work: OrganizationWork, group: Group) -> None:
     """Create a group; its only possible member so far is the administrator."""
     administrator = work.desired.users[0]
     members = [administrator.id] if group.key in administrator.groups else []
@@ -135,7 +134,7 @@ def _create_group(work: Work, group: Group) -> None:
     work.note("groups", group.key, {"id": group.id})
 
 
-def _create_user(work: Work, user: User) -> None:
+def _create_user(work: OrganizationWork, user: User) -> None:
     security = work.hub.security
 
     def create(_: object) -> list[Json]:

@@ -1,27 +1,23 @@
 """Bring a Control Hub to what a seed document says: observe, diff, apply what is missing."""
 
-import logging
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from psrlib.client import ControlHub
-from psrlib.seed.document import Organization, SeedDocument
+from psrlib.seed.document import SeedDocument
 from psrlib.state.diff import Difference
 from psrlib.state.guards import check_contents, check_organizations, find_engine
 from psrlib.state.lock import populate_lock
 from psrlib.state.observed import KINDS
-from psrlib.state.organization import Outcome, populate_organization
+from psrlib.state.organization import populate_organization
+from psrlib.state.organization_work import DefinitionSize, Knowledge
 from psrlib.state.progress import Bars
-from psrlib.state.schedule import Plan, run_plans
-from psrlib.state.work import DefinitionSize, Knowledge
-
-log = logging.getLogger(__name__)
-
-ROUNDS = 4  # observations of one organization after lost answers, before what is left is reported
+from psrlib.state.schedule import run_steps
 
 
 @dataclass(frozen=True)
@@ -98,34 +94,20 @@ def populate(
     HubError
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
-    with populate_lock(hub.url, lock_folder):
+    with populate_lock(hub.url, lock_folder), closing(Bars(document, progress)) as bars:
+        started = time.monotonic()
+        calls_before = hub.calls.by_kind()
         knowledge = Knowledge(definition_size=definition_size)
         if authoring_url:
             knowledge.authoring_engine = find_engine(hub, authoring_url)
-        return _populate(document, hub, progress, allow_foreign, knowledge)
-
-
-def _populate(
-    document: SeedDocument, hub: ControlHub, progress: bool, allow_foreign: bool, knowledge: Knowledge
-) -> PopulateReport:
-    started = time.monotonic()
-    calls_before = hub.calls.by_kind()
-    existing = {str(row["id"]): row for row in hub.security.organizations()}
-    check_organizations(document, existing, allow_foreign)
-    check_contents(document, hub, existing)
-    bars = Bars(document, progress)
-    try:
-
-        def plan(desired: Organization) -> Plan[Outcome]:
-            return populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
-
-        def on_done(index: int, outcome: Outcome) -> None:
-            organization = document.organizations[index].id
-            log.info("%s: %s", organization, dict(outcome.created) or "nothing to create")
-
-        outcomes = run_plans(map(plan, document.organizations), hub.limit, on_done)
-    finally:
-        bars.close()
+        existing = {str(row["id"]): row for row in hub.security.organizations()}
+        check_organizations(document, existing, allow_foreign)
+        check_contents(document, hub, existing)
+        steps = (
+            populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
+            for desired in document.organizations
+        )
+        outcomes = run_steps(steps, hub.limit)
     created: Counter[str] = sum((outcome.created for outcome in outcomes), Counter())
     changed: Counter[str] = sum((outcome.changed for outcome in outcomes), Counter())
     return PopulateReport(

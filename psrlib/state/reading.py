@@ -1,17 +1,18 @@
 """From the hub's records of one organization to the records of the seed document."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, cast
 
 from psrlib.client.apps import scheduler
-from psrlib.client.wire import Json
+from psrlib.client.session import Session
+from psrlib.client.wire import Json, OwnedApp
 from psrlib.seed import document as seed
 from psrlib.seed.identity import engine_id
 from psrlib.state.definitions import Shape, parse, read_fragment_id, read_shape
 from psrlib.state.limits import read_config
-from psrlib.state.observed import KINDS, ObservedEngine, ObservedJob, ObservedOrganization
+from psrlib.state.observed import KINDS, OWNED, ObservedEngine, ObservedJob, ObservedOrganization
 
-OWNED = ("connections", "fragments", "pipelines", "jobs", "scheduled_tasks", "subscriptions", "topologies")
 ID_FIELDS = {"fragments": "pipelineId", "pipelines": "pipelineId", "topologies": "topologyId"}
 CREATOR_FIELDS = ("creator", "createdBy", "owner", "committer")
 
@@ -24,6 +25,35 @@ def hub_id(kind: str, row: Json) -> str:
 def hub_name(row: Json) -> str:
     """Return the name of an entity."""
     return str(scheduler.value(row.get("name")))
+
+
+def owning_app(session: Session, kind: str) -> OwnedApp:
+    """Return the app that keeps the entities of a kind, and who owns them."""
+    apps: dict[str, OwnedApp] = {
+        "connections": session.connection,
+        "fragments": session.pipelinestore,
+        "pipelines": session.pipelinestore,
+        "jobs": session.jobrunner,
+        "scheduled_tasks": session.scheduler,
+        "subscriptions": session.notification,
+        "topologies": session.topology,
+    }
+    return apps[kind]
+
+
+def listing(session: Session, kind: str) -> Callable[[], list[Json]]:
+    """Return the call that lists the entities of a kind, owned ones or engines."""
+    calls: dict[str, Callable[[], list[Json]]] = {
+        "connections": session.connection.connections,
+        "fragments": session.pipelinestore.fragments,
+        "pipelines": session.pipelinestore.pipelines,
+        "jobs": session.jobrunner.jobs,
+        "scheduled_tasks": session.scheduler.tasks,
+        "subscriptions": session.notification.subscriptions,
+        "topologies": session.topology.topologies,
+        "engines": session.jobrunner.engines,
+    }
+    return calls[kind]
 
 
 def creator(row: Json) -> str:
@@ -104,7 +134,7 @@ class Reader:
             rows=self.rows,
             entries=self.entries,
             row=self.row,
-            jobs={self._key("jobs", r): self._observed_job(r) for r in self.rows["jobs"]},
+            jobs={self._key("jobs", r): read_run(r, r.get("currentJobStatus")) for r in self.rows["jobs"]},
             engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
             unseen=unseen,
             referenced=self._referenced,
@@ -253,9 +283,6 @@ class Reader:
             is_template=bool(row.get("jobTemplate")),
             template=self._key_of_id("jobs", template) if template else None,
         )
-
-    def _observed_job(self, row: Json) -> ObservedJob:
-        return read_run(row, row.get("currentJobStatus"))
 
     def _task(self, row: Json) -> seed.ScheduledTask:
         return seed.ScheduledTask(

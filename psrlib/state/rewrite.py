@@ -1,8 +1,8 @@
 """Bring a populated hub from a seed document to its rewritten form: entities are updated in place."""
 
 import logging
-import time
 from collections.abc import Iterator
+from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.errors import InconsistentStateError, InputError
@@ -12,13 +12,12 @@ from psrlib.state.diff import diff, identity
 from psrlib.state.observe import observe
 from psrlib.state.observed import KINDS, ObservedState
 from psrlib.state.populate import PopulateReport, populate
-from psrlib.state.running import start_jobs
+from psrlib.state.running import STOPPED, start_jobs, stop_jobs
+from psrlib.state.schedule import run_each
 
 log = logging.getLogger(__name__)
 
-STOPPED = (None, "INACTIVE", "INACTIVE_ERROR", "ACTIVATION_ERROR")
 STOP_TIMEOUT_S = 60.0
-PAUSE_S = 0.5
 REPORTED = {("engines", "url")}  # engines report it when they are configured anew; no call sets it
 
 
@@ -87,23 +86,17 @@ def _stop_jobs(
         changed = [before.key for before, after in zip(old.jobs, new.jobs, strict=True) if before != after]
         if ids := [jobs[key].id for key in changed if jobs[key].status not in STOPPED]:
             running[old.id] = ids
-    for organization, ids in running.items():
-        hub.for_organization(organization).jobrunner.stop_jobs(ids)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    for organization, ids in running.items():
-        while left := _not_stopped(hub.for_organization(organization), ids):
-            if time.monotonic() > deadline:
-                raise InconsistentStateError(
-                    f"{organization}: {len(left)} jobs to be changed do not stop in {STOP_TIMEOUT_S:.0f} s; "
-                    "are its engines running?"
-                )
-            time.sleep(PAUSE_S)
+    calls = [
+        partial(stop_jobs, hub.for_organization(organization), ids, STOP_TIMEOUT_S)
+        for organization, ids in running.items()
+    ]
+    for organization, left in zip(running, run_each(calls, hub.limit), strict=True):
+        if left:
+            raise InconsistentStateError(
+                f"{organization}: {len(left)} jobs to be changed do not stop in {STOP_TIMEOUT_S:.0f} s; "
+                "are its engines running?"
+            )
     return sum(map(len, running.values()))
-
-
-def _not_stopped(session: ControlHub, ids: list[str]) -> list[str]:
-    statuses = session.jobrunner.statuses(ids)
-    return [id for id in ids if (statuses.get(id) or {}).get("status") not in STOPPED]
 
 
 def changed_fields(document: SeedDocument, rewritten: SeedDocument) -> Iterator[tuple[str, str]]:

@@ -9,13 +9,15 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import InconsistentStateError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.once import repeat_lost
+from psrlib.state.create_once import repeat_lost
 from psrlib.state.reading import hub_id, hub_name
-from psrlib.state.schedule import Plan, run_each, run_plans
+from psrlib.state.schedule import Steps, run_each, run_steps
 
 log = logging.getLogger(__name__)
 
 RUNNING = ("ACTIVE", "ACTIVATING")
+STOPPED = (None, "INACTIVE", "INACTIVE_ERROR", "ACTIVATION_ERROR")  # end states (control-hub-rest, 5.4)
+STOP_PAUSE_S = 0.5
 NEEDS_ACKNOWLEDGEMENT = "INACTIVE_ERROR"
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 3.0
@@ -40,8 +42,8 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
             f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, "
             f"{absent[0]} for one; populate it first"
         )
-    plans = (_start(hub, organization) for organization in document.organizations)
-    started = sum(run_plans(plans, hub.limit))
+    steps = (_start(hub, organization) for organization in document.organizations)
+    started = sum(run_steps(steps, hub.limit))
     log.info("started %d jobs", started)
     return started
 
@@ -89,11 +91,29 @@ def is_running(status: Json | None) -> bool:
     return bool(pipelines) and all(pipeline.get("status") == "RUNNING" for pipeline in pipelines)
 
 
-def _start(hub: ControlHub, organization: Organization) -> Plan[int]:
+def stop_jobs(session: ControlHub, ids: Sequence[str], timeout_s: float, force: bool = False) -> list[str]:
+    """Stop jobs and wait for their ends; return the ids of those that have not ended in time."""
+    left = list(ids)
+    if left:
+        session.jobrunner.stop_jobs(left, force)
+    give_up_at = time.monotonic() + timeout_s
+    while left and time.monotonic() < give_up_at:
+        time.sleep(STOP_PAUSE_S)
+        statuses = session.jobrunner.statuses(left)
+        left = [id for id in left if (statuses.get(id) or {}).get("status") not in STOPPED]
+    return left
+
+
+def job_status(row: Json) -> str | None:
+    """Return the status of a job's current run from the job's record; None before the first start."""
+    return (row.get("currentJobStatus") or {}).get("status")
+
+
+def _start(hub: ControlHub, organization: Organization) -> Steps[int]:
     session = hub.for_organization(organization.id)
     (rows,) = yield [partial(_wanted_rows, hub, organization)]
-    idle = [row for row in rows if _status(row) not in RUNNING]
-    failed = [hub_id("jobs", row) for row in idle if _status(row) == NEEDS_ACKNOWLEDGEMENT]
+    idle = [row for row in rows if job_status(row) not in RUNNING]
+    failed = [hub_id("jobs", row) for row in idle if job_status(row) == NEEDS_ACKNOWLEDGEMENT]
     if failed:
         yield [partial(session.jobrunner.acknowledge_errors, failed)]
     ids = [hub_id("jobs", row) for row in idle]
@@ -139,10 +159,6 @@ def _not_running(session: ControlHub, rows: Sequence[Json]) -> list[Json]:
         for row in rows
         if not is_running(statuses.get(hub_id("jobs", row)))
     ]
-
-
-def _status(row: Json) -> str | None:
-    return (row.get("currentJobStatus") or {}).get("status")
 
 
 def _describe(row: Json) -> str:

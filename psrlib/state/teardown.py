@@ -1,7 +1,6 @@
 """Remove from a Control Hub what a seed document made there, and nothing else."""
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +10,17 @@ from typing import Any
 from psrlib.client import ControlHub
 from psrlib.errors import HubError
 from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.changes import removals
 from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe
 from psrlib.state.observed import KINDS, ObservedOrganization
 from psrlib.state.reading import hub_id, hub_name
-from psrlib.state.schedule import Call, Plan, run_plans
+from psrlib.state.running import STOPPED, job_status, stop_jobs
+from psrlib.state.schedule import Steps, run_steps
 
 log = logging.getLogger(__name__)
 
-STOP_S = 20.0  # for engines to report STOPPED, before jobs are stopped by force
-FORCED_STOP_S = 20.0
-PAUSE_S = 0.5
-STOPPED = (None, "INACTIVE", "INACTIVE_ERROR", "ACTIVATION_ERROR")  # end states (control-hub-rest, 5.4)
+STOP_S = 20.0  # for engines to report STOPPED, before jobs are stopped by force, and then once more
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
     with populate_lock(hub.url):
         observed = observe(document, hub).organizations
         present = [o for o in document.organizations if o.id in observed]
-        plans = (_teardown_organization(hub, o, observed[o.id]) for o in present)
-        outcomes = run_plans(plans, hub.limit)
+        steps = (_teardown_organization(hub, o, observed[o.id]) for o in present)
+        outcomes = run_steps(steps, hub.limit)
     removed: Counter[str] = sum((outcome.removed for outcome in outcomes), Counter())
     return TeardownReport(
         removed=dict(removed),
@@ -69,31 +67,29 @@ class _Outcome:
 
 def _teardown_organization(
     hub: ControlHub, desired: Organization, found: ObservedOrganization
-) -> Plan[_Outcome]:
+) -> Steps[_Outcome]:
     session = hub.for_organization(desired.id)
     rows, kept = _split(desired, found)
     ids = {kind: [hub_id(kind, row) for row in found_rows] for kind, found_rows in rows.items()}
     if ids["jobs"]:
         yield [partial(_stop, session, rows["jobs"])]
-    yield [
-        *(partial(session.scheduler.delete_task, id) for id in ids["scheduled_tasks"]),
-        *(partial(session.notification.delete_subscription, id) for id in ids["subscriptions"]),
-        *_batch(session.topology.delete_topologies, ids["topologies"]),
-    ]
+    users_of_jobs = ("scheduled_tasks", "subscriptions", "topologies")
+    yield [call for kind in users_of_jobs for call in removals(session, kind, ids[kind])]
     instances = [hub_id("jobs", row) for row in rows["jobs"] if not row.get("jobTemplate")]
-    yield _batch(session.jobrunner.delete_jobs, instances)
-    yield _batch(session.jobrunner.delete_jobs, [id for id in ids["jobs"] if id not in set(instances)])
-    yield [partial(session.pipelinestore.delete_pipeline, id) for id in ids["pipelines"]]
+    yield removals(session, "jobs", instances)
+    yield removals(session, "jobs", [id for id in ids["jobs"] if id not in set(instances)])
+    yield removals(session, "pipelines", ids["pipelines"])
     yield [
-        *(partial(session.pipelinestore.delete_pipeline, id) for id in ids["fragments"]),
-        *(partial(session.connection.delete_connection, id) for id in ids["connections"]),
+        *removals(session, "fragments", ids["fragments"]),
+        *removals(session, "connections", ids["connections"]),
         *(partial(_delete_engine, session, id) for id in ids["engines"]),
     ]
     users = [id for id in ids["users"] if id != desired.users[0].id]
     if users:
         yield [partial(hub.security.deactivate_users, desired.id, users)]
         yield [partial(hub.security.delete_users, desired.id, users)]
-    yield _batch(partial(hub.security.delete_groups, desired.id), ids["groups"])
+    if ids["groups"]:
+        yield [partial(hub.security.delete_groups, desired.id, ids["groups"])]
     if not kept and found.active:
         yield [partial(hub.security.update_organization, {**found.row, "active": False})]
     removed = Counter({kind: len(kind_ids) for kind, kind_ids in ids.items() if kind_ids})
@@ -118,26 +114,11 @@ def _split(
     return ours, kept
 
 
-def _batch(remove: Any, ids: Sequence[str]) -> list[Call]:
-    return [partial(remove, list(ids))] if ids else []
-
-
 def _stop(session: ControlHub, jobs: Sequence[dict[str, Any]]) -> None:
     """Stop what runs, by force when its engines do not answer."""
-    running = [
-        hub_id("jobs", job)
-        for job in jobs
-        if (job.get("currentJobStatus") or {}).get("status") not in STOPPED
-    ]
-    for force, patience_s in ((False, STOP_S), (True, FORCED_STOP_S)):
-        if not running:
-            return
-        session.jobrunner.stop_jobs(running, force)
-        give_up_at = time.monotonic() + patience_s
-        while running and time.monotonic() < give_up_at:
-            time.sleep(PAUSE_S)
-            statuses = session.jobrunner.statuses(running)
-            running = [id for id in running if (statuses.get(id) or {}).get("status") not in STOPPED]
+    running = [hub_id("jobs", job) for job in jobs if job_status(job) not in STOPPED]
+    for force in (False, True):
+        running = stop_jobs(session, running, STOP_S, force=force)
     if running:
         name = next(hub_name(job) for job in jobs if hub_id("jobs", job) == running[0])
         raise HubError(

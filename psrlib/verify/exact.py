@@ -24,12 +24,6 @@ def exact_checks(document: SeedDocument, difference: Difference) -> list[Check]:
     ]
 
 
-def _singular(kind: str) -> str:
-    if kind == "config":
-        return "organization's configuration"
-    return "topology" if kind == "topologies" else kind.removesuffix("s").replace("_", " ")
-
-
 def count_desired(document: SeedDocument) -> dict[str, int]:
     """Return the number of entities that a document asks for, per kind."""
     n = len(document.organizations)

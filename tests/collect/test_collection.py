@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import requests
 
-from psrlib.client import ControlHub
-from psrlib.client.transport import Transport
+from psrlib.client import Answer, ControlHub, Request
+from psrlib.client.http import HttpClient
 from psrlib.collect import collect_stats, collection
 from psrlib.errors import HubError, InputError
 from psrlib.hub.process.hub_process import HubProcess
@@ -52,13 +51,13 @@ def test_no_call_writes(
 ) -> None:
     """Only GET, logins and the one POST that reads; and the hub's tables are as before, sessions excepted."""
     sent: list[tuple[str, str]] = []
-    send = Transport._send_once
+    send = HttpClient.send
 
-    def record(self: Transport, request: requests.PreparedRequest, kind: str) -> requests.Response:
-        sent.append((str(request.method), request.path_url.partition("?")[0]))
-        return send(self, request, kind)
+    def record(self: HttpClient, request: Request) -> Answer:
+        sent.append((request.method, request.path))
+        return send(self, request)
 
-    monkeypatch.setattr(Transport, "_send_once", record)
+    monkeypatch.setattr(HttpClient, "send", record)
     before = design_rows(process.run_dir / "hub.db")
     collect_stats(hub, output, PASSWORD, k=1, rate_per_s=FAST)
     assert len(sent) > 50

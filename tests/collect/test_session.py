@@ -4,8 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from psrlib.client import ControlHub
-from psrlib.client.transport import Answer
+from psrlib.client import Answer, ControlHub, Request
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import HubError
 
@@ -14,11 +13,11 @@ class RecordingHub:
     """Takes the place of a session and notes what would be sent."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, str, Any]] = []
+        self.sent: list[Request] = []
 
-    def answer(self, method: str, path: str, *, query: Any = None, **_: Any) -> Answer:
-        self.sent.append((method, path, query))
-        return Answer([], {}, {}, b"[]")
+    def answer(self, request: Request) -> Answer:
+        self.sent.append(request)
+        return Answer([])
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def test_listings_name_the_organization(session: ReadingSession, recording: Reco
     session.jobrunner.jobs()
     session.pipelinestore.pipelines()
     session.pipelinestore.commits(["c1"])
-    assert [method for method, _, _ in recording.sent] == ["GET", "GET", "POST"]
-    assert all(query["organization"] == "org-0042" for _, _, query in recording.sent[:2])
+    assert [request.method for request in recording.sent] == ["GET", "GET", "POST"]
+    assert all(request.query["organization"] == "org-0042" for request in recording.sent[:2])
 
 
 WRITES = {

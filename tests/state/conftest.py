@@ -1,13 +1,10 @@
-"""Seed documents, hubs and the fault proxy for the state tests."""
+"""Seed documents and hubs for the state tests."""
 
-import importlib.util
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -20,7 +17,6 @@ from psrlib.hub.server import create_app
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 
-HERE = Path(__file__).parent
 PASSWORD = "admin@admin"  # the embedded hub's initial one
 
 # Every kind of entity, few of each: what a fault schedule can go through in a second.
@@ -121,15 +117,3 @@ def connect(hub_url: str) -> Iterator[Callable[..., ControlHub]]:
     yield log_in
     for hub in opened:
         hub.close()
-
-
-@pytest.fixture(scope="session")
-def fault() -> ModuleType:
-    """The fault proxy, ``fault_proxy.py`` beside this file."""
-    spec = importlib.util.spec_from_file_location("state_fault_proxy", HERE / "fault_proxy.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["state_fault_proxy"] = module
-    spec.loader.exec_module(module)
-    return module

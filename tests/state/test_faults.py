@@ -8,10 +8,10 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support.fault_proxy import FAULT_KINDS, FaultProxy, Faults
 
 from psrlib.client import ControlHub
 from psrlib.errors import HubError
@@ -62,10 +62,10 @@ def random_rates(kinds: tuple[str, ...], seed: int, most: float) -> dict[str, fl
 
 @pytest.mark.parametrize("kind", ["reset_after", "error_500_after", "cut_body"])
 def test_answers_lost_after_the_work_leave_no_duplicates(
-    kind: str, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+    kind: str, rich: SeedDocument, hub_url: str, connect: Connect
 ) -> None:
     """Every fifth request is carried out without its answer arriving."""
-    with fault.FaultProxy(hub_url, fault.Faults({kind: 0.2}), seed=1) as proxy:
+    with FaultProxy(hub_url, Faults({kind: 0.2}), seed=1) as proxy:
         populate_through(rich, proxy.url)
     assert proxy.injected[kind] > 5
     assert_holds_exactly(rich, connect())
@@ -73,20 +73,20 @@ def test_answers_lost_after_the_work_leave_no_duplicates(
 
 @pytest.mark.parametrize("kind", ["reset_before", "error_503", "error_429", "expired"])
 def test_refused_requests_are_made_up_for(
-    kind: str, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+    kind: str, rich: SeedDocument, hub_url: str, connect: Connect
 ) -> None:
     """Every fifth request never reaches the hub."""
-    with fault.FaultProxy(hub_url, fault.Faults({kind: 0.2}), seed=2) as proxy:
+    with FaultProxy(hub_url, Faults({kind: 0.2}), seed=2) as proxy:
         populate_through(rich, proxy.url)
     assert proxy.injected[kind] > 5
     assert_holds_exactly(rich, connect())
 
 
 def test_work_done_after_the_timeout_is_not_done_twice(
-    rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
+    rich: SeedDocument, hub_url: str, connect: Connect
 ) -> None:
     """The hub carries out late what the client gave up on and looked for in vain."""
-    with fault.FaultProxy(hub_url, fault.Faults({"hang": 0.04}, hang_s=2.0), seed=3) as proxy:
+    with FaultProxy(hub_url, Faults({"hang": 0.04}, hang_s=2.0), seed=3) as proxy:
         populate_through(rich, proxy.url)
         assert proxy.injected["hang"] > 0
         populate_through(rich, proxy.url)
@@ -96,23 +96,19 @@ def test_work_done_after_the_timeout_is_not_done_twice(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_mixed_faults(
-    seed: int, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
-) -> None:
+def test_mixed_faults(seed: int, rich: SeedDocument, hub_url: str, connect: Connect) -> None:
     """Faults of all kinds at random rates."""
-    survive_mixed_faults(seed, rich, hub_url, connect, fault)
+    survive_mixed_faults(seed, rich, hub_url, connect)
 
 
 def test_a_killed_populate_is_resumed_exactly(
-    rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType, tmp_path: Path
+    rich: SeedDocument, hub_url: str, connect: Connect, tmp_path: Path
 ) -> None:
     """SIGKILL at any request; the next run does the rest, once."""
-    survive_kills([9, 60], {}, 0, rich, hub_url, connect, fault, tmp_path)
+    survive_kills([9, 60], {}, 0, rich, hub_url, connect, tmp_path)
 
 
-def test_a_hub_restarted_in_mid_run_is_waited_for(
-    rich: SeedDocument, fault: ModuleType, tmp_path: Path
-) -> None:
+def test_a_hub_restarted_in_mid_run_is_waited_for(rich: SeedDocument, tmp_path: Path) -> None:
     """The hub's process is killed and comes back on its database; nothing is lost or done twice."""
     with start_hub(tmp_path) as first:
         restarts: list[threading.Thread] = []
@@ -127,7 +123,7 @@ def test_a_hub_restarted_in_mid_run_is_waited_for(
                 restarts.append(threading.Thread(target=restart))
                 restarts[0].start()
 
-        with fault.FaultProxy(first.url, fault.Faults(), on_request=restart_once) as proxy:
+        with FaultProxy(first.url, Faults(), on_request=restart_once) as proxy:
             populate_through(rich, proxy.url)
             restarts[0].join()
         running = start_hub(tmp_path)
@@ -139,24 +135,22 @@ def test_a_hub_restarted_in_mid_run_is_waited_for(
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100, 150))
 def test_random_faults_and_kills(
-    seed: int, rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType, tmp_path: Path
+    seed: int, rich: SeedDocument, hub_url: str, connect: Connect, tmp_path: Path
 ) -> None:
     """Fifty runs, each with its own fault rates and up to three kill points."""
     generator = random.Random(seed)
     kills = sorted(generator.sample(range(1, 150), generator.randint(0, 3)))
     if kills:
-        rates = random_rates(fault.KINDS, seed, most=0.15)
-        survive_kills(kills, rates, seed, rich, hub_url, connect, fault, tmp_path)
+        rates = random_rates(FAULT_KINDS, seed, most=0.15)
+        survive_kills(kills, rates, seed, rich, hub_url, connect, tmp_path)
     else:
-        survive_mixed_faults(seed, rich, hub_url, connect, fault)
+        survive_mixed_faults(seed, rich, hub_url, connect)
 
 
-def survive_mixed_faults(
-    seed: int, document: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType
-) -> None:
+def survive_mixed_faults(seed: int, document: SeedDocument, hub_url: str, connect: Connect) -> None:
     """Populate under random faults, then check."""
-    rates = random_rates(fault.KINDS, seed, most=0.3)
-    with fault.FaultProxy(hub_url, fault.Faults(rates, hang_s=2.0), seed=seed) as proxy:
+    rates = random_rates(FAULT_KINDS, seed, most=0.3)
+    with FaultProxy(hub_url, Faults(rates, hang_s=2.0), seed=seed) as proxy:
         populate_through(document, proxy.url)
         assert proxy.injected.total() > 0
     settle(document, proxy, connect)
@@ -169,7 +163,6 @@ def survive_kills(
     document: SeedDocument,
     hub_url: str,
     connect: Connect,
-    fault: ModuleType,
     folder: Path,
 ) -> None:
     """Run ``psr populate`` as its own process, kill it at the given requests, and check what is left."""
@@ -185,8 +178,8 @@ def survive_kills(
                 pending.pop(0)
                 os.kill(victim[-1].pid, signal.SIGKILL)
 
-    faults = fault.Faults(rates, hang_s=2.0)
-    with fault.FaultProxy(hub_url, faults, seed=seed, on_request=kill_if_due) as proxy:
+    faults = Faults(rates, hang_s=2.0)
+    with FaultProxy(hub_url, faults, seed=seed, on_request=kill_if_due) as proxy:
         for _ in range(len(kills) + REPEATS):
             victim.append(start_populate(path, proxy.url))
             status = victim[-1].wait(RUN_TIMEOUT_S)

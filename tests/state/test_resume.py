@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import orjson
 import pytest
 
-from psrlib.client import ControlHub
-from psrlib.client.transport import Transport
+from psrlib.client import Answer, ControlHub, Request
+from psrlib.client.http import HttpClient
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, plan, populate
 
@@ -22,17 +21,17 @@ class KilledError(BaseException):
 def stop_after(last: int, document: SeedDocument, hub: ControlHub, monkeypatch: pytest.MonkeyPatch) -> int:
     """Populate and stop before request number ``last + 1``; return the requests sent."""
     sent = 0
-    send = Transport.send
+    send = HttpClient.send
 
-    def counted(self: Transport, *arguments: Any, **options: Any) -> Any:
+    def counted(self: HttpClient, request: Request) -> Answer:
         nonlocal sent
         if sent >= last:
             raise KilledError
         sent += 1
-        return send(self, *arguments, **options)
+        return send(self, request)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Transport, "send", counted)
+        patch.setattr(HttpClient, "send", counted)
         with suppress(KilledError):
             populate(document, hub, progress=False)
     return sent

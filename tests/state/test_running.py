@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support.fault_proxy import FaultProxy, Faults
 
 from psrlib.client import ControlHub
 from psrlib.engines import start_fleet
@@ -27,14 +27,14 @@ def run_counts(document: SeedDocument, hub: ControlHub) -> list[int]:
 
 
 def test_jobs_run_once_on_engines_that_poll(
-    rich: SeedDocument, hub_url: str, connect: Connect, fault: ModuleType, tmp_path: Path
+    rich: SeedDocument, hub_url: str, connect: Connect, tmp_path: Path
 ) -> None:
     """Start answers get lost; afterwards nothing differs, and starting again starts nothing."""
     with connect() as hub:
         populate(rich, hub, progress=False)
         setup_engines(rich, hub, tmp_path)
         with start_fleet(tmp_path, hub_url, poll_interval_s=0.5):
-            with fault.FaultProxy(hub_url, fault.Faults({"reset_after": 0.3}), seed=5) as proxy:
+            with FaultProxy(hub_url, Faults({"reset_after": 0.3}), seed=5) as proxy:
                 with connect(proxy.url) as bad_line:
                     assert start_jobs(rich, bad_line) == n_active(rich)
                 assert proxy.injected["reset_after"] > 0

@@ -1,4 +1,4 @@
-"""Plans run side by side, in order where it matters."""
+"""Organizations run side by side, each in order where it matters."""
 
 import threading
 import time
@@ -8,83 +8,97 @@ from typing import Any
 import pytest
 
 from psrlib.client import AdaptiveLimit
-from psrlib.state.schedule import SPARE, Plan, run_each, run_plans
+from psrlib.state.schedule import SPARE, Steps, run_each, run_steps
 
 
-def plan(*steps: list[Callable[[], Any]], seen: list[Any] | None = None) -> Plan[list[Any]]:
+def steps(*lists: list[Callable[[], Any]]) -> Steps[list[Any]]:
     results = []
-    for step in steps:
-        results.append((yield step))
+    for calls in lists:
+        results.append((yield calls))
     return results
 
 
-def test_results_come_back_to_their_plan_in_order() -> None:
-    """Each step receives the results of its own calls, in the order it gave them."""
-    plans = [plan([lambda i=i: i, lambda i=i: i * 10], [lambda i=i: -i]) for i in range(20)]  # type: ignore[misc]
-    assert run_plans(plans, workers=4) == [[[i, i * 10], [-i]] for i in range(20)]
+def test_results_come_back_to_their_organization_in_order() -> None:
+    """Each list gives the results of its own calls, in the order of the calls."""
+    many = [steps([lambda i=i: i, lambda i=i: i * 10], [lambda i=i: -i]) for i in range(20)]  # type: ignore[misc]
+    assert run_steps(many, workers=4) == [[[i, i * 10], [-i]] for i in range(20)]
 
 
-def test_calls_of_a_step_run_at_the_same_time() -> None:
+def test_calls_of_a_list_run_at_the_same_time() -> None:
     """Two calls that wait for each other can only end together."""
     barrier = threading.Barrier(2, timeout=5)
-    assert len(run_plans([plan([barrier.wait, barrier.wait])], workers=2)[0][0]) == 2
+    assert len(run_steps([steps([barrier.wait, barrier.wait])], workers=2)[0][0]) == 2
 
 
-def test_plans_without_calls_end() -> None:
-    """An empty step and a plan without steps need no thread."""
-    assert run_plans([plan(), plan([]), plan([], [lambda: 1])], workers=2) == [[], [[]], [[], [1]]]
+def test_calls_of_several_organizations_interleave() -> None:
+    """Neither waits for the other's end."""
+    barrier = threading.Barrier(2, timeout=5)
+    run_steps([steps([barrier.wait], [barrier.wait]), steps([barrier.wait], [barrier.wait])], workers=2)
 
 
-def test_ends_are_reported_in_document_order() -> None:
-    """Logs are ordered though a later organization may end first."""
-    order: list[int] = []
-    plans = [plan([lambda i=i: time.sleep(0.02 * (3 - i))]) for i in range(3)]  # type: ignore[misc]
-    run_plans(plans, workers=3, on_done=lambda index, _: order.append(index))
-    assert order == [0, 1, 2]
+def test_steps_without_calls_end() -> None:
+    """Neither an empty list nor an organization without steps is waited for."""
+    assert run_steps([steps(), steps([]), steps([], [lambda: 1])], workers=2) == [[], [[]], [[], [1]]]
 
 
-def test_an_error_reaches_the_plan_and_then_the_caller() -> None:
-    """The generator may handle it; if not, no further plan begins."""
+def test_an_error_reaches_the_steps_and_then_the_caller() -> None:
+    """The generator may handle it; if not, no further organization begins."""
     begun: list[int] = []
 
-    def failing() -> Plan[str]:
+    def failing() -> Steps[str]:
         begun.append(0)
         yield [lambda: 1 // 0]
         return "unreachable"
 
-    def handling() -> Plan[str]:
+    def handling() -> Steps[str]:
         try:
             yield [lambda: 1 // 0]
         except ZeroDivisionError:
             return "handled"
         return "no error"
 
-    def later() -> Plan[str]:
+    def later() -> Steps[str]:
         begun.append(1)
         yield [lambda: None]
         return "done"
 
-    assert run_plans([handling()], workers=1) == ["handled"]
+    assert run_steps([handling()], workers=1) == ["handled"]
     with pytest.raises(ZeroDivisionError):
-        run_plans(iter([failing(), later(), later(), later()]), workers=1)
+        run_steps(iter([failing(), later(), later(), later()]), workers=1)
     assert len(begun) < 3
 
 
-def test_plans_are_taken_lazily() -> None:
+def test_an_error_waits_for_the_other_calls_of_its_list() -> None:
+    """What the steps do about it does not meet calls that still run."""
+    ended: list[int] = []
+
+    def look() -> Steps[int]:
+        try:
+            yield [lambda: 1 // 0, lambda: time.sleep(0.05), lambda: ended.append(1)]
+        except ZeroDivisionError:
+            return len(ended)
+        return -1
+
+    assert run_steps([look()], workers=2) == [1]
+
+
+def test_organizations_are_taken_lazily() -> None:
     """A long document needs only as many open organizations as there are threads."""
-    open_plans = 0
-    most = 0
+    n_open = most = 0
+    lock = threading.Lock()
 
-    def counted() -> Plan[None]:
-        nonlocal open_plans, most
-        open_plans += 1
-        most = max(most, open_plans)
+    def counted() -> Steps[None]:
+        nonlocal n_open, most
+        with lock:
+            n_open += 1
+            most = max(most, n_open)
         yield [lambda: time.sleep(0.001)]
         yield [lambda: time.sleep(0.001)]
-        open_plans -= 1
+        with lock:
+            n_open -= 1
 
-    run_plans((counted() for _ in range(50)), workers=4)
-    assert most <= 8
+    run_steps((counted() for _ in range(50)), workers=4)
+    assert most <= 4
 
 
 def test_independent_calls_keep_their_order() -> None:
@@ -117,7 +131,7 @@ def test_a_call_that_waits_for_its_next_attempt_lets_others_go_on() -> None:
     ended: list[str] = []
 
     def refused(name: str) -> None:
-        limit.pause(0.3)
+        limit.pause(0.6)
         ended.append(name)
 
     calls = [lambda: refused("a"), lambda: refused("b"), *[lambda: ended.append("quick")] * 20]
@@ -125,50 +139,50 @@ def test_a_call_that_waits_for_its_next_attempt_lets_others_go_on() -> None:
     assert ended[:20] == ["quick"] * 20
 
 
-def test_a_plan_runs_in_one_thread_at_a_time() -> None:
-    """Plans need no locks for what is their own."""
+def test_a_generator_runs_in_one_thread() -> None:
+    """Steps need no locks for what is their own."""
 
-    def counted() -> Plan[int]:
-        inside = threading.Lock()
+    def threads() -> Steps[set[int]]:
+        seen = {threading.get_ident()}
         for _ in range(20):
-            assert inside.acquire(blocking=False)
-            time.sleep(0.0002)
-            inside.release()
             yield [lambda: None] * 5
-        return 20
+            seen.add(threading.get_ident())
+        return seen
 
-    assert run_plans([counted() for _ in range(8)], workers=8) == [20] * 8
+    assert {len(seen) for seen in run_steps([threads() for _ in range(8)], workers=8)} == {1}
 
 
-def test_an_error_of_the_caller_ends_everything() -> None:
-    """No call begins after ``on_done`` failed."""
+def test_an_interruption_ends_everything() -> None:
+    """Ctrl-C in the calling thread: calls under way end, nothing else begins."""
     calls: list[int] = []
 
-    def plan_of(number: int) -> Plan[int]:
-        yield [lambda: calls.append(number)]
-        return number
+    def endless(number: int) -> Steps[int]:
+        while True:
+            yield [lambda: calls.append(number), lambda: time.sleep(0.001)]
 
-    def fail(index: int, result: int) -> None:
+    def organizations() -> Iterator[Steps[int]]:
+        yield from (endless(0), endless(1))
+        while set(calls) != {0, 1}:
+            time.sleep(0.001)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_plans((plan_of(i) for i in range(100_000)), workers=2, on_done=fail)
+        run_steps(organizations(), workers=3)
     n_calls = len(calls)
-    assert n_calls < 100_000
     time.sleep(0.05)
     assert len(calls) == n_calls
 
 
-def test_plans_that_cannot_be_made_are_an_error() -> None:
+def test_organizations_that_cannot_be_made_are_an_error() -> None:
     """What has begun is ended first."""
     ended: list[int] = []
 
-    def plans() -> Iterator[Plan[None]]:
-        yield plan([lambda: time.sleep(0.01)], [lambda: ended.append(1)])  # type: ignore[misc]
+    def organizations() -> Iterator[Steps[list[Any]]]:
+        yield steps([lambda: time.sleep(0.01)], [lambda: ended.append(1)])
         raise ValueError("the document ends here")
 
     with pytest.raises(ValueError, match="ends here"):
-        run_plans(plans(), workers=2)
+        run_steps(organizations(), workers=2)
     assert ended == [1]
 
 
@@ -185,4 +199,4 @@ def test_a_thread_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(threading.Thread, "start", start_first)
     with pytest.raises(RuntimeError, match="start new thread"):
-        run_each([lambda: None] * 10, workers=4)
+        run_each([lambda: time.sleep(0.01)] * 10, workers=4)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from psrlib.client.wire import ALL, App, Json, acl_body, rows
+from psrlib.client.wire import ALL, Json, OwnedApp, rows
 
 BASE = "/jobrunner/rest/v1"
 STATS_REFRESH_MS = 60_000  # vendor's default (5.3)
@@ -51,88 +51,61 @@ def rules_id(pipeline: Json) -> str | None:
     return (pipeline.get("currentRules") or {}).get("id") or pipeline.get("rulesId")
 
 
-class JobRunner(App):
+class JobRunner(OwnedApp):
     """Jobs and engines of the session's organization."""
+
+    ACL_PATH = f"{BASE}/job/{{}}/acl"
+    RESOURCE_TYPE = "JOB"
 
     def jobs(self) -> list[Json]:
         """Return all jobs and job templates with their current status, without deleted ones."""
-        query = {**ALL, "organization": self._organization}
-        found = rows(self._session.call("GET", f"{BASE}/jobs", kind="jobs", query=query), "jobs")
-        return [row for row in found if not row.get("jobDeleted")]
+        return [row for row in self._list(f"{BASE}/jobs", "jobs") if not row.get("jobDeleted")]
 
     def create_job(self, job: Json) -> Json:
         """Create one job or job template."""
-        found: Json = self._session.call("PUT", f"{BASE}/jobs", kind="jobs", body=job)
+        found: Json = self._send_once(f"{BASE}/jobs", "jobs", job)
         return found
 
     def create_jobs(self, jobs: Sequence[Json]) -> list[Json]:
         """Create many jobs in one call; weakly attested, a hub may answer 404, 405 or 501 (5.1)."""
-        return rows(
-            self._session.call("PUT", f"{BASE}/jobs/createJobs", kind="jobs", body=list(jobs)), "created jobs"
-        )
+        return rows(self._send_once(f"{BASE}/jobs/createJobs", "jobs", list(jobs)), "created jobs")
 
     def update_job(self, job: Json) -> Json:
         """Replace a job's record (full JSON as listed)."""
-        found: Json = self._session.call(
-            "POST", f"{BASE}/job/{job['id']}", kind="jobs", body=job, repeatable=True
-        )
+        found: Json = self._post(f"{BASE}/job/{job['id']}", "jobs", job)
         return found
 
     def delete_jobs(self, ids: Sequence[str]) -> None:
         """Delete jobs."""
-        self._session.call("POST", f"{BASE}/jobs/deleteJobs", kind="jobs", body=list(ids), repeatable=True)
+        self._post(f"{BASE}/jobs/deleteJobs", "jobs", list(ids))
 
     def start_jobs(self, ids: Sequence[str]) -> Any:
         """Start jobs; the answer's content is not relied on (unknown, section 13)."""
-        return self._session.call("POST", f"{BASE}/jobs/startJobs", kind="job starts", body=list(ids))
+        return self._send_once(f"{BASE}/jobs/startJobs", "job starts", list(ids), method="POST")
 
     def stop_jobs(self, ids: Sequence[str], force: bool = False) -> None:
         """Stop jobs."""
-        path = f"{BASE}/jobs/{'forceStopJobs' if force else 'stopJobs'}"
-        self._session.call("POST", path, kind="job stops", body=list(ids), repeatable=True)
+        self._post(f"{BASE}/jobs/{'forceStopJobs' if force else 'stopJobs'}", "job stops", list(ids))
 
     def acknowledge_errors(self, ids: Sequence[str]) -> None:
         """Clear INACTIVE_ERROR, which forbids every other action."""
-        path = f"{BASE}/jobs/acknowledgeErrors"
-        self._session.call("POST", path, kind="job starts", body=list(ids), repeatable=True)
+        self._post(f"{BASE}/jobs/acknowledgeErrors", "job starts", list(ids))
 
     def statuses(self, ids: Sequence[str]) -> dict[str, Json | None]:
         """Return the current job status per job id."""
-        found = self._session.call(
-            "POST", f"{BASE}/jobs/status", kind="job status", body=list(ids), repeatable=True
-        )
+        found = self._post(f"{BASE}/jobs/status", "job status", list(ids))
         if isinstance(found, dict):
             return found
         return {row["jobId"]: row for row in rows(found, "job status")}
 
     def history(self, job_id: str) -> list[Json]:
         """Return all runs of a job that the hub keeps, as job status records (5.4)."""
-        path = f"{BASE}/job/{job_id}/history"
-        return rows(self._session.call("GET", path, kind="job history", query=ALL), "job history")
+        return self._list(f"{BASE}/job/{job_id}/history", "job history", ALL)
 
     def engines(self) -> list[Json]:
         """Return all engines of the organization."""
-        query = {**ALL, "organization": self._organization}
-        return rows(self._session.call("GET", f"{BASE}/sdcs", kind="engines", query=query), "engines")
-
-    def engine_loads(self, executor_type: str = "COLLECTOR") -> list[Json]:
-        """Return the engines of a type with their load figures."""
-        query = {**ALL, "executorType": executor_type}
-        return rows(
-            self._session.call("GET", f"{BASE}/metrics/executors", kind="engines", query=query),
-            "engine loads",
-        )
+        return self._list(f"{BASE}/sdcs", "engines")
 
     def delete_engine(self, engine_id: str) -> None:
         """Remove an engine from the list."""
         self._delete(f"{BASE}/sdc/{engine_id}", "engines")
-
-    def acl(self, job_id: str) -> Json:
-        """Return a job's ACL."""
-        found: Json = self._session.call("GET", f"{BASE}/job/{job_id}/acl", kind="owners")
-        return found
-
-    def set_owner(self, job_id: str, owner: str) -> None:
-        """Make a user the owner of a job."""
-        body = acl_body(job_id, "JOB", self._organization, owner)
-        self._session.call("POST", f"{BASE}/job/{job_id}/acl", kind="owners", body=body, repeatable=True)

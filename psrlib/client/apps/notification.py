@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from psrlib.client.wire import ALL, App, Json, acl_body, rows
+from psrlib.client.wire import Json, OwnedApp
 
 BASE = "/notification/rest/v1/eventsub"
 WEBHOOK_TIMEOUT_MS = 30_000
@@ -54,36 +54,24 @@ def event_ids(texts: Json) -> dict[str, str]:
     return {key.removeprefix(prefix): str(label) for key, label in texts.items() if key.startswith(prefix)}
 
 
-class Notification(App):
+class Notification(OwnedApp):
     """Subscriptions of the session's organization."""
+
+    ACL_PATH = f"{BASE}/{{}}/acl"
+    RESOURCE_TYPE = "EVENT_SUBSCRIPTION"
 
     def subscriptions(self) -> list[Json]:
         """Return all subscriptions that are not deleted."""
-        query = {**ALL, "organization": self._organization}
-        found = rows(self._session.call("GET", BASE, kind="subscriptions", query=query), "subscriptions")
-        return [row for row in found if not row.get("deleted")]
+        return [row for row in self._list(BASE, "subscriptions") if not row.get("deleted")]
 
     def create_subscription(self, subscription: Json) -> Json:
         """Create a subscription."""
-        path = f"{BASE}/createEventSub"
-        return self._session.call("PUT", path, kind="subscriptions", body=subscription) or {}
+        return self._send_once(f"{BASE}/createEventSub", "subscriptions", subscription) or {}
 
     def update_subscription(self, subscription: Json) -> None:
         """Replace a subscription's record."""
-        path = f"{BASE}/updateEventSub"
-        self._session.call("POST", path, kind="subscriptions", body=subscription, repeatable=True)
+        self._post(f"{BASE}/updateEventSub", "subscriptions", subscription)
 
     def delete_subscription(self, subscription_id: str) -> None:
         """Delete a subscription; the body is the bare id, unquoted (7.2)."""
-        path = f"{BASE}/deleteEventSub"
-        self._session.call("POST", path, kind="subscriptions", body=subscription_id.encode(), repeatable=True)
-
-    def acl(self, subscription_id: str) -> Json:
-        """Return a subscription's ACL."""
-        found: Json = self._session.call("GET", f"{BASE}/{subscription_id}/acl", kind="owners")
-        return found
-
-    def set_owner(self, subscription_id: str, owner: str) -> None:
-        """Make a user the owner of a subscription."""
-        body = acl_body(subscription_id, "EVENT_SUBSCRIPTION", self._organization, owner)
-        self._session.call("POST", f"{BASE}/{subscription_id}/acl", kind="owners", body=body, repeatable=True)
+        self._post(f"{BASE}/deleteEventSub", "subscriptions", subscription_id.encode())

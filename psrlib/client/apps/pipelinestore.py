@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from psrlib.client.transport import Upload
-from psrlib.client.wire import ALL, App, Json, acl_body, rows
+from psrlib.client.request import Upload
+from psrlib.client.wire import Json, OwnedApp, rows
 
 BASE = "/pipelinestore/rest/v1"
 ZIP_LEVEL = 1  # definitions compress well at any level; the client's processor time is what counts
@@ -23,30 +23,25 @@ def export_archive(documents: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-class PipelineStore(App):
-    """Pipelines of the session's organization."""
+class PipelineStore(OwnedApp):
+    """Pipelines and fragments of the session's organization."""
+
+    ACL_PATH = f"{BASE}/pipeline/{{}}/acl"
+    RESOURCE_TYPE = "PIPELINE"
 
     def pipelines(self) -> list[Json]:
         """Return all pipelines, latest commit each, without definitions."""
-        query = {**ALL, "organization": self._organization}
-        return rows(
-            self._session.call("GET", f"{BASE}/pipelines", kind="pipelines", query=query), "pipelines"
-        )
+        return self._list(f"{BASE}/pipelines", "pipelines")
 
     def fragments(self) -> list[Json]:
         """Return all fragments, latest commit each, without definitions."""
-        query = {**ALL, "organization": self._organization}
-        found = self._session.call("GET", f"{BASE}/pipelines/fragments", kind="fragments", query=query)
-        return rows(found, "fragments")
+        return self._list(f"{BASE}/pipelines/fragments", "fragments")
 
     def commits(self, commit_ids: Sequence[str]) -> list[Json]:
         """Return commits with their definitions."""
         if not commit_ids:
             return []
-        found = self._session.call(
-            "POST", f"{BASE}/pipelineCommit", kind="pipelines", body=list(commit_ids), repeatable=True
-        )
-        return rows(found, "pipeline commits")
+        return rows(self._post(f"{BASE}/pipelineCommit", "pipelines", list(commit_ids)), "pipeline commits")
 
     def import_pipelines(
         self, documents: Mapping[str, bytes], message: str, fragments: bool = False
@@ -54,13 +49,8 @@ class PipelineStore(App):
         """Import and publish one pipeline per export document, JSON text; return the commits made."""
         upload = Upload("pipelines.zip", export_archive(documents))
         query = {"commitMessage": message, "fragments": fragments}
-        found = self._session.call(
-            "POST",
-            f"{BASE}/pipelines/importPipelineCommits",
-            kind="fragments" if fragments else "pipelines",
-            query=query,
-            upload=upload,
-        )
+        path, kind = f"{BASE}/pipelines/importPipelineCommits", "fragments" if fragments else "pipelines"
+        found = self._send_once(path, kind, query=query, upload=upload, method="POST")
         return rows(found, "imported pipelines")
 
     def commit_pipeline(self, name: str, document: Json, message: str, fragment: bool = False) -> Json:
@@ -76,22 +66,19 @@ class PipelineStore(App):
         }
         query = {"fragment": True} if fragment else None
         kind = "fragments" if fragment else "pipelines"
-        found: Json = self._session.call("PUT", f"{BASE}/pipelines", kind=kind, query=query, body=body)
+        found: Json = self._send_once(f"{BASE}/pipelines", kind, body, query=query)
         return found
 
     def import_new_version(self, pipeline_id: str, document: Json, message: str) -> Json:
         """Publish the next version of a pipeline from an export document."""
         path = f"{BASE}/pipeline/{pipeline_id}/importPipelineNewVersion"
-        found: Json = self._session.call(
-            "POST", path, kind="pipelines", query={"commitMessage": message}, body=document
-        )
+        query = {"commitMessage": message}
+        found: Json = self._send_once(path, "pipelines", document, query=query, method="POST")
         return found
 
     def log(self, pipeline_id: str) -> list[Json]:
         """Return all commits of a pipeline, without definitions."""
-        query = {**ALL, "organization": self._organization}
-        found = self._session.call("GET", f"{BASE}/pipeline/{pipeline_id}/log", kind="pipelines", query=query)
-        return rows(found, "pipeline versions")
+        return self._list(f"{BASE}/pipeline/{pipeline_id}/log", "pipelines")
 
     def delete_commit(self, commit_id: str) -> None:
         """Delete one version of a pipeline."""
@@ -100,18 +87,6 @@ class PipelineStore(App):
     def delete_pipeline(self, pipeline_id: str) -> None:
         """Delete a pipeline with all its versions."""
         self._delete(f"{BASE}/pipeline/{pipeline_id}", "pipelines")
-
-    def acl(self, pipeline_id: str) -> Json:
-        """Return a pipeline's (or fragment's) ACL."""
-        found: Json = self._session.call("GET", f"{BASE}/pipeline/{pipeline_id}/acl", kind="owners")
-        return found
-
-    def set_owner(self, pipeline_id: str, owner: str) -> None:
-        """Make a user the owner of a pipeline (or fragment)."""
-        body = acl_body(pipeline_id, "PIPELINE", self._organization, owner)
-        self._session.call(
-            "POST", f"{BASE}/pipeline/{pipeline_id}/acl", kind="owners", body=body, repeatable=True
-        )
 
 
 def _text(document: Any) -> str | None:

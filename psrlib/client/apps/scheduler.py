@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from psrlib.client.wire import ALL, App, Json, acl_body
+from psrlib.client.wire import ALL, Json, OwnedApp
 from psrlib.errors import HubError
 
 BASE = "/scheduler/rest/v2/jobs"
+KIND = "scheduled tasks"  # what calls count as
 GONE = ("DELETED", "KILLED")
 
 
@@ -44,57 +45,43 @@ def _wrapped(old: Any, content: Any) -> Json:
     return {**old, "value": content} if isinstance(old, dict) else {"value": content}
 
 
-class Scheduler(App):
+class Scheduler(OwnedApp):
     """Scheduled tasks of the session's organization."""
+
+    ACL_PATH = "/scheduler/rest/v1/jobs/{}/acl"  # of API version 1
+    RESOURCE_TYPE = "SCHEDULER_JOB"
 
     def tasks(self) -> list[Json]:
         """Return all tasks that are neither deleted nor killed."""
-        found = self._session.call(
-            "GET", f"{BASE}/pageId=SchedulerJobListPage", kind="scheduled tasks", query=ALL
-        )
+        found = self._get(f"{BASE}/pageId=SchedulerJobListPage", KIND, ALL)
         listed = [_data(row) for row in (found or {}).get("response") or []]
         return [row for row in listed if value(row.get("status")) not in GONE]
 
     def type_selector(self) -> Json:
         """Return the blank type selector, the first of the hub's two steps to a new task."""
         path = f"{BASE}/o:jobTypeSelector/pageId=SchedulerJobTypeSelectorPage"
-        return _single(self._session.call("GET", path, kind="scheduled tasks"))
+        return _single(self._get(path, KIND))
 
     def task_template(self, selector: Json, job_id: str, job_name: str) -> Json:
         """Return a task pre-filled by the hub for a job; creates nothing."""
         chosen = fill(selector, {"type": "PIPELINE_JOB", "jobId": job_id, "jobName": job_name})
         path = f"{BASE}/o:new/pageId=SchedulerJobCreatePage"
-        found = self._session.call(
-            "POST", path, kind="scheduled tasks", body={"data": chosen}, repeatable=True
-        )
-        return _single(found)
+        return _single(self._post(path, KIND, {"data": chosen}))
 
     def create_task(self, task: Json) -> Json:
         """Create a task from a filled template."""
         path = f"{BASE}/pageId=SchedulerJobManagePage"
-        return _single(self._session.call("PUT", path, kind="scheduled tasks", body={"data": task}))
+        return _single(self._send_once(path, KIND, {"data": task}))
 
     def update_task(self, task: Json) -> Json:
         """Replace a task's record."""
         path = f"{BASE}/{value(task['id'])}/pageId=SchedulerJobManagePage"
-        found = self._session.call("POST", path, kind="scheduled tasks", body={"data": task}, repeatable=True)
-        return _single(found)
+        return _single(self._post(path, KIND, {"data": task}))
 
     def delete_task(self, task_id: str) -> None:
         """Delete a task."""
         path = f"{BASE}/{task_id}/o:action/pageId=SchedulerJobManagePage"
-        self._session.call("POST", path, kind="scheduled tasks", query={"action": "DELETE"}, repeatable=True)
-
-    def acl(self, task_id: str) -> Json:
-        """Return a task's ACL (API version 1)."""
-        found: Json = self._session.call("GET", f"/scheduler/rest/v1/jobs/{task_id}/acl", kind="owners")
-        return found
-
-    def set_owner(self, task_id: str, owner: str) -> None:
-        """Make a user the owner of a task."""
-        body = acl_body(task_id, "SCHEDULER_JOB", self._organization, owner)
-        path = f"/scheduler/rest/v1/jobs/{task_id}/acl"
-        self._session.call("POST", path, kind="owners", body=body, repeatable=True)
+        self._post(path, KIND, query={"action": "DELETE"})
 
 
 def _data(row: Json) -> Json:

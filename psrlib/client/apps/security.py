@@ -12,8 +12,7 @@ class Security(App):
 
     def organizations(self) -> list[Json]:
         """Return all organizations (system administrator only)."""
-        found = self._session.call("GET", f"{BASE}/organizations", kind="organizations", query=ALL)
-        return rows(found, "organizations")
+        return self._list(f"{BASE}/organizations", "organizations", ALL)
 
     def create_organization(self, id: str, name: str, admin: Json) -> None:
         """Create an organization with its first administrator ``{"id", "name", "email", "roles"}``."""
@@ -36,37 +35,33 @@ class Security(App):
                 "roles": admin["roles"],
             },
         }
-        self._session.call("PUT", f"{BASE}/organizations", kind="organizations", body=body)
+        self._send_once(f"{BASE}/organizations", "organizations", body)
 
     def update_organization(self, organization: Json) -> None:
         """Replace an organization's record (full JSON as listed)."""
-        path = f"{BASE}/organization/{organization['id']}"
-        self._session.call("POST", path, kind="organizations", body=organization, repeatable=True)
+        self._post(f"{BASE}/organization/{organization['id']}", "organizations", organization)
 
     def configs(self, organization: str) -> list[Json]:
         """Return an organization's configuration entries: ``id``, ``name``, ``value``, ``type``."""
-        path = f"{BASE}/organization/{organization}/configs"
-        return rows(self._session.call("GET", path, kind="configuration"), "configuration")
+        return self._list(f"{BASE}/organization/{organization}/configs", "configuration", {})
 
     def set_configs(self, organization: str, values: dict[str, str]) -> None:
         """Set configuration entries by id."""
         body = [{"id": id, "value": value} for id, value in values.items()]
-        path = f"{BASE}/organization/{organization}/configs"
-        self._session.call("POST", path, kind="configuration", body=body, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/configs", "configuration", body)
 
     def roles(self) -> list[Json]:
         """Return the roles the hub knows: ``id`` and ``label``."""
-        return rows(self._session.call("GET", f"{BASE}/roles", kind="metadata"), "roles")
+        return self._list(f"{BASE}/roles", "metadata", {})
 
     def current_user(self) -> Json:
         """Return the principal of the session."""
-        found: Json = self._session.call("GET", f"{BASE}/currentUser", kind="metadata")
+        found: Json = self._get(f"{BASE}/currentUser", "metadata")
         return found
 
     def users(self, organization: str) -> list[Json]:
         """Return all users of an organization, without deleted ones."""
-        path = f"{BASE}/organization/{organization}/users"
-        found = rows(self._session.call("GET", path, kind="users", query=ALL), "users")
+        found = self._list(f"{BASE}/organization/{organization}/users", "users", ALL)
         return [row for row in found if not row.get("userDeleted")]
 
     def create_user(self, organization: str, user: Json) -> Json:
@@ -83,8 +78,7 @@ class Security(App):
             "passwordExpiryTime": FAR_FUTURE_MS,
             "userDeleted": False,
         }
-        path = f"{BASE}/organization/{organization}/users"
-        return self._session.call("PUT", path, kind="users", body=body) or {}
+        return self._send_once(f"{BASE}/organization/{organization}/users", "users", body) or {}
 
     def update_user(self, organization: str, user: Json) -> Json:
         """Replace a user's record (full JSON as listed), with a password that is not marked as generated."""
@@ -94,39 +88,32 @@ class Security(App):
             "passwordGenerated": False,
             "passwordExpiryTime": FAR_FUTURE_MS,
         }
-        path = f"{BASE}/organization/{organization}/user/{user['id']}"
-        return self._session.call("POST", path, kind="users", body=body, repeatable=True) or {}
+        return self._post(f"{BASE}/organization/{organization}/user/{user['id']}", "users", body) or {}
 
     def deactivate_users(self, organization: str, ids: list[str]) -> None:
         """Deactivate users, which comes before deleting them."""
-        path = f"{BASE}/organization/{organization}/users/deactivate"
-        self._session.call("POST", path, kind="users", body=ids, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/users/deactivate", "users", ids)
 
     def delete_users(self, organization: str, ids: list[str]) -> None:
         """Delete users."""
-        path = f"{BASE}/organization/{organization}/users/delete"
-        self._session.call("POST", path, kind="users", body=ids, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/users/delete", "users", ids)
 
     def groups(self, organization: str) -> list[Json]:
         """Return all groups of an organization."""
-        path = f"{BASE}/organization/{organization}/groups"
-        return rows(self._session.call("GET", path, kind="groups", query=ALL), "groups")
+        return self._list(f"{BASE}/organization/{organization}/groups", "groups", ALL)
 
     def create_group(self, organization: str, id: str, name: str, roles: list[str], users: list[str]) -> None:
         """Create a group with its first members, who must exist."""
         body = {"id": id, "organization": organization, "name": name, "roles": roles, "users": users}
-        path = f"{BASE}/organization/{organization}/groups"
-        self._session.call("PUT", path, kind="groups", body=body)
+        self._send_once(f"{BASE}/organization/{organization}/groups", "groups", body)
 
     def update_group(self, organization: str, group: Json) -> None:
         """Replace a group's record (full JSON as listed)."""
-        path = f"{BASE}/organization/{organization}/group/{group['id']}"
-        self._session.call("POST", path, kind="groups", body=group, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/group/{group['id']}", "groups", group)
 
     def delete_groups(self, organization: str, ids: list[str]) -> None:
         """Delete groups."""
-        path = f"{BASE}/organization/{organization}/groups/delete"
-        self._session.call("POST", path, kind="groups", body=ids, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/groups/delete", "groups", ids)
 
     def create_components(self, organization: str, component_type: str, n: int) -> list[Json]:
         """Create ``n`` engine (or agent) registrations; each row holds its ``fullAuthToken``."""
@@ -137,20 +124,17 @@ class Security(App):
             "active": True,
         }
         path = f"{BASE}/organization/{organization}/components"
-        return rows(self._session.call("PUT", path, kind="engine tokens", body=body), "engine tokens")
+        return rows(self._send_once(path, "engine tokens", body), "engine tokens")
 
     def components(self, organization: str) -> list[Json]:
         """Return all components of an organization, registered or not."""
         path = f"{BASE}/organization/{organization}/components"
-        query = {**ALL, "orderBy": "ID"}
-        return rows(self._session.call("GET", path, kind="engine tokens", query=query), "components")
+        return self._list(path, "engine tokens", {**ALL, "orderBy": "ID"})
 
     def deactivate_components(self, organization: str, ids: list[str]) -> None:
         """Deactivate components."""
-        path = f"{BASE}/organization/{organization}/components/deactivate"
-        self._session.call("POST", path, kind="engine tokens", body=ids, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/components/deactivate", "engine tokens", ids)
 
     def delete_components(self, organization: str, ids: list[str]) -> None:
         """Delete components."""
-        path = f"{BASE}/organization/{organization}/components/delete"
-        self._session.call("POST", path, kind="engine tokens", body=ids, repeatable=True)
+        self._post(f"{BASE}/organization/{organization}/components/delete", "engine tokens", ids)

@@ -4,27 +4,25 @@ from collections.abc import Sequence
 
 import orjson
 
-from psrlib.client.wire import ALL, App, Json, acl_body, rows
+from psrlib.client.wire import Json, OwnedApp
 
 BASE = "/topology/rest/v1"
 
 
-class Topologies(App):
+class Topologies(OwnedApp):
     """Topologies of the session's organization."""
+
+    ACL_PATH = f"{BASE}/topology/{{}}/acl"
+    RESOURCE_TYPE = "TOPOLOGY"
 
     def topologies(self) -> list[Json]:
         """Return all topologies, latest commit each; the definition may be missing."""
-        query = {**ALL, "organization": self._organization}
-        return rows(
-            self._session.call("GET", f"{BASE}/topologies", kind="topologies", query=query), "topologies"
-        )
+        return self._list(f"{BASE}/topologies", "topologies")
 
     def topology(self, commit_id: str) -> Json:
         """Return a topology commit with its definition."""
         query = {"organization": self._organization, "validate": False}
-        found: Json = self._session.call(
-            "GET", f"{BASE}/topology/{commit_id}", kind="topologies", query=query
-        )
+        found: Json = self._get(f"{BASE}/topology/{commit_id}", "topologies", query)
         return found.get("topology", found) if isinstance(found.get("topology"), dict) else found
 
     def create_topology(self, name: str, nodes: Sequence[Json]) -> Json:
@@ -36,27 +34,14 @@ class Topologies(App):
             "organization": self._organization,
             "topologyDefinition": orjson.dumps(definition).decode(),
         }
-        found: Json = self._session.call("PUT", f"{BASE}/topologies", kind="topologies", body=body)
+        found: Json = self._send_once(f"{BASE}/topologies", "topologies", body)
         return found
 
     def publish(self, commit_id: str, message: str) -> None:
         """Publish a draft."""
         path = f"{BASE}/topology/{commit_id}/publish"
-        self._session.call("POST", path, kind="topologies", query={"commitMessage": message})
+        self._send_once(path, "topologies", query={"commitMessage": message}, method="POST")
 
     def delete_topologies(self, ids: Sequence[str]) -> None:
         """Delete topologies by topology id."""
-        path = f"{BASE}/topologies/deleteTopologies"
-        self._session.call("POST", path, kind="topologies", body=list(ids), repeatable=True)
-
-    def acl(self, topology_id: str) -> Json:
-        """Return a topology's ACL."""
-        found: Json = self._session.call("GET", f"{BASE}/topology/{topology_id}/acl", kind="owners")
-        return found
-
-    def set_owner(self, topology_id: str, owner: str) -> None:
-        """Make a user the owner of a topology."""
-        body = acl_body(topology_id, "TOPOLOGY", self._organization, owner)
-        self._session.call(
-            "POST", f"{BASE}/topology/{topology_id}/acl", kind="owners", body=body, repeatable=True
-        )
+        self._post(f"{BASE}/topologies/deleteTopologies", "topologies", list(ids))

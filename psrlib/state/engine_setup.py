@@ -11,8 +11,8 @@ from psrlib.client import ControlHub
 from psrlib.errors import InputError
 from psrlib.seed.document import Engine, Organization, SeedDocument
 from psrlib.seed.identity import engine_id
-from psrlib.state.once import repeat_lost
-from psrlib.state.schedule import Plan, run_plans
+from psrlib.state.create_once import repeat_lost
+from psrlib.state.schedule import Steps, run_steps
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     """
     saved = {(i.organization, i.key): i for i in _saved(run_dir)}
     random_seed = document.provenance.random_seed
-    plans = (_identities(hub, organization, random_seed, saved) for organization in document.organizations)
-    identities = [identity for found in run_plans(plans, hub.limit) for identity in found]
+    steps = (_identities(hub, organization, random_seed, saved) for organization in document.organizations)
+    identities = [identity for found in run_steps(steps, hub.limit) for identity in found]
     engines.save_identities(run_dir, identities)
     log.info("%d engine identities in %s", len(identities), run_dir)
     return identities
@@ -46,7 +46,7 @@ def _identities(
     organization: Organization,
     random_seed: int,
     saved: dict[tuple[str, str], engines.EngineIdentity],
-) -> Plan[list[engines.EngineIdentity]]:
+) -> Steps[list[engines.EngineIdentity]]:
     known = {
         e.key: saved[organization.id, e.key]
         for e in organization.engines

@@ -24,7 +24,7 @@ CALLS_PER_HUB = 4  # organizations, task selector and template, event texts
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimate:
     """Estimate of a populate: ``calls`` per kind, seconds, bytes of definitions to send and to store."""
 
     difference: Difference
@@ -58,7 +58,7 @@ class Plan:
         )
 
 
-def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "small") -> Plan:
+def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "small") -> Estimate:
     """Return what populating would do, without changing anything on the hub."""
     before = hub.calls.by_kind()
     observed = observe(document, hub)
@@ -76,7 +76,9 @@ def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "sma
         calls["reading"] += _reads(observed, difference, reads)
     upload, stored = _volume(document, missing, definition_size)
     connections = min(hub.limit.largest, max(1, len(document.organizations)) * 2)
-    return Plan(difference, dict(+calls), calls.total() * answer_s / connections, answer_s, upload, stored)
+    return Estimate(
+        difference, dict(+calls), calls.total() * answer_s / connections, answer_s, upload, stored
+    )
 
 
 def _reads(observed: ObservedState, difference: Difference, reads: int) -> int:

@@ -27,7 +27,7 @@ class Faults:
     hang_s: float = 3.0
 
 
-KINDS = (
+FAULT_KINDS = (
     "reset_before",  # connection reset, the hub never sees the request
     "reset_after",  # the hub did the work, the connection is reset instead of an answer
     "cut_body",  # the hub did the work, half of the answer arrives

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from psrlib.client import LostAnswerError
 from psrlib.errors import HubError, HubUnreachableError
-from psrlib.state import once
+from psrlib.state import create_once
 
 NAMES = ["a", "b", "c", "d", "e"]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_pauses() -> Any:
-    before, once.PAUSE_S = once.PAUSE_S, 0.0
+    before, create_once.PAUSE_S = create_once.PAUSE_S, 0.0
     yield
-    once.PAUSE_S = before
+    create_once.PAUSE_S = before
 
 
 class Shelf:
@@ -44,10 +44,10 @@ def name_of(row: dict[str, Any]) -> str:
 
 
 def run(shelf: Shelf) -> dict[str, Any]:
-    return once.create_named({n: n for n in NAMES}, shelf.create, shelf.find, name_of)
+    return create_once.create_named({n: n for n in NAMES}, shelf.create, shelf.find, name_of)
 
 
-@given(st.lists(st.integers(0, 5), max_size=once.ATTEMPTS - 1))
+@given(st.lists(st.integers(0, 5), max_size=create_once.ATTEMPTS - 1))
 def test_whatever_part_was_done_before_the_answer_was_lost(schedule: list[int]) -> None:
     """Nothing is missing and nothing is there twice, for every schedule of losses."""
     shelf = Shelf(schedule)
@@ -68,7 +68,7 @@ def test_a_refusal_is_not_taken_for_a_loss() -> None:
         raise HubError("limit reached", 403)
 
     with pytest.raises(HubError, match="limit"):
-        once.create_named({"a": "a"}, refuse, list, name_of)
+        create_once.create_named({"a": "a"}, refuse, list, name_of)
 
 
 def test_a_refused_repeat_of_something_done_late_is_success() -> None:
@@ -84,7 +84,7 @@ def test_a_refused_repeat_of_something_done_late_is_success() -> None:
         held.append("a")
         raise HubError("taken", 409)
 
-    found = once.create_named({"a": "a"}, create, lambda: [{"name": n} for n in held], name_of)
+    found = create_once.create_named({"a": "a"}, create, lambda: [{"name": n} for n in held], name_of)
     assert list(found) == ["a"]
 
 
@@ -92,7 +92,7 @@ def test_losses_are_counted() -> None:
     """An organization with a lost answer is looked at once more in the end."""
     losses: list[int] = []
     shelf = Shelf([2, 0])
-    once.create_named(
+    create_once.create_named(
         {n: n for n in NAMES},
         shelf.create,
         shelf.find,

@@ -2,19 +2,21 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from psrlib.client import ControlHub
-from psrlib.client.wire import Json
+from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument, User
-from psrlib.state.observed import KINDS, ObservedOrganization
-from psrlib.state.once import create_named
-from psrlib.state.reading import OWNED, hub_id, hub_name
+from psrlib.state.create_once import create_named
+from psrlib.state.observed import KINDS, OWNED, ObservedOrganization
+from psrlib.state.reading import hub_id, hub_name, listing, owning_app
 
+T = TypeVar("T")
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
 # Roles that let a user create objects of a kind (control-hub-rest, 3.4); the hub has the last word.
 CREATOR_ROLES = {
@@ -31,6 +33,7 @@ BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more c
 
 
 DefinitionSize = Literal["small", "production"]
+Question = Literal["has_create_jobs", "has_import", "generated_passwords_log_in"]
 
 
 class Owned(Protocol):
@@ -51,7 +54,28 @@ class Owned(Protocol):
 
 @dataclass
 class Knowledge:
-    """What populating learns about a hub, once for all organizations, where the reference is unsure."""
+    """What populating learns about a hub, once for all organizations, where the reference is unsure.
+
+    What is None has not been tried yet.
+
+    Parameters
+    ----------
+    definition_size, authoring_engine
+        As asked for: the size of pipeline definitions, and the hub's record of the engine that pipelines name
+        as their author.
+    has_create_jobs, has_import : bool or None
+        Whether the hub has the calls that create many jobs and many pipelines at once.
+    import_adds_versions : bool or None
+        Whether an imported document that names a pipeline becomes that pipeline's next version.
+    generated_passwords_log_in, owners_log_in : bool
+        Whether a new organization's administrator, and the owners of objects, can log in with their user id.
+    new_entries : list of dict
+        Configuration that every new organization has.
+    event_ids : dict
+        Event id -> label, for subscriptions.
+    task_template, task_selector, tasks_need_template
+        The hub's blank task and the selector it came from; whether each task needs a blank one of its own.
+    """
 
     definition_size: DefinitionSize = "small"
     authoring_engine: Json | None = None
@@ -67,8 +91,25 @@ class Knowledge:
     tasks_need_template: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def use(
+        self, question: Question, call: Callable[[], T], lacks: Callable[[HubError], bool] = is_absent
+    ) -> T | None:
+        """Make a call that a hub may lack; None where it does, which only the first one asks the hub."""
+        with self.lock if getattr(self, question) is None else nullcontext():
+            if getattr(self, question) is False:
+                return None
+            try:
+                result = call()
+            except HubError as error:
+                if not lacks(error):
+                    raise
+                setattr(self, question, False)
+                return None
+            setattr(self, question, True)
+            return result
 
-class Work:
+
+class OrganizationWork:
     """One organization being populated.
 
     Parameters
@@ -168,13 +209,12 @@ class Work:
             with self._lock:
                 self._by_login = {key for key in self._by_login if self.user_id(key) != session.user}
 
-    def by_owner(self, kind: str) -> dict[str, list[Any]]:
-        """Return the missing entities of a kind by the user key of who creates them."""
-        admin = self.desired.users[0].key
-        groups: dict[str, list[Any]] = {}
+    def by_owner(self, kind: str) -> list[list[Any]]:
+        """Return the missing entities of a kind in groups, one for each user who creates them."""
+        groups: dict[str | None, list[Any]] = {}
         for entity in self.missing(kind):
-            groups.setdefault(self.actor(kind, entity) or admin, []).append(entity)
-        return groups
+            groups.setdefault(self.actor(kind, entity), []).append(entity)
+        return list(groups.values())
 
     def actor(self, kind: str, entity: Owned) -> str | None:
         """Return the key of the owner who creates an entity himself; None when the administrator does."""
@@ -185,10 +225,9 @@ class Work:
         kind: str,
         entities: Sequence[Owned],
         create: Callable[[ControlHub, Sequence[Any]], list[Json]],
-        find: Callable[[], list[Json]],
-        actor: str | None = None,
     ) -> None:
-        """Create entities exactly once, as user ``actor`` (key) if the hub allows, else as administrator."""
+        """Create entities exactly once, as the owner who has logged in for them, else as administrator."""
+        actor = self.actor(kind, entities[0])
 
         def attempt(remaining: Sequence[Any]) -> list[Json]:
             nonlocal actor
@@ -202,7 +241,7 @@ class Work:
             return create(self.admin, remaining)
 
         by_name = {entity.name: entity for entity in entities}
-        rows = create_named(by_name, attempt, find, hub_name, self.lost)
+        rows = create_named(by_name, attempt, listing(self.admin, kind), hub_name, self.lost)
         for name, row in rows.items():
             entity = by_name[name]
             self.note(kind, entity.key, row)
@@ -218,20 +257,7 @@ class Work:
     def owner_calls(self) -> list[Callable[[], Any]]:
         """Return the ACL calls that are due, and forget them."""
         due, self.not_owned = self.not_owned, []
-        setters: Mapping[str, Callable[[str, str], None]] = {
-            "connections": self.admin.connection.set_owner,
-            "fragments": self.admin.pipelinestore.set_owner,
-            "pipelines": self.admin.pipelinestore.set_owner,
-            "jobs": self.admin.jobrunner.set_owner,
-            "scheduled_tasks": self.admin.scheduler.set_owner,
-            "subscriptions": self.admin.notification.set_owner,
-            "topologies": self.admin.topology.set_owner,
-        }
-
-        def setter(kind: str, id: str, owner: str) -> Callable[[], None]:
-            return lambda: setters[kind](id, owner)
-
-        return [setter(*entry) for entry in due]
+        return [partial(owning_app(self.admin, kind).set_owner, id, owner) for kind, id, owner in due]
 
     def _may_create(self, kind: str, entity: Owned) -> bool:
         return not {CREATOR_ROLES[kind], ADMINISTRATOR_ROLE}.isdisjoint(self._users[entity.owner].roles)
