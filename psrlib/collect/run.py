@@ -5,8 +5,7 @@ from pathlib import Path
 
 from psrlib.collect.collection import RATE_PER_S, Collection, check_output, collect_stats
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.run import PASSWORD_VARIABLE
-from psrlib.verify import open_run
+from psrlib.run import PASSWORD_VARIABLE, open_run
 
 HIDE_AMONG = 5  # organizations; the embedded hub holds nothing private
 

@@ -1,7 +1,7 @@
 """Engines: the protocol, the mock fleet, configuration for real ones."""
 
+from psrlib.engines.fleet_process import FleetProcess, fleet_status, start_fleet, stop_fleet
 from psrlib.engines.identity import EngineIdentity, load_identities, save_identities
-from psrlib.engines.process import FleetProcess, fleet_status, start_fleet, stop_fleet
 
 __all__ = [
     "EngineIdentity",

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from psrlib.engines.identity import EngineIdentity, write_private
+from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.wire import VERSION
 from psrlib.errors import InputError
+from psrlib.files import PRIVATE, replace_file
 
 logger = logging.getLogger(__name__)
 IMAGE = f"streamsets/datacollector:{VERSION}"
@@ -128,18 +129,18 @@ def _configure_organization(
         "authoring_engine": authoring_url or (collectors[0] if collectors else None),
         "engines": [{"key": i.key, "id": i.id, "url": i.url, "labels": i.labels} for i in group],
     }
-    _write(folder / "engines.json", json.dumps(summary, indent=1) + "\n")
+    replace_file(folder / "engines.json", json.dumps(summary, indent=1) + "\n")
     compose = {"name": organization, "services": services}
-    _write(folder / "docker-compose.yml", yaml.safe_dump(compose, sort_keys=False))
+    replace_file(folder / "docker-compose.yml", yaml.safe_dump(compose, sort_keys=False))
     return folder
 
 
 def _configure_engine(folder: Path, identity: EngineIdentity, sch_url: str) -> None:
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    write_private(folder / TOKEN_FILE, identity.token + "\n")
-    _write(folder / "dpm.properties", _properties(dpm_properties(identity, sch_url)))
-    _write(folder / "sdc.properties", _properties(sdc_properties(identity)))
-    _write(folder / "data" / "sdc.id", identity.id + "\n")  # the engine keeps the id it finds
+    replace_file(folder / TOKEN_FILE, identity.token + "\n", PRIVATE)
+    replace_file(folder / "dpm.properties", _properties(dpm_properties(identity, sch_url)))
+    replace_file(folder / "sdc.properties", _properties(sdc_properties(identity)))
+    replace_file(folder / "data" / "sdc.id", identity.id + "\n")  # the engine keeps the id it finds
 
 
 def _service(identity: EngineIdentity, image: str) -> dict[str, Any]:
@@ -163,10 +164,3 @@ def _service(identity: EngineIdentity, image: str) -> dict[str, Any]:
 
 def _properties(values: dict[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)

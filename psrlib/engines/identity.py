@@ -1,13 +1,13 @@
 """Identities of a fleet's engines: what each one is, and the token that proves it."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from psrlib.errors import InputError
+from psrlib.files import PRIVATE, replace_file
 
 FOLDER = "engines"
 FILE = "identities.json"
@@ -60,7 +60,7 @@ def save_identities(run_dir: str | Path, identities: Iterable[EngineIdentity]) -
         ``run_dir/engines/identities.json``.
     """
     rows = [msgspec.to_builtins(identity) for identity in identities]
-    return write_private(engines_dir(run_dir) / FILE, json.dumps(rows, indent=1) + "\n")
+    return replace_file(engines_dir(run_dir) / FILE, json.dumps(rows, indent=1) + "\n", PRIVATE)
 
 
 def load_identities(run_dir: str | Path) -> list[EngineIdentity]:
@@ -101,13 +101,3 @@ def trim_token(text: str) -> str:
     'abcdef'
     """
     return text.strip().replace("\r", "").replace("\n", "")
-
-
-def write_private(path: Path, text: str) -> Path:
-    """Write a file that only its owner may read (mode 0600), whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    partial.replace(path)
-    return path

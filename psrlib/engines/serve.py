@@ -10,14 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.fleet import CONNECTIONS, Fleet
+from psrlib.engines.fleet_process import RECORD
 from psrlib.engines.identity import engines_dir, load_identities
-from psrlib.engines.process import write_record
-from psrlib.engines.sink import loopback_address, serve, status_app, webhook_app
+from psrlib.engines.status import status_app
 from psrlib.engines.store import FleetStore
 from psrlib.engines.transport import HttpTransport
-from psrlib.errors import PsrError
+from psrlib.engines.webhook_sink import loopback_address, webhook_app
+from psrlib.errors import ProcessError, PsrError
+from psrlib.files import PRIVATE, replace_file
 
 logger = logging.getLogger(__name__)
 REPORT_EVERY_S = 600.0
@@ -62,12 +66,34 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
             stack.push_async_callback(runner.cleanup)
         runner, port = await serve(status_app(fleet), "127.0.0.1", settings["status_port"], "fleet status")
         stack.push_async_callback(runner.cleanup)
-        write_record(folder, {**settings, "pid": os.getpid(), "status_url": f"http://127.0.0.1:{port}"})
+        record = {**settings, "pid": os.getpid(), "status_url": f"http://127.0.0.1:{port}"}
+        replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n", PRIVATE)  # no secrets in it
         reporter = asyncio.create_task(_report(fleet))
         stack.callback(reporter.cancel)
         logger.info("fleet of %d engines serves %s", len(fleet.members), settings["sch_url"])
         await fleet.run()
     logger.info("fleet stopped; its engines stay registered")
+
+
+async def serve(app: web.Application, host: str, port: int, what: str) -> tuple[web.AppRunner, int]:
+    """Serve an application; return its runner and the port it took.
+
+    Raises
+    ------
+    ProcessError
+        When the port is in use.
+    """
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ProcessError(
+            f"{what} cannot listen on {host}:{port}: {error.strerror}; "
+            "stop what uses the port, or choose another"
+        ) from error
+    return runner, int(runner.addresses[0][1])
 
 
 async def _report(fleet: Fleet) -> None:

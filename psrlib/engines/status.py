@@ -1,11 +1,13 @@
-"""What a fleet is doing, as a dict and as Prometheus text."""
+"""What a fleet is doing: as a dictionary, as Prometheus text, and as a web application of both."""
 
+import json
 import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
@@ -13,6 +15,22 @@ from prometheus_client.registry import CollectorRegistry
 from psrlib.engines.fleet import Fleet
 
 REFUSALS_SHOWN = 20
+
+
+def status_app(fleet: Fleet) -> web.Application:
+    """Return the application of the fleet's status: ``/status`` JSON, ``/metrics`` Prometheus text."""
+
+    async def tell_status(request: web.Request) -> web.Response:
+        return web.Response(text=json.dumps(describe(fleet)), content_type="application/json")
+
+    async def tell_metrics(request: web.Request) -> web.Response:
+        return web.Response(
+            body=prometheus_text(fleet), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/status", tell_status), web.get("/metrics", tell_metrics)])
+    return app
 
 
 def describe(fleet: Fleet) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from psrlib import paths
 from psrlib.errors import FitError, InputError
+from psrlib.files import replace_file
 from psrlib.model.archetype_fit import fit_archetype, held_out_likelihood
 from psrlib.model.clustering import find_archetypes
 from psrlib.model.defaults import default_details
@@ -28,7 +29,6 @@ from psrlib.model.summary_tables import fit_tables
 from psrlib.model.table import IntArray
 from psrlib.stats import StatsSet, find_broken_rules, read_stats, read_summary
 from psrlib.stats.check import lift_exceeded_limits
-from psrlib.stats.reading import write_text
 
 PUBLIC_PIPELINES = paths.STATS / "public_pipelines.csv"
 _ENOUGH_TO_HALVE = 80  # organizations below which halves say nothing about goodness of fit
@@ -48,9 +48,8 @@ class Fit:
         """Write the model file, and the report under the same name in the folder ``reports`` beside it."""
         path = Path(path)
         report = report_path(path)
-        report.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, self.text)
-        write_text(report, json.dumps(self.report, indent=1) + "\n")
+        replace_file(path, self.text)
+        replace_file(report, json.dumps(self.report, indent=1) + "\n")
 
 
 def report_path(model_path: Path) -> Path:

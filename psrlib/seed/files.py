@@ -6,11 +6,8 @@ digest. All three forms hold the same document and the same digest.
 
 import gzip
 import hashlib
-import os
-import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -19,6 +16,7 @@ import msgspec
 import orjson
 
 from psrlib.errors import InputError
+from psrlib.files import new_file
 from psrlib.seed.check import check_references
 from psrlib.seed.document import Head, Organization, Provenance, Record, SeedDocument
 
@@ -148,34 +146,6 @@ def suffix(path: Path) -> str:
         if path.name.endswith(ending):
             return ending
     raise InputError(f"{path.name}: a seed document's name ends with one of {', '.join(SUFFIXES)}")
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that becomes ``path`` when the block ends well, or disappears.
-
-    Raises
-    ------
-    InputError
-        If the folder can't be made or written to, or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb", buffering=1 << 20) as file:
-                yield file
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)  # mkstemp makes files only the owner can read
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); choose another file with -o"
-        ) from error
 
 
 def _read(path: Path) -> bytes:

@@ -1,7 +1,6 @@
 """Stats sets: a folder of CSV files with counts per organization, or one summary."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from psrlib.errors import InputError
+from psrlib.files import replace_file
 from psrlib.stats.check import check_details, check_organizations
 from psrlib.stats.schema import CONFIG, DETAIL_TABLES, OPTIONAL_COUNTS, REQUIRED_COUNTS
 
@@ -90,12 +90,5 @@ def write_stats(stats: StatsSet, stats_dir: str | Path) -> None:
     tables = {"orgs": stats.organizations, **stats.details}
     meta = {"schema_version": 1, **stats.meta, "rows": {name: len(table) for name, table in tables.items()}}
     for name, table in tables.items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "meta.json", json.dumps(meta, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file completely or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+        replace_file(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    replace_file(folder / "meta.json", json.dumps(meta, indent=1) + "\n")

@@ -2,7 +2,8 @@
 
 from psrlib.verify.compare import Comparison, compare_reports, load_report
 from psrlib.verify.report import Subject, VerificationReport
-from psrlib.verify.review import apply_to_run, find_model, open_run, review_run
+from psrlib.verify.review import apply_to_run, find_model, review_run
+from psrlib.verify.save import save_report
 from psrlib.verify.verification import judge_state, verify
 
 __all__ = [
@@ -14,7 +15,7 @@ __all__ = [
     "find_model",
     "judge_state",
     "load_report",
-    "open_run",
     "review_run",
+    "save_report",
     "verify",
 ]

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from psrlib.state.diff import Difference
 from psrlib.verify.check import Check, checks_frame
@@ -96,18 +94,6 @@ class VerificationReport:
         reasons = "; ".join(f"{check.name.replace('_', ' ')}: {check.answer}" for check in failed[:3])
         more = f"; and {len(failed) - 3} checks more" if len(failed) > 3 else ""
         return f"Inconsistent: {what} fail {len(failed)} of {len(self.results)} checks: {reasons}{more}."
-
-    def save(self, directory: str | Path, figures: Mapping[str, Figure] | None = None) -> Path:
-        """Write ``report.json``, ``report.html`` and ``junit.xml`` into a directory; return the HTML's path.
-
-        Parameters
-        ----------
-        figures : mapping of str to Figure or None
-            Plots to put into the page, by their captions (`psrlib.plots.review`).
-        """
-        from psrlib.verify.save import save_report
-
-        return save_report(self, Path(directory), figures or {})
 
     def summary(self) -> dict[str, Any]:
         """Return verdict, subject and cost as plain values."""

@@ -2,20 +2,16 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from psrlib import paths
 from psrlib.client import ControlHub
-from psrlib.engines import fleet_status, start_fleet
-from psrlib.errors import InconsistentStateError, InputError
+from psrlib.errors import InconsistentStateError
 from psrlib.hub import EMBEDDED
-from psrlib.hub.process.hub_process import find_hub, stop_hub
 from psrlib.model import NoiseModel
-from psrlib.run import open_hub
+from psrlib.run import open_run
 from psrlib.seed import resolve_variables
 from psrlib.seed.document import SeedDocument
 from psrlib.state import apply_rewrite, wait_until_active
@@ -24,53 +20,6 @@ from psrlib.verify.tasks import driven_jobs
 from psrlib.verify.verification import verify
 
 log = logging.getLogger(__name__)
-
-
-@contextmanager
-def open_run(
-    run_dir: str | Path,
-    document: SeedDocument | None,
-    sch_url: str = EMBEDDED,
-    sch_username: str = "admin@admin",
-    *,
-    sch_password: str | None = None,
-) -> Iterator[ControlHub]:
-    """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
-
-    Parameters
-    ----------
-    run_dir : path
-        Folder of the run, holding ``hub.db`` and ``engines/``.
-    document : SeedDocument or None
-        Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to. None leaves the
-        engines of an embedded run down.
-    sch_url : str
-        URL, or ``embedded``.
-    sch_password : str or None
-        None means the environment variable PSR_SCH_PASSWORD.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no embedded hub, or no password is set for another one.
-    """
-    folder = Path(run_dir)
-    embedded = sch_url == EMBEDDED
-    if embedded and not (folder / "hub.db").exists():
-        raise InputError(f"{folder}: no embedded hub (hub.db) in this folder; populate this run first")
-    with ExitStack() as stack:
-        if embedded and find_hub(folder) is None:
-            stack.callback(stop_hub, folder)
-        hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
-        if embedded and document is not None and _has_engines_down(folder):
-            stack.enter_context(start_fleet(folder, hub.url, document.variables.get("webhook_url")))
-        yield hub
-
-
-def _has_engines_down(folder: Path) -> bool:
-    """Whether a run has engines, with identities from an earlier start, and they are not running."""
-    status = fleet_status(folder)
-    return bool(status["engines"]) and not status["running"]
 
 
 def review_run(

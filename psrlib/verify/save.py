@@ -2,8 +2,6 @@
 
 import base64
 import io
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +13,7 @@ import orjson
 import pandas as pd
 from matplotlib.figure import Figure
 
-from psrlib.errors import InputError
+from psrlib.files import replace_file
 from psrlib.verify.exact import describe
 from psrlib.verify.report import VerificationReport
 
@@ -25,17 +23,24 @@ DPI = 110
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def save_report(report: VerificationReport, directory: Path, figures: Mapping[str, Figure]) -> Path:
-    """Write ``report.json``, ``report.html`` and ``junit.xml``; see `VerificationReport.save`."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory}: cannot make this folder for the report ({error.strerror})") from error
-    write(directory / "report.json", to_json(report))
-    write(directory / "junit.xml", to_junit(report))
-    page = directory / "report.html"
-    write(page, to_html(report, figures))
-    return page
+def save_report(
+    report: VerificationReport, directory: Path, figures: Mapping[str, Figure] | None = None
+) -> Path:
+    """Write ``report.json``, ``report.html`` and ``junit.xml`` into a directory; return the HTML's path.
+
+    Parameters
+    ----------
+    figures : mapping of str to Figure or None
+        Plots to put into the page, by their captions (`psrlib.plots.review`).
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be made or written to.
+    """
+    replace_file(directory / "report.json", to_json(report))
+    replace_file(directory / "junit.xml", to_junit(report))
+    return replace_file(directory / "report.html", to_html(report, figures or {}))
 
 
 def to_json(report: VerificationReport) -> bytes:
@@ -95,28 +100,6 @@ def to_html(report: VerificationReport, figures: Mapping[str, Figure]) -> bytes:
         distances=_records(report.distances),
     )
     return page.encode()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one that takes the name when complete.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to.
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,12 +8,12 @@ from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
+from psrlib.cron import Cron
 from psrlib.seed.document import Job, Organization, ScheduledTask, SeedDocument
 from psrlib.state.observed import ObservedState
 from psrlib.state.schedule import run_each
 from psrlib.verify.check import Check, judge
 from psrlib.verify.counts import JobKey
-from psrlib.verify.cron import Cron
 
 OPPOSING = {"ACTIVE": "STOP", "INACTIVE": "START"}  # the action that leads away from the desired status
 LATE_S = 120  # a trigger may be handled so much later than its time

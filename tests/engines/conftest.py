@@ -1,14 +1,8 @@
 """Fixtures of the engine tests."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # helpers beside the tests
-
-from fleet_fakes import START_MS, Hand, JumpingClock, identity
-from fleet_recorder import Recorder
+from support.fleet_fakes import START_MS, Hand, JumpingClock, identity
+from support.fleet_recorder import Recorder
 
 from psrlib.engines.behaviour import Behaviour
 from psrlib.engines.engine import Engine

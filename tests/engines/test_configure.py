@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
-from fleet_fakes import identity
+from support.fleet_fakes import identity
 
 from psrlib.engines.configure import configure_engines
 from psrlib.errors import InputError

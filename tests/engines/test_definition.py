@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from fleet_fakes import definition
+from support.fleet_fakes import definition
 
 from psrlib import paths
 from psrlib.engines.definition import read_definition

@@ -2,7 +2,7 @@
 
 import json
 
-from fleet_fakes import START_MS, base_event, identity, save_event
+from support.fleet_fakes import START_MS, base_event, identity, save_event
 
 from psrlib.engines.behaviour import GHOST_TOWN, Behaviour, Transition
 from psrlib.engines.engine import QUEUE_CAPACITY, Engine

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from fleet_fakes import START_MS, base_event, save_event
+from support.fleet_fakes import START_MS, base_event, save_event
 
 from psrlib.engines.engine import Engine
 from psrlib.engines.events import handle_events

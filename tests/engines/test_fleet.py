@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fleet_fakes import START_MS, JumpingClock, RecorderTransport, base_event, identity, save_event
-from fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
+from support.fleet_fakes import START_MS, JumpingClock, RecorderTransport, base_event, identity, save_event
+from support.fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
 
 from psrlib.engines.behaviour import GHOST_TOWN, Behaviour, Transition
 from psrlib.engines.exchange import Answer, Request

@@ -11,8 +11,8 @@ from typing import Any
 
 import cramjam
 import pytest
-from fleet_fakes import START_MS, Hand, base_event, save_event
-from fleet_recorder import Recorder
+from support.fleet_fakes import START_MS, Hand, base_event, save_event
+from support.fleet_recorder import Recorder
 
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import Answer, Request

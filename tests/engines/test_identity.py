@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fleet_fakes import identity
+from support.fleet_fakes import identity
 
 from psrlib.engines.identity import FILE, load_identities, save_identities, write_private
 from psrlib.errors import InputError

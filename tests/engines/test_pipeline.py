@@ -1,7 +1,7 @@
 """Offsets and totals of one pipeline."""
 
 import pytest
-from fleet_fakes import definition
+from support.fleet_fakes import definition
 
 from psrlib.engines.definition import read_definition
 from psrlib.engines.pipeline import NO_OFFSET, Pipeline, offset_text, read_offset, received_offset

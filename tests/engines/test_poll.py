@@ -4,8 +4,8 @@ import json
 from itertools import pairwise
 
 import pytest
-from fleet_fakes import START_MS, Hand, base_event, save_event
-from fleet_recorder import EVENTS, REGISTRATION, Recorder
+from support.fleet_fakes import START_MS, Hand, base_event, save_event
+from support.fleet_recorder import EVENTS, REGISTRATION, Recorder
 
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import IO_ERROR, Answer

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fleet_fakes import START_MS, Hand, base_event, identity, save_event
-from fleet_recorder import EVENTS, REGISTRATION, BrokenProtocolError, Recorder
+from support.fleet_fakes import START_MS, Hand, base_event, identity, save_event
+from support.fleet_recorder import EVENTS, REGISTRATION, BrokenProtocolError, Recorder
 
 from psrlib.engines.poll import PollLane
 

@@ -4,8 +4,8 @@ import asyncio
 import gc
 from pathlib import Path
 
-from fleet_fakes import JumpingClock, RecorderTransport, base_event, identity, save_event
-from fleet_recorder import Recorder
+from support.fleet_fakes import JumpingClock, RecorderTransport, base_event, identity, save_event
+from support.fleet_recorder import Recorder
 
 from psrlib.engines.fleet import Fleet
 from psrlib.engines.status import describe

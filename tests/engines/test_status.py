@@ -2,9 +2,9 @@
 
 import asyncio
 
-from fleet_fakes import JumpingClock, RecorderTransport, base_event, identity, save_event
-from fleet_recorder import EVENTS, Recorder
 from prometheus_client.parser import text_string_to_metric_families
+from support.fleet_fakes import JumpingClock, RecorderTransport, base_event, identity, save_event
+from support.fleet_recorder import EVENTS, Recorder
 
 from psrlib.engines.fleet import Fleet
 from psrlib.engines.status import describe, prometheus_text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from fleet_fakes import START_MS, base_event, identity, save_event
+from support.fleet_fakes import START_MS, base_event, identity, save_event
 
 from psrlib.engines.behaviour import Behaviour
 from psrlib.engines.engine import Engine

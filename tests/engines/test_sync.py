@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from fleet_fakes import START_MS, Hand, base_event, save_event
-from fleet_recorder import EVENTS, SYNC, Recorder
+from support.fleet_fakes import START_MS, Hand, base_event, save_event
+from support.fleet_recorder import EVENTS, SYNC, Recorder
 
 from psrlib.engines.engine import Engine
 from psrlib.engines.events import handle_events

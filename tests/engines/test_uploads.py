@@ -5,7 +5,7 @@ from typing import Any
 
 import cramjam
 import pytest
-from fleet_fakes import START_MS, Hand, base_event, save_event
+from support.fleet_fakes import START_MS, Hand, base_event, save_event
 
 from psrlib.engines.engine import Engine
 from psrlib.engines.events import handle_events

@@ -10,12 +10,12 @@ import pytest
 from psrlib.errors import InputError
 from psrlib.seed import SeedDocument
 from psrlib.state.observed import ObservedState
-from psrlib.verify import Subject, compare_reports, judge_state, load_report
+from psrlib.verify import Subject, compare_reports, judge_state, load_report, save_report
 
 
 @pytest.fixture
 def earlier(document: SeedDocument, state: ObservedState, subject: Subject, folder: Path) -> Path:
-    judge_state(document, state, subject).save(folder)
+    save_report(judge_state(document, state, subject), folder)
     return folder
 
 

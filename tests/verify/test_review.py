@@ -18,10 +18,11 @@ from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InputError
 from psrlib.hub.process.hub_process import find_hub, start_hub
 from psrlib.model import NoiseModel
+from psrlib.run import open_run
 from psrlib.seed import SeedDocument, create_seed, resolve_variables, save_seed
 from psrlib.seed.document import Organization, ScheduledTask
 from psrlib.state import apply_rewrite, populate, setup_engines, start_jobs, wait_until_active
-from psrlib.verify import apply_to_run, find_model, open_run, review_run, verify
+from psrlib.verify import apply_to_run, find_model, review_run, verify
 
 PASSWORD = "admin@admin"
 RANDOM_SEED = 23

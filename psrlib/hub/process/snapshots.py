@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, create_engine, func, insert, select, text
 
-from psrlib.errors import InputError, ProcessError
+from psrlib.errors import InputError
+from psrlib.files import new_file
 from psrlib.hub.process.hub_process import HubProcess, find_hub, start_hub, stop_hub
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.schema import metadata
@@ -46,17 +47,14 @@ def save_snapshot(run_dir: str | Path, name: str = "populated", db_url: str | No
     """
     folder = Path(run_dir).resolve()
     target = snapshot_path(folder, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
     database = folder / "hub.db"
     if db_url is None and not database.exists():
         raise InputError(f"{database} does not exist; start a hub with --run-dir {folder} first")
-    if db_url is None:
-        _copy_sqlite(database, partial)
-    else:
-        _copy_rows_out(db_url, partial)
-    partial.replace(target)
+    with new_file(target) as file:
+        if db_url is None:
+            _copy_sqlite(database, Path(file.name))
+        else:
+            _copy_rows_out(db_url, Path(file.name))
     return target
 
 
@@ -81,21 +79,18 @@ def restore_snapshot(
         present = sorted(file.stem for file in source.parent.glob("*.db")) or ["none"]
         raise InputError(f"snapshot {source} does not exist; present: {', '.join(present)}")
     running = find_hub(folder)
-    if running is not None and not stop_hub(folder):
-        raise ProcessError(f"the hub of {folder}, pid {running.pid}, cannot be stopped")
+    stop_hub(folder)
     if db_url is None:
-        partial = folder / "hub.db.partial"
-        partial.unlink(missing_ok=True)
-        _copy_sqlite(source, partial)
-        for old in folder.glob("hub.db-*"):
-            old.unlink()
-        partial.replace(folder / "hub.db")
+        with new_file(folder / "hub.db") as file:
+            _copy_sqlite(source, Path(file.name))
+            for old in folder.glob("hub.db-*"):
+                old.unlink()
     else:
         _copy_rows_in(source, db_url)
     if running is None:
         return None
     port = int(running.url.rpartition(":")[2])
-    return start_hub(folder, port=port, db_url=db_url, smtp=running.smtp, smtp_remote=True)
+    return start_hub(folder, port=port, db_url=db_url)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from psrlib.verify.cron import Cron
+from psrlib.cron import Cron
 
 
 @pytest.mark.parametrize(

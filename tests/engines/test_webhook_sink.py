@@ -5,11 +5,12 @@ import socket
 
 import pytest
 from aiohttp import ClientSession
-from fleet_fakes import JumpingClock, RecorderTransport, identity
-from fleet_recorder import Recorder
+from support.fleet_fakes import JumpingClock, RecorderTransport, identity
+from support.fleet_recorder import Recorder
 
 from psrlib.engines.fleet import Fleet
-from psrlib.engines.sink import loopback_address, serve, webhook_app
+from psrlib.engines.serve import serve
+from psrlib.engines.webhook_sink import loopback_address, webhook_app
 from psrlib.errors import ProcessError
 
 

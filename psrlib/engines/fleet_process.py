@@ -3,34 +3,25 @@
 import hashlib
 import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
 from psrlib.errors import ProcessError
+from psrlib.process import end_process, fetch, is_running, last_line, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.engines.serve"
 RECORD = "fleet.json"
 LOG = "fleet.log"
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
-
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass
-class FleetProcess:
+class FleetProcess(AbstractContextManager["FleetProcess"]):
     """A running engine fleet; as a context manager it is stopped at the end.
 
     Attributes
@@ -47,15 +38,7 @@ class FleetProcess:
     pid: int
     status_url: str
 
-    def __enter__(self) -> "FleetProcess":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         stop_fleet(self.run_dir)
 
     def status(self) -> dict[str, Any]:
@@ -115,7 +98,7 @@ def start_fleet(
     record = _running(folder)
     if record is not None:
         if {name: record.get(name) for name in wanted} == wanted:
-            return FleetProcess(folder, int(record["pid"]), str(record["status_url"]))
+            return FleetProcess(folder, record["pid"], record["status_url"])
         stop_fleet(folder)
     fleet = _spawn(folder, {**wanted, "status_port": status_port})
     if wait_s > 0:
@@ -130,23 +113,9 @@ def stop_fleet(run_dir: str | Path) -> bool:
     -------
     bool
         Whether a fleet was running.
-
-    Raises
-    ------
-    ProcessError
-        When the process does not end.
     """
     record = _running(Path(run_dir).resolve())
-    if record is None:
-        return False
-    pid = int(record["pid"])
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _alive(pid):
-        if time.monotonic() > deadline:
-            raise ProcessError(f"engine fleet, pid {pid}, does not end; stop it with kill -9 {pid}")
-        time.sleep(0.02)
-    return True
+    return record is not None and end_process(record["pid"], MODULE)
 
 
 def fleet_status(run_dir: str | Path) -> dict[str, Any]:
@@ -163,9 +132,14 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
     folder = Path(run_dir).resolve()
     record = _running(folder)
     if record is not None:
-        answer = _fetch(str(record["status_url"]) + "/status")
+        answer = fetch(record["status_url"] + "/status")
         if answer is not None:
-            return {"running": True, "pid": record["pid"], "sch_url": record["sch_url"], **answer}
+            return {
+                "running": True,
+                "pid": record["pid"],
+                "sch_url": record["sch_url"],
+                **json.loads(answer),
+            }
     known = (folder / FOLDER / FILE).exists()
     counts = dict.fromkeys(
         ("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received"), 0
@@ -174,36 +148,12 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
     return {"running": False, "engines": engines, **counts, "errors": {}, "pipelines": {}, "refusals": []}
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``fleet.json``: where a running fleet is found (no secrets in it)."""
-    partial = folder / (RECORD + ".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
-    partial.chmod(0o600)
-    partial.replace(folder / RECORD)
-
-
 def _spawn(folder: Path, settings: dict[str, Any]) -> FleetProcess:
     private = engines_dir(folder)
     (private / RECORD).unlink(missing_ok=True)
-    command = [sys.executable, "-m", MODULE, str(folder), json.dumps(settings)]
-    log = private / LOG
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    _children[child.pid] = child
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        record = _read_record(folder)
-        if record is not None and record["pid"] == child.pid:
-            return FleetProcess(folder, child.pid, str(record["status_url"]))
-        if child.poll() is not None:
-            raise ProcessError(f"engine fleet ended at start: {_last_line(log)}")
-        if time.monotonic() > deadline:
-            child.kill()
-            child.wait()
-            raise ProcessError(f"engine fleet did not start within {START_TIMEOUT_S:.0f} s; see {log}")
-        time.sleep(0.02)
+    pid = start_process(MODULE, [str(folder), json.dumps(settings)], private / LOG)
+    record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
+    return FleetProcess(folder, pid, record["status_url"])
 
 
 def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
@@ -211,7 +161,7 @@ def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
     while True:
         status = fleet_status(fleet.run_dir)
         if not status["running"]:
-            raise ProcessError(f"engine fleet ended: {_last_line(fleet.run_dir / FOLDER / LOG)}")
+            raise ProcessError(f"engine fleet ended: {last_line(fleet.run_dir / FOLDER / LOG)}")
         if status["polling"] + status["refused"] >= engines:
             break
         if time.monotonic() > deadline:
@@ -226,58 +176,9 @@ def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
 
 
 def _running(folder: Path) -> dict[str, Any] | None:
-    record = _read_record(folder)
-    return record if record is not None and _is_fleet(int(record["pid"])) else None
-
-
-def _read_record(folder: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((folder / FOLDER / RECORD).read_text())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and {"pid", "status_url", "sch_url"} <= set(record) else None
-
-
-def _is_fleet(pid: int) -> bool:
-    # A record can outlive its process, and the number can belong to somebody else by then.
-    if not _alive(pid):
-        return False
-    try:
-        return MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return True
-
-
-def _alive(pid: int) -> bool:
-    child = _children.get(pid)
-    if child is not None:
-        if child.poll() is None:
-            return True
-        del _children[pid]
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _fetch(url: str) -> dict[str, Any] | None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=10) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-            return found
-    except (urllib.error.URLError, OSError, ValueError):
-        return None
+    record = read_record(folder / FOLDER / RECORD, ("pid", "status_url", "sch_url"))
+    return record if record is not None and is_running(record["pid"], MODULE) else None
 
 
 def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest()
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else f"no word in {log}"

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from fleet_recorder import Recorder
+from support.fleet_recorder import Recorder
 
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import Answer, Lane, Request

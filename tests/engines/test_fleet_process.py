@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from fleet_fakes import base_event, identity, save_event
-from fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
+from support.fleet_fakes import base_event, identity, save_event
+from support.fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
 
 from psrlib.engines import fleet_status, save_identities, start_fleet, stop_fleet
-from psrlib.engines.process import LOG, RECORD
+from psrlib.engines.fleet_process import LOG, RECORD
 from psrlib.errors import InputError, ProcessError
 
 INTERVAL_S = 0.2
