@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -75,6 +74,7 @@ def wait_started(pid: int, what: str, log: Path, look: Callable[[], T | None]) -
             raise ProcessError(f"{what} ended at start: {last_line(log)}")
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
+            _children[pid].wait()
             raise ProcessError(f"{what} did not start within {START_TIMEOUT_S:.0f} s; see {log}")
         time.sleep(0.02)
     return found
@@ -104,6 +104,8 @@ def end_process(pid: int, module: str) -> bool:
                 break
             time.sleep(0.02)
         else:
+            if child := _children.pop(pid, None):
+                child.wait()
             return True
     raise ProcessError(f"process {pid} ({module}) does not end")
 
@@ -157,5 +159,5 @@ def fetch(url: str, timeout_s: float = 10.0) -> bytes | None:
         with opener.open(url, timeout=timeout_s) as answer:
             content: bytes = answer.read()
             return content
-    except (urllib.error.URLError, OSError):
+    except OSError:  # of urllib too
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.fleet_fakes import identity
 
-from psrlib.engines.identity import FILE, load_identities, save_identities, write_private
+from psrlib.engines.identity import FILE, load_identities, save_identities
 from psrlib.errors import InputError
 
 
@@ -21,15 +21,6 @@ def test_only_the_owner_may_read_tokens(tmp_path: Path) -> None:
     path = save_identities(tmp_path, [identity(0)])
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_private_file_is_private_even_over_an_open_one(tmp_path: Path) -> None:
-    """The mode does not come from what was there before."""
-    path = tmp_path / "token"
-    path.write_text("old")
-    path.chmod(0o644)
-    write_private(path, "new")
-    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
 
 
 def test_a_token_never_shows_in_a_representation() -> None:
