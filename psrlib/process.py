@@ -49,6 +49,8 @@ def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Se
             pass_fds=pass_fds,
             start_new_session=True,
         )
+    for earlier in list(_children):
+        is_alive(earlier)  # one that ended is released
     _children[child.pid] = child
     return child.pid
 

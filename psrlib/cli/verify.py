@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from psrlib.cli.state import open_document
+
 
 @click.command()
 @click.argument("seed", type=click.Path(dir_okay=False, path_type=Path))
@@ -46,11 +48,10 @@ def verify(
     The embedded hub of SEED's folder and its engines are brought up when they are down, then stopped again.
     """
     from psrlib.model import NoiseModel
-    from psrlib.seed import load_seed, resolve_variables
     from psrlib.verify import compare_reports, find_model, load_report, review_run, save_report
 
     earlier = load_report(against) if against else None
-    document = resolve_variables(load_seed(seed), parse_settings(settings))
+    document = open_document(seed, settings)
     model = NoiseModel.load(model_path) if model_path else find_model(document)
     if sch_url != "embedded" and not sch_password:
         sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
@@ -74,17 +75,3 @@ def verify(
     click.echo(f"{report.n_calls} requests in {report.duration_s:.1f} s")
     click.echo(report.verdict)
     sys.exit(0 if report.consistent else 1)
-
-
-def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
-    """Return ``NAME=VALUE`` texts as a dictionary; a usage error for a text without ``=``.
-
-    Examples
-    --------
-    >>> parse_settings(("engine_host=10.0.0.7",))
-    {'engine_host': '10.0.0.7'}
-    """
-    for setting in settings:
-        if "=" not in setting:
-            raise click.UsageError(f'--set "{setting}": expected NAME=VALUE, such as engine_host=10.0.0.7')
-    return dict(setting.partition("=")[::2] for setting in settings)

@@ -111,8 +111,6 @@ class Draws:
     ``random.Random`` would cost 2.5 KB for each of thousands of engines.
     """
 
-    __slots__ = ("_state",)
-
     def __init__(self, seed: int) -> None:
         self._state = seed & _MASK
 

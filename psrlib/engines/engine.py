@@ -45,31 +45,6 @@ class Engine:
         Delay between an answer and the next poll.
     """
 
-    __slots__ = (
-        "acks",
-        "base_url",
-        "behaviour",
-        "blobs",
-        "boots",
-        "changes",
-        "deletion_acks",
-        "dirty",
-        "draws",
-        "dropped_changes",
-        "finals",
-        "identity",
-        "info_accepted",
-        "interval_ms",
-        "next_at_ms",
-        "next_state",
-        "pipelines",
-        "pushed",
-        "refusal",
-        "registered",
-        "soonest_ms",
-        "state",
-    )
-
     def __init__(
         self, identity: EngineIdentity, base_url: str, behaviour: Behaviour, interval_ms: int = 5000
     ) -> None:
@@ -137,20 +112,16 @@ class Engine:
 
     def change(self, pipeline: Pipeline, state: str, at_ms: int, message: str | None = None) -> None:
         """Move a pipeline to a state, queue the report, and plan what follows after the table."""
-        if pipeline.stretch_ms is not None and state in ("STOPPED", "FINISHED"):
-            self._keep_final_metrics(pipeline, at_ms)
+        has_metrics = pipeline.definition.metrics_period_ms >= 0
+        if has_metrics and pipeline.stretch_ms is not None and state in ("STOPPED", "FINISHED"):
+            self.finals.append(metrics_body(pipeline, self.identity.id, at_ms))
         pipeline.enter(state, at_ms, message)
         if state == "RUNNING":
-            pipeline.metrics_at_ms = at_ms if pipeline.definition.metrics_period_ms >= 0 else None
+            pipeline.metrics_at_ms = at_ms if has_metrics else None
         elif not pipeline.active:
             pipeline.metrics_at_ms = None
         self.queue_change(pipeline.report(at_ms))
         self.plan(pipeline, at_ms)
-
-    def start(self, pipeline: Pipeline, at_ms: int) -> None:
-        """Start an inactive pipeline: totals begin anew."""
-        pipeline.counted = 0
-        self.change(pipeline, "STARTING", at_ms)
 
     def begin_deletion(self, pipeline: Pipeline, event_id: str, force_at_ms: int, at_ms: int) -> None:
         """Stop a pipeline if need be, then delete it and acknowledge the event."""
@@ -185,16 +156,9 @@ class Engine:
             pipeline.next_state = None
         else:
             row, delay = found
-            pipeline.next_state, pipeline.next_at_ms, pipeline.next_message = (
-                row.next,
-                at_ms + delay,
-                row.message,
-            )
+            pipeline.next_state, pipeline.next_message = row.next, row.message
+            pipeline.next_at_ms = at_ms + delay
         self._find_soonest()
-
-    def _keep_final_metrics(self, pipeline: Pipeline, at_ms: int) -> None:
-        if pipeline.definition.metrics_period_ms >= 0:
-            self.finals.append(metrics_body(pipeline, self.identity.id, at_ms))
 
     # -- the engine itself --------------------------------------------------------------------------------
 

@@ -39,12 +39,8 @@ def handle_events(engine: Engine, events: Sequence[wire.ServerEvent], now_ms: in
         try:
             ack = _handle(engine, event, now_ms)
         except _UncheckedError as error:
-            logger.warning(
-                "engine %s: event %d breaks off its answer: %s",
-                engine.identity.id,
-                event.event_type_id,
-                error,
-            )
+            code = event.event_type_id
+            logger.warning("engine %s: event %d breaks off its answer: %s", engine.identity.id, code, error)
             return errors + 1
         if ack is not None:
             acks.append(ack)
@@ -65,9 +61,8 @@ def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, A
         if not isinstance(payload, dict):
             raise ValueError("not an object")
     except ValueError:
-        return (
-            wire.ack_event(event.event_id, "ERROR", "Can't parse event JSON") if event.requires_ack else None
-        )
+        text = "Can't parse event JSON"
+        return wire.ack_event(event.event_id, "ERROR", text) if event.requires_ack else None
     if code == STOP_DELETE:
         return _stop_delete(engine, event.event_id, payload, now_ms)
     handler = _HANDLERS.get(code)
@@ -129,7 +124,8 @@ def _start(engine: Engine, payload: Payload, now_ms: int) -> None:
     if pipeline.active:
         logger.info("engine %s: %s is active already", engine.identity.id, pipeline.name)
     else:
-        engine.start(pipeline, now_ms)
+        pipeline.counted = 0  # totals begin anew
+        engine.change(pipeline, "STARTING", now_ms)
 
 
 def _stop(engine: Engine, payload: Payload, now_ms: int) -> None:
@@ -180,9 +176,7 @@ def _stop_delete(engine: Engine, event_id: str, payload: Payload, now_ms: int) -
 
 
 def _take_credentials(engine: Engine, payload: Payload, now_ms: int) -> None:
-    list(
-        payload["entries"]
-    )  # for log-in at a disconnected engine; nobody logs in here, so hashes are not kept
+    list(payload["entries"])  # for log-in at a disconnected engine; nobody logs in: no hash is kept
 
 
 def _sync_acl(engine: Engine, payload: Payload, now_ms: int) -> None:

@@ -12,9 +12,9 @@ from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import IO_ERROR, Lane, Request
 from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.poll import PollLane
+from psrlib.engines.sender import Sender
 from psrlib.engines.store import FleetStore
 from psrlib.engines.sync import SyncLane
-from psrlib.engines.transport import Transport
 from psrlib.engines.uploads import UploadLane
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ MIN_SPREAD = 1000  # a small fleet registers within a moment, a large one over t
 class Member:
     """An engine and its lanes; the last two exist only when needed."""
 
-    __slots__ = ("engine", "poll", "sync", "uploads")
-
     def __init__(self, engine: Engine, poll: PollLane) -> None:
         self.engine = engine
         self.poll = poll
@@ -36,14 +34,14 @@ class Member:
 
 
 class Fleet:
-    """Engines that register, poll and report through one transport.
+    """Engines that register, poll and report through one sender.
 
     Parameters
     ----------
     identities : sequence of EngineIdentity
     base_url : str
         Base URL of the hub.
-    transport : Transport
+    sender : Sender
     behaviour : Behaviour or None
         Table of transitions; None is the quiet default.
     clock : Clock or None
@@ -60,7 +58,7 @@ class Fleet:
         self,
         identities: Sequence[EngineIdentity],
         base_url: str,
-        transport: Transport,
+        sender: Sender,
         *,
         behaviour: Behaviour | None = None,
         clock: Clock | None = None,
@@ -71,7 +69,7 @@ class Fleet:
         self.clock = clock or SystemClock()
         self.counters = Counters()
         self.webhooks_received = 0
-        self._transport = transport
+        self.sender = sender
         self._store = store
         self._workers = workers
         self._schedule: list[tuple[int, int, Member, Lane]] = []
@@ -139,7 +137,7 @@ class Fleet:
     # -- running ------------------------------------------------------------------------------------------
 
     async def run(self, until_ms: int | None = None) -> None:
-        """Run until ``stop`` is called, or until a time; then save the state and close the transport."""
+        """Run until ``stop`` is called, or until a time; then save the state and close the sender."""
         workers = [asyncio.create_task(self._work()) for _ in range(self._workers)]
         try:
             while not self._stopping:
@@ -186,7 +184,7 @@ class Fleet:
             return
         if lane is member.poll and due is not None:
             self._note_lateness(member.poll, request, now - due)
-        answer = await self._transport.send(request)
+        answer = await self.sender.send(request)
         self.counters.count(request.kind, answer)
         if answer.status == IO_ERROR:
             logger.debug("engine %s: %s: %s", member.engine.identity.id, request.kind, answer.body.decode())
@@ -211,7 +209,7 @@ class Fleet:
             engine.advance(now)
             engine.shut_down(now)
         self._save(now)
-        await self._transport.close()
+        await self.sender.close()
 
     def engines(self) -> Iterable[Engine]:
         """Return the engines in the order of their identities."""

@@ -1,8 +1,7 @@
-"""Metrics of a running pipeline: totals since its start, and the framed Snappy body of their upload."""
+"""Metrics of a running pipeline: totals since its start."""
 
 from typing import Any
 
-import cramjam
 import orjson
 
 from psrlib.engines.pipeline import BATCH_MS, Pipeline
@@ -29,11 +28,6 @@ def metrics_body(pipeline: Pipeline, engine_id: str, now_ms: int) -> bytes:
         "metrics": _registry(pipeline, pipeline.batches(now_ms)),
     }
     return orjson.dumps([record])
-
-
-def compress(body: bytes) -> bytes:
-    """Return the framed Snappy form."""
-    return bytes(cramjam.snappy.compress(body))
 
 
 def _registry(pipeline: Pipeline, batches: int) -> dict[str, Any]:
@@ -81,17 +75,8 @@ def _registry(pipeline: Pipeline, batches: int) -> dict[str, Any]:
 
 def _meter(total: int, batches: int) -> dict[str, Any]:
     rate = round(total / (batches * BATCH_MS / 1000), 6) if batches else 0.0
-    rates = (
-        "m1_rate",
-        "m5_rate",
-        "m15_rate",
-        "m30_rate",
-        "h1_rate",
-        "h6_rate",
-        "h12_rate",
-        "h24_rate",
-        "mean_rate",
-    )
+    spans = ("m1", "m5", "m15", "m30", "h1", "h6", "h12", "h24", "mean")
+    rates = [f"{span}_rate" for span in spans]
     return {"count": total, **dict.fromkeys(rates, rate), "units": "events/second"}
 
 

@@ -10,9 +10,7 @@ from psrlib.engines.exchange import IO_ERROR, Answer, Request
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 5  # registration.retry.attempts
-REGISTER_AGAIN_MS = (
-    60_000  # a disconnected engine tries again; stands in for the log-ins that make a real one try
-)
+REGISTER_AGAIN_MS = 60_000  # in place of the log-ins that make a disconnected engine try again
 REFUSALS = 3  # polls in a row answered 401 or 403 before the token counts as revoked
 LONGEST_WAIT_MS = 60_000  # a longer Retry-After is cut to this
 
@@ -29,23 +27,6 @@ class PollLane:
     start_ms : int
         When the engine starts.
     """
-
-    __slots__ = (
-        "_attempts",
-        "_boots",
-        "_first",
-        "_full_ms",
-        "_headers",
-        "_refusals",
-        "_register_ms",
-        "_sent",
-        "due_ms",
-        "engine",
-        "last_status",
-        "phase_ms",
-        "queued_ms",
-        "was_late",
-    )
 
     def __init__(self, engine: Engine, phase_ms: int, start_ms: int) -> None:
         self.engine = engine

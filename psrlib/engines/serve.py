@@ -16,9 +16,9 @@ from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.fleet import CONNECTIONS, Fleet
 from psrlib.engines.fleet_process import RECORD
 from psrlib.engines.identity import engines_dir, load_identities
+from psrlib.engines.sender import HttpSender
 from psrlib.engines.status import status_app
 from psrlib.engines.store import FleetStore
-from psrlib.engines.transport import HttpTransport
 from psrlib.engines.webhook_sink import loopback_address, webhook_app
 from psrlib.errors import ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
@@ -46,12 +46,12 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         store = FleetStore(folder)
         stack.callback(store.close)
-        transport = HttpTransport(connections=CONNECTIONS)
-        stack.push_async_callback(transport.close)
+        sender = HttpSender(connections=CONNECTIONS)
+        stack.push_async_callback(sender.close)
         fleet = Fleet(
             load_identities(run_dir),
             settings["sch_url"],
-            transport,
+            sender,
             behaviour=load_behaviour(settings["behaviour"]),
             store=store,
             interval_ms=max(1, int(settings["poll_interval_s"] * 1000)),

@@ -78,15 +78,8 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         status = describe(self._fleet)
-        for name in (
-            "engines",
-            "registered",
-            "polling",
-            "refused",
-            "down",
-            "memory_bytes",
-            "unreported_changes",
-        ):
+        gauges = ("engines", "registered", "polling", "refused", "down", "memory_bytes", "unreported_changes")
+        for name in gauges:
             yield GaugeMetricFamily(f"psr_fleet_{name}", f"{name} of the fleet", value=status[name])
         states = GaugeMetricFamily("psr_fleet_pipelines", "pipelines by state", labels=["state"])
         for state, number in status["pipelines"].items():

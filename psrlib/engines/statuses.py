@@ -1,22 +1,5 @@
 """Pipeline states of Data Collector 3.x and the changes allowed between them (engine-protocol, 9.1)."""
 
-ACTIVE = frozenset(
-    {
-        "STARTING",
-        "STARTING_ERROR",
-        "RUNNING",
-        "RUNNING_ERROR",
-        "RETRY",
-        "FINISHING",
-        "STOPPING",
-        "STOPPING_ERROR",
-        "DISCONNECTING",
-        "DISCONNECTED",
-        "CONNECTING",
-        "CONNECT_ERROR",
-    }
-)
-
 ALLOWED: dict[str, frozenset[str]] = {
     **{
         state: frozenset({"STARTING"})
@@ -48,3 +31,5 @@ AFTER_RESTART = {
         "DISCONNECTED",
     ),
 }
+
+ACTIVE = frozenset(AFTER_RESTART)

@@ -7,25 +7,11 @@ from psrlib.engines.exchange import Answer, Request
 FIRST_HEARTBEAT_MS = 1000
 HEARTBEAT_MS = 60_000  # dpm.remote.control.heartbeat.ping.frequency
 LOOP_MS = 5000  # dpm.remote.control.sync.events.ping.frequency
-SKIP_SHARE = (
-    0.7  # process metrics are skipped when the status call took longer than this share of the interval
-)
+SKIP_SHARE = 0.7  # of the interval: process metrics are skipped when the status call took longer
 
 
 class SyncLane:
     """The direct calls of an engine whose hub pushed ``dpm.should.send.sync.events=true``."""
-
-    __slots__ = (
-        "_begun_ms",
-        "_headers",
-        "_heartbeat_ms",
-        "_loop_ms",
-        "_statuses_ms",
-        "_want_process",
-        "due_ms",
-        "engine",
-        "queued_ms",
-    )
 
     def __init__(self, engine: Engine, now_ms: int) -> None:
         self.engine = engine

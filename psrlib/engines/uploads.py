@@ -1,17 +1,17 @@
 """Uploads of pipeline metrics of one engine (engine-protocol, 3.5)."""
 
+import cramjam
+
 from psrlib.engines import wire
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import Answer, Request
-from psrlib.engines.metrics import compress, metrics_body
+from psrlib.engines.metrics import metrics_body
 
 ATTEMPTS = 5
 
 
 class UploadLane:
     """Metrics of running pipelines, each at its own period, and the last ones of those that ended."""
-
-    __slots__ = ("_attempts", "_body", "_headers", "_retry_ms", "dropped", "due_ms", "engine", "queued_ms")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -51,7 +51,7 @@ class UploadLane:
             if body is None:
                 self.refresh()
                 return None
-            self._body, self._attempts = compress(body), 0
+            self._body, self._attempts = bytes(cramjam.snappy.compress(body)), 0  # framed Snappy
         return Request("metrics", self.engine.base_url, wire.METRICS, self._headers, self._body)
 
     def _take_body(self, now_ms: int) -> bytes | None:

@@ -53,46 +53,26 @@ BUILD_SHA = "9f2c0d3e5a"
 JAVA_VERSION = "1.8.0_282-b08"
 TOTAL_MEMORY_BYTES = 1_038_090_240
 # What the pipelines of a seed document are made of; a real engine lists some hundreds.
-STAGES = (
-    (
-        "com_streamsets_pipeline_stage_devtest_RandomDataGeneratorSource",
-        8,
-        "streamsets-datacollector-dev-lib",
-    ),
-    ("com_streamsets_pipeline_stage_devtest_RandomSource", 1, "streamsets-datacollector-dev-lib"),
-    ("com_streamsets_pipeline_stage_devtest_rawdata_RawDataDSource", 3, "streamsets-datacollector-dev-lib"),
-    (
-        "com_streamsets_pipeline_stage_processor_identity_IdentityProcessor",
-        1,
-        "streamsets-datacollector-dev-lib",
-    ),
-    (
-        "com_streamsets_pipeline_stage_processor_expression_ExpressionDProcessor",
-        3,
-        "streamsets-datacollector-basic-lib",
-    ),
-    (
-        "com_streamsets_pipeline_stage_processor_selector_SelectorDProcessor",
-        1,
-        "streamsets-datacollector-basic-lib",
-    ),
-    (
-        "com_streamsets_pipeline_stage_destination_devnull_NullDTarget",
-        1,
-        "streamsets-datacollector-basic-lib",
-    ),
-    (
-        "com_streamsets_pipeline_stage_destination_devnull_ToErrorNullDTarget",
-        1,
-        "streamsets-datacollector-basic-lib",
-    ),
-    (
-        "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget",
-        1,
-        "streamsets-datacollector-basic-lib",
-    ),
-)
-_STAGE_LIST = [{"stageName": n, "stageVersion": v, "libraryName": library} for n, v, library in STAGES]
+STAGES = {
+    "streamsets-datacollector-dev-lib": {
+        "com_streamsets_pipeline_stage_devtest_RandomDataGeneratorSource": 8,
+        "com_streamsets_pipeline_stage_devtest_RandomSource": 1,
+        "com_streamsets_pipeline_stage_devtest_rawdata_RawDataDSource": 3,
+        "com_streamsets_pipeline_stage_processor_identity_IdentityProcessor": 1,
+    },
+    "streamsets-datacollector-basic-lib": {
+        "com_streamsets_pipeline_stage_processor_expression_ExpressionDProcessor": 3,
+        "com_streamsets_pipeline_stage_processor_selector_SelectorDProcessor": 1,
+        "com_streamsets_pipeline_stage_destination_devnull_NullDTarget": 1,
+        "com_streamsets_pipeline_stage_destination_devnull_ToErrorNullDTarget": 1,
+        "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget": 1,
+    },
+}
+_STAGE_LIST = [
+    {"stageName": name, "stageVersion": version, "libraryName": library}
+    for library, stages in STAGES.items()
+    for name, version in stages.items()
+]
 NO_EVENTS = b"[]"
 
 

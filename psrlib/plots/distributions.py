@@ -54,8 +54,7 @@ def ecdf(
     if reference is not None:
         ax.plot([], [], color=GREY, lw=1, linestyle="--", label="model, 95 % band")
     ax.set_ylim(0, 1.02)
-    ax.set_xlabel(f"{metric.replace('_', ' ')} in an organization")
-    ax.set_ylabel("share of organizations")
+    ax.set(xlabel=f"{metric.replace('_', ' ')} in an organization", ylabel="share of organizations")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     ax.grid()
     ax.legend(loc="lower right")

@@ -31,21 +31,13 @@ def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tup
             color.append(f"{name} is ACTIVE/{run.color}{f' ({run.error})' if run.error else ''}")
         pipelines += [f"{name} {text}" for text in _pipeline_findings(job, run, found)]
         engines += [f"{name} {text}" for text in _engine_findings(job, run, found)]
-    n = len(active)
-    return [
-        judge("structural", "jobs_active", "Is every job that should be ACTIVE active?", n, status),
-        judge("structural", "jobs_green", "Is every active job green?", n, color),
-        judge(
-            "structural", "pipelines_running", "Does every instance of a job report RUNNING?", n, pipelines
-        ),
-        judge(
-            "structural",
-            "engines_fit",
-            "Does each job run on responding engines with its labels?",
-            n,
-            engines,
-        ),
-    ]
+    questions = (
+        ("jobs_active", "Is every job that should be ACTIVE active?", status),
+        ("jobs_green", "Is every active job green?", color),
+        ("pipelines_running", "Does every instance of a job report RUNNING?", pipelines),
+        ("engines_fit", "Does each job run on responding engines with its labels?", engines),
+    )
+    return [judge("structural", name, text, len(active), found) for name, text, found in questions]
 
 
 def engine_check(document: SeedDocument, observed: ObservedState) -> Check:
@@ -93,17 +85,11 @@ def foreign_check(observed: ObservedState) -> Check:
 def _active_jobs(
     document: SeedDocument, observed: ObservedState
 ) -> Iterator[tuple[Organization, Job, ObservedJob | None, ObservedOrganization]]:
-    nothing = ObservedOrganization
     for organization in document.organizations:
-        found = observed.organizations.get(organization.id)
+        found = observed.organizations.get(organization.id) or ObservedOrganization(organization)
         for job in organization.jobs:
             if job.status == "ACTIVE" and not job.is_template:
-                yield (
-                    organization,
-                    job,
-                    found.jobs.get(job.key) if found else None,
-                    found or nothing(organization),
-                )
+                yield organization, job, found.jobs.get(job.key), found
 
 
 def _words(run: ObservedJob | None) -> str:

@@ -162,15 +162,12 @@ def without_status(
         for job in organization.jobs
         if (organization.id, job.key) in excused
     }
-    return Difference(
-        tuple(
-            item
-            for item in difference.items
-            if not (
-                item.kind == "jobs" and item.field == "status" and (item.organization, item.name) in names
-            )
-        )
+    kept = (
+        item
+        for item in difference.items
+        if (item.kind, item.field) != ("jobs", "status") or (item.organization, item.name) not in names
     )
+    return Difference(tuple(kept))
 
 
 def jobs_frame(document: SeedDocument, observed: ObservedState, driven: set[tuple[str, str]]) -> pd.DataFrame:
@@ -182,21 +179,8 @@ def jobs_frame(document: SeedDocument, observed: ObservedState, driven: set[tupl
             if job.is_template:
                 continue
             run = found.jobs.get(job.key) if found else None
-            status = "MISSING" if run is None else run.status or "INACTIVE"
-            color = run.color if run else None
-            count = run.run_count if run else 0
-            mark = (organization.id, job.key) in driven
-            rows.append(
-                (
-                    organization.id,
-                    organization.archetype,
-                    job.key,
-                    job.name,
-                    job.status,
-                    status,
-                    color,
-                    count,
-                    mark,
-                )
-            )
+            seen = (run.status or "INACTIVE", run.color, run.run_count) if run else ("MISSING", None, 0)
+            is_driven = (organization.id, job.key) in driven
+            named = (organization.id, organization.archetype, job.key, job.name, job.status)
+            rows.append((*named, *seen, is_driven))
     return pd.DataFrame(rows, columns=JOB_COLUMNS)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.fleet_fakes import START_MS, JumpingClock, RecorderTransport, base_event, identity, save_event
+from support.fleet_fakes import START_MS, JumpingClock, RecorderSender, base_event, identity, save_event
 from support.fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
 
 from psrlib.engines.behaviour import GHOST_TOWN, Behaviour, Transition
@@ -23,7 +23,7 @@ def build(recorder: Recorder, clock: JumpingClock, number: int, **options: objec
     return Fleet(
         [identity(n) for n in range(number)],
         "http://hub",
-        RecorderTransport(recorder, clock),
+        RecorderSender(recorder, clock),
         clock=clock,
         **options,
     )
@@ -76,7 +76,7 @@ def drive(fleet: Fleet, clock: JumpingClock, seconds: float, events: dict[int, C
         for at in [at for at in waiting if clock.now - begun >= at * 1000]:
             waiting.pop(at)()
 
-    fleet._transport.after = look
+    fleet.sender.after = look
     run(fleet, clock, seconds)
 
 
@@ -95,8 +95,8 @@ def test_no_more_exchanges_are_under_way_than_there_are_workers(clock: JumpingCl
     recorder = recorder_of(50)
     recorder.interval_ms = 10
     fleet = build(recorder, clock, 50, workers=4, interval_ms=10)
-    transport, under_way, most = fleet._transport, 0, 0
-    send = transport.send
+    sender, under_way, most = fleet.sender, 0, 0
+    send = sender.send
 
     async def slow(request: Request) -> Answer:
         nonlocal under_way, most
@@ -107,7 +107,7 @@ def test_no_more_exchanges_are_under_way_than_there_are_workers(clock: JumpingCl
         under_way -= 1
         return await send(request)
 
-    transport.send = slow
+    sender.send = slow
     run(fleet, clock, 1)
     assert most == 4
 
@@ -202,7 +202,7 @@ def test_a_fleet_killed_without_warning_forgets_nothing_it_acknowledged(
             found.append(len(engine.pipelines))
             other.close()
 
-    fleet._transport.after = look
+    fleet.sender.after = look
     run(fleet, clock, 60)
     store.close()
     assert found == [1]
@@ -257,14 +257,14 @@ def test_an_unexpected_failure_of_one_engine_leaves_the_others_alone(
     """It is logged and counted, and the engine tries again after its interval."""
     recorder = recorder_of(2)
     fleet = build(recorder, clock, 2)
-    send = fleet._transport.send
+    send = fleet.sender.send
 
     async def fail_for_the_first(request: Request) -> Answer:
         if request.headers["X-SS-App-Component-Id"] == identity(0).id and request.kind == "poll":
             raise RuntimeError("not foreseen")
         return await send(request)
 
-    fleet._transport.send = fail_for_the_first
+    fleet.sender.send = fail_for_the_first
     run(fleet, clock, 60)
     assert "not foreseen" in caplog.text
     assert fleet.counters.errors["internal"] >= 11

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from pathlib import Path
 
-from support.fleet_fakes import JumpingClock, RecorderTransport, base_event, identity, save_event
+from support.fleet_fakes import JumpingClock, RecorderSender, base_event, identity, save_event
 from support.fleet_recorder import Recorder
 
 from psrlib.engines.fleet import Fleet
@@ -39,8 +39,8 @@ def test_seven_days_leave_no_growth_of_state_or_memory(tmp_path: Path) -> None:
     start("long")
     start("daily")
     store = RareStore(tmp_path)
-    transport = RecorderTransport(recorder, clock)
-    fleet = Fleet([identity(0)], "http://hub", transport, clock=clock, store=store, workers=2)
+    sender = RecorderSender(recorder, clock)
+    fleet = Fleet([identity(0)], "http://hub", sender, clock=clock, store=store, workers=2)
     begun = clock.now
     sizes: list[tuple[int, int, int]] = []
 
@@ -60,7 +60,7 @@ def test_seven_days_leave_no_growth_of_state_or_memory(tmp_path: Path) -> None:
         recorder.put(identity(0).id, 1009, base_event("Orders:daily:org-0001", forceTimeoutMillis=120_000))
         start_at.append(clock.now + 60_000)
 
-    transport.after = look
+    sender.after = look
     asyncio.run(fleet.run(until_ms=begun + 7 * DAY_MS))
     store.close()
     status = describe(fleet)

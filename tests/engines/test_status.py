@@ -3,7 +3,7 @@
 import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
-from support.fleet_fakes import JumpingClock, RecorderTransport, base_event, identity, save_event
+from support.fleet_fakes import JumpingClock, RecorderSender, base_event, identity, save_event
 from support.fleet_recorder import EVENTS, Recorder
 
 from psrlib.engines.fleet import Fleet
@@ -16,7 +16,7 @@ def test_the_text_holds_the_figures_of_the_dict(clock: JumpingClock) -> None:
     recorder.put(identity(0).id, 1001, save_event())
     recorder.put(identity(0).id, 1003, base_event())
     recorder.faults[EVENTS].append(503)
-    fleet = Fleet([identity(0), identity(1)], "http://hub", RecorderTransport(recorder, clock), clock=clock)
+    fleet = Fleet([identity(0), identity(1)], "http://hub", RecorderSender(recorder, clock), clock=clock)
     found = {}
 
     async def run() -> None:

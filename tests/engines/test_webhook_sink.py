@@ -5,7 +5,7 @@ import socket
 
 import pytest
 from aiohttp import ClientSession
-from support.fleet_fakes import JumpingClock, RecorderTransport, identity
+from support.fleet_fakes import JumpingClock, RecorderSender, identity
 from support.fleet_recorder import Recorder
 
 from psrlib.engines.fleet import Fleet
@@ -37,7 +37,7 @@ def test_only_plain_http_on_this_machine_is_served(
 
 def fleet() -> Fleet:
     clock = JumpingClock()
-    return Fleet([identity(0)], "http://hub", RecorderTransport(Recorder({}), clock), clock=clock)
+    return Fleet([identity(0)], "http://hub", RecorderSender(Recorder({}), clock), clock=clock)
 
 
 @pytest.mark.parametrize("path", ["/webhook", "/"])

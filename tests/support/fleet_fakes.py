@@ -1,4 +1,4 @@
-"""Time and network without either: a clock that jumps, and a transport into the recorder."""
+"""Time and network without either: a clock that jumps, and a sender into the recorder."""
 
 import asyncio
 import json
@@ -93,7 +93,7 @@ class JumpingClock:
             self.now = max(self.now, until_ms)
 
 
-class RecorderTransport:
+class RecorderSender:
     """Requests go straight into a recorder; a status of 0 is no answer."""
 
     def __init__(self, recorder: Recorder, clock: JumpingClock) -> None:

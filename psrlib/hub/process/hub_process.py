@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import time
 from contextlib import AbstractContextManager
@@ -103,26 +104,19 @@ def stop_hub(run_dir: str | Path) -> bool:
 
 
 def _listen(host: str, port: int, preferred: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # A hub that was killed a moment ago holds its port until the system has cleaned up after it.
     attempts = [port] if port else [preferred] * PORT_ATTEMPTS + [0] if preferred else [0]
-    for number, candidate in enumerate(attempts):
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in attempts:
         try:
-            listener.bind((host, candidate))
-            listener.listen(4096)
+            return socket.create_server((host, candidate), family=family, backlog=4096)
         except OSError as error:
-            listener.close()
-            if number == len(attempts) - 1:
-                raise ProcessError(
-                    f"embedded hub cannot listen on {host}:{candidate}: {error.strerror}; "
-                    "choose another --port, or stop what uses it"
-                ) from error
+            refused = error
             time.sleep(0.05)
-            continue
-        return listener
-    raise ProcessError(f"embedded hub found no free port on {host}")
+    raise ProcessError(
+        f"embedded hub cannot listen on {host}:{attempts[-1]}: {os.strerror(refused.errno or 0)}; "
+        "choose another --port, or stop what uses it"
+    ) from refused
 
 
 def _reachable(host: str) -> str:

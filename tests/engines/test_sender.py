@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from psrlib.engines.exchange import IO_ERROR, Answer, Request
-from psrlib.engines.transport import HttpTransport
+from psrlib.engines.sender import HttpSender
 
 
 def send(handler: object, *, count: int = 1, connections: int = 2) -> list[Answer]:
@@ -20,13 +20,13 @@ def send(handler: object, *, count: int = 1, connections: int = 2) -> list[Answe
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        transport = HttpTransport(connections)
+        sender = HttpSender(connections)
         headers = {"X-SS-App-Component-Id": "c", "X-Requested-By": "SDC", "Content-Type": "application/json"}
         try:
             request = Request("poll", base, "/x", headers, b"[]")
-            return list(await asyncio.gather(*(transport.send(request) for _ in range(count))))
+            return list(await asyncio.gather(*(sender.send(request) for _ in range(count))))
         finally:
-            await transport.close()
+            await sender.close()
             await runner.cleanup()
 
     return asyncio.run(run())
@@ -85,11 +85,11 @@ def test_nobody_listening_is_an_answer() -> None:
         port = taken.getsockname()[1]
 
     async def run() -> Answer:
-        transport = HttpTransport(1)
+        sender = HttpSender(1)
         try:
-            return await transport.send(Request("poll", f"http://127.0.0.1:{port}", "/x", {}, b"[]"))
+            return await sender.send(Request("poll", f"http://127.0.0.1:{port}", "/x", {}, b"[]"))
         finally:
-            await transport.close()
+            await sender.close()
 
     assert asyncio.run(run()).status == IO_ERROR
 

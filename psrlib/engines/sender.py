@@ -10,7 +10,7 @@ from psrlib.engines.exchange import IO_ERROR, Answer, Request
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0  # event.connect.timeout, event.read.timeout
 
 
-class Transport(Protocol):
+class Sender(Protocol):
     """Whatever carries requests to a hub."""
 
     async def send(self, request: Request) -> Answer:
@@ -20,7 +20,7 @@ class Transport(Protocol):
         """Let all connections go."""
 
 
-class HttpTransport:
+class HttpSender:
     """Requests over a pool of kept-alive connections.
 
     Parameters
