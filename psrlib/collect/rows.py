@@ -3,8 +3,10 @@
 Columns after design.md, section 3. Owners, pipelines and jobs are numbered in an order that has no meaning.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import orjson
@@ -18,6 +20,7 @@ from psrlib.state.limits import read_config
 from psrlib.state.reading import creator, hub_id, n_commits
 
 Row = dict[str, Any]
+Numbers = defaultdict[str, int]  # of ids, by order of first use
 DETAILS = ("pipelines", "jobs", "scheduled_tasks", "subscriptions")
 OTHER = "OTHER"
 TASK_ACTIONS = ("START", "STOP", "UPGRADE")
@@ -50,16 +53,6 @@ class OrganizationRows:
     details: dict[str, list[Row]]
 
 
-class _Numbers:
-    """Numbers for ids, by order of first use."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def __call__(self, id: Any) -> int:
-        return self._numbers.setdefault(str(id), len(self._numbers) + 1)
-
-
 def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> OrganizationRows:
     """Return the rows of one organization.
 
@@ -86,7 +79,7 @@ def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> Organizati
     }
     for rows in (found.pipelines, found.jobs, found.tasks or [], found.subscriptions):
         shuffle(rows)
-    owner, pipeline, job_number = _Numbers(), _Numbers(), _Numbers()
+    owner, pipeline, job_number = (Numbers(count(1).__next__) for _ in range(3))
     commits = {str(commit["commitId"]): commit for commit in found.commits}
     details = {
         "pipelines": [_pipeline(p, commits.get(str(p.get("commitId"))), owner) for p in found.pipelines],
@@ -110,11 +103,11 @@ def _status(job: Json) -> str:
     return status if status in JOB_STATUSES else OTHER
 
 
-def _pipeline(row: Json, commit: Json | None, owner: _Numbers) -> Row:
+def _pipeline(row: Json, commit: Json | None, owner: Numbers) -> Row:
     columns: Row = {
         "commits": n_commits(row),
         "labels": len(row.get("pipelineLabels") or []),
-        "owner": owner(creator(row)),
+        "owner": owner[str(creator(row))],
     }
     if commit is not None:
         text = commit.get("pipelineDefinition") or {}
@@ -129,12 +122,12 @@ def _pipeline(row: Json, commit: Json | None, owner: _Numbers) -> Row:
     return columns
 
 
-def _job(row: Json, owner: _Numbers, pipeline: _Numbers, n_engines: int) -> Row:
+def _job(row: Json, owner: Numbers, pipeline: Numbers, n_engines: int) -> Row:
     instances = int(row.get("numInstances") or 1)
     return {
         "status": _status(row),
-        "pipeline": pipeline(row.get("pipelineId")),
-        "owner": owner(creator(row)),
+        "pipeline": pipeline[str(row.get("pipelineId"))],
+        "owner": owner[str(creator(row))],
         "instances": instances if instances > 0 else max(1, n_engines),  # -1: one on each engine
         "engine_labels": len(row.get("labels") or []),
         "tags": len(row.get("rawJobTags") or row.get("jobTags") or []),
@@ -142,12 +135,12 @@ def _job(row: Json, owner: _Numbers, pipeline: _Numbers, n_engines: int) -> Row:
     }
 
 
-def _task(row: Json, job: _Numbers) -> Row:
+def _task(row: Json, job: Numbers) -> Row:
     action = str(scheduler.action(row))
     return {
         "action": action if action in TASK_ACTIONS else OTHER,
         "period_s": _period_s(str(scheduler.value(row.get("crontabMask")))),
-        "job": job(scheduler.value(row.get("jobId"))),
+        "job": job[str(scheduler.value(row.get("jobId")))],
     }
 
 

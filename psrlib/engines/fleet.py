@@ -155,6 +155,11 @@ class Fleet:
             await asyncio.gather(*workers, return_exceptions=True)
             await self._end()
 
+    @property
+    def n_scheduled(self) -> int:
+        """Exchanges that wait for their time."""
+        return len(self._schedule)
+
     def stop(self) -> None:
         """End ``run`` soon; nothing is unregistered."""
         self._stopping = True

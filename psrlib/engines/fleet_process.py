@@ -41,10 +41,6 @@ class FleetProcess(AbstractContextManager["FleetProcess"]):
     def __exit__(self, *_: object) -> None:
         stop_fleet(self.run_dir)
 
-    def status(self) -> dict[str, Any]:
-        """Return ``fleet_status`` of this fleet."""
-        return fleet_status(self.run_dir)
-
 
 def start_fleet(
     run_dir: str | Path,

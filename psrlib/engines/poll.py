@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+import orjson
+
 from psrlib.engines import wire
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
 from psrlib.engines.events import handle_events
@@ -149,7 +151,7 @@ class PollLane:
                 wire.client_event(wire.STATUS, change, wire.JOB_RUNNER) for change in engine.changes
             )
         self._sent = (len(engine.acks), len(engine.deletion_acks), n_changes, now_ms, full)
-        return wire.encode(events)
+        return orjson.dumps(events)
 
     def _take_poll(self, answer: Answer, now_ms: int) -> None:
         engine = self.engine

@@ -38,14 +38,10 @@ class HttpSender:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )
-        self._urls: dict[tuple[str, str], URL] = {}
 
     async def send(self, request: Request) -> Answer:
         """Send a request; redirects are left to the engine."""
-        key = (request.base, request.path)
-        url = self._urls.get(key)
-        if url is None:
-            url = self._urls[key] = URL(request.base + request.path, encoded=True)
+        url = URL(request.base + request.path, encoded=True)
         try:
             async with self._session.post(
                 url, data=request.body, headers=request.headers, allow_redirects=False

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from aiohttp import web
 
 from psrlib.engines.behaviour import load_behaviour
@@ -24,7 +25,6 @@ from psrlib.errors import ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
 
 logger = logging.getLogger(__name__)
-REPORT_EVERY_S = 600.0
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     run_dir, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     try:
-        with _fast_loop() as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_fleet(run_dir, settings))
     except PsrError as error:
         print(error, file=sys.stderr)
@@ -68,8 +68,6 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
         stack.push_async_callback(runner.cleanup)
         record = {**settings, "pid": os.getpid(), "status_url": f"http://127.0.0.1:{port}"}
         replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n", PRIVATE)  # no secrets in it
-        reporter = asyncio.create_task(_report(fleet))
-        stack.callback(reporter.cancel)
         logger.info("fleet of %d engines serves %s", len(fleet.members), settings["sch_url"])
         await fleet.run()
     logger.info("fleet stopped; its engines stay registered")
@@ -94,28 +92,6 @@ async def serve(app: web.Application, host: str, port: int, what: str) -> tuple[
             "stop what uses the port, or choose another"
         ) from error
     return runner, int(runner.addresses[0][1])
-
-
-async def _report(fleet: Fleet) -> None:
-    before: dict[str, int] = {}
-    while True:
-        await asyncio.sleep(REPORT_EVERY_S)
-        errors = {k: n - before.get(k, 0) for k, n in fleet.counters.errors.items() if n != before.get(k, 0)}
-        before = dict(fleet.counters.errors)
-        logger.info(
-            "%d polls so far; errors in the last %.0f s: %s",
-            fleet.counters.requests.get("poll", 0),
-            REPORT_EVERY_S,
-            errors,
-        )
-
-
-def _fast_loop() -> asyncio.Runner:
-    try:
-        import uvloop
-    except ImportError:  # no wheel for this platform
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 if __name__ == "__main__":

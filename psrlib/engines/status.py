@@ -81,29 +81,20 @@ class _Collector:
         gauges = ("engines", "registered", "polling", "refused", "down", "memory_bytes", "unreported_changes")
         for name in gauges:
             yield GaugeMetricFamily(f"psr_fleet_{name}", f"{name} of the fleet", value=status[name])
+        for name, label in (("requests", "kind"), ("errors", "error")):
+            counts = CounterMetricFamily(f"psr_fleet_{name}", f"{name} by {label}", labels=[label])
+            for text, number in status[name].items():
+                counts.add_metric([text], number)
+            yield counts
         states = GaugeMetricFamily("psr_fleet_pipelines", "pipelines by state", labels=["state"])
         for state, number in status["pipelines"].items():
             states.add_metric([state], number)
         yield states
-        requests = CounterMetricFamily("psr_fleet_requests", "requests by kind", labels=["kind"])
-        for kind, number in status["requests"].items():
-            requests.add_metric([kind], number)
-        yield requests
-        errors = CounterMetricFamily("psr_fleet_errors", "errors by kind and reason", labels=["error"])
-        for error, number in status["errors"].items():
-            errors.add_metric([error], number)
-        yield errors
-        yield CounterMetricFamily(
-            "psr_fleet_webhooks_received", "webhooks received", value=status["webhooks_received"]
-        )
-        yield CounterMetricFamily(
-            "psr_fleet_cpu_seconds", "processor time of the fleet", value=status["cpu_s"]
-        )
-        yield GaugeMetricFamily(
-            "psr_fleet_lateness_p99_seconds",
-            "99th percentile of poll lateness",
-            value=status["lateness_p99_s"],
-        )
+        received = status["webhooks_received"]
+        yield CounterMetricFamily("psr_fleet_webhooks_received", "webhooks received", value=received)
+        yield CounterMetricFamily("psr_fleet_cpu_seconds", "processor time", value=status["cpu_s"])
+        late = status["lateness_p99_s"]
+        yield GaugeMetricFamily("psr_fleet_lateness_p99_seconds", "99th percentile of lateness", value=late)
 
 
 def _resident_bytes() -> int:

@@ -1,5 +1,7 @@
 """Sync mode of one engine: heartbeat and statuses straight to the job runner (engine-protocol, 3.4)."""
 
+import orjson
+
 from psrlib.engines import wire
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
 from psrlib.engines.exchange import Answer, Request
@@ -37,15 +39,17 @@ class SyncLane:
         if self._want_process:
             self._want_process = False
             return self._request(
-                "sync process metrics", wire.SYNC_PROCESS_METRICS, wire.encode(engine.process_metrics(now_ms))
+                "sync process metrics",
+                wire.SYNC_PROCESS_METRICS,
+                orjson.dumps(engine.process_metrics(now_ms)),
             )
         if self._loop_ms <= now_ms and self._statuses_ms <= now_ms:
             self._begun_ms = now_ms
-            body = wire.encode(wire.statuses_payload(engine.reports(now_ms)))
+            body = orjson.dumps(wire.statuses_payload(engine.reports(now_ms)))
             return self._request("sync statuses", wire.SYNC_STATUSES, body)
         if self._loop_ms <= now_ms and engine.changes:
             # One attempt: a lost change is told with the next full report.
-            return self._request("sync status", wire.SYNC_STATUS, wire.encode(engine.changes.popleft()))
+            return self._request("sync status", wire.SYNC_STATUS, orjson.dumps(engine.changes.popleft()))
         if self._loop_ms <= now_ms:
             self._loop_ms = now_ms + LOOP_MS
         self.due_ms = min(self._heartbeat_ms, self._loop_ms)

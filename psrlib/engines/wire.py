@@ -154,7 +154,7 @@ def client_event(
         "requiresAck": False,
         "ackEvent": code == ACK,
         "eventTypeId": code,
-        "payload": encode(payload).decode(),
+        "payload": orjson.dumps(payload).decode(),
         "orgId": None,
     }
 
@@ -232,8 +232,3 @@ def process_metrics_payload(
 ) -> dict[str, Any]:
     """Return the figures of event 2003 (6.3): CPU of the whole machine in percent, used heap in bytes."""
     return {"timestamp": now_ms, "sdcId": engine_id, "cpuLoad": cpu_percent, "usedMemory": used_bytes}
-
-
-def encode(value: Any) -> bytes:
-    """Return compact JSON."""
-    return orjson.dumps(value)

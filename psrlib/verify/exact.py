@@ -15,22 +15,16 @@ def exact_checks(document: SeedDocument, difference: Difference) -> list[Check]:
     findings: dict[str, list[str]] = defaultdict(list)
     for item in difference.items:
         findings[item.kind].append(describe(item))
-    counts = count_desired(document)
+    n = len(document.organizations)
+    counts = Counter(organizations=n, config=n)
+    for organization in document.organizations:
+        counts.update({kind: len(getattr(organization, kind)) for kind in KINDS})
     return [
         judge(
             "exact", kind, f"Are all {kind.replace('_', ' ')} as the seed document says?", n, findings[kind]
         )
         for kind, n in counts.items()
     ]
-
-
-def count_desired(document: SeedDocument) -> dict[str, int]:
-    """Return the number of entities that a document asks for, per kind."""
-    n = len(document.organizations)
-    counts: Counter[str] = Counter(organizations=n, config=n)
-    for organization in document.organizations:
-        counts.update({kind: len(getattr(organization, kind)) for kind in KINDS})
-    return dict(counts)
 
 
 def describe(item: Item) -> str:

@@ -1,6 +1,5 @@
 """Compare a hub with its seed document: exactly, structurally and, with a noise model, statistically."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,19 +25,7 @@ from psrlib.verify.statistics import auc_check, distance_check, distance_table, 
 from psrlib.verify.structure import engine_check, foreign_check, job_checks, spread_check
 from psrlib.verify.tasks import Run, driven_jobs, history_check, read_histories
 
-log = logging.getLogger(__name__)
-
-JOB_COLUMNS = [
-    "organization",
-    "archetype",
-    "key",
-    "name",
-    "desired",
-    "status",
-    "color",
-    "run_count",
-    "driven",
-]
+COLUMNS = ["organization", "archetype", "key", "name", "desired", "status", "color", "run_count", "driven"]
 
 
 def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = None) -> VerificationReport:
@@ -183,4 +170,4 @@ def jobs_frame(document: SeedDocument, observed: ObservedState, driven: set[tupl
             is_driven = (organization.id, job.key) in driven
             named = (organization.id, organization.archetype, job.key, job.name, job.status)
             rows.append((*named, *seen, is_driven))
-    return pd.DataFrame(rows, columns=JOB_COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -126,7 +126,7 @@ def test_a_fleet_runs_jobs_through_faults_and_restarts_as_the_same_engines(
     fleet = start_fleet(run_dir, served.url, poll_interval_s=INTERVAL_S)
     wait_for(lambda: sum("RUNNING" in seen.states.values() for seen in recorder.engines.values()) == 3)
     wait_for(lambda: sum(len(seen.acks) for seen in recorder.engines.values()) == 6)
-    assert fleet.status()["pipelines_running"] == 3
+    assert fleet_status(run_dir)["pipelines_running"] == 3
     time.sleep(0.7)  # the state is written twice a second
     os.kill(fleet.pid, signal.SIGKILL)
     wait_for(lambda: not fleet_status(run_dir)["running"])
@@ -156,7 +156,7 @@ def test_status_and_prometheus_text_tell_the_same(run_dir: Path, served: HttpRec
     """Registered, polling, pipelines by state, errors."""
     fleet = start_fleet(run_dir, served.url)
     text = urllib.request.urlopen(fleet.status_url + "/metrics", timeout=5).read().decode()
-    status = fleet.status()
+    status = fleet_status(run_dir)
     assert (status["engines"], status["registered"], status["polling"]) == (3, 3, 3)
     assert "psr_fleet_polling 3.0" in text
     assert 'psr_fleet_requests_total{kind="registration"} 3.0' in text

@@ -56,7 +56,7 @@ def test_seven_days_leave_no_growth_of_state_or_memory(tmp_path: Path) -> None:
         recorder.engines[identity(0).id].acks.clear()  # the recorder's own memory is not the fleet's
         gc.collect()
         state = sum(path.stat().st_size for path in tmp_path.iterdir())
-        sizes.append((len(gc.get_objects()), len(fleet._schedule), state))
+        sizes.append((len(gc.get_objects()), fleet.n_scheduled, state))
         recorder.put(identity(0).id, 1009, base_event("Orders:daily:org-0001", forceTimeoutMillis=120_000))
         start_at.append(clock.now + 60_000)
 
