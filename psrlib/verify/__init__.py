@@ -1,13 +1,13 @@
 """Verification: does a hub hold what the seed document says, does it run, does it look like production?"""
 
-from psrlib.verify.compare import Comparison, compare_reports, load_report
+from psrlib.verify.compare import ReportChanges, compare_reports, load_report
 from psrlib.verify.report import Subject, VerificationReport
 from psrlib.verify.review import apply_to_run, find_model, review_run
 from psrlib.verify.save import save_report
 from psrlib.verify.verification import judge_state, verify
 
 __all__ = [
-    "Comparison",
+    "ReportChanges",
     "Subject",
     "VerificationReport",
     "apply_to_run",

@@ -19,7 +19,7 @@ COLUMNS = ["what", "where", "before", "after"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ReportChanges:
     """The changes from one report to another; falsy when there is none.
 
     Parameters
@@ -70,7 +70,9 @@ def load_report(path: str | Path) -> dict[str, Any]:
     return report
 
 
-def compare_reports(before: Mapping[str, Any], after: VerificationReport | Mapping[str, Any]) -> Comparison:
+def compare_reports(
+    before: Mapping[str, Any], after: VerificationReport | Mapping[str, Any]
+) -> ReportChanges:
     """Return what changed from an earlier report (`load_report`) to a later one.
 
     Raises
@@ -93,7 +95,7 @@ def compare_reports(before: Mapping[str, Any], after: VerificationReport | Mappi
         *_changed("job status", _statuses(before), _statuses(later)),
     ]
     frame = pd.DataFrame(changes, columns=COLUMNS)
-    return Comparison(frame, str(before["verified_at"]), str(later["verified_at"]))
+    return ReportChanges(frame, str(before["verified_at"]), str(later["verified_at"]))
 
 
 def _changed(
