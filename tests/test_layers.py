@@ -41,7 +41,6 @@ HUB_ROOMS = (
     "server",
     "process",
 )
-HUB_IN_ORDER = False  # whether the rooms of the hub are checked, and loops among its modules
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 HUB_MODULES = [module for module in MODULES if module.parts[0] == "hub"]
 
@@ -96,7 +95,7 @@ def test_hub_client_and_engines_do_not_import_each_other(module: Path) -> None:
 def test_a_room_of_the_hub_imports_only_from_rooms_before() -> None:
     """Each room comes after all the rooms that it imports."""
     wrong = []
-    for module in HUB_MODULES if HUB_IN_ORDER else []:
+    for module in HUB_MODULES:
         room = module.parts[1].removesuffix(".py")
         allowed = HUB_ROOMS[: HUB_ROOMS.index(room) + 1] if room in HUB_ROOMS else ()
         used = {name.split(".")[2] for name in imported(module) if name.startswith("psrlib.hub.")}
@@ -106,8 +105,7 @@ def test_a_room_of_the_hub_imports_only_from_rooms_before() -> None:
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
     """No loop anywhere in psrlib, also not inside functions or under TYPE_CHECKING."""
-    modules = MODULES if HUB_IN_ORDER else [module for module in MODULES if module not in HUB_MODULES]
-    left = {dotted(module): set(imported(module)) - {dotted(module)} for module in modules}
+    left = {dotted(module): set(imported(module)) - {dotted(module)} for module in MODULES}
     while ready := [name for name, used in left.items() if not used & left.keys()]:
         for name in ready:
             del left[name]

@@ -1,10 +1,10 @@
 """A populated and running hub, shared by the tests of this folder, which must not change it."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 
 from psrlib import paths
 from psrlib.client import ControlHub
@@ -15,13 +15,6 @@ from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active
 
 PASSWORD = "admin@admin"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.fixture(scope="session")

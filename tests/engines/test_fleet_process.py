@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from support.fleet_fakes import base_event, identity, save_event
 from support.fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
+from support.ports import free_port
 
 from psrlib.engines import fleet_status, save_identities, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import LOG, RECORD
@@ -103,12 +104,6 @@ def post(url: str) -> int:
     request = urllib.request.Request(url, data=b'{"event":"x"}', method="POST")
     with urllib.request.urlopen(request, timeout=5) as answer:
         return int(answer.status)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def test_a_fleet_runs_jobs_through_faults_and_restarts_as_the_same_engines(

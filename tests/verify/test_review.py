@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
+from support.ports import free_port
 
 from psrlib import paths
 from psrlib.client import ControlHub
@@ -26,13 +26,6 @@ from psrlib.verify import apply_to_run, find_model, review_run, verify
 
 PASSWORD = "admin@admin"
 RANDOM_SEED = 23
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def with_often_started_job(organization: Organization) -> Organization:
