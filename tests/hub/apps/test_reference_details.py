@@ -60,8 +60,8 @@ def test_labels_and_versions_of_engines_come_in_pages(lite_acme: Any) -> None:
     assert lite_acme.get(f"{path}?offset=1&len=1") == ["b"]
     assert lite_acme.get(f"{path}?offset=0&len=-1") == ["a", "b", "c"]
     assert lite_acme.get("/jobrunner/rest/v1/sdcs/versions?len=0") == []
-    wrapped = lite_acme.get("/jobrunner/rest/v1/sdcs/versions?withWrapper=True&len=0")
-    assert wrapped == {"totalCount": 1, "offset": 0, "len": 0, "data": []}
+    wrapped = lite_acme.get("/provisioning/rest/v1/dpmAgents?withWrapper=True")
+    assert wrapped == {"totalCount": 0, "offset": 0, "len": -1, "data": []}
 
 
 def test_a_filter_finds_names_and_ids(lite_acme: Any) -> None:
