@@ -1,11 +1,10 @@
 """ACLs of all kinds of objects: one pattern, eleven paths (control-hub-rest.md, section 8)."""
 
-from typing import Annotated, Any
+from msgspec import Struct, convert
+from msgspec.structs import replace
+from sqlalchemy import Table
 
-from msgspec import Meta, Struct
-from sqlalchemy import Table, select
-
-from psrlib.hub.security.acl import check_permission
+from psrlib.hub.security.acl import ACTIONS, Millis, PermissionJson, check_permission
 from psrlib.hub.store.queries import Row, by_key, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.schema.automation import agents, alerts, deployments, subscriptions, tasks
@@ -20,11 +19,10 @@ from psrlib.hub.store.schema.design import (
 from psrlib.hub.store.schema.execution import engines, jobs
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.records import show, stored
 from psrlib.hub.web.routing import USER, App
 
 app = App("acl", "Access control lists of all kinds of objects")
-ACTIONS = ("READ", "WRITE", "EXECUTE")
-Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 
 # path below which acl and permissions/{subject} are served, table, resourceType
 RESOURCES: tuple[tuple[str, Table, str], ...] = (
@@ -42,144 +40,93 @@ RESOURCES: tuple[tuple[str, Table, str], ...] = (
 )
 
 
-class PermissionJson(Struct):
-    """What one subject may do with an object."""
-
-    subjectId: str
-    actions: list[str]
-    subjectType: str | None = "USER"
-    resourceId: str | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: Millis | None = None
-
-
-class AclJson(Struct):
+class AclJson(Struct, rename="camel"):
     """The access control list of an object."""
 
     permissions: list[PermissionJson] | None = None
-    resourceId: str | None = None
-    resourceType: str | None = None
+    resource_id: str | None = None
+    resource_type: str | None = None
     organization: str | None = None
-    resourceOwner: str | None = None
-    resourceCreatedTime: Millis | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: Millis | None = None
+    resource_owner: str | None = None
+    resource_created_time: Millis | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
 
 
-def _stored(call: Call, resource: Row, kind: str) -> dict[str, Any]:
+def _acl_of(call: Call, resource: Row, kind: str) -> AclJson:
+    """Return the ACL that is stored, or that of an object that came without one, such as an engine."""
     row = by_key(acls, "resource_id").first(call.db, key=resource.id)
     if row is not None:
-        return row._asdict()
+        return show(AclJson, row, permissions=convert(row.permissions, list[PermissionJson]))
     owner = getattr(resource, "creator", None) or f"admin@{resource.organization}"
-    created = getattr(resource, "created_on", None) or getattr(resource, "start_up_time", 0)
-    return {
-        "resource_id": resource.id,
-        "organization": resource.organization,
-        "resource_type": kind,
-        "resource_owner": owner,
-        "resource_created_time": created or 0,
-        "permissions": [],
-        "last_modified_by": owner,
-        "last_modified_on": created or 0,
-    }
+    created = getattr(resource, "created_on", None) or getattr(resource, "start_up_time", 0) or 0
+    return AclJson([], resource.id, kind, resource.organization, owner, created, owner, created)
 
 
-def _acl_json(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "resourceId": row["resource_id"],
-        "resourceType": row["resource_type"],
-        "organization": row["organization"],
-        "resourceOwner": row["resource_owner"],
-        "resourceCreatedTime": row["resource_created_time"],
-        "lastModifiedBy": row["last_modified_by"],
-        "lastModifiedOn": row["last_modified_on"],
-        "permissions": row["permissions"],
-    }
-
-
-def _permission(call: Call, new: PermissionJson, resource: Row) -> dict[str, Any]:
+def _permission(call: Call, new: PermissionJson, resource: Row) -> PermissionJson:
     unknown = [action for action in new.actions if action not in ACTIONS]
     if unknown:
         raise bad_request(f"action '{unknown[0]}': expected READ, WRITE or EXECUTE")
-    kind = new.subjectType or "USER"
+    kind = new.subject_type or "USER"
     if kind not in ("USER", "GROUP"):
         raise bad_request(f"subjectType '{kind}': expected USER or GROUP")
-    _check_subject(call, kind, new.subjectId, resource.organization)
-    return {
-        "resourceId": resource.id,
-        "subjectId": new.subjectId,
-        "subjectType": kind,
-        "actions": [action for action in ACTIONS if action in new.actions],
-        "lastModifiedBy": call.principal.id,
-        "lastModifiedOn": call.now,
-    }
+    _check_subject(call, kind, new.subject_id, resource.organization)
+    actions = [action for action in ACTIONS if action in new.actions]
+    return PermissionJson(new.subject_id, actions, kind, resource.id, call.principal.id, call.now)
 
 
 def _check_subject(call: Call, kind: str, subject: str, organization: str) -> None:
     if kind == "GROUP" and subject == f"all@{organization}":
         return
     table = security.users if kind == "USER" else security.groups
-    condition = (table.c.id == subject) & (table.c.organization == organization) & ~table.c.deleted
-    if call.db.execute(select(table.c.id).where(condition)).first() is None:
+    row = by_key(table).first(call.db, key=subject)
+    if row is None or row.organization != organization or row.deleted:
         raise bad_request(f"{kind.lower()} '{subject}' does not exist in organization '{organization}'")
 
 
-def _save(call: Call, resource: Row, kind: str, values: dict[str, Any]) -> Any:
-    row = _stored(call, resource, kind) | values
-    row |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
-    call.db.execute(acls.delete().where(acls.c.resource_id == resource.id))
-    insert_rows(call.db, acls, [row])
-    audit = {
-        "organization": resource.organization,
-        "resource_id": resource.id,
-        "resource_type": kind,
-        "user_id": call.principal.id,
-        "time": call.now,
-        "permissions": row["permissions"],
-    }
-    insert_rows(call.db, acl_audits, [audit])
-    return _acl_json(row)
+def _save(call: Call, acl: AclJson) -> AclJson:
+    acl = replace(acl, last_modified_by=call.principal.id, last_modified_on=call.now)
+    call.db.execute(acls.delete().where(acls.c.resource_id == acl.resource_id))
+    insert_rows(call.db, acls, [stored(acl, acls)])
+    insert_rows(call.db, acl_audits, [stored(acl, acl_audits, user_id=call.principal.id, time=call.now)])
+    return acl
 
 
 def _serve(base: str, table: Table, kind: str) -> None:
-    def get(call: Call) -> Any:
-        resource = call.fetch(table, call.path["id"], kind)
-        check_permission(call, resource.id, "READ")
-        return _acl_json(_stored(call, resource, kind))
+    def fetch(call: Call, resource_id: str, action: str) -> tuple[Row, AclJson]:
+        resource = call.fetch(table, resource_id, kind)
+        check_permission(call, resource.id, action)
+        return resource, _acl_of(call, resource, kind)
 
-    def replace(call: Call) -> Any:
-        resource, new = call.fetch(table, call.path["id"], kind), call.body
-        check_permission(call, resource.id, "WRITE")
-        values: dict[str, Any] = {}
-        if new.permissions is not None:
-            values["permissions"] = [_permission(call, p, resource) for p in new.permissions]
-        if new.resourceOwner:
-            _check_subject(call, "USER", new.resourceOwner, resource.organization)
-            values["resource_owner"] = new.resourceOwner
-        return _save(call, resource, kind, values)
+    def get(call: Call, id: str) -> AclJson:
+        return fetch(call, id, "READ")[1]
 
-    def set_one(call: Call) -> Any:
-        resource, new = call.fetch(table, call.path["id"], kind), call.body
-        check_permission(call, resource.id, "WRITE")
-        if new.subjectId != call.path["subject"]:
-            raise bad_request(
-                f"the body's subjectId is '{new.subjectId}', the path's '{call.path['subject']}'"
-            )
-        others = [p for p in _stored(call, resource, kind)["permissions"] if p["subjectId"] != new.subjectId]
-        if new.actions:
-            others.append(_permission(call, new, resource))
-        return _save(call, resource, kind, {"permissions": others})
+    def update(call: Call, id: str, body: AclJson) -> AclJson:
+        resource, acl = fetch(call, id, "WRITE")
+        if body.permissions is not None:
+            acl.permissions = [_permission(call, each, resource) for each in body.permissions]
+        if body.resource_owner:
+            _check_subject(call, "USER", body.resource_owner, resource.organization)
+            acl.resource_owner = body.resource_owner
+        return _save(call, acl)
+
+    def set_one(call: Call, id: str, subject: str, body: PermissionJson) -> AclJson:
+        resource, acl = fetch(call, id, "WRITE")
+        if body.subject_id != subject:
+            raise bad_request(f"the body's subjectId is '{body.subject_id}', the path's '{subject}'")
+        acl.permissions = [each for each in acl.permissions or [] if each.subject_id != subject]
+        if body.actions:
+            acl.permissions.append(_permission(call, body, resource))
+        return _save(call, acl)
 
     get.__doc__ = f"Return the ACL of an object of type {kind}."
-    replace.__doc__ = f"Replace the ACL of an object of type {kind}."
+    update.__doc__ = f"Replace the ACL of an object of type {kind}."
     set_one.__doc__ = f"Set what one subject may do with an object of type {kind}."
-    app.route("GET", f"{base}/{{id}}/acl", USER, returns=AclJson)(get)
+    app.route("GET", f"{base}/{{id}}/acl", USER)(get)
     choice = "a list of permissions replaces the whole list; a new owner must be a user of the organization"
-    app.route("POST", f"{base}/{{id}}/acl", USER, body=AclJson, returns=AclJson, choice=choice)(replace)
-    path = f"{base}/{{id}}/permissions/{{subject}}"
-    app.route(
-        "POST", path, USER, body=PermissionJson, returns=AclJson, choice="no actions removes the entry"
-    )(set_one)
+    app.route("POST", f"{base}/{{id}}/acl", USER, choice=choice)(update)
+    choice = "no actions removes the entry"
+    app.route("POST", f"{base}/{{id}}/permissions/{{subject}}", USER, choice=choice)(set_one)
 
 
 for _base, _table, _kind in RESOURCES:

@@ -1,7 +1,8 @@
 """Server-level resources: health, server/info, login page, translations, swagger documents."""
 
-from typing import Any
+from msgspec import Struct
 
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.openapi import app_openapi, openapi, swagger
 from psrlib.hub.web.routing import ANYONE, COMPONENT, USER, App
@@ -39,27 +40,42 @@ EVENT_TYPES = {
 ACTION_TYPES = {"EMAIL": "Email", "WEBHOOKV1": "Webhook"}
 
 
+class HealthJson(Struct):
+    """Whether the hub is up."""
+
+    status: str = "alive"
+
+
+class ServerInfoJson(Struct, rename="camel"):
+    """What the hub is."""
+
+    version: str = VERSION
+    built_by: str = "embedded"
+    built_date: str = ""
+    server_time_zone: str = "UTC"
+
+
 @app.route("GET", "/public-rest/v1/health", ANYONE)
-def health(call: Call) -> Any:
+def health(call: Call) -> HealthJson:
     """Say that the hub is up and its database answers."""
     call.db.exec_driver_sql("SELECT 1")
-    return {"status": "alive"}
+    return HealthJson()
 
 
 @app.route("GET", "/rest/v1/server/info", USER, choice="version is a fixed 3.x number; buildTime is empty")
-def server_info(call: Call) -> Any:
+def server_info(call: Call) -> ServerInfoJson:
     """Return the version of the hub."""
-    return {"version": VERSION, "builtBy": "embedded", "builtDate": "", "serverTimeZone": "UTC"}
+    return ServerInfoJson()
 
 
 @app.route("GET", "/rest/v1/availableApps", COMPONENT, choice="no tunneling: engines open no WebSocket")
-def available_apps(call: Call) -> Any:
+def available_apps(call: Call) -> list[str]:
     """List the applications an engine may use."""
     return ["security", "messaging", "jobrunner", "timeseries", "pipelinestore", "connection"]
 
 
 @app.route("GET", "/security/login", ANYONE, choice="an empty page: the hub has no user interface")
-def login_page(call: Call) -> Any:
+def login_page(call: Call) -> Raw:
     """Answer engines that ask whether the hub lives."""
     return Raw(b"<!doctype html><title>Control Hub</title>", content_type="text/html; charset=utf-8")
 
@@ -70,16 +86,16 @@ def login_page(call: Call) -> Any:
     ANYONE,
     choice="event ids other than PIPELINE_COMMITTED are inferred from their labels",
 )
-def translations(call: Call) -> Any:
+def translations(call: Call) -> Json:
     """Return the part of the translations that clients read: subscription events and actions."""
     return {"notifications": {"subscriptions": {"events": EVENT_TYPES, "actions": ACTION_TYPES}}}
 
 
 def _serve_documents(name: str) -> None:
-    def swagger_document(call: Call) -> Any:
+    def swagger_document(call: Call) -> Json:
         return swagger(call.hub.routes, name)
 
-    def openapi_of_app(call: Call) -> Any:
+    def openapi_of_app(call: Call) -> Json:
         return app_openapi(call.hub.routes, name)
 
     swagger_document.__doc__ = f"Return the Swagger document of app {name}."
@@ -95,6 +111,6 @@ for _name in DOCUMENTED_APPS:
 
 
 @app.route("GET", "/openapi.json", USER, choice="not in the reference: one OpenAPI document of all endpoints")
-def openapi_document(call: Call) -> Any:
+def openapi_document(call: Call) -> Json:
     """Return the OpenAPI document of the hub."""
     return openapi(call.hub.routes)

@@ -1,50 +1,51 @@
 """Access control lists: written with every object, read where permissions are enforced."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated
 
+from msgspec import Meta, Struct
 from sqlalchemy import Connection
 
 from psrlib.hub.security import configuration
 from psrlib.hub.store.queries import by_key, insert_rows
 from psrlib.hub.store.schema import design
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import forbidden
 
-
-def new_acl(call: Call, resource_id: str, resource_type: str, organization: str) -> dict[str, Any]:
-    """Return the row of a new object's ACL: the caller owns it and holds every action."""
-    return acl_row(call.principal.id, call.now, resource_id, resource_type, organization)
+ACTIONS = ["READ", "WRITE", "EXECUTE"]
+Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 
 
-def acl_row(
-    owner: str, now_ms: int, resource_id: str, resource_type: str, organization: str
-) -> dict[str, Any]:
-    """Return the row of an ACL whose owner holds every action."""
-    permission = {
-        "resourceId": resource_id,
-        "subjectId": owner,
-        "subjectType": "USER",
-        "actions": ["READ", "WRITE", "EXECUTE"],
-        "lastModifiedBy": owner,
-        "lastModifiedOn": now_ms,
-    }
+class PermissionJson(Struct, rename="camel"):
+    """What one subject may do with an object; kept as it is on the wire."""
+
+    subject_id: str
+    actions: list[str]
+    subject_type: str | None = "USER"
+    resource_id: str | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
+
+
+def acl_row(owner: str, now_ms: int, resource_id: str, resource_type: str, organization: str) -> Json:
+    """Return the row of a new object's ACL: its owner holds every action."""
     return {
         "resource_id": resource_id,
         "organization": organization,
         "resource_type": resource_type,
         "resource_owner": owner,
         "resource_created_time": now_ms,
-        "permissions": [permission],
+        "permissions": [PermissionJson(owner, ACTIONS, "USER", resource_id, owner, now_ms)],
         "last_modified_by": owner,
         "last_modified_on": now_ms,
     }
 
 
 def insert_acls(call: Call, resource_type: str, ids: Iterable[str], organization: str) -> None:
-    """Write the ACLs of new objects."""
-    rows = [new_acl(call, resource_id, resource_type, organization) for resource_id in ids]
+    """Write the ACLs of new objects, which the caller owns."""
+    rows = [acl_row(call.principal.id, call.now, each, resource_type, organization) for each in ids]
     insert_rows(call.db, design.acls, rows)
 
 
@@ -80,6 +81,6 @@ def is_permitted(connection: Connection, principal: Principal, resource_id: str,
         return True
     subjects = {principal.id, *principal.groups}
     return any(
-        permission.get("subjectId") in subjects and action in permission.get("actions", ())
+        permission["subjectId"] in subjects and action in permission["actions"]
         for permission in row.permissions
     )

@@ -1,7 +1,8 @@
 """What an empty hub holds: the system organization and its administrator."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from psrlib.hub.store.queries import by_key, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import SYSTEM_ADMIN_ROLE, SYSTEM_ORGANIZATION
 
@@ -11,10 +12,7 @@ PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the SDK's default (control-hub-rest
 
 def create_system_organization(connection: Connection, now_ms: int) -> None:
     """Create organization ``admin`` and user ``admin@admin``, unless they exist."""
-    organizations, users = security.organizations, security.users
-    if connection.execute(
-        select(organizations.c.id).where(organizations.c.id == SYSTEM_ORGANIZATION)
-    ).first():
+    if by_key(security.organizations).first(connection, key=SYSTEM_ORGANIZATION):
         return
     audit = {
         "creator": SYSTEM_ADMIN,
@@ -22,27 +20,21 @@ def create_system_organization(connection: Connection, now_ms: int) -> None:
         "last_modified_by": SYSTEM_ADMIN,
         "last_modified_on": now_ms,
     }
-    connection.execute(
-        organizations.insert().values(
-            id=SYSTEM_ORGANIZATION,
-            name="System organization",
-            primary_admin_id=SYSTEM_ADMIN,
-            password_expiry_ms=PASSWORD_LIFE_MS,
-            valid_domains="*",
-            external_auth_enabled=False,
-            active=True,
-            **audit,
-        )
-    )
-    connection.execute(
-        users.insert().values(
-            id=SYSTEM_ADMIN,
-            organization=SYSTEM_ORGANIZATION,
-            name="System administrator",
-            email="admin@localhost",
-            roles=["user", "org-admin", SYSTEM_ADMIN_ROLE],
-            password_generated=True,
-            password_expiry_time=now_ms + PASSWORD_LIFE_MS,
-            **audit,
-        )
-    )
+    organization = {
+        "id": SYSTEM_ORGANIZATION,
+        "name": "System organization",
+        "primary_admin_id": SYSTEM_ADMIN,
+        "password_expiry_ms": PASSWORD_LIFE_MS,
+        "valid_domains": "*",
+        "external_auth_enabled": False,
+    }
+    administrator = {
+        "id": SYSTEM_ADMIN,
+        "organization": SYSTEM_ORGANIZATION,
+        "name": "System administrator",
+        "email": "admin@localhost",
+        "roles": ["user", "org-admin", SYSTEM_ADMIN_ROLE],
+        "password_expiry_time": now_ms + PASSWORD_LIFE_MS,
+    }
+    insert_rows(connection, security.organizations, [organization | audit])
+    insert_rows(connection, security.users, [administrator | audit])

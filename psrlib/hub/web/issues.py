@@ -1,6 +1,6 @@
 """Refusals of the hub: every one becomes the error envelope ``{"ISSUES": [{"code", "message"}]}``."""
 
-from typing import Any
+from psrlib.hub.store.text import Json
 
 NAMED = {"jobrunner": "JOBRUNNER", "connection": "CONNECTION"}  # become JobRunnerError and ConnectionError
 
@@ -17,11 +17,11 @@ class IssueError(Exception):
         except those the reference knows.
     message : str
         One sentence: which entity or field, expected, received.
-    extra : Any
+    **extra : object
         Further keys of the issue, such as ``additionalInfo``.
     """
 
-    def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
+    def __init__(self, status: int, code: str, message: str, **extra: object) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -33,7 +33,7 @@ class IssueError(Exception):
         if app in NAMED and self.code.startswith("APP_ISSUES_"):
             self.code = f"{NAMED[app]}_1{self.code[-2:]}"
 
-    def envelope(self) -> dict[str, Any]:
+    def envelope(self) -> Json:
         """Return the body of the answer."""
         return {"ISSUES": [{"code": self.code, "message": self.message, **self.extra}]}
 

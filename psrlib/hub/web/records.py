@@ -67,5 +67,9 @@ def _readers(
 
 def stored(record: Struct, table: Table, **more: Any) -> dict[str, Any]:
     """Return the columns of a table that a record has, and ``more``: values of other columns, or instead."""
-    found = {name: getattr(record, name) for name in record.__struct_fields__ if name in table.c}
-    return found | more
+    return {name: getattr(record, name) for name in _columns_of(type(record), table)} | more
+
+
+@cache
+def _columns_of(record: type[Struct], table: Table) -> tuple[str, ...]:
+    return tuple(name for name in record.__struct_fields__ if name in table.c)

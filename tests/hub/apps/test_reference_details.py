@@ -60,7 +60,7 @@ def test_labels_and_versions_of_engines_come_in_pages(lite_acme: Any) -> None:
     assert lite_acme.get(f"{path}?offset=1&len=1") == ["b"]
     assert lite_acme.get(f"{path}?offset=0&len=-1") == ["a", "b", "c"]
     assert lite_acme.get("/jobrunner/rest/v1/sdcs/versions?len=0") == []
-    wrapped = lite_acme.get("/provisioning/rest/v1/dpmAgents/versions?withWrapper=True")
+    wrapped = lite_acme.get("/provisioning/rest/v1/dpmAgents?withWrapper=True")
     assert wrapped == {"totalCount": 0, "offset": 0, "len": -1, "data": []}
 
 

@@ -3,19 +3,22 @@
 import base64
 import secrets
 import uuid
-from typing import Any
+from typing import Generic, TypeVar
 
 import orjson
-from msgspec import Struct
-from sqlalchemy import select
+from msgspec import UNSET, Struct, UnsetType, field
+from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.apps.security.records import UserJson, insert_user
-from psrlib.hub.store.queries import Row
-from psrlib.hub.store.schema import security
+from psrlib.hub.security.acl import Millis
+from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
+from psrlib.hub.store.schema.security import components, users
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION, token_hash
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
 from psrlib.hub.web.issues import bad_request, forbidden, not_found
+from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import ANYONE, ORG_ADMIN, USER, App
 
 app = App("security", "API credentials and the entry points of the 4.x client line")
@@ -38,16 +41,59 @@ MEMBER_ROLES = [
 ]
 
 
-class ApiCredentialsJson(Struct):
+CREDENTIALS = Query(
+    select(components)
+    .where(components.c.organization == bindparam("org"), components.c.user_id.is_not(None))
+    .order_by(components.c.name, components.c.id)
+)
+T = TypeVar("T")
+
+
+class ApiCredentialsJson(Struct, rename="camel"):
     """An API credential; the token is in the answer to its creation only."""
 
-    label: str | None = None
-    componentId: str | None = None
-    authToken: str | None = None
-    userId: str | None = None
+    name: str | None = field(default=None, name="label")
+    id: str | None = field(default=None, name="componentId")
+    auth_token: str | None = None
+    user_id: str | None = None
+    organization: str | None = None
     active: bool | None = None
-    generateAuthToken: bool | None = None
-    registeredBy: str | None = None
+    registered_by: str | None = None
+    registered_on: Millis | None = None
+    generated_on: Millis | None = field(default=None, name="authTokenGeneratedOn")
+    generate_auth_token: bool | UnsetType | None = UNSET  # a wish of the caller, no part of an answer
+
+
+class Envelope(Struct, Generic[T]):
+    """The envelope of the 4.x login service."""
+
+    data: T
+
+
+class OrganizationInfoJson(Struct, rename="camel"):
+    """Where an organization's hub is."""
+
+    id: str
+    landing_url: str
+
+
+class InvitationJson(Struct):
+    """Who is invited, and as what."""
+
+    email: str
+    role: str | None = "OPERATOR"
+
+
+class InvitationEnvelope(Envelope[InvitationJson]):
+    """An invitation in the envelope."""
+
+
+class InvitedJson(Struct, rename="camel"):
+    """Who was invited, and the name of the user."""
+
+    email: str
+    sch_user: str
+    role: str
 
 
 def new_credential_token(organization: str) -> str:
@@ -61,20 +107,6 @@ def new_credential_token(organization: str) -> str:
     return ".".join([*texts, secrets.token_urlsafe(32)])
 
 
-def _credential_json(row: Row, token: str | None = None) -> dict[str, Any]:
-    return {
-        "componentId": row.id,
-        "label": row.name,
-        "userId": row.user_id,
-        "organization": row.organization,
-        "active": row.active,
-        "authToken": token,
-        "registeredBy": row.registered_by,
-        "registeredOn": row.registered_on,
-        "authTokenGeneratedOn": row.generated_on,
-    }
-
-
 def _remember(call: Call, row: Row) -> None:
     principal = user_principal(call.db, row.user_id, row.token_hash)
     if not row.active or principal is None:
@@ -84,10 +116,10 @@ def _remember(call: Call, row: Row) -> None:
     call.after.append(lambda: call.hub.callers.credentials.update(known))
 
 
-def _fetch(call: Call) -> Row:
-    row = call.fetch(security.components, call.path["credential"], "API credential")
+def _fetch(call: Call, org: str, credential: str) -> Row:
+    row = call.fetch(components, credential, "API credential")
     mine = row.user_id == call.principal.id or call.principal.is_org_admin
-    if row.user_id is None or row.organization != call.path["org"] or not mine:
+    if row.user_id is None or row.organization != org or not mine:
         raise not_found("API credential", row.id)
     return row
 
@@ -96,91 +128,74 @@ def _fetch(call: Call) -> Row:
     "POST",
     f"{BASE}/api-user-credentials",
     USER,
-    body=ApiCredentialsJson,
-    returns=ApiCredentialsJson,
     choice="not in 3.x; for clients of the 4.x line. Roles are those of the user when the credential is made",
 )
-def create_credential(call: Call) -> Any:
+def create_credential(call: Call, org: str, body: ApiCredentialsJson) -> ApiCredentialsJson:
     """Create an API credential for the caller, or as administrator for another user."""
-    new, org = call.body, call.path["org"]
-    user_id = new.userId or call.principal.id
+    user_id = body.user_id or call.principal.id
     if user_id != call.principal.id and not call.principal.is_org_admin:
         raise forbidden("credentials of another user are made by an administrator")
-    user = call.fetch(security.users, user_id, "User")
+    user = call.fetch(users, user_id, "User")
     if user.organization != org or user.deleted:
         raise not_found("User", user_id)
     token, credential_id = new_credential_token(org), str(uuid.uuid4())
-    call.db.execute(
-        security.components.insert().values(
-            token_hash=token_hash(token),
-            id=credential_id,
-            organization=org,
-            type=API_USER,
-            user_id=user_id,
-            name=new.label or "",
-            active=new.active is not False,
-            registered=True,
-            generated_on=call.now,
-            registered_on=call.now,
-            registered_by=call.principal.id,
-        )
-    )
-    row = call.fetch(security.components, credential_id, "API credential")
+    values = {
+        "token_hash": token_hash(token),
+        "id": credential_id,
+        "organization": org,
+        "type": API_USER,
+        "user_id": user_id,
+        "name": body.name or "",
+        "active": body.active is not False,
+        "registered": True,
+        "generated_on": call.now,
+        "registered_on": call.now,
+        "registered_by": call.principal.id,
+    }
+    insert_rows(call.db, components, [values])
+    row = _fetch(call, org, credential_id)
     _remember(call, row)
-    return _credential_json(row, token)
+    return show(ApiCredentialsJson, row, auth_token=token)
 
 
-def _listing(call: Call, condition: Any) -> list[dict[str, Any]]:
-    table = security.components
-    wanted = (table.c.organization == call.path["org"]) & table.c.user_id.is_not(None) & condition
-    rows = call.db.execute(select(table).where(wanted).order_by(table.c.name, table.c.id))
-    return [_credential_json(row) for row in rows]
+def _list(call: Call, org: str, *which: ColumnElement[bool]) -> list[ApiCredentialsJson]:
+    return [show(ApiCredentialsJson, row) for row in CREDENTIALS.where(*which).rows(call.db, org=org)]
 
 
 @app.route("GET", f"{BASE}/api-user-credentials", USER, choice="not in 3.x")
-def list_credentials(call: Call) -> Any:
+def list_credentials(call: Call, org: str) -> list[ApiCredentialsJson]:
     """List the caller's API credentials, without tokens."""
-    return _listing(call, security.components.c.user_id == call.principal.id)
+    return _list(call, org, components.c.user_id == call.principal.id)
 
 
 @app.route("GET", f"{BASE}/api-user-credentials-for-org", ORG_ADMIN, choice="not in 3.x")
-def list_all_credentials(call: Call) -> Any:
+def list_all_credentials(call: Call, org: str) -> list[ApiCredentialsJson]:
     """List the API credentials of an organization, without tokens."""
-    return _listing(call, security.components.c.id != "")
+    return _list(call, org)
 
 
-@app.route(
-    "POST",
-    f"{BASE}/api-user-credentials/{{credential}}",
-    USER,
-    body=ApiCredentialsJson,
-    returns=ApiCredentialsJson,
-    choice="not in 3.x",
-)
-def update_credential(call: Call) -> Any:
+@app.route("POST", f"{BASE}/api-user-credentials/{{credential}}", USER, choice="not in 3.x")
+def update_credential(call: Call, org: str, credential: str, body: ApiCredentialsJson) -> ApiCredentialsJson:
     """Rename, activate, deactivate an API credential, or give it a new token."""
-    row, new, table = _fetch(call), call.body, security.components
-    values: dict[str, Any] = {}
-    if new.label is not None:
-        values["name"] = new.label
-    if new.active is not None:
-        values["active"] = new.active
-    token = new_credential_token(row.organization) if new.generateAuthToken else None
+    row = _fetch(call, org, credential)
+    given: Json = {"name": body.name, "active": body.active}
+    values = {name: value for name, value in given.items() if value is not None}
+    token = new_credential_token(org) if body.generate_auth_token is True else None
     if token is not None:
         values |= {"token_hash": token_hash(token), "generated_on": call.now}
         call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
     if values:
-        call.db.execute(table.update().where(table.c.id == row.id).values(values))
-    fresh = _fetch(call)
+        call.db.execute(components.update().where(components.c.id == row.id).values(values))
+    fresh = _fetch(call, org, credential)
     _remember(call, fresh)
-    return _credential_json(fresh, token)
+    return show(ApiCredentialsJson, fresh, auth_token=token)
 
 
 @app.route("DELETE", f"{BASE}/api-user-credentials/{{credential}}", USER, choice="not in 3.x")
-def delete_credential(call: Call) -> Any:
+def delete_credential(call: Call, org: str, credential: str) -> None:
     """Delete an API credential: its token is refused from now on."""
-    row, table = _fetch(call), security.components
-    call.db.execute(table.delete().where(table.c.id == row.id))
+    row = _fetch(call, org, credential)
+    call.db.execute(components.delete().where(components.c.id == row.id))
     call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
 
 
@@ -190,50 +205,34 @@ def delete_credential(call: Call) -> Any:
     ANYONE,
     choice="the 4.x login service; the same answer for every organization: this hub",
 )
-def organization_info(call: Call) -> Any:
+def organization_info(call: Call, organization: str) -> Envelope[OrganizationInfoJson]:
     """Tell a client of the 4.x line where its organization's hub is."""
-    return {"data": {"id": call.path["organization"], "landingUrl": call.hub.url + LANDING}}
-
-
-class InvitationJson(Struct):
-    """Who is invited, and as what."""
-
-    email: str
-    role: str | None = "OPERATOR"
-
-
-class InvitationEnvelope(Struct):
-    """An invitation in the login service's envelope."""
-
-    data: InvitationJson
+    return Envelope(OrganizationInfoJson(organization, call.hub.url + LANDING))
 
 
 @app.route(
     "POST",
     "/api/security/v3/org-users.invite",
     ORG_ADMIN,
-    body=InvitationEnvelope,
     choice="the 4.x login service; the user exists at once, named after the mail address, nothing is mailed",
 )
-def invite_user(call: Call) -> Any:
+def invite_user(call: Call, body: InvitationEnvelope) -> Envelope[InvitedJson]:
     """Create a user by mail address, as the 4.x line does."""
-    new, org = call.body.data, call.organization
+    new, org = body.data, call.organization
     if new.role not in ("OPERATOR", "ADMINISTRATOR"):
         raise bad_request(f"role '{new.role}': expected OPERATOR or ADMINISTRATOR")
     if org == SYSTEM_ORGANIZATION:
         raise forbidden("nobody is invited into the system organization")
     name = _free_name(call, new.email.partition("@")[0], org)
     roles = [*MEMBER_ROLES, "org-admin"] if new.role == "ADMINISTRATOR" else MEMBER_ROLES
-    user = UserJson(id=f"{name}@{org}", name=new.email, roles=roles, email=new.email, groups=[f"all@{org}"])
-    insert_user(call, user, org)
-    return {"data": {"email": new.email, "schUser": name, "role": new.role}}
+    insert_user(call, UserJson(id=f"{name}@{org}", name=new.email, roles=roles, email=new.email), org)
+    return Envelope(InvitedJson(new.email, name, new.role))
 
 
 def _free_name(call: Call, wanted: str, org: str) -> str:
     base = "".join(c for c in wanted if c.isascii() and (c.isalnum() or c in "._-"))[:64] or "user"
-    table = security.users
     name, number = base, 1
-    while call.db.execute(select(table.c.id).where(table.c.id == f"{name}@{org}")).first():
+    while by_key(users).first(call.db, key=f"{name}@{org}"):
         number += 1
         name = f"{base}{number}"
     return name

@@ -1,257 +1,213 @@
 """Security app: groups, roles and component types."""
 
-from typing import Any
-
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.apps.security.records import (
-    DELETED,
     GroupJson,
     all_group,
     audit_action,
+    changed,
     check_id,
     check_roles,
+    created,
+    find_named,
 )
 from psrlib.hub.security.roles import ROLES
-from psrlib.hub.store.queries import Query, Row, any_of
-from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import contains, dump
-from psrlib.hub.web.call import LISTING, Call
+from psrlib.hub.store.queries import Query, Row, any_of, by_keys, insert_rows
+from psrlib.hub.store.schema.security import group_members, groups, users
+from psrlib.hub.store.text import dump
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, not_found
+from psrlib.hub.web.records import Listed, Listing, Page, show, stored
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
 app = App("security", "Groups and roles")
 GROUPS = Query(
-    select(security.groups).where(
-        security.groups.c.organization == bindparam("org"), security.groups.c.deleted == bindparam("deleted")
-    )
+    select(groups).where(groups.c.organization == bindparam("org"), groups.c.deleted == bindparam("deleted"))
 )
 EVERYONE = Query(
-    select(security.users.c.id)
-    .where(security.users.c.organization == bindparam("org"), ~security.users.c.deleted)
-    .order_by(security.users.c.id)
+    select(users.c.id).where(users.c.organization == bindparam("org"), ~users.c.deleted).order_by(users.c.id)
 )
 MEMBERS = any_of(
     lambda ids: (
-        select(security.group_members)
-        .where(security.group_members.c.group_id.in_(ids))
-        .order_by(security.group_members.c.user_id)
+        select(group_members).where(group_members.c.group_id.in_(ids)).order_by(group_members.c.user_id)
     )
 )
+COMPONENT_TYPES = {
+    "dc": "Data Collector",
+    "transformer": "Transformer",
+    "dc-edge": "Data Collector Edge",
+    "provisioning-agent": "Provisioning Agent",
+}
+
+
+class RoleJson(Struct):
+    """A role."""
+
+    id: str
+    label: str
+    description: str
+
+
+class ComponentTypeJson(Struct):
+    """A kind of component."""
+
+    id: str
+    label: str
 
 
 @app.route("GET", "/security/rest/v1/roles", USER)
-def list_roles(call: Call) -> Any:
+def list_roles(call: Call) -> list[RoleJson]:
     """List role ids with their labels."""
-    return [{"id": key, "label": label, "description": label} for key, label in ROLES.items()]
+    return [RoleJson(key, label, label) for key, label in ROLES.items()]
 
 
 @app.route(
     "PUT",
     "/security/rest/v1/organization/{org}/groups",
     ORG_ADMIN,
-    body=GroupJson,
     status=201,
-    returns=GroupJson,
     choice="409 for a taken id; all@<organization> is always taken",
 )
-def create_group(call: Call) -> Any:
+def create_group(call: Call, org: str, body: GroupJson) -> GroupJson:
     """Create a group, with members when given."""
-    new, org = call.body, call.path["org"]
     call.fetch_organization(org)
-    call.check_body_organization(new.organization)
-    check_id(new.id, org, "group")
-    if new.id == all_group(org):
-        raise duplicate("Group", new.id)
-    row = {
-        "id": new.id,
-        "organization": org,
-        "name": new.name,
-        "roles": check_roles(call, new.roles or ["user"], org),
-        "external_group_ids": new.externalGroupIds,
-        "creator": call.principal.id,
-        "created_on": call.now,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-    }
+    call.check_body_organization(body.organization)
+    check_id(body.id, org, "group")
+    if body.id == all_group(org):
+        raise duplicate("Group", body.id)
+    roles = check_roles(call, body.roles or ["user"], org)
+    row = stored(body, groups, organization=org, roles=roles, deleted=False, **created(call))
     try:
-        call.db.execute(security.groups.insert().values(row))
+        insert_rows(call.db, groups, [row])
     except IntegrityError as error:
-        raise duplicate("Group", new.id) from error
-    _set_members(call, new.id, org, new.users or [])
-    audit_action(call, org, "GROUP_CREATE", new.id)
-    return groups_json(call, [fetch_group(call, new.id)])[0]
+        raise duplicate("Group", body.id) from error
+    _set_members(call, body.id, org, body.users or [])
+    audit_action(call, org, "GROUP_CREATE", body.id)
+    return get_group(call, org, body.id)
 
 
-def _set_members(call: Call, group: str, organization: str, users: list[str]) -> None:
-    table, members = security.users, security.group_members
-    wanted = list(dict.fromkeys(users))
-    found = set(
-        call.db.execute(
-            select(table.c.id).where(
-                table.c.id.in_(wanted), table.c.organization == organization, ~table.c.deleted
-            )
-        ).scalars()
-    )
+def _set_members(call: Call, group: str, organization: str, members: list[str]) -> None:
+    wanted = list(dict.fromkeys(members))
+    found = {
+        row.id
+        for row in by_keys(users)(call.db, wanted)
+        if row.organization == organization and not row.deleted
+    }
     for user_id in wanted:
         if user_id not in found:
             raise not_found("User", user_id)
-    call.db.execute(members.delete().where(members.c.group_id == group))
-    if wanted:
-        call.db.execute(members.insert(), [{"group_id": group, "user_id": u} for u in wanted])
+    call.db.execute(group_members.delete().where(group_members.c.group_id == group))
+    insert_rows(call.db, group_members, [{"group_id": group, "user_id": user_id} for user_id in wanted])
 
 
 def fetch_group(call: Call, group_id: str) -> Row:
     """Return a group of the call's organization."""
-    row = call.fetch(security.groups, group_id, "Group")
+    row = call.fetch(groups, group_id, "Group")
     if row.organization != call.organization or row.deleted:
         raise not_found("Group", group_id)
     return row
 
 
-def groups_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
+def _show(call: Call, rows: list[Row]) -> list[GroupJson]:
     """Return groups in wire form, members read in one query."""
-    users: dict[str, list[str]] = {row.id: [] for row in rows}
-    for member in MEMBERS(call.db, users):
-        users[member.group_id].append(member.user_id)
-    return [_group_json(row, users[row.id]) for row in rows]
+    members: dict[str, list[str]] = {row.id: [] for row in rows}
+    for member in MEMBERS(call.db, members):
+        members[member.group_id].append(member.user_id)
+    return [show(GroupJson, row, users=members[row.id]) for row in rows]
 
 
-def _group_json(row: Row, users: list[str]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "name": row.name,
-        "roles": row.roles,
-        "users": users,
-        "externalGroupIds": row.external_group_ids,
-        "groupDeleted": row.deleted,
-        "creator": row.creator,
-        "createdOn": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-    }
-
-
-def _everyone(call: Call, org: str) -> dict[str, Any]:
-    organization = call.fetch_organization(org)
-    return {
-        "id": all_group(org),
-        "organization": org,
-        "name": "all",
-        "roles": ["user"],
-        "users": [row.id for row in EVERYONE.rows(call.db, org=org)],
-        "externalGroupIds": None,
-        "groupDeleted": False,
-        "creator": organization.creator,
-        "createdOn": organization.created_on,
-        "lastModifiedBy": organization.last_modified_by,
-        "lastModifiedOn": organization.last_modified_on,
-    }
+def _everyone(call: Call, org: str) -> GroupJson:
+    return show(
+        GroupJson,
+        call.fetch_organization(org),
+        id=all_group(org),
+        organization=org,
+        name="all",
+        roles=["user"],
+        users=[row.id for row in EVERYONE.rows(call.db, org=org)],
+    )
 
 
 @app.route(
     "GET",
     "/security/rest/v1/organization/{org}/groups",
     USER,
-    query=(*LISTING, DELETED),
     choice="all@<organization> stands first on the first page",
 )
-def list_groups(call: Call) -> Any:
+def list_groups(call: Call, org: str, listing: Listing, deleted: bool = False) -> Listed[GroupJson]:
     """List groups of an organization."""
-    org = call.path["org"]
     everyone = _everyone(call, org)
-    table = security.groups
-    statement: Query = GROUPS
-    text = call.query["filterText"]
-    if text:
-        statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
-    first = not call.query["deleted"] and (not text or text.lower() in everyone["id"])
-    offset, length = max(call.query["offset"] or 0, 0), call.query["len"]
-    show = first and offset == 0 and length != 0
-    if first:
-        # the hub's own group takes place 0 of the listing, so the others move up by one
-        call.query["offset"] = max(offset - 1, 0)
-        call.query["len"] = length - 1 if show and length is not None and length > 0 else length
-    order = {"ID": table.c.id, "NAME": table.c.name}
-    values = {"org": org, "deleted": call.query["deleted"]}
-    page = call.old_page(statement, order, lambda rows: groups_json(call, rows), **values)
+    text, offset, length = listing.filter_text, max(listing.offset, 0), listing.length
+    counted = not deleted and (not text or text.lower() in everyone.id)
+    shown = [everyone] if counted and offset == 0 and length != 0 else []
+    others = listing
+    if counted:  # the hub's own group takes place 0 of the listing, so the others move up by one
+        room = length - 1 if shown and length > 0 else length
+        others = replace(listing, offset=max(offset - 1, 0), length=room)
+    page = call.page(
+        others,
+        find_named(GROUPS, groups, text),
+        {"ID": groups.c.id, "NAME": groups.c.name},
+        lambda rows: _show(call, rows),
+        wrap=listing.with_wrapper,
+        org=org,
+        deleted=deleted,
+    )
     if isinstance(page, list):
-        return [everyone, *page] if show else page
-    page["totalCount"] += 1 if first else 0
-    page["offset"], page["len"] = offset, length
-    page["data"] = [everyone, *page["data"]] if show else page["data"]
-    return page
+        return shown + page
+    return Page(page.total_count + int(counted), offset, length, shown + page.data)
 
 
-@app.route("GET", "/security/rest/v1/organization/{org}/group/{group}", USER, returns=GroupJson)
-def get_group(call: Call) -> Any:
+@app.route("GET", "/security/rest/v1/organization/{org}/group/{group}", USER)
+def get_group(call: Call, org: str, group: str) -> GroupJson:
     """Return a group."""
-    if call.path["group"] == all_group(call.path["org"]):
-        return _everyone(call, call.path["org"])
-    return groups_json(call, [fetch_group(call, call.path["group"])])[0]
+    if group == all_group(org):
+        return _everyone(call, org)
+    return _show(call, [fetch_group(call, group)])[0]
 
 
-@app.route(
-    "POST",
-    "/security/rest/v1/organization/{org}/group/{group}",
-    ORG_ADMIN,
-    body=GroupJson,
-    returns=GroupJson,
-)
-def update_group(call: Call) -> Any:
+@app.route("POST", "/security/rest/v1/organization/{org}/group/{group}", ORG_ADMIN)
+def update_group(call: Call, org: str, group: str, body: GroupJson) -> GroupJson:
     """Update a group; members are replaced when given."""
-    new, org = call.body, call.path["org"]
-    row = fetch_group(call, call.path["group"])
-    if new.id != row.id:
-        raise bad_request(f"the body's id is '{new.id}', the path's '{row.id}'")
+    row = fetch_group(call, group)
+    if body.id != row.id:
+        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
     values = {
-        "name": new.name,
-        "roles": row.roles if new.roles is None else check_roles(call, new.roles, org),
-        "external_group_ids": new.externalGroupIds,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
+        "name": body.name,
+        "roles": row.roles if body.roles is None else check_roles(call, body.roles, org),
+        "external_group_ids": body.external_group_ids,
     }
-    call.db.execute(security.groups.update().where(security.groups.c.id == row.id).values(values))
-    if new.users is not None:
-        members = groups_json(call, [row])[0]["users"]
-        _set_members(call, row.id, org, new.users)
-        audit_action(call, org, "GROUP_USER_UPDATE", row.id, "users", dump(new.users), dump(members))
-    return groups_json(call, [fetch_group(call, row.id)])[0]
-
-
-def _delete_groups(call: Call, ids: list[str]) -> None:
-    for group_id in ids:
-        row = fetch_group(call, group_id)
-        audit_action(call, call.organization, "GROUP_DELETE", row.id)
-    table, members = security.groups, security.group_members
-    values = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
-    call.db.execute(table.update().where(table.c.id.in_(ids)).values(values))
-    call.db.execute(members.delete().where(members.c.group_id.in_(ids)))
+    call.db.execute(groups.update().where(groups.c.id == row.id).values(values | changed(call)))
+    if body.users is not None:
+        members = _show(call, [row])[0].users
+        _set_members(call, row.id, org, body.users)
+        audit_action(call, org, "GROUP_USER_UPDATE", row.id, "users", dump(body.users), dump(members))
+    return get_group(call, org, group)
 
 
 @app.route("DELETE", "/security/rest/v1/organization/{org}/group/{group}", ORG_ADMIN)
-def delete_group(call: Call) -> Any:
+def delete_group(call: Call, group: str) -> None:
     """Delete a group."""
-    _delete_groups(call, [call.path["group"]])
-    return None
+    delete_groups(call, [group])
 
 
-@app.route("POST", "/security/rest/v1/organization/{org}/groups/delete", ORG_ADMIN, body=list[str])
-def delete_groups(call: Call) -> Any:
+@app.route("POST", "/security/rest/v1/organization/{org}/groups/delete", ORG_ADMIN)
+def delete_groups(call: Call, body: list[str]) -> list[str]:
     """Delete groups."""
-    _delete_groups(call, call.body)
+    for group_id in body:
+        fetch_group(call, group_id)
+        audit_action(call, call.organization, "GROUP_DELETE", group_id)
+    gone = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
+    call.db.execute(groups.update().where(groups.c.id.in_(body)).values(gone))
+    call.db.execute(group_members.delete().where(group_members.c.group_id.in_(body)))
     return []
 
 
 @app.route("GET", "/security/rest/v1/componentTypes", EITHER)
-def component_types(call: Call) -> Any:
+def component_types(call: Call) -> list[ComponentTypeJson]:
     """List component types."""
-    names = {
-        "dc": "Data Collector",
-        "transformer": "Transformer",
-        "dc-edge": "Data Collector Edge",
-        "provisioning-agent": "Provisioning Agent",
-    }
-    return [{"id": key, "label": label} for key, label in names.items()]
+    return [ComponentTypeJson(key, label) for key, label in COMPONENT_TYPES.items()]

@@ -1,42 +1,48 @@
 """Security app: organizations and their configuration."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from sqlalchemy import select
 
-from psrlib.hub.apps.security.records import UserJson, insert_user
+from psrlib.hub.apps.security.records import UserJson, changed, created, find_named, insert_user
 from psrlib.hub.security import configuration
+from psrlib.hub.security.acl import Millis
 from psrlib.hub.security.bootstrap import PASSWORD_LIFE_MS
-from psrlib.hub.store.queries import Row
-from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import contains
-from psrlib.hub.web.call import LISTING, Call
+from psrlib.hub.store.queries import Query, by_key, insert_rows
+from psrlib.hub.store.schema.security import organizations, sessions
+from psrlib.hub.web.access import SYSTEM_ORGANIZATION
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden
-from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App, Parameter
+from psrlib.hub.web.records import Listed, Listing, show, stored
+from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App
 
 app = App("security", "Organizations and their configuration")
+ORGANIZATIONS = Query(select(organizations))
 OrganizationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 
 
-class OrganizationJson(Struct):
+class OrganizationJson(Struct, rename="camel"):
     """An organization (control-hub-rest.md, 2.2)."""
 
     id: OrganizationId
     name: str
-    primaryAdminId: str
+    primary_admin_id: str
     active: bool | None = True
-    passwordExpiryTimeInMillis: Millis | None = PASSWORD_LIFE_MS
-    validDomains: str | None = "*"
-    externalAuthEnabled: bool | None = False
+    password_expiry_ms: Millis | None = field(default=PASSWORD_LIFE_MS, name="passwordExpiryTimeInMillis")
+    valid_domains: str | None = "*"
+    external_auth_enabled: bool | None = False
+    creator: str | None = None
+    created_on: Millis | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
 
 
-class NewOrganizationJson(Struct):
+class NewOrganizationJson(Struct, rename="camel"):
     """An organization with its first administrator."""
 
     organization: OrganizationJson
-    organizationAdminUser: UserJson
+    organization_admin_user: UserJson
 
 
 class ConfigJson(Struct):
@@ -48,73 +54,54 @@ class ConfigJson(Struct):
     type: str | None = None
 
 
-def organization_json(row: Row) -> dict[str, Any]:
-    """Return an organization in wire form."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "primaryAdminId": row.primary_admin_id,
-        "active": row.active,
-        "passwordExpiryTimeInMillis": row.password_expiry_ms,
-        "validDomains": row.valid_domains,
-        "externalAuthEnabled": row.external_auth_enabled,
-        "creator": row.creator,
-        "createdOn": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-    }
+def _fetch(call: Call, org: str) -> OrganizationJson:
+    return show(OrganizationJson, call.fetch(organizations, org, "Organization", own="id"))
 
 
 @app.route(
     "PUT",
     "/security/rest/v1/organizations",
     SYSTEM,
-    body=NewOrganizationJson,
-    returns=OrganizationJson,
     choice="200; 409 APP_ISSUES_04 when the id is taken; the id has letters, digits and . _ -",
 )
-def create_organization(call: Call) -> Any:
+def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJson:
     """Create an organization with its first administrator and group all@<organization>."""
-    new, admin = call.body.organization, call.body.organizationAdminUser
-    if admin.id != new.primaryAdminId:
+    new, admin = body.organization, body.organization_admin_user
+    if admin.id != new.primary_admin_id:
         raise bad_request(
-            f"organization.primaryAdminId is '{new.primaryAdminId}', organizationAdminUser.id "
-            f"is '{admin.id}'; "
-            "they must be equal"
+            f"organization.primaryAdminId is '{new.primary_admin_id}', organizationAdminUser.id "
+            f"is '{admin.id}'; they must be equal"
         )
-    table = security.organizations
-    if call.db.execute(select(table.c.id).where(table.c.id == new.id)).first():
+    if by_key(organizations).first(call.db, key=new.id):
         raise duplicate("Organization", new.id)
-    row = {
-        "id": new.id,
-        "name": new.name,
-        "primary_admin_id": new.primaryAdminId,
-        "active": new.active is not False,
-        "password_expiry_ms": new.passwordExpiryTimeInMillis or PASSWORD_LIFE_MS,
-        "valid_domains": new.validDomains or "*",
-        "external_auth_enabled": bool(new.externalAuthEnabled),
-        "creator": call.principal.id,
-        "created_on": call.now,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-    }
-    call.db.execute(table.insert(), row)
+    row = stored(
+        new,
+        organizations,
+        active=new.active is not False,
+        password_expiry_ms=new.password_expiry_ms or PASSWORD_LIFE_MS,
+        valid_domains=new.valid_domains or "*",
+        external_auth_enabled=bool(new.external_auth_enabled),
+        **created(call),
+    )
+    insert_rows(call.db, organizations, [row])
     call.forget()
     insert_user(call, admin, new.id)
-    return organization_json(call.fetch(table, new.id, "Organization", own="id"))
+    return _fetch(call, new.id)
 
 
-@app.route("GET", "/security/rest/v1/organizations", SYSTEM, query=(*LISTING, Parameter("active", "boolean")))
-def list_organizations(call: Call) -> Any:
+@app.route("GET", "/security/rest/v1/organizations", SYSTEM)
+def list_organizations(call: Call, listing: Listing, active: bool | None = None) -> Listed[OrganizationJson]:
     """List organizations, the system organization included."""
-    table = security.organizations
-    statement = select(table)
-    if call.query["active"] is not None:
-        statement = statement.where(table.c.active == call.query["active"])
-    if text := call.query["filterText"]:
-        statement = statement.where(contains(table.c.id, text) | contains(table.c.name, text))
-    order = {"ID": table.c.id, "NAME": table.c.name}
-    return call.old_page(statement, order, lambda rows: [organization_json(row) for row in rows])
+    query = find_named(ORGANIZATIONS, organizations, listing.filter_text)
+    if active is not None:
+        query = query.where(organizations.c.active == active)
+    return call.page(
+        listing,
+        query,
+        {"ID": organizations.c.id, "NAME": organizations.c.name},
+        lambda rows: [show(OrganizationJson, row) for row in rows],
+        wrap=listing.with_wrapper,
+    )
 
 
 @app.route(
@@ -123,67 +110,61 @@ def list_organizations(call: Call) -> Any:
     USER,
     choice="not in the reference; gives the organization's record to its users",
 )
-def get_organization(call: Call) -> Any:
+def get_organization(call: Call, org: str) -> OrganizationJson:
     """Return an organization."""
-    return organization_json(call.fetch_organization(call.path["org"]))
+    return show(OrganizationJson, call.fetch_organization(org))
 
 
 @app.route(
     "POST",
     "/security/rest/v1/organization/{org}",
     SYSTEM,
-    body=OrganizationJson,
-    returns=OrganizationJson,
     choice="the id cannot change; making an organization inactive ends its sessions",
 )
-def update_organization(call: Call) -> Any:
+def update_organization(call: Call, org: str, body: OrganizationJson) -> OrganizationJson:
     """Update an organization."""
-    new, org = call.body, call.path["org"]
     row = call.fetch_organization(org)
-    if new.id != org:
-        raise bad_request(f"the body's id is '{new.id}', the path's '{org}'")
-    if org == "admin" and new.active is False:
+    if body.id != org:
+        raise bad_request(f"the body's id is '{body.id}', the path's '{org}'")
+    if org == SYSTEM_ORGANIZATION and body.active is False:
         raise forbidden("the system organization stays active")
-    table = security.organizations
-    values = {
-        "name": new.name,
-        "primary_admin_id": new.primaryAdminId,
-        "active": row.active if new.active is None else new.active,
-        "password_expiry_ms": new.passwordExpiryTimeInMillis or row.password_expiry_ms,
-        "valid_domains": new.validDomains or row.valid_domains,
-        "external_auth_enabled": bool(new.externalAuthEnabled),
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-    }
-    call.db.execute(table.update().where(table.c.id == org).values(values))
+    active = row.active if body.active is None else body.active
+    values = stored(
+        body,
+        organizations,
+        active=active,
+        password_expiry_ms=body.password_expiry_ms or row.password_expiry_ms,
+        valid_domains=body.valid_domains or row.valid_domains,
+        external_auth_enabled=bool(body.external_auth_enabled),
+        creator=row.creator,
+        created_on=row.created_on,
+        **changed(call),
+    )
+    call.db.execute(organizations.update().where(organizations.c.id == org).values(values))
     call.forget()
-    if not values["active"]:
-        call.db.execute(security.sessions.delete().where(security.sessions.c.organization == org))
+    if not active:
+        call.db.execute(sessions.delete().where(sessions.c.organization == org))
         call.after.append(lambda: call.hub.callers.drop_organization(org))
-    return organization_json(call.fetch(table, org, "Organization", own="id"))
+    return _fetch(call, org)
 
 
-def _entries(call: Call, organization: str) -> list[dict[str, Any]]:
+def _entries(call: Call, organization: str) -> list[ConfigJson]:
     values = configuration.values(call.db, organization)
-    return [
-        {"id": e.id, "name": e.label, "value": values[e.id], "type": e.kind} for e in configuration.ENTRIES
-    ]
+    return [ConfigJson(e.id, values[e.id], e.label, e.kind) for e in configuration.ENTRIES]
 
 
-def _changes(call: Call) -> dict[str, str]:
+def _changes(body: list[ConfigJson]) -> dict[str, str]:
     changes = {}
-    for item in call.body:
+    for item in body:
         entry = configuration.BY_ID.get(item.id)
         if entry is None:
             raise bad_request(f"configuration '{item.id}' is unknown")
-        changes[item.id] = _checked(entry, item.value)
+        value = entry.default if item.value is None else item.value
+        changes[item.id] = _checked(entry, str(value).lower() if isinstance(value, bool) else str(value))
     return changes
 
 
-def _checked(entry: configuration.Entry, value: Any) -> str:
-    text = (
-        str(value).lower() if isinstance(value, bool) else str(value if value is not None else entry.default)
-    )
+def _checked(entry: configuration.Entry, text: str) -> str:
     if entry.kind == "boolean" and text.lower() not in ("true", "false"):
         raise bad_request(f"configuration '{entry.id}': expected true or false, received {text[:40]!r}")
     if entry.kind == "integer":
@@ -199,24 +180,22 @@ def _checked(entry: configuration.Entry, value: Any) -> str:
     USER,
     choice="ids of limits and all defaults are the hub's (psrlib/hub/security/configuration.py)",
 )
-def get_configs(call: Call) -> Any:
+def get_configs(call: Call, org: str) -> list[ConfigJson]:
     """Return an organization's configuration."""
-    call.fetch_organization(call.path["org"])
-    return _entries(call, call.path["org"])
+    call.fetch_organization(org)
+    return _entries(call, org)
 
 
 @app.route(
     "POST",
     "/security/rest/v1/organization/{org}/configs",
     ORG_ADMIN,
-    body=list[ConfigJson],
     choice="answers the new configuration; an organization administrator who changes a system entry gets 403",
 )
-def set_configs(call: Call) -> Any:
+def set_configs(call: Call, org: str, body: list[ConfigJson]) -> list[ConfigJson]:
     """Change an organization's configuration."""
-    org = call.path["org"]
     call.fetch_organization(org)
-    changes = _changes(call)
+    changes = _changes(body)
     if not call.principal.is_system_admin:
         now = configuration.values(call.db, org)
         for key, value in changes.items():
@@ -237,14 +216,14 @@ def _check_heartbeat(entries: dict[str, str]) -> None:
 
 
 @app.route("GET", "/security/rest/v1/organizations/globalConfigs", SYSTEM)
-def get_global_configs(call: Call) -> Any:
+def get_global_configs(call: Call) -> list[ConfigJson]:
     """Return the global configuration."""
     return _entries(call, configuration.GLOBAL)
 
 
-@app.route("POST", "/security/rest/v1/organizations/globalConfigs", SYSTEM, body=list[ConfigJson])
-def set_global_configs(call: Call) -> Any:
+@app.route("POST", "/security/rest/v1/organizations/globalConfigs", SYSTEM)
+def set_global_configs(call: Call, body: list[ConfigJson]) -> list[ConfigJson]:
     """Change the global configuration; organizations with one of their own keep it."""
-    configuration.save(call.db, configuration.GLOBAL, _changes(call))
+    configuration.save(call.db, configuration.GLOBAL, _changes(body))
     call.forget()
     return _entries(call, configuration.GLOBAL)

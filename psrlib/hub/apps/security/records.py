@@ -1,38 +1,25 @@
 """Security app: records of users and groups, and what their routes share."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
 
-from msgspec import Meta, Struct
-from sqlalchemy import bindparam, select
+from msgspec import Struct, field
+from msgspec.structs import fields, replace
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.security import configuration
+from psrlib.hub.security.acl import Millis
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
-from psrlib.hub.store.queries import Row, any_of, insert_rows
+from psrlib.hub.store.queries import Query, Row, any_of, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import dump
+from psrlib.hub.store.text import Json, contains, dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
-from psrlib.hub.web.routing import Parameter
-
-Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
-# fields of a user whose changes are audited
-AUDITED = (
-    "name",
-    "email",
-    "roles",
-    "groups",
-    "active",
-    "nameInOrg",
-    "passwordGenerated",
-    "passwordExpiryTime",
-)
-DELETED = Parameter("deleted", "boolean", False)
+from psrlib.hub.web.records import show, stored
 
 
-class UserJson(Struct):
+class UserJson(Struct, rename="camel"):
     """A user (control-hub-rest.md, 3.2)."""
 
     id: str
@@ -42,19 +29,19 @@ class UserJson(Struct):
     email: str | None = None
     groups: list[str] | None = None
     active: bool | None = True
-    nameInOrg: str | None = None
-    passwordGenerated: bool | None = True
-    passwordExpiryTime: Millis | None = None
-    userDeleted: bool | None = False
-    deleteTime: Millis | None = None
+    name_in_org: str | None = None
+    password_generated: bool | None = True
+    password_expiry_time: Millis | None = None
+    deleted: bool | None = field(default=False, name="userDeleted")
+    delete_time: Millis | None = None
     destroyer: str | None = None
     creator: str | None = None
-    createdOn: Millis | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: Millis | None = None
+    created_on: Millis | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
 
 
-class GroupJson(Struct):
+class GroupJson(Struct, rename="camel"):
     """A group (control-hub-rest.md, 3.3)."""
 
     id: str
@@ -62,19 +49,33 @@ class GroupJson(Struct):
     organization: str | None = None
     roles: list[str] | None = None
     users: list[str] | None = None
-    externalGroupIds: list[str] | None = None
-    groupDeleted: bool | None = False
+    external_group_ids: list[str] | None = None
+    deleted: bool | None = field(default=False, name="groupDeleted")
     creator: str | None = None
-    createdOn: Millis | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: Millis | None = None
+    created_on: Millis | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
 
 
-class PasswordsJson(Struct):
+class PasswordsJson(Struct, rename="camel"):
     """Old and new password; the field names are this hub's choice."""
 
-    oldPassword: str | None = None
-    newPassword: str = ""
+    old_password: str | None = None
+    new_password: str = ""
+
+
+_WIRE_NAMES = {each.name: each.encode_name for each in fields(UserJson)}
+# fields of a user whose changes are audited
+AUDITED = (
+    "name",
+    "email",
+    "roles",
+    "groups",
+    "active",
+    "name_in_org",
+    "password_generated",
+    "password_expiry_time",
+)
 
 
 def all_group(organization: str) -> str:
@@ -103,12 +104,27 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> list[str
     return wanted
 
 
+def changed(call: Call) -> Json:
+    """Return the columns that tell who changes a row, and when."""
+    return {"last_modified_by": call.principal.id, "last_modified_on": call.now}
+
+
+def created(call: Call) -> Json:
+    """Return the columns that tell who makes a row, and when."""
+    return {"creator": call.principal.id, "created_on": call.now, **changed(call)}
+
+
+def find_named(query: Query, table: Table, text: str | None) -> Query:
+    """Return the query narrowed down to rows with a text in their id or name, where one is given."""
+    return query.where(contains(table.c.id, text) | contains(table.c.name, text)) if text else query
+
+
 def audit_action(
     call: Call,
     organization: str,
     action: str,
     affects: str,
-    field: str = "",
+    field_type: str = "",
     new: str = "",
     old: str | None = None,
 ) -> None:
@@ -118,7 +134,7 @@ def audit_action(
         "action": action,
         "affects_user": affects,
         "requester_id": call.principal.id,
-        "field_type": field,
+        "field_type": field_type,
         "old_value": old,
         "new_value": new,
         "time": call.now,
@@ -127,54 +143,46 @@ def audit_action(
     insert_rows(call.db, security.action_audits, [row])
 
 
-def audit_changes(call: Call, organization: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+def audit_changes(call: Call, organization: str, before: UserJson, after: UserJson) -> None:
     """Write a row of the action audit per field of a user that was changed."""
-    for field in AUDITED:
-        if before[field] != after[field]:
-            old, new = (_audited(user[field]) for user in (before, after))
-            audit_action(call, organization, "USER_UPDATE", after["id"], field, new, old)
+    for name in AUDITED:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            texts = [value if isinstance(value, str) else dump(value) for value in (new, old)]
+            audit_action(call, organization, "USER_UPDATE", after.id, _WIRE_NAMES[name], *texts)
 
 
-def _audited(value: Any) -> str:
-    return value if isinstance(value, str) else dump(value)
-
-
-def insert_user(call: Call, user: UserJson, organization: str) -> dict[str, Any]:
-    """Create a user, checking id, roles, groups and the organization's limit; return its row."""
+def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
+    """Create a user, checking id, roles, groups and the organization's limit; return it as it was made."""
     check_id(user.id, organization, "user")
     roles = check_roles(call, user.roles, organization)
-    if "user" not in user.roles:
+    if "user" not in roles:
         raise bad_request(f"user '{user.id}': roles must contain 'user'")
     configuration.check_room(
         call.hub.cache, call.db, organization, configuration.MAX_USERS, security.users, "users"
     )
-    life = call.fetch_organization(organization).password_expiry_ms
-    row = {
-        "id": user.id,
-        "organization": organization,
-        "name": user.name,
-        "email": user.email or "",
-        "name_in_org": user.nameInOrg,
-        "roles": roles,
-        "active": user.active is not False,
-        "password_hash": None,
-        "password_generated": True,
-        "password_expiry_time": call.now + life,
-        "deleted": False,
-        "delete_time": 0,
-        "destroyer": None,
-        "creator": call.principal.id,
-        "created_on": call.now,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-    }
+    groups = list(dict.fromkeys([all_group(organization), *(user.groups or [])]))
+    made = replace(
+        user,
+        organization=organization,
+        email=user.email or "",
+        roles=roles,
+        groups=groups,
+        active=user.active is not False,
+        password_generated=True,
+        password_expiry_time=call.now + call.fetch_organization(organization).password_expiry_ms,
+        deleted=False,
+        delete_time=0,
+        destroyer=None,
+        **created(call),
+    )
     try:
-        insert_rows(call.db, security.users, [row])
+        insert_rows(call.db, security.users, [stored(made, security.users)])
     except IntegrityError as error:
         raise duplicate("User", user.id) from error
-    insert_memberships(call, user.id, organization, user.groups or [])
+    insert_memberships(call, user.id, organization, groups)
     audit_action(call, organization, "USER_CREATE", user.id)
-    return row
+    return made
 
 
 def set_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
@@ -182,13 +190,6 @@ def set_memberships(call: Call, user_id: str, organization: str, groups: list[st
     members = security.group_members
     call.db.execute(members.delete().where(members.c.user_id == user_id))
     insert_memberships(call, user_id, organization, groups)
-
-
-def insert_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
-    """Make a user a member of groups, beside those it has."""
-    wanted = [g for g in dict.fromkeys(groups) if g != all_group(organization)]
-    check_groups(call, wanted, organization)
-    insert_rows(call.db, security.group_members, [{"group_id": g, "user_id": user_id} for g in wanted])
 
 
 _GROUPS = any_of(
@@ -200,14 +201,15 @@ _GROUPS = any_of(
 )
 
 
-def check_groups(call: Call, groups: list[str], organization: str) -> None:
-    """Refuse groups that do not exist in the organization."""
-    if not groups:
-        return
-    found = {row.id for row in _GROUPS(call.db, groups, org=organization)}
-    for group in groups:
+def insert_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
+    """Make a user a member of groups, beside those it has; 404 for one the organization does not have."""
+    wanted = [group for group in dict.fromkeys(groups) if group != all_group(organization)]
+    found = {row.id for row in _GROUPS(call.db, wanted, org=organization)}
+    for group in wanted:
         if group not in found:
             raise not_found("Group", group)
+    rows = [{"group_id": group, "user_id": user_id} for group in wanted]
+    insert_rows(call.db, security.group_members, rows)
 
 
 MEMBERSHIPS = any_of(
@@ -219,35 +221,12 @@ MEMBERSHIPS = any_of(
 )
 
 
-def users_json(call: Call, rows: list[Row]) -> list[dict[str, Any]]:
+def show_users(call: Call, rows: list[Row]) -> list[UserJson]:
     """Return users in wire form, memberships read in one query."""
     groups: dict[str, list[str]] = {row.id: [all_group(row.organization)] for row in rows}
     for member in MEMBERSHIPS(call.db, groups):
         groups[member.user_id].append(member.group_id)
-    return [user_json(row, groups[row.id]) for row in rows]
-
-
-def user_json(row: Any, groups: list[str]) -> dict[str, Any]:
-    """Return a user in wire form."""
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "name": row.name,
-        "email": row.email,
-        "roles": row.roles,
-        "groups": groups,
-        "active": row.active,
-        "nameInOrg": row.name_in_org,
-        "passwordGenerated": row.password_generated,
-        "passwordExpiryTime": row.password_expiry_time,
-        "userDeleted": row.deleted,
-        "deleteTime": row.delete_time,
-        "destroyer": row.destroyer,
-        "creator": row.creator,
-        "createdOn": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-    }
+    return [show(UserJson, row, groups=groups[row.id]) for row in rows]
 
 
 def fetch_user(call: Call, user_id: str) -> Row:
@@ -262,5 +241,4 @@ def end_sessions(call: Call, users: list[str], keep: str = "") -> None:
     """End the sessions of users, in the database and in memory."""
     table = security.sessions
     call.db.execute(table.delete().where(table.c.user_id.in_(users), table.c.token_hash != keep))
-
     call.after.append(lambda: call.hub.callers.drop_users(set(users), keep))

@@ -1,13 +1,12 @@
 """Security app: login, logout, who am I, token validation for components."""
 
-from typing import Any
-
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
 from psrlib.hub.security.passwords import verify_password
-from psrlib.hub.store.queries import Query, insert_rows
+from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema import security
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import SESSION_LIFE_MS, Principal, new_token, token_hash
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.callers import user_principal
@@ -18,46 +17,82 @@ app = App("security", "Login, sessions and the caller's own record")
 COOKIE = "SS-SSO-LOGIN"
 
 
-class LoginJson(Struct):
+class LoginJson(Struct, rename="camel"):
     """User name and password."""
 
-    userName: str
+    user_name: str
     password: str
 
 
-class TokenJson(Struct):
+class TokenJson(Struct, rename="camel"):
     """A token to be validated; ``componentId`` for component tokens."""
 
-    authToken: str
-    componentId: str | None = None
+    auth_token: str
+    component_id: str | None = None
+
+
+class SSOPrincipalJson(Struct, rename="camel"):
+    """A caller (control-hub-rest.md, 1.3); the token itself is not repeated."""
+
+    principal_id: str
+    principal_name: str
+    organization_id: str
+    organization_name: str
+    email: str
+    roles: list[str]
+    groups: list[str]
+    expires: int
+    app: bool
+    token_str: str | None = None
+    issuer_url: str | None = None
+    attributes: Json = {}
+
+
+class AddOnsJson(Struct):
+    """Add-on apps."""
+
+    enabled: list[str] = []
+    available: list[str] = []
+
+
+def _show(principal: Principal) -> SSOPrincipalJson:
+    return SSOPrincipalJson(
+        principal_id=principal.id,
+        principal_name=principal.name,
+        organization_id=principal.organization,
+        organization_name=principal.organization_name,
+        email=principal.email,
+        roles=sorted(principal.roles),
+        groups=sorted(principal.groups),
+        expires=principal.expires_on,
+        app=principal.is_component,
+    )
 
 
 @app.route(
     "POST",
     "/security/public-rest/v1/authentication/login",
     ANYONE,
-    body=LoginJson,
     direct=True,
     choice="failure: 401 SECURITY_01 with the same words for unknown user, wrong password and inactive user; "
     "a generated password (the user id, as on a hub without mail) may log in through REST",
 )
-async def login(call: Call) -> Any:
+async def login(call: Call, body: LoginJson) -> Raw:
     """Open a session; the token is in the header and the cookie."""
-    name, password = call.body.userName, call.body.password
-    user = await call.hub.read(lambda connection: _find_user(connection, name))
+    user = await call.hub.read(lambda connection: _USER.first(connection, user=body.user_name))
     stored = user.password_hash if user else None
     generated = user.id if user and user.password_hash is None else None
-    right = await _verify(call, password, stored, generated)
-    allowed = right and user is not None and user.active and not user.deleted and user.organization_active
-    if not allowed:
+    right = await _verify(call, body.password, stored, generated)
+    if user is None or not (right and user.active and not user.deleted and user.organization_active):
         if user is not None:
-            await call.hub.write(lambda connection: _audit_failure(connection, call, user))
+            details = "wrong password or inactive user"
+            await call.hub.write(lambda connection: _audit(connection, call, user, False, details))
         raise IssueError(401, "SECURITY_01", "User name or password is wrong, or the user is not active")
     token = new_token(call.now)
     principal = await call.hub.write(lambda db: _open_session(db, call, user, token), short=True)
     call.hub.callers.sessions[principal.token_hash] = principal
     cookie = f"{COOKIE}={token}; Path=/; Max-Age={SESSION_LIFE_MS // 1000}; HttpOnly; SameSite=Lax"
-    return Raw(principal_json(principal), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])
+    return Raw(_show(principal), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])
 
 
 async def _verify(call: Call, password: str, stored: str | None, generated: str | None) -> bool:
@@ -77,11 +112,7 @@ _USER = Query(
 )
 
 
-def _find_user(connection: Connection, user_id: str) -> Any:
-    return _USER.first(connection, user=user_id)
-
-
-def _audit(connection: Connection, call: Call, user: Any, success: bool, details: str) -> int:
+def _audit(connection: Connection, call: Call, user: Row, success: bool, details: str) -> int:
     row = {
         "organization": user.organization,
         "user_id": user.id,
@@ -95,11 +126,7 @@ def _audit(connection: Connection, call: Call, user: Any, success: bool, details
     return int(connection.execute(table.insert().values(row).returning(table.c.id)).scalar_one())
 
 
-def _audit_failure(connection: Connection, call: Call, user: Any) -> None:
-    _audit(connection, call, user, False, "wrong password or inactive user")
-
-
-def _open_session(connection: Connection, call: Call, user: Any, token: str) -> Principal:
+def _open_session(connection: Connection, call: Call, user: Row, token: str) -> Principal:
     principal = user_principal(connection, user.id, token_hash(token), call.now + SESSION_LIFE_MS)
     if principal is None:
         raise IssueError(401, "SECURITY_01", "User name or password is wrong, or the user is not active")
@@ -120,10 +147,13 @@ def _open_session(connection: Connection, call: Call, user: Any, token: str) -> 
     return principal
 
 
-def _log_out(call: Call) -> Any:
+@app.route("POST", "/security/_logout", USER)
+@app.route("GET", "/security/_logout", USER, writes=True)
+def logout(call: Call) -> Raw:
+    """End the caller's session."""
     sessions, audits = security.sessions, security.login_audits
     digest = call.principal.token_hash
-    row = call.db.execute(select(sessions.c.login_audit).where(sessions.c.token_hash == digest)).first()
+    row = by_key(sessions, "token_hash").first(call.db, key=digest)
     if row is not None:
         ended = {"logout_time": call.now, "logout_user": call.principal.id, "logout_reason": "LOGOUT"}
         call.db.execute(audits.update().where(audits.c.id == row.login_audit).values(ended))
@@ -132,69 +162,39 @@ def _log_out(call: Call) -> Any:
     return Raw({}, headers=[("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly")])
 
 
-@app.route("GET", "/security/_logout", USER, writes=True)
-def logout(call: Call) -> Any:
-    """End the caller's session."""
-    return _log_out(call)
-
-
-@app.route("POST", "/security/_logout", USER)
-def logout_post(call: Call) -> Any:
-    """End the caller's session."""
-    return _log_out(call)
-
-
 @app.route(
     "GET", "/security/rest/v1/currentUser", EITHER, choice="a component sees its own principal with app true"
 )
-def current_user(call: Call) -> Any:
+def current_user(call: Call) -> SSOPrincipalJson:
     """Return the caller."""
-    return principal_json(call.principal)
+    return _show(call.principal)
 
 
 @app.route("GET", "/security/rest/v1/currentUser/availableAddOns", USER, choice="no add-ons: nothing enabled")
-def available_add_ons(call: Call) -> Any:
+def available_add_ons(call: Call) -> AddOnsJson:
     """List add-on apps."""
-    return {"enabled": [], "available": []}
+    return AddOnsJson()
 
 
 @app.route("GET", "/security/rest/v1/ldap", USER, choice="always false")
-def ldap(call: Call) -> Any:
+def ldap(call: Call) -> bool:
     """Say whether LDAP is in use."""
     return False
 
 
-@app.route("POST", "/security/rest/v1/validateAuthToken/user", COMPONENT, body=TokenJson, writes=False)
-def validate_user(call: Call) -> Any:
+@app.route("POST", "/security/rest/v1/validateAuthToken/user", COMPONENT, writes=False)
+def validate_user(call: Call, body: TokenJson) -> SSOPrincipalJson:
     """Return the user of a session token to a component of the same organization."""
-    principal = call.hub.callers.user(call.body.authToken, call.now)
+    principal = call.hub.callers.user(body.auth_token, call.now)
     if principal is None or not call.may_see(principal.organization):
         raise IssueError(403, "SECURITY_05", "The token is not valid")
-    return principal_json(principal)
+    return _show(principal)
 
 
-@app.route("POST", "/security/rest/v1/validateAuthToken/component", COMPONENT, body=TokenJson, writes=False)
-def validate_component(call: Call) -> Any:
+@app.route("POST", "/security/rest/v1/validateAuthToken/component", COMPONENT, writes=False)
+def validate_component(call: Call, body: TokenJson) -> SSOPrincipalJson:
     """Return the component of a token to a component of the same organization."""
-    principal = call.hub.callers.component(call.body.componentId or "", call.body.authToken)
+    principal = call.hub.callers.component(body.component_id or "", body.auth_token)
     if principal is None or not call.may_see(principal.organization):
         raise IssueError(403, "SECURITY_05", "The token is not valid")
-    return principal_json(principal)
-
-
-def principal_json(principal: Principal) -> dict[str, Any]:
-    """Return a principal in wire form (control-hub-rest.md, 1.3); the token itself is not repeated."""
-    return {
-        "tokenStr": None,
-        "expires": principal.expires_on,
-        "issuerUrl": None,
-        "principalId": principal.id,
-        "principalName": principal.name,
-        "organizationId": principal.organization,
-        "organizationName": principal.organization_name,
-        "email": principal.email,
-        "roles": sorted(principal.roles),
-        "groups": sorted(principal.groups),
-        "app": principal.is_component,
-        "attributes": {},
-    }
+    return _show(principal)
