@@ -12,7 +12,7 @@ from psrlib.hub.store.schema.automation import action_runs, alerts, subscription
 from psrlib.hub.store.text import Json, contains
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.records import Listed, Listing, Paging, show, stored
+from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("notification", "Subscriptions and alerts")
@@ -21,7 +21,9 @@ SUBSCRIPTIONS = Query(
     select(subscriptions).where(subscriptions.c.organization == bindparam("org"), ~subscriptions.c.deleted)
 )
 ACTIONS_TAKEN = Query(
-    select(action_runs).where(action_runs.c.organization == bindparam("org"), action_runs.c.state != "WAITING")
+    select(action_runs).where(
+        action_runs.c.organization == bindparam("org"), action_runs.c.state != "WAITING"
+    )
 )
 ALERTS = Query(select(alerts).where(alerts.c.organization == bindparam("org")))
 

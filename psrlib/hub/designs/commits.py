@@ -165,9 +165,7 @@ class CommitBatch:
             self.call, kept_id, pipeline_id, pipeline.organization, number, content, draft, sdc_id
         )
         texts = pipeline_labels(content.definition)
-        self._pipelines[pipeline_id] = replace(
-            pipeline, **settled(self.call, commit, texts)
-        )
+        self._pipelines[pipeline_id] = replace(pipeline, **settled(self.call, commit, texts))
         self.commits.append(commit)
         self._labels.append(texts)
         self._latest[pipeline_id] = (number, draft)

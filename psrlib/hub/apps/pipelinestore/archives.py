@@ -6,8 +6,8 @@ from psrlib.hub.apps.pipelinestore.records import (
     EDITOR,
     PipelineJson,
     fetch_allowed_pipeline,
-    shown,
     show_full,
+    shown,
 )
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import read_zip, write_zip

@@ -142,9 +142,7 @@ def list_group_pipelines(call: Call, finding: Finding, group: str | None = None)
     return _find(call, finding, query=PIPELINES.where(pipelines.c.creator.in_(members)))
 
 
-@app.route(
-    "GET", "/pipelinestore/rest/v1/pipelines/count", USER, choice="counts pipelines, not fragments"
-)
+@app.route("GET", "/pipelinestore/rest/v1/pipelines/count", USER, choice="counts pipelines, not fragments")
 def count_pipelines(call: Call, organization: str | None = None) -> CountJson:
     """Count pipelines."""
     query = PIPELINES.count()
@@ -158,9 +156,7 @@ def latest_commits(call: Call, body: list[str]) -> list[PipelineJson]:
 
 
 @app.route("GET", "/pipelinestore/rest/v1/pipeline/{pipeline}/latest", USER)
-def latest_commit(
-    call: Call, pipeline: str, only_published: bool = False
-) -> PipelineJson | NoCommitJson:
+def latest_commit(call: Call, pipeline: str, only_published: bool = False) -> PipelineJson | NoCommitJson:
     """Return the latest commit of a pipeline; commitId null when published is asked and none is."""
     row = fetch_allowed_pipeline(call, pipeline, "READ")
     commit_id = row.latest_published if only_published else row.latest_commit
