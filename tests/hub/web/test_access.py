@@ -80,8 +80,8 @@ def furnish(session: Any) -> dict[str, str]:
         "engine": engine.id,
         "pipeline": pipeline["pipelineId"],
         "commit": pipeline["commitId"],
-        "from": pipeline["commitId"],
-        "to": pipeline["commitId"],
+        "first": pipeline["commitId"],
+        "second": pipeline["commitId"],
         "template": template["id"],
         "job": job["id"],
         "run": run["id"],
@@ -166,9 +166,11 @@ def value_for(kind: Any, name: str, ids: dict[str, str]) -> Any:
 def body_of(struct: Any, ids: dict[str, str]) -> dict[str, Any]:
     fields = msgspec.structs.fields(struct)
     wanted = [
-        f for f in fields if f.required or f.name in ("topologyId", "topologyCommitId", "resourceOwner")
+        f
+        for f in fields
+        if f.required or f.encode_name in ("topologyId", "topologyCommitId", "resourceOwner")
     ]
-    body = {f.encode_name: value_for(f.type, f.name, ids) for f in wanted}
+    body = {f.encode_name: value_for(f.type, f.encode_name, ids) for f in wanted}
     if "id" in struct.__struct_fields__ and struct.__name__ == "EventSubscriptionJson":
         body["id"] = ids["subscription"]
     if struct.__name__ == "TaskEnvelope":
