@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.security.acl import check_permission, insert_acls
-from psrlib.hub.store.queries import Query, Row, insert_rows
+from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
 from psrlib.hub.store.schema.design import report_definitions
 from psrlib.hub.store.schema.execution import jobs
@@ -141,14 +141,6 @@ class TaskPageJson(Struct, rename="camel"):
 
     response: list[TaskEnvelope]
     pagination_info: PaginationJson
-
-
-class TaskPaging(Struct, rename="camel"):
-    """Which part of the tasks is wanted, and by what it is ordered."""
-
-    offset: int = 0
-    length: int = field(default=-1, name="len")
-    order_by: str = "name"
 
 
 def value_of(given: Field[T] | T | UnsetType | None, default: T) -> T:
@@ -302,14 +294,14 @@ def _shown(call: Call, task_id: str) -> SingleJson:
     USER,
     choice="deleted tasks are left out; orderBy name, status or id, with - for descending",
 )
-def list_tasks(call: Call, paging: TaskPaging) -> TaskPageJson:
+def list_tasks(call: Call, paging: Paging) -> TaskPageJson:
     """List scheduled tasks."""
+    by = paging.order_by or "name"
     columns = {"name": tasks.c.name, "status": tasks.c.status, "id": tasks.c.id}
-    word = paging.order_by.removeprefix("-")
     page = call.page(
-        Paging(paging.offset, paging.length, "IT", "DESC" if paging.order_by.startswith("-") else "ASC"),
+        Paging(paging.offset, paging.length, "IT", "DESC" if by.startswith("-") else "ASC"),
         TASKS,
-        {"ID": tasks.c.id, "IT": columns.get(word, tasks.c.name)},
+        {"ID": tasks.c.id, "IT": columns.get(by.removeprefix("-"), tasks.c.name)},
         _show_all,
         wrap=True,
         org=call.organization,
@@ -330,13 +322,11 @@ def get_task(call: Call, task: str, run_info: bool = False, audit_info: bool = F
     row = _fetch(call, task, "READ")
     record = _show(row)
     if run_info:
-        mine = select(task_runs).where(task_runs.c.task_id == row.id)
-        found = Query(mine.order_by(task_runs.c.scheduled_time.desc()), kept=False)
-        record.runs = [show(TaskRunJson, run) for run in found.rows(call.db)]
+        runs = by_key(task_runs, "task_id").page(task_runs.c.scheduled_time, task_runs.c.id, descending=True)
+        record.runs = [show(TaskRunJson, run) for run in runs.rows(call.db, key=row.id)]
     if audit_info:
-        mine = select(task_audits).where(task_audits.c.task_id == row.id)
-        found = Query(mine.order_by(task_audits.c.id.desc()), kept=False)
-        record.audits = [show(TaskAuditJson, audit) for audit in found.rows(call.db)]
+        audits = by_key(task_audits, "task_id").page(task_audits.c.id, task_audits.c.id, descending=True)
+        record.audits = [show(TaskAuditJson, audit) for audit in audits.rows(call.db, key=row.id)]
     return _single(record)
 
 

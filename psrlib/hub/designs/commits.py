@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
 import msgspec
-from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec import Struct
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
@@ -18,28 +16,10 @@ from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import Json, JsonValue, dump
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import show, stored
+from psrlib.hub.web.records import stored
 
 TRANSFORMER_MODES = ("BATCH", "STREAMING")
 MAX_TITLE = 255
-
-
-class Pipeline(Struct):
-    """A pipeline; fields are the columns of ``pipelines``, those after the time follow its latest commit."""
-
-    id: str
-    organization: str
-    fragment: bool
-    executor_type: str
-    creator: str
-    created_on: int
-    name: str = ""
-    execution_mode: str = ""
-    latest_commit: str = ""
-    latest_published: str | None = None
-    labels: list[str] = field(default_factory=list)
-    last_modified_by: str = ""
-    last_modified_on: int = 0
 
 
 class Commit(Struct):
@@ -101,10 +81,10 @@ class CommitBatch:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.commits: list[Commit] = []
-        self._labels: list[list[str]] = []
-        self._pipelines: dict[str, Pipeline] = {}
-        self._new: set[str] = set()
-        self._latest: dict[str, tuple[int, bool]] = {}  # version number, and whether it is a draft
+        self._labels: set[str] = set()
+        self._new: dict[str, Json] = {}  # rows of new pipelines
+        self._changed: dict[str, Json] = {}  # columns that change in the rows of known ones
+        self._latest: dict[str, Row | Commit] = {}
 
     def add_pipeline(
         self,
@@ -125,18 +105,21 @@ class CommitBatch:
         mode = execution_mode(content.definition)
         executor_type = executor_type or ("TRANSFORMER" if mode in TRANSFORMER_MODES else "COLLECTOR")
         pipeline_id = kept.pipeline_id or call.new_id(org)
-        self._new.add(pipeline_id)
-        self._pipelines[pipeline_id] = Pipeline(
-            pipeline_id, org, fragment, executor_type, call.principal.id, call.now
-        )
-        return self._add(pipeline_id, kept.number, content, draft, sdc_id, kept.commit_id)
+        self._new[pipeline_id] = {
+            "id": pipeline_id,
+            "organization": org,
+            "fragment": fragment,
+            "executor_type": executor_type,
+            "creator": call.principal.id,
+            "created_on": call.now,
+        }
+        commit = new_commit(call, kept.commit_id, pipeline_id, org, kept.number, content, draft, sdc_id)
+        return self._add(commit, pipeline_labels(content.definition))
 
     def know(self, rows: Iterable[Row]) -> None:
         """Read the latest versions of existing pipelines, which ``add_version`` continues."""
-        known = [show(Pipeline, row) for row in rows]
-        self._pipelines.update({pipeline.id: pipeline for pipeline in known})
-        found = _VERSIONS(self.call.db, [pipeline.latest_commit for pipeline in known])
-        self._latest.update({row.pipeline_id: (row.number, row.draft) for row in found})
+        found = _VERSIONS(self.call.db, [row.latest_commit for row in rows])
+        self._latest.update({row.pipeline_id: row for row in found})
 
     def add_version(self, pipeline_id: str, content: Content, kept: Kept = _NOTHING) -> str:
         """Add the next published version of a known pipeline; return the commit id.
@@ -146,29 +129,20 @@ class CommitBatch:
         IssueError
             400 when the pipeline has a draft.
         """
-        number, draft = self._latest[pipeline_id]
-        if draft:
+        latest = self._latest[pipeline_id]
+        if latest.draft:
             raise bad_request(f"pipeline '{pipeline_id}' has a draft; publish or delete it first")
-        return self._add(pipeline_id, max(number + 1, kept.number), content, False, None, kept.commit_id)
+        number = max(latest.number + 1, kept.number)
+        org = latest.organization
+        commit = new_commit(self.call, kept.commit_id, pipeline_id, org, number, content, draft=False)
+        return self._add(commit, pipeline_labels(content.definition))
 
-    def _add(
-        self,
-        pipeline_id: str,
-        number: int,
-        content: Content,
-        draft: bool,
-        sdc_id: str | None,
-        kept_id: str | None,
-    ) -> str:
-        pipeline = self._pipelines[pipeline_id]
-        commit = new_commit(
-            self.call, kept_id, pipeline_id, pipeline.organization, number, content, draft, sdc_id
-        )
-        texts = pipeline_labels(content.definition)
-        self._pipelines[pipeline_id] = replace(pipeline, **settled(self.call, commit, texts))
+    def _add(self, commit: Commit, texts: list[str]) -> str:
+        columns = self._new.get(commit.pipeline_id) or self._changed.setdefault(commit.pipeline_id, {})
+        columns.update(settled(self.call, commit, texts))
         self.commits.append(commit)
-        self._labels.append(texts)
-        self._latest[pipeline_id] = (number, draft)
+        self._labels.update(texts)
+        self._latest[commit.pipeline_id] = commit
         return commit.id
 
     def write(self) -> None:
@@ -177,39 +151,22 @@ class CommitBatch:
             return
         call = self.call
         org = self.commits[0].organization
-        new = [stored(self._pipelines[key], pipelines) for key in self._new]
-        changed = {commit.pipeline_id for commit in self.commits} - self._new
-        if new:
-            insert_rows(call.db, pipelines, new)
+        if self._new:
+            insert_rows(call.db, pipelines, list(self._new.values()))
             insert_acls(call, "PIPELINE", self._new, org)
-        if changed:
-            call.db.execute(_UPDATE_PIPELINE, [_changes(self._pipelines[key]) for key in changed])
+        if self._changed:
+            changed = [{"pipeline": key, **columns} for key, columns in self._changed.items()]
+            call.db.execute(pipelines.update().where(pipelines.c.id == bindparam("pipeline")), changed)
         insert_rows(call.db, commits, [stored(commit, commits) for commit in self.commits])
-        labels.remember(call, "PIPELINE", chain.from_iterable(self._labels), org)
+        labels.remember(call, "PIPELINE", self._labels, org)
         announce(call, self.commits)
 
 
 _VERSIONS = any_of(
-    lambda ids: select(commits.c.pipeline_id, commits.c.number, commits.c.draft).where(commits.c.id.in_(ids))
+    lambda ids: select(
+        commits.c.pipeline_id, commits.c.organization, commits.c.number, commits.c.draft
+    ).where(commits.c.id.in_(ids))
 )
-SETTLED = (
-    "name",
-    "execution_mode",
-    "latest_commit",
-    "latest_published",
-    "labels",
-    "last_modified_by",
-    "last_modified_on",
-)
-_UPDATE_PIPELINE = (
-    pipelines.update()
-    .where(pipelines.c.id == bindparam("pipeline"))
-    .values({name: bindparam(f"new_{name}") for name in SETTLED})
-)
-
-
-def _changes(pipeline: Pipeline) -> Json:
-    return {"pipeline": pipeline.id, **{f"new_{name}": getattr(pipeline, name) for name in SETTLED}}
 
 
 def settled(call: Call, commit: Commit, texts: list[str]) -> Json:
