@@ -110,7 +110,7 @@ def test_where_an_imported_document_is_always_a_new_pipeline(
     rich: SeedDocument, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The probe's mistake is deleted, and versions go through the call for a new version."""
-    monkeypatch.setattr(pipelinestore_archives, "_named_pipeline", lambda document: "")
+    monkeypatch.setattr(pipelinestore_archives, "named_pipeline", lambda definition: "")
     with connect() as hub:
         assert_populated(rich, hub)
 

@@ -4,6 +4,7 @@ from msgspec import Struct, field
 from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.designs import labels as label_tree
+from psrlib.hub.designs.commits import version_text
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
@@ -12,7 +13,7 @@ from psrlib.hub.store.schema.design import commits, connection_audits, connectio
 from psrlib.hub.store.text import Json, contains, has_item, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import Listed, Listing, Paging, show, stored
+from psrlib.hub.web.records import CountJson, Listed, Listing, Paging, show, stored
 from psrlib.hub.web.routing import EITHER, USER, App, roles
 
 app = App("connection", "Connections to outside systems")
@@ -69,12 +70,6 @@ class UsingCommitJson(Struct, rename="camel"):
     pipeline_version: str
     pipeline_id: str
     pipeline_name: str
-
-
-class CountJson(Struct):
-    """How many there are."""
-
-    count: int
 
 
 class ConnectionConfigJson(Struct):
@@ -230,9 +225,7 @@ def _using(row: Row) -> Query:
 def commits_using(call: Call, connection: str) -> list[UsingCommitJson]:
     """List pipeline commits that use a connection."""
     return [
-        UsingCommitJson(
-            row.id, f"{row.number}-DRAFT" if row.draft else str(row.number), row.pipeline_id, row.name
-        )
+        UsingCommitJson(row.id, version_text(row.number, row.draft), row.pipeline_id, row.name)
         for row in _using(_fetch(call, connection, "READ")).rows(call.db)
     ]
 

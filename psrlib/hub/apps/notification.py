@@ -1,9 +1,7 @@
 """Notification app: subscriptions, their audits, alerts (control-hub-rest.md, 7.2 and 7.3)."""
 
-from typing import Any
-
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, convert, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.server import EVENT_TYPES
@@ -11,92 +9,124 @@ from psrlib.hub.events.actions import KINDS, read_action
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.queries import Query, Row, insert_rows
 from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
-from psrlib.hub.store.text import contains
-from psrlib.hub.web.call import LISTING, PAGING, WRAPPER, Call
+from psrlib.hub.store.text import Json, contains
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.routing import USER, App, Parameter, roles
+from psrlib.hub.web.records import Listed, Listing, Paging, show
+from psrlib.hub.web.routing import USER, App, roles
 
 app = App("notification", "Subscriptions and alerts")
 SUBSCRIBER = roles("notification:user")
 SUBSCRIPTIONS = Query(
     select(subscriptions).where(subscriptions.c.organization == bindparam("org"), ~subscriptions.c.deleted)
 )
+ACTIONS_TAKEN = Query(
+    select(action_runs).where(
+        action_runs.c.organization == bindparam("org"), action_runs.c.state != "WAITING"
+    )
+)
+ALERTS = Query(select(alerts).where(alerts.c.organization == bindparam("org")))
 
 
-class EventJson(Struct):
-    """An event a subscription wants; ``filter`` is an expression or null."""
+class EventJson(Struct, rename="camel"):
+    """An event a subscription wants; ``filter`` is an expression or null. Ids are taken and not kept."""
 
-    eventType: str
+    event_type: str
     filter: str | None = None
-    id: str | None = None
+    id: str | UnsetType | None = UNSET
 
 
-class ActionJson(Struct):
-    """What a subscription does; ``config`` is JSON text."""
+class ActionJson(Struct, rename="camel"):
+    """What a subscription does; ``config`` is JSON text. Ids are taken and not kept."""
 
-    eventType: str
+    event_type: str
     config: str | None = None
-    id: str | None = None
+    id: str | UnsetType | None = UNSET
 
 
-class EventSubscriptionJson(Struct):
+class EventSubscriptionJson(Struct, rename="camel"):
     """A subscription."""
 
     name: str
     events: list[EventJson]
-    externalActions: list[ActionJson]
+    actions: list[ActionJson] = field(name="externalActions")
     id: str | None = None
     organization: str | None = None
     description: str | None = None
     enabled: bool | None = True
     deleted: bool | None = False
-    errorMessage: str | None = None
+    error_message: str | None = None
+    creator: str | None = None
+    created_on: int | None = None
+    last_modified_by: str | None = None
+    last_modified_on: int | None = None
 
 
-def _columns(call: Call) -> dict[str, Any]:
-    new = call.body
+class ActionAuditJson(Struct, rename="camel"):
+    """An external action that was taken for a subscription."""
+
+    id: str
+    subscription_name: str
+    event: str = field(name="eventName")
+    action_type: str = field(name="externalActionType")
+    created_on: int = field(name="createdTime")
+    success: bool
+    message: str
+
+
+class AlertJson(Struct, rename="camel"):
+    """An alert."""
+
+    id: str
+    organization: str
+    label: str
+    text: str
+    status: str = field(name="alertStatus")
+    triggered_on: int
+    resource_id: str
+    rule_id: str | None
+    type: str = field(name="alertType")
+    additional_info: str | None
+    acked_by: str | None
+    acked_on: int
+
+
+def _columns(call: Call, new: EventSubscriptionJson, **more: object) -> Json:
+    """Return the columns of a subscription as it was sent, checked; ``more`` are those the hub knows."""
     if not new.name.strip() or len(new.name) > 255:
         raise bad_request("the subscription name must have 1 to 255 characters")
     for event in new.events:
-        if event.eventType not in EVENT_TYPES:
-            raise bad_request(f"eventType '{event.eventType}': expected one of {', '.join(EVENT_TYPES)}")
-    if len(new.externalActions) != 1:
-        raise bad_request(f"externalActions has {len(new.externalActions)} elements; expected exactly one")
-    action = new.externalActions[0]
-    if action.eventType not in KINDS:
-        raise bad_request(f"externalActions: eventType '{action.eventType}': expected EMAIL or WEBHOOKV1")
+        if event.event_type not in EVENT_TYPES:
+            raise bad_request(f"eventType '{event.event_type}': expected one of {', '.join(EVENT_TYPES)}")
+    if len(new.actions) != 1:
+        raise bad_request(f"externalActions has {len(new.actions)} elements; expected exactly one")
+    (action,) = new.actions
+    if action.event_type not in KINDS:
+        raise bad_request(f"externalActions: eventType '{action.event_type}': expected EMAIL or WEBHOOKV1")
     try:
-        read_action(action.eventType, action.config)
+        read_action(action.event_type, action.config)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"externalActions config: {error}") from error
     return {
         "name": new.name,
         "description": new.description,
         "enabled": new.enabled is not False,
-        "events": [{"eventType": e.eventType, "filter": e.filter} for e in new.events],
-        "actions": [{"eventType": action.eventType, "config": action.config or "{}"}],
+        "events": [EventJson(event.event_type, event.filter) for event in new.events],
+        "actions": [ActionJson(action.event_type, action.config or "{}")],
         "error_message": None,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
+        **more,
     }
 
 
-def _subscription_json(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "name": row.name,
-        "description": row.description,
-        "enabled": row.enabled,
-        "deleted": row.deleted,
-        "events": row.events,
-        "externalActions": row.actions,
-        "errorMessage": row.error_message,
-        "creator": row.creator,
-        "createdOn": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-    }
+def _show(row: Row) -> EventSubscriptionJson:
+    return show(
+        EventSubscriptionJson,
+        row,
+        events=convert(row.events, list[EventJson]),
+        actions=convert(row.actions, list[ActionJson]),
+    )
 
 
 def _fetch(call: Call, subscription_id: str) -> Row:
@@ -106,165 +136,138 @@ def _fetch(call: Call, subscription_id: str) -> Row:
     return row
 
 
+def _change(call: Call, row: Row, values: Json) -> EventSubscriptionJson:
+    call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(values))
+    return _show(_fetch(call, row.id))
+
+
+def _fetch_writable(call: Call, subscription_id: str) -> Row:
+    row = _fetch(call, subscription_id)
+    check_permission(call, row.id, "WRITE")
+    return row
+
+
 @app.route(
     "PUT",
     "/notification/rest/v1/eventsub/createEventSub",
     SUBSCRIBER,
-    body=EventSubscriptionJson,
-    returns=EventSubscriptionJson,
     choice="names may repeat; events are taken also while dpm.enable.events is off, and then never fire",
 )
-def create_subscription(call: Call) -> Any:
+def create_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscriptionJson:
     """Create a subscription."""
-    row = _columns(call) | {
+    known = {
         "id": call.new_id(),
         "organization": call.organization,
         "creator": call.principal.id,
         "created_on": call.now,
     }
+    row = _columns(call, body, **known)
     insert_rows(call.db, subscriptions, [row])
     call.forget()
     insert_acls(call, "EVENT_SUBSCRIPTION", [row["id"]], call.organization)
-    return _subscription_json(_fetch(call, row["id"]))
+    return _show(_fetch(call, row["id"]))
 
 
-@app.route(
-    "POST",
-    "/notification/rest/v1/eventsub/updateEventSub",
-    SUBSCRIBER,
-    body=EventSubscriptionJson,
-    returns=EventSubscriptionJson,
-)
-def update_subscription(call: Call) -> Any:
+@app.route("POST", "/notification/rest/v1/eventsub/updateEventSub", SUBSCRIBER)
+def update_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscriptionJson:
     """Update a subscription."""
-    row = _fetch(call, call.body.id or "")
-    check_permission(call, row.id, "WRITE")
-    call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(_columns(call)))
+    row = _fetch_writable(call, body.id or "")
     call.forget()
-    return _subscription_json(_fetch(call, row.id))
+    return _change(call, row, _columns(call, body))
 
 
-@app.route("POST", "/notification/rest/v1/eventsub/deleteEventSub", SUBSCRIBER, body=str)
-def delete_subscription(call: Call) -> Any:
+@app.route("POST", "/notification/rest/v1/eventsub/deleteEventSub", SUBSCRIBER)
+def delete_subscription(call: Call, body: str) -> None:
     """Delete a subscription; the body is its bare id."""
-    row = _fetch(call, call.body)
-    check_permission(call, row.id, "WRITE")
+    row = _fetch_writable(call, body)
     call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(deleted=True))
     call.forget()
     drop_acls(call, [row.id])
-    return None
 
 
-@app.route("POST", "/notification/rest/v1/eventsub/ackEventSubError", SUBSCRIBER, body=str)
-def acknowledge(call: Call) -> Any:
+@app.route("POST", "/notification/rest/v1/eventsub/ackEventSubError", SUBSCRIBER)
+def acknowledge(call: Call, body: str) -> EventSubscriptionJson:
     """Clear the error of a subscription; the body is its bare id."""
-    row = _fetch(call, call.body)
-    check_permission(call, row.id, "WRITE")
-    call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(error_message=None))
-    return _subscription_json(_fetch(call, row.id))
+    return _change(call, _fetch_writable(call, body), {"error_message": None})
 
 
-@app.route("GET", "/notification/rest/v1/eventsub", USER, query=LISTING)
-def list_subscriptions(call: Call) -> Any:
+@app.route("GET", "/notification/rest/v1/eventsub", USER)
+def list_subscriptions(call: Call, listing: Listing) -> Listed[EventSubscriptionJson]:
     """List subscriptions."""
-    table = subscriptions
-    statement: Query = SUBSCRIPTIONS
-    if text := call.query["filterText"]:
-        statement = statement.where(contains(table.c.name, text) | contains(table.c.id, text))
-    order = {"NAME": table.c.name, "ID": table.c.id}
-    return call.old_page(
-        statement, order, lambda rows: [_subscription_json(row) for row in rows], org=call.organization
+    table, query = subscriptions, SUBSCRIPTIONS
+    if text := listing.filter_text:
+        query = query.where(contains(table.c.name, text) | contains(table.c.id, text))
+    return call.page(
+        listing,
+        query,
+        {"NAME": table.c.name, "ID": table.c.id},
+        lambda rows: list(map(_show, rows)),
+        wrap=listing.with_wrapper,
+        org=call.organization,
     )
 
 
-@app.route("GET", "/notification/rest/v1/externalActions/audits", USER, query=(*PAGING, WRAPPER))
-def action_audits(call: Call) -> Any:
+@app.route("GET", "/notification/rest/v1/externalActions/audits", USER)
+def action_audits(call: Call, paging: Paging, with_wrapper: bool = False) -> Listed[ActionAuditJson]:
     """List external actions taken for subscriptions."""
-    table = action_runs
-    statement = select(table).where(table.c.organization == call.organization, table.c.state != "WAITING")
-    return call.old_page(
-        statement,
-        {"CREATED_TIME": table.c.id},
+    return call.page(
+        paging,
+        ACTIONS_TAKEN,
+        {"CREATED_TIME": action_runs.c.id},
         lambda rows: [
-            {
-                "id": str(row.id),
-                "subscriptionName": row.subscription_name,
-                "eventName": row.event,
-                "externalActionType": row.action_type,
-                "createdTime": row.created_on,
-                "success": row.state == "DONE",
-                "message": row.message,
-            }
-            for row in rows
+            show(ActionAuditJson, row, id=str(row.id), success=row.state == "DONE") for row in rows
         ],
+        wrap=with_wrapper,
+        org=call.organization,
     )
 
 
-def _alert_json(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "label": row.label,
-        "text": row.label,
-        "alertStatus": row.status,
-        "triggeredOn": row.triggered_on,
-        "resourceId": row.resource_id,
-        "ruleId": row.rule_id,
-        "alertType": row.type,
-        "additionalInfo": row.additional_info,
-        "ackedBy": row.acked_by,
-        "ackedOn": row.acked_on,
-    }
+def _show_alerts(rows: list[Row]) -> list[AlertJson]:
+    return [show(AlertJson, row, text=row.label) for row in rows]
 
 
-def _alerts(call: Call, resource_id: str | None) -> Any:
-    statement = select(alerts).where(alerts.c.organization == call.organization)
-    if resource_id is not None:
-        statement = statement.where(alerts.c.resource_id == resource_id)
-    if status := call.query["alertStatus"]:
-        statement = statement.where(alerts.c.status == status)
-    if text := call.query.get("filterText"):
-        statement = statement.where(contains(alerts.c.label, text) | contains(alerts.c.id, text))
-    order = {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id}
-    return call.old_page(statement, order, lambda rows: [_alert_json(row) for row in rows])
+def _alerts(call: Call, listing: Listing, query: Query, alert_status: str | None) -> Listed[AlertJson]:
+    if alert_status:
+        query = query.where(alerts.c.status == alert_status)
+    if text := listing.filter_text:
+        query = query.where(contains(alerts.c.label, text) | contains(alerts.c.id, text))
+    return call.page(
+        listing,
+        query,
+        {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id},
+        _show_alerts,
+        wrap=listing.with_wrapper,
+        org=call.organization,
+    )
 
 
-@app.route(
-    "GET",
-    "/notification/rest/v1/alerts",
-    USER,
-    query=(*LISTING, Parameter("alertStatus")),
-    choice="alerts come from data SLAs alone",
-)
-def list_alerts(call: Call) -> Any:
+@app.route("GET", "/notification/rest/v1/alerts", USER, choice="alerts come from data SLAs alone")
+def list_alerts(call: Call, listing: Listing, alert_status: str | None = None) -> Listed[AlertJson]:
     """List alerts."""
-    return _alerts(call, None)
+    return _alerts(call, listing, ALERTS, alert_status)
 
 
-@app.route(
-    "GET",
-    "/notification/rest/v1/alerts/resource/{resource}",
-    USER,
-    query=(*LISTING, Parameter("alertStatus")),
-)
-def list_alerts_of(call: Call) -> Any:
+@app.route("GET", "/notification/rest/v1/alerts/resource/{resource}", USER)
+def list_alerts_of(
+    call: Call, resource: str, listing: Listing, alert_status: str | None = None
+) -> Listed[AlertJson]:
     """List alerts of one object."""
-    return _alerts(call, call.path["resource"])
+    return _alerts(call, listing, ALERTS.where(alerts.c.resource_id == resource), alert_status)
 
 
-@app.route("POST", "/notification/rest/v1/alerts/ackAlerts", SUBSCRIBER, body=list[str])
-def acknowledge_alerts(call: Call) -> Any:
+@app.route("POST", "/notification/rest/v1/alerts/ackAlerts", SUBSCRIBER)
+def acknowledge_alerts(call: Call, body: list[str]) -> list[AlertJson]:
     """Acknowledge alerts."""
-    call.fetch_all(alerts, call.body, "Alert")
+    call.fetch_all(alerts, body, "Alert")
     values = {"status": "ACKNOWLEDGED", "acked_by": call.principal.id, "acked_on": call.now}
-    call.db.execute(alerts.update().where(alerts.c.id.in_(call.body)).values(values))
-    return [_alert_json(row) for row in call.fetch_all(alerts, call.body, "Alert")]
+    call.db.execute(alerts.update().where(alerts.c.id.in_(body)).values(values))
+    return _show_alerts(call.fetch_all(alerts, body, "Alert"))
 
 
-@app.route("POST", "/notification/rest/v1/alerts/deleteAlerts", SUBSCRIBER, body=list[str])
-def delete_alerts(call: Call) -> Any:
+@app.route("POST", "/notification/rest/v1/alerts/deleteAlerts", SUBSCRIBER)
+def delete_alerts(call: Call, body: list[str]) -> list[str]:
     """Delete alerts."""
-    call.fetch_all(alerts, call.body, "Alert")
-    call.db.execute(alerts.delete().where(alerts.c.id.in_(call.body)))
-    drop_acls(call, call.body)
+    call.fetch_all(alerts, body, "Alert")
+    call.db.execute(alerts.delete().where(alerts.c.id.in_(body)))
+    drop_acls(call, body)
     return []

@@ -1,120 +1,217 @@
 """Scheduler app: scheduled tasks on jobs and reports (control-hub-rest.md, 7.1)."""
 
 import uuid
-from typing import Any
+from typing import Annotated, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.security.acl import check_permission, insert_acls
-from psrlib.hub.store.queries import Query, Row, insert_rows
+from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
 from psrlib.hub.store.schema.design import report_definitions
 from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Parameter, roles
+from psrlib.hub.web.records import Page, Paging, show
+from psrlib.hub.web.routing import USER, App, roles
 
 app = App("scheduler", "Scheduled tasks")
 OPERATOR = roles("scheduler:operator", "jobrunner:operator", "reporting:operator")
 BASE = "/scheduler/rest/v2/jobs"
 ACTIONS = {"PAUSE": "PAUSED", "RESUME": "RUNNING", "KILL": "KILLED", "DELETE": "DELETED"}
 TASK_ACTIONS = ("START", "STOP", "UPGRADE")
-MISSED = {"IGNORE": "IGNORE", "RUN ALL": "RUN ALL", "RUN_ALL": "RUN ALL", "RUN ONCE": "RUN ONCE"}
-MISSED["RUN_ONCE"] = "RUN ONCE"
+MISSED = ("IGNORE", "RUN ALL", "RUN ONCE")
 DEFAULT_CRON = "0 0 1/1 * ? *"
 TASKS = Query(select(tasks).where(tasks.c.organization == bindparam("org"), tasks.c.status != "DELETED"))
-ROWS = (Parameter("offset", "integer", 0), Parameter("len", "integer", -1), Parameter("orderBy"))
+T = TypeVar("T")
+
+
+class Field(Struct, Generic[T]):
+    """A field of a task, in its wrapping."""
+
+    value: T | None = None
+
+
+Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Text = Field[str] | str | UnsetType | None  # wrapped or plain, as the client likes; answered the same way
+Moment = Field[Millis] | Millis | UnsetType | None
+
+
+class ExecutionInfoJson(Struct, omit_defaults=True):
+    """What a task does, plain or in a wrapping."""
+
+    action: Text = UNSET
+    value: "ExecutionInfoJson | None" = None
+
+
+class TaskRunJson(Struct, rename="camel"):
+    """A firing of a task."""
+
+    id: str
+    scheduled_time: int
+    status: str
+    message: str
+
+
+class TaskAuditJson(Struct, rename="camel"):
+    """A change of a task."""
+
+    id: int
+    action: str
+    user_id: str = field(name="user")
+    time: int
+
+
+class SelectorJson(Struct, rename="camel"):
+    """What a task is about: a job or a report definition."""
+
+    type: Text = UNSET
+    job_id: Text = UNSET
+    job_name: Text = UNSET
+    report_id: Text = UNSET
+    report_name: Text = UNSET
+
+
+class TaskJson(SelectorJson, rename="camel", omit_defaults=True):
+    """A scheduled task."""
+
+    id: Text = UNSET
+    name: Text = UNSET
+    description: Text = UNSET
+    execution_info: ExecutionInfoJson | None = None
+    action: Text = field(default=UNSET, name="executionInfo.action")
+    cron: Text = field(default=UNSET, name="crontabMask")
+    time_zone: Text = UNSET
+    status: Text = UNSET
+    start_time: Moment = UNSET
+    end_time: Moment = UNSET
+    missed: Text = field(default=UNSET, name="missedTriggerHandling")
+    organization: str | None = None
+    creator: str | None = None
+    created_on: int | None = field(default=None, name="createTime")
+    last_modified_by: str | None = None
+    last_modified_on: int | None = None
+    next_time: int | None = field(default=None, name="nextExecutionTime")
+    messages: list[str] | None = None
+    runs: list[TaskRunJson] | None = None
+    audits: list[TaskAuditJson] | None = None
 
 
 class TaskEnvelope(Struct):
     """A task in its envelope; task fields are plain or wrapped as ``{"value": ...}``."""
 
-    data: dict[str, Any]
+    data: TaskJson
 
 
-def value_of(task: dict[str, Any], name: str, default: Any = None) -> Any:
-    """Return a task field, plain or wrapped."""
-    field = task.get(name)
-    found = field.get("value") if isinstance(field, dict) and "value" in field else field
-    return default if found is None else found
+class SelectorEnvelope(Struct):
+    """What comes in answer to a call about one task."""
+
+    data: SelectorJson
+    success: bool = True
+    messages: list[str] = field(default_factory=list)
 
 
-def _action(task: dict[str, Any]) -> str:
-    info = value_of(task, "executionInfo", {})
-    found = value_of(info, "action") if isinstance(info, dict) else None
-    found = found or value_of(task, "executionInfo.action") or "START"
-    if found not in TASK_ACTIONS:
-        raise bad_request(f"executionInfo.action is '{found}': expected one of {', '.join(TASK_ACTIONS)}")
-    return str(found)
+class SingleJson(Struct):
+    """The answer about one task."""
+
+    response: SelectorEnvelope
 
 
-def _single(task: dict[str, Any]) -> dict[str, Any]:
-    return {"response": {"data": task, "success": True, "messages": []}}
+class TasksJson(Struct):
+    """The answer about several tasks."""
+
+    response: list[TaskEnvelope]
+    success: bool = True
+    messages: list[str] = field(default_factory=list)
 
 
-def _blank(kind: str = "PIPELINE_JOB") -> dict[str, Any]:
-    names = ("jobId", "jobName", "reportId", "reportName")
-    return {"type": {"value": kind}} | {name: {"value": None} for name in names}
+class PaginationJson(Struct, rename="camel"):
+    """Which part of the list of tasks this is."""
+
+    total: int
+    offset: int
+    length: int = field(name="len")
+
+
+class TaskPageJson(Struct, rename="camel"):
+    """A part of the list of tasks."""
+
+    response: list[TaskEnvelope]
+    pagination_info: PaginationJson
+
+
+def value_of(given: Field[T] | T | UnsetType | None, default: T) -> T:
+    """Return the value of a task field, plain or wrapped; the default where there is none."""
+    found = given.value if isinstance(given, Field) else given
+    return default if found is None or isinstance(found, UnsetType) else found
+
+
+def _single(task: SelectorJson) -> SingleJson:
+    return SingleJson(SelectorEnvelope(task))
 
 
 @app.route("GET", f"{BASE}/o:jobTypeSelector/pageId=SchedulerJobTypeSelectorPage", USER)
-def type_selector(call: Call) -> Any:
+def type_selector(call: Call) -> SingleJson:
     """Return a blank type selector."""
-    return _single(_blank())
+    blank: Field[str] = Field()
+    return _single(SelectorJson(Field("PIPELINE_JOB"), blank, blank, blank, blank))
 
 
 @app.route(
     "POST",
     f"{BASE}/o:new/pageId=SchedulerJobCreatePage",
     USER,
-    body=TaskEnvelope,
     writes=False,
     choice="no id yet: the id comes with PUT, which is accepted without this call",
 )
-def new_task(call: Call) -> Any:
+def new_task(call: Call, body: TaskEnvelope) -> SingleJson:
     """Return a task filled with defaults for a selector; stores nothing."""
-    selector = call.body.data
-    task = _blank(str(value_of(selector, "type", "PIPELINE_JOB")))
-    for name in ("jobId", "jobName", "reportId", "reportName"):
-        task[name] = {"value": value_of(selector, name)}
-    task |= {
-        "id": {"value": None},
-        "name": {"value": ""},
-        "description": {"value": ""},
-        "executionInfo": {"action": {"value": "START"}},
-        "crontabMask": {"value": DEFAULT_CRON},
-        "timeZone": {"value": "UTC"},
-        "status": {"value": "RUNNING"},
-        "startTime": {"value": None},
-        "endTime": {"value": None},
-        "missedTriggerHandling": {"value": "IGNORE"},
-    }
+    selector = body.data
+    task = TaskJson(
+        type=Field(value_of(selector.type, "PIPELINE_JOB")),
+        id=Field(),
+        name=Field(""),
+        description=Field(""),
+        execution_info=ExecutionInfoJson(Field("START")),
+        cron=Field(DEFAULT_CRON),
+        time_zone=Field("UTC"),
+        status=Field("RUNNING"),
+        start_time=Field(),
+        end_time=Field(),
+        missed=Field("IGNORE"),
+    )
+    for name in ("job_id", "job_name", "report_id", "report_name"):
+        setattr(task, name, Field(value_of(getattr(selector, name), None)))
     return _single(task)
 
 
-def _millis(task: dict[str, Any], name: str) -> int:
-    found = value_of(task, name, 0)
-    if isinstance(found, bool) or not isinstance(found, int) or not -(2**62) < found < 2**62:
-        raise bad_request(f"{name}: expected epoch milliseconds, received {str(found)[:40]!r}")
-    return max(found, 0)
+def _action(task: TaskJson) -> str:
+    info = task.execution_info or ExecutionInfoJson()
+    found = value_of((info.value or info).action, "") or value_of(task.action, "") or "START"
+    if found not in TASK_ACTIONS:
+        raise bad_request(f"executionInfo.action is '{found}': expected one of {', '.join(TASK_ACTIONS)}")
+    return found
 
 
-def _columns(call: Call, task: dict[str, Any]) -> dict[str, Any]:
-    name = value_of(task, "name", "")
-    if not isinstance(name, str) or not name.strip() or len(name) > 255:
+def _columns(call: Call, task: TaskJson) -> Json:
+    """Return the columns of a task as it was sent, checked."""
+    name = value_of(task.name, "")
+    if not name.strip() or len(name) > 255:
         raise bad_request("the task name must have 1 to 255 characters")
     target = _target(call, task)
-    cron, zone = str(value_of(task, "crontabMask", DEFAULT_CRON)), str(value_of(task, "timeZone", "UTC"))
-    missed = MISSED.get(str(value_of(task, "missedTriggerHandling", "IGNORE")))
-    if missed is None:
+    cron, zone = value_of(task.cron, DEFAULT_CRON), value_of(task.time_zone, "UTC")
+    missed = value_of(task.missed, "IGNORE").replace("_", " ")
+    if missed not in MISSED:
         raise bad_request("missedTriggerHandling: expected IGNORE, RUN ALL or RUN ONCE")
-    status = str(value_of(task, "status", "RUNNING"))
+    status = value_of(task.status, "RUNNING")
     if status not in ("RUNNING", "PAUSED"):
         raise bad_request(f"status '{status}': expected RUNNING or PAUSED")
-    start, end = _millis(task, "startTime"), _millis(task, "endTime")
+    start, end = max(value_of(task.start_time, 0), 0), max(value_of(task.end_time, 0), 0)
     following = next_time_ms(cron, max(call.now, start), zone)
+    task.runs = task.audits = None
     return {
         "name": name,
         "job_id": target,
@@ -126,18 +223,18 @@ def _columns(call: Call, task: dict[str, Any]) -> dict[str, Any]:
         "start_time": start,
         "end_time": end,
         "next_time": 0 if end and following > end else following,
-        "document": {k: v for k, v in task.items() if k not in ("runs", "audits")},
+        "document": task,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
 
 
-def _target(call: Call, task: dict[str, Any]) -> str:
+def _target(call: Call, task: TaskJson) -> str:
     """Return the id of the job or report definition a task acts on, checked."""
-    if str(value_of(task, "type", "PIPELINE_JOB")) == "REPORT_JOB":
-        report = call.fetch(report_definitions, str(value_of(task, "reportId", "")), "Report definition")
+    if value_of(task.type, "PIPELINE_JOB") == "REPORT_JOB":
+        report = call.fetch(report_definitions, value_of(task.report_id, ""), "Report definition")
         return str(report.id)
-    job = call.fetch(jobs, str(value_of(task, "jobId", "")), "Job")
+    job = call.fetch(jobs, value_of(task.job_id, ""), "Job")
     check_permission(call, job.id, "EXECUTE")
     return str(job.id)
 
@@ -151,14 +248,12 @@ def _audit(call: Call, task_id: str, action: str) -> None:
     "PUT",
     f"{BASE}/pageId=SchedulerJobManagePage",
     OPERATOR,
-    body=TaskEnvelope,
     choice="the id is made by the hub; a task fires as its owner",
 )
-def create_task(call: Call) -> Any:
+def create_task(call: Call, body: TaskEnvelope) -> SingleJson:
     """Create a scheduled task."""
     task_id = str(uuid.uuid4())
-    row = _columns(call, call.body.data)
-    row |= {
+    row = _columns(call, body.data) | {
         "id": task_id,
         "organization": call.organization,
         "creator": call.principal.id,
@@ -170,96 +265,78 @@ def create_task(call: Call) -> Any:
     return _shown(call, task_id)
 
 
-def _task_json(row: Row) -> dict[str, Any]:
-    task: dict[str, Any] = row.document
-    wrapped = {
-        "id": row.id,
-        "name": row.name,
-        "status": row.status,
-        "crontabMask": row.cron,
-        "timeZone": row.time_zone,
-        "missedTriggerHandling": row.missed,
-    }
-    task |= {name: {"value": value} for name, value in wrapped.items() if name != "id"}
-    task["executionInfo"] = {"action": {"value": row.action}}
-    task["id"] = row.id
-    task |= {
-        "organization": row.organization,
-        "creator": row.creator,
-        "createTime": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-        "nextExecutionTime": row.next_time,
-        "messages": [],
-    }
+KNOWN = ("id", "organization", "creator", "created_on", "last_modified_by", "last_modified_on", "next_time")
+WRAPPED = ("name", "status", "cron", "time_zone", "missed")
+
+
+def _show(row: Row) -> TaskJson:
+    """Return a task as it was sent, with what the hub knows better."""
+    task = convert(row.document, TaskJson)
+    for name in KNOWN:
+        setattr(task, name, getattr(row, name))
+    for name in WRAPPED:
+        setattr(task, name, Field(getattr(row, name)))
+    task.execution_info, task.messages = ExecutionInfoJson(Field(row.action)), []
     return task
 
 
-def _shown(call: Call, task_id: str) -> Any:
-    return _single(_task_json(call.fetch(tasks, task_id, "Scheduled task")))
+def _show_all(rows: list[Row]) -> list[TaskEnvelope]:
+    return [TaskEnvelope(_show(row)) for row in rows]
+
+
+def _shown(call: Call, task_id: str) -> SingleJson:
+    return _single(_show(call.fetch(tasks, task_id, "Scheduled task")))
 
 
 @app.route(
     "GET",
     f"{BASE}/pageId=SchedulerJobListPage",
     USER,
-    query=ROWS,
     choice="deleted tasks are left out; orderBy name, status or id, with - for descending",
 )
-def list_tasks(call: Call) -> Any:
+def list_tasks(call: Call, paging: Paging) -> TaskPageJson:
     """List scheduled tasks."""
-    word = str(call.query["orderBy"] or "name")
+    by = paging.order_by or "name"
     columns = {"name": tasks.c.name, "status": tasks.c.status, "id": tasks.c.id}
-    column = columns.get(word.removeprefix("-"), tasks.c.name)
-    call.query["orderBy"], call.query["order"] = "IT", "DESC" if word.startswith("-") else "ASC"
-    order = {"ID": tasks.c.id, "IT": column}
-    page = call.old_page(
+    page = call.page(
+        Paging(paging.offset, paging.length, "IT", "DESC" if by.startswith("-") else "ASC"),
         TASKS,
-        order,
-        lambda found: [{"data": _task_json(row)} for row in found],
+        {"ID": tasks.c.id, "IT": columns.get(by.removeprefix("-"), tasks.c.name)},
+        _show_all,
         wrap=True,
         org=call.organization,
     )
-    info = {"total": page["totalCount"], "offset": call.query["offset"], "len": call.query["len"]}
-    return {"response": page["data"], "paginationInfo": info}
+    assert isinstance(page, Page)
+    return TaskPageJson(page.data, PaginationJson(page.total_count, paging.offset, paging.length))
 
 
-@app.route(
-    "GET",
-    f"{BASE}/{{task}}/pageId=SchedulerJobManagePage",
-    USER,
-    query=(Parameter("runInfo", "boolean", False), Parameter("auditInfo", "boolean", False)),
-)
-def get_task(call: Call) -> Any:
+def _fetch(call: Call, task: str, action: str) -> Row:
+    row = call.fetch(tasks, task, "Scheduled task")
+    check_permission(call, row.id, action)
+    return row
+
+
+@app.route("GET", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", USER)
+def get_task(call: Call, task: str, run_info: bool = False, audit_info: bool = False) -> SingleJson:
     """Return a scheduled task, with runs and audits when asked for."""
-    row = call.fetch(tasks, call.path["task"], "Scheduled task")
-    check_permission(call, row.id, "READ")
-    task = _task_json(row)
-    if call.query["runInfo"]:
-        found = (
-            select(task_runs).where(task_runs.c.task_id == row.id).order_by(task_runs.c.scheduled_time.desc())
-        )
-        task["runs"] = [
-            {"id": r.id, "scheduledTime": r.scheduled_time, "status": r.status, "message": r.message}
-            for r in call.db.execute(found)
-        ]
-    if call.query["auditInfo"]:
-        audits = select(task_audits).where(task_audits.c.task_id == row.id).order_by(task_audits.c.id.desc())
-        task["audits"] = [
-            {"id": a.id, "action": a.action, "user": a.user_id, "time": a.time}
-            for a in call.db.execute(audits)
-        ]
-    return _single(task)
+    row = _fetch(call, task, "READ")
+    record = _show(row)
+    if run_info:
+        runs = by_key(task_runs, "task_id").page(task_runs.c.scheduled_time, task_runs.c.id, descending=True)
+        record.runs = [show(TaskRunJson, run) for run in runs.rows(call.db, key=row.id)]
+    if audit_info:
+        audits = by_key(task_audits, "task_id").page(task_audits.c.id, task_audits.c.id, descending=True)
+        record.audits = [show(TaskAuditJson, audit) for audit in audits.rows(call.db, key=row.id)]
+    return _single(record)
 
 
-@app.route("POST", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", OPERATOR, body=TaskEnvelope)
-def update_task(call: Call) -> Any:
+@app.route("POST", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", OPERATOR)
+def update_task(call: Call, task: str, body: TaskEnvelope) -> SingleJson:
     """Update a scheduled task."""
-    row = call.fetch(tasks, call.path["task"], "Scheduled task")
-    check_permission(call, row.id, "WRITE")
+    row = _fetch(call, task, "WRITE")
     if row.status in ("KILLED", "DELETED"):
         raise bad_request(f"task '{row.name}' is {row.status}")
-    call.db.execute(tasks.update().where(tasks.c.id == row.id).values(_columns(call, call.body.data)))
+    call.db.execute(tasks.update().where(tasks.c.id == row.id).values(_columns(call, body.data)))
     _audit(call, row.id, "UPDATE")
     return _shown(call, row.id)
 
@@ -268,24 +345,21 @@ def update_task(call: Call) -> Any:
     "POST",
     f"{BASE}/{{task}}/o:action/pageId=SchedulerJobManagePage",
     OPERATOR,
-    query=(Parameter("action"),),
     choice="a killed task can only be deleted",
 )
-def act_on_task(call: Call) -> Any:
+def act_on_task(call: Call, task: str, action: str | None = None) -> SingleJson:
     """Pause, resume, kill or delete a scheduled task."""
-    _act(call, call.path["task"])
-    return _shown(call, call.path["task"])
+    _act(call, task, action or "")
+    return _shown(call, task)
 
 
-def _act(call: Call, task_id: str) -> None:
-    row = call.fetch(tasks, task_id, "Scheduled task")
-    check_permission(call, row.id, "WRITE")
-    action = str(call.query["action"] or "")
+def _act(call: Call, task: str, action: str) -> None:
+    row = _fetch(call, task, "WRITE")
     if action not in ACTIONS:
         raise bad_request(f"action '{action}': expected one of {', '.join(ACTIONS)}")
     if row.status == "DELETED" or (row.status == "KILLED" and action != "DELETE"):
         raise bad_request(f"task '{row.name}' is {row.status}")
-    values: dict[str, Any] = {"status": ACTIONS[action], "last_modified_on": call.now}
+    values: Json = {"status": ACTIONS[action], "last_modified_on": call.now}
     if action == "RESUME":
         values["next_time"] = next_time_ms(row.cron, max(call.now, row.start_time), row.time_zone)
     call.db.execute(tasks.update().where(tasks.c.id == row.id).values(values))
@@ -296,13 +370,10 @@ def _act(call: Call, task_id: str) -> None:
     "POST",
     f"{BASE}/o:action/pageId=SchedulerJobListPage",
     OPERATOR,
-    query=(Parameter("action"), Parameter("id")),
     choice="not in 3.x: clients of the 4.x line repeat the parameter id",
 )
-def act_on_tasks(call: Call) -> Any:
+def act_on_tasks(call: Call, id: list[str], action: str | None = None) -> TasksJson:
     """Pause, resume, kill or delete several scheduled tasks."""
-    ids = [value for name, value in call.pairs if name == "id"]
-    for task_id in ids:
-        _act(call, task_id)
-    rows = call.fetch_all(tasks, ids, "Scheduled task")
-    return {"response": [{"data": _task_json(row)} for row in rows], "success": True, "messages": []}
+    for task_id in id:
+        _act(call, task_id, action or "")
+    return TasksJson(_show_all(call.fetch_all(tasks, id, "Scheduled task")))

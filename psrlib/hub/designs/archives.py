@@ -3,11 +3,11 @@
 import io
 import zipfile
 import zlib
-from typing import Any
 
 import msgspec
 import orjson
 
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.issues import IssueError, bad_request
 
 MAX_ENTRIES = 20_000
@@ -16,7 +16,7 @@ MAX_TOTAL_BYTES = 512 * 1024 * 1024
 CHUNK = 1 << 20
 
 
-def read_zip(content: bytes) -> list[tuple[str, dict[str, Any]]]:
+def read_zip(content: bytes) -> list[tuple[str, Json]]:
     """Return the JSON documents of a zip, in its order.
 
     Folders, hidden files and ``__MACOSX`` are passed over, as an engine does (pipeline-json.md, 1.1).
@@ -64,7 +64,7 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return bytes(data)
 
 
-def _parse(name: str, data: bytes) -> dict[str, Any]:
+def _parse(name: str, data: bytes) -> Json:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -80,7 +80,7 @@ def _too_large(message: str) -> IssueError:
     return IssueError(413, "APP_ISSUES_07", message)
 
 
-def write_zip(documents: list[tuple[str, dict[str, Any]]]) -> bytes:
+def write_zip(documents: list[tuple[str, Json]]) -> bytes:
     """Return a zip of JSON documents; equal names get a counter."""
     buffer = io.BytesIO()
     used: dict[str, int] = {}

@@ -1,31 +1,32 @@
 """Pipelines and their commits: creating, drafting, publishing, reading; used by several apps."""
 
-from typing import Any
-
 import orjson
+from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
 from psrlib.hub.designs.commits import (
+    Commit,
     CommitBatch,
     Content,
-    check_name,
-    commit_row,
+    announce,
+    metadata_of,
+    new_commit,
     settled,
     stamp,
     stored_labels,
 )
-from psrlib.hub.events.triggers import pipelines_committed
 from psrlib.hub.security.acl import drop_acls
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, not_found
+from psrlib.hub.web.records import show, stored
 
 
-def empty_definition(name: str, execution_mode: str, fragment: bool) -> dict[str, Any]:
+def empty_definition(name: str, execution_mode: str, fragment: bool) -> Json:
     """Return the smallest definition, for drafts created without one."""
     key = "fragmentId" if fragment else "pipelineId"
     return {
@@ -54,7 +55,7 @@ def empty_definition(name: str, execution_mode: str, fragment: bool) -> dict[str
     }
 
 
-def parse_document(text: str, what: str) -> dict[str, Any]:
+def parse_document(text: str, what: str) -> Json:
     """Return a JSON text as an object, refusing anything else."""
     try:
         document = orjson.loads(text)
@@ -67,106 +68,80 @@ def parse_document(text: str, what: str) -> dict[str, Any]:
 
 def insert_pipeline(
     call: Call,
-    name: str,
-    definition: dict[str, Any],
-    rules: dict[str, Any] | None,
+    content: Content,
     *,
-    library: str | None = None,
-    message: str = "",
     draft: bool = False,
     fragment: bool = False,
     executor_type: str | None = None,
     sdc_id: str | None = None,
-    fail_if_exists: bool = False,
 ) -> str:
     """Create a pipeline with its first commit; return the commit id."""
-    if fail_if_exists:
-        same = select(pipelines.c.id).where(
-            pipelines.c.organization == call.organization, pipelines.c.name == name
-        )
-        if call.db.execute(same).first():
-            raise duplicate("Pipeline", name)
     batch = CommitBatch(call)
     commit_id = batch.add_pipeline(
-        Content(name, definition, rules, library, message),
-        draft=draft,
-        fragment=fragment,
-        executor_type=executor_type,
-        sdc_id=sdc_id,
+        content, draft=draft, fragment=fragment, executor_type=executor_type, sdc_id=sdc_id
     )
     batch.write()
     return commit_id
 
 
-def add_commit(
-    call: Call,
-    pipeline: Row,
-    name: str,
-    definition: dict[str, Any],
-    rules: dict[str, Any] | None,
-    library: str | None,
-    message: str,
-) -> str:
+def refuse_taken_name(call: Call, name: str) -> None:
+    """Refuse the name that a pipeline of the organization has."""
+    same = (pipelines.c.organization == call.organization) & (pipelines.c.name == name)
+    if Query(select(pipelines.c.id).where(same), kept=False).first(call.db):
+        raise duplicate("Pipeline", name)
+
+
+def add_commit(call: Call, pipeline: Row, content: Content) -> str:
     """Publish the next version of a pipeline; return the commit id."""
     batch = CommitBatch(call)
     batch.know([pipeline])
-    commit_id = batch.add_version(pipeline.id, Content(name, definition, rules, library, message))
+    commit_id = batch.add_version(pipeline.id, content)
     batch.write()
     return commit_id
 
 
 def create_draft(call: Call, commit: Row, sdc_id: str | None, sdc_version: str | None) -> str:
     """Make a draft of the next version from a published commit; return its commit id."""
-    pipeline = call.fetch(pipelines, commit.pipeline_id, "Pipeline")
+    pipeline = fetch_pipeline(call, commit.pipeline_id)
     latest = fetch_commit(call, pipeline.latest_commit)
     if latest.draft:
         raise bad_request(f"pipeline '{pipeline.id}' already has draft '{latest.id}'")
-    commit_id = call.new_id(pipeline.organization)
-    row = commit._asdict() | {
-        "id": commit_id,
-        "number": latest.number + 1,
-        "draft": True,
-        "message": "",
-        "committer": call.principal.id,
-        "commit_time": call.now,
-        "rules_id": call.new_id(pipeline.organization),
-        "sdc_id": sdc_id or commit.sdc_id,
-        "sdc_version": sdc_version or commit.sdc_version,
-    }
-    call.db.execute(commits.insert().values(row))
-    _settle(call, row)
-    return commit_id
+    draft = replace(
+        show(Commit, commit),
+        id=call.new_id(pipeline.organization),
+        number=latest.number + 1,
+        draft=True,
+        message="",
+        committer=call.principal.id,
+        commit_time=call.now,
+        rules_id=call.new_id(pipeline.organization),
+        sdc_id=sdc_id or commit.sdc_id,
+        sdc_version=sdc_version or commit.sdc_version,
+    )
+    insert_rows(call.db, commits, [stored(draft, commits)])
+    _settle(call, draft)
+    return draft.id
 
 
-def save_draft(
-    call: Call,
-    commit: Row,
-    name: str,
-    definition: dict[str, Any],
-    rules: dict[str, Any] | None,
-    library: str | None,
-    message: str | None,
-    label_texts: list[str] | None,
-) -> None:
-    """Replace the content of a draft."""
+def save_draft(call: Call, commit: Row, content: Content, label_texts: list[str] | None) -> None:
+    """Replace the content of a draft, and the labels in it unless they are None."""
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is published; create a draft first")
-    check_name(name)
     if label_texts is not None:
-        metadata = definition.get("metadata")
-        definition["metadata"] = (metadata if isinstance(metadata, dict) else {}) | {"labels": label_texts}
-    content = Content(
-        name,
-        definition,
-        load(commit.rules) if rules is None else rules,
-        commit.library_definitions if library is None else library,
-        message if message is not None else commit.message,
+        definition = content.definition
+        definition["metadata"] = metadata_of(definition) | {"labels": label_texts}
+    fresh = new_commit(
+        call,
+        commit.id,
+        commit.pipeline_id,
+        commit.organization,
+        commit.number,
+        content,
+        True,
+        commit.sdc_id,
+        commit.rules_id,
     )
-    pipeline = {"id": commit.pipeline_id, "organization": commit.organization}
-    fresh = commit_row(call, commit.id, pipeline, commit.number, content, True)
-    fresh["rules_id"] = commit.rules_id
-    call.db.execute(commits.update().where(commits.c.id == commit.id).values(fresh))
-    _settle(call, fresh)
+    _replace(call, fresh)
 
 
 def publish_draft(call: Call, commit: Row, message: str | None) -> None:
@@ -174,25 +149,29 @@ def publish_draft(call: Call, commit: Row, message: str | None) -> None:
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is already published")
     definition = stamp(load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number)
-    values = {
-        "draft": False,
-        "message": message or commit.message,
-        "committer": call.principal.id,
-        "commit_time": call.now,
-        "definition": dump(definition),
-    }
-    call.db.execute(commits.update().where(commits.c.id == commit.id).values(values))
-    _settle(call, commit._asdict() | values)
+    published = replace(
+        show(Commit, commit),
+        draft=False,
+        message=message or commit.message,
+        committer=call.principal.id,
+        commit_time=call.now,
+        definition=dump(definition),
+    )
+    _replace(call, published)
 
 
-def _settle(call: Call, commit: dict[str, Any]) -> None:
+def _replace(call: Call, commit: Commit) -> None:
+    call.db.execute(commits.update().where(commits.c.id == commit.id).values(stored(commit, commits)))
+    _settle(call, commit)
+
+
+def _settle(call: Call, commit: Commit) -> None:
     """Carry a new or changed commit into its pipeline's row, labels and events."""
-    texts = stored_labels(commit["definition"])
+    texts = stored_labels(commit.definition)
     values = settled(call, commit, texts)
-    call.db.execute(pipelines.update().where(pipelines.c.id == commit["pipeline_id"]).values(values))
-    labels.remember(call, "PIPELINE", texts, commit["organization"])
-    if not commit["draft"]:
-        pipelines_committed(call, [commit])
+    call.db.execute(pipelines.update().where(pipelines.c.id == commit.pipeline_id).values(values))
+    labels.remember(call, "PIPELINE", texts, commit.organization)
+    announce(call, [commit])
 
 
 def fetch_commit(call: Call, commit_id: str) -> Row:
@@ -207,37 +186,34 @@ def fetch_pipeline(call: Call, pipeline_id: str) -> Row:
 
 def delete_pipeline(call: Call, pipeline: Row) -> None:
     """Delete a pipeline with all versions, unless a job uses it."""
-    using = call.db.execute(select(jobs.c.name).where(jobs.c.pipeline_id == pipeline.id)).first()
-    if using is not None:
-        raise bad_request(f"pipeline '{pipeline.id}' is used by job '{using.name}'; delete the job first")
+    _refuse_used(call, "pipeline_id", pipeline.id, "pipeline")
     call.forget()
     call.db.execute(commits.delete().where(commits.c.pipeline_id == pipeline.id))
     call.db.execute(pipelines.delete().where(pipelines.c.id == pipeline.id))
     drop_acls(call, [pipeline.id])
 
 
+def _refuse_used(call: Call, column: str, design_id: str, what: str) -> None:
+    using = by_key(jobs, column).first(call.db, key=design_id)
+    if using is not None:
+        raise bad_request(f"{what} '{design_id}' is used by job '{using.name}'; delete the job first")
+
+
 def delete_commit(call: Call, commit: Row) -> None:
     """Delete one version; the pipeline goes with its last one."""
-    using = call.db.execute(select(jobs.c.name).where(jobs.c.commit_id == commit.id)).first()
-    if using is not None:
-        raise bad_request(f"commit '{commit.id}' is used by job '{using.name}'; delete the job first")
-    rest = list(
-        call.db.execute(
-            select(commits)
-            .where(commits.c.pipeline_id == commit.pipeline_id, commits.c.id != commit.id)
-            .order_by(commits.c.number.desc())
-        )
-    )
+    _refuse_used(call, "commit_id", commit.id, "commit")
+    others = (commits.c.pipeline_id == commit.pipeline_id) & (commits.c.id != commit.id)
+    newest_first = select(commits).where(others).order_by(commits.c.number.desc())
+    rest = Query(newest_first, kept=False).rows(call.db)
     pipeline = fetch_pipeline(call, commit.pipeline_id)
     if not rest:
         delete_pipeline(call, pipeline)
         return
     call.db.execute(commits.delete().where(commits.c.id == commit.id))
     call.forget()
-    published = [row.id for row in rest if not row.draft]
     values = {
         "latest_commit": rest[0].id,
-        "latest_published": published[0] if published else None,
+        "latest_published": next((row.id for row in rest if not row.draft), None),
         "name": rest[0].name,
         "execution_mode": rest[0].execution_mode,
         "labels": stored_labels(rest[0].definition),
@@ -246,7 +222,7 @@ def delete_commit(call: Call, commit: Row) -> None:
 
 
 LIGHT = [c for c in commits.c if c.name not in ("definition", "library_definitions", "rules")]
-PUBLISHED = select(*LIGHT).where(commits.c.id == bindparam("wanted"))
+_LIGHT_COMMIT = Query(select(*LIGHT).where(commits.c.id == bindparam("wanted")))
 
 
 def published_commit(call: Call, commit_id: str) -> Row:
@@ -260,7 +236,7 @@ def published_commit(call: Call, commit_id: str) -> Row:
 
 
 def _read_published(call: Call, commit_id: str) -> Row:
-    commit = call.db.execute(PUBLISHED, {"wanted": commit_id}).first()
+    commit = _LIGHT_COMMIT.first(call.db, wanted=commit_id)
     if commit is None or commit.organization != call.organization:
         raise not_found("Pipeline commit", commit_id)
     if commit.draft:

@@ -1,20 +1,18 @@
 """What makes subscriptions fire: events put down in the transaction that causes them."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from psrlib.hub.events.conditions import matches
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import is_permitted
 from psrlib.hub.store.cache import Cache
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, Row, insert_rows
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
-from psrlib.hub.web.call import Call
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.callers import user_principal
 
-Wish = tuple[Row, str | None, list[dict[str, Any]]]
 # event -> the value that names the object whose readers may hear of it
 OBJECTS = {
     "PIPELINE_COMMITTED": "PIPELINE_ID",
@@ -24,20 +22,19 @@ OBJECTS = {
     "DATA_SLA_TRIGGERED": "SLA_ID",
     "SDC_NOT_RESPONDING": "SDC_ID",
 }
+_ENABLED = Query(
+    select(subscriptions).where(
+        subscriptions.c.organization == bindparam("org"), subscriptions.c.enabled, ~subscriptions.c.deleted
+    )
+)
 
 
-def pipelines_committed(call: Call, published: Iterable[dict[str, Any]]) -> None:
-    """Note that pipeline versions were published."""
-    for commit in published:
-        values = {
-            "PIPELINE_ID": commit["pipeline_id"],
-            "PIPELINE_NAME": commit["name"],
-            "PIPELINE_COMMIT_ID": commit["id"],
-            "PIPELINE_COMMITTER": commit["committer"],
-            "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
-            "PIPELINE_VERSION": str(commit["number"]),
-        }
-        fire(call.hub.cache, call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)
+class Wish(NamedTuple):
+    """What a subscription waits for: an event under a condition; and the kind of action it then wants."""
+
+    subscription: Row
+    condition: str | None
+    action_type: str
 
 
 def fire(
@@ -58,13 +55,12 @@ def fire(
         organization, "wishes", lambda: _read_wishes(connection, organization)
     )
     waiting = [
-        _waiting(row, event, action, values, now_ms)
-        for row, condition, actions in wanted.get(event, ())
-        if matches(condition, values) and _may_hear(cache, connection, row, values[OBJECTS[event]])
-        for action in actions
+        _waiting(wish, event, values, now_ms)
+        for wish in wanted.get(event, ())
+        if matches(wish.condition, values)
+        and _may_hear(cache, connection, wish.subscription, values[OBJECTS[event]])
     ]
-    if waiting:
-        connection.execute(action_runs.insert(), waiting)
+    insert_rows(connection, action_runs, waiting)
 
 
 def _may_hear(cache: Cache, connection: Connection, row: Row, resource_id: str) -> bool:
@@ -76,23 +72,22 @@ def _may_hear(cache: Cache, connection: Connection, row: Row, resource_id: str) 
 
 
 def _read_wishes(connection: Connection, organization: str) -> dict[str, list[Wish]]:
-    """Return, per event, the subscriptions that wait for it, with condition and actions."""
-    wanted = select(subscriptions).where(
-        subscriptions.c.organization == organization, subscriptions.c.enabled, ~subscriptions.c.deleted
-    )
-    rows = list(connection.execute(wanted))
+    """Return, per event, what subscriptions wait for it."""
+    rows = _ENABLED.rows(connection, org=organization)
     if not rows or not configuration.is_on(connection, organization, configuration.EVENTS):
         return {}
     wishes: dict[str, list[Wish]] = {}
     for row in rows:
-        for wish in row.events:
-            wishes.setdefault(str(wish.get("eventType")), []).append((row, wish.get("filter"), row.actions))
+        for event in row.events:
+            wishes.setdefault(event["eventType"], []).extend(
+                Wish(row, event["filter"], action["eventType"]) for action in row.actions
+            )
     return wishes
 
 
-def _waiting(
-    row: Row, event: str, action: dict[str, Any], values: dict[str, str], now_ms: int
-) -> dict[str, Any]:
+def _waiting(wish: Wish, event: str, values: dict[str, str], now_ms: int) -> Json:
+    """Return the row of an action that waits."""
+    row = wish.subscription
     general = {
         "ORGANIZATION": row.organization,
         "SUBSCRIPTION_ID": row.id,
@@ -104,7 +99,7 @@ def _waiting(
         "subscription_id": row.id,
         "subscription_name": row.name,
         "event": event,
-        "action_type": str(action.get("eventType") or ""),
+        "action_type": wish.action_type,
         "values": general | values,
         "state": "WAITING",
         "created_on": now_ms,

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Webhook, read_action
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.hub import Hub
@@ -19,6 +19,13 @@ logger = logging.getLogger(__name__)
 MAX_PER_ROUND = 100
 MAX_ATTEMPTS = 3  # the hub's choice: then the subscription shows the error
 _PARAMETER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_WAITING = Query(
+    select(action_runs, subscriptions.c.actions)
+    .outerjoin(subscriptions, subscriptions.c.id == action_runs.c.subscription_id)
+    .where(action_runs.c.state == "WAITING")
+    .order_by(action_runs.c.id)
+    .limit(MAX_PER_ROUND)
+)
 
 
 def fill(text: str, values: dict[str, str]) -> str:
@@ -42,14 +49,7 @@ async def deliver_waiting(hub: Hub, session: aiohttp.ClientSession) -> int:
 
 
 def _waiting(connection: Connection) -> list[tuple[Row, str, dict[str, str]]]:
-    statement = (
-        select(action_runs, subscriptions.c.actions)
-        .outerjoin(subscriptions, subscriptions.c.id == action_runs.c.subscription_id)
-        .where(action_runs.c.state == "WAITING")
-        .order_by(action_runs.c.id)
-        .limit(MAX_PER_ROUND)
-    )
-    return [(row, _config(row), _values(connection, row)) for row in connection.execute(statement)]
+    return [(row, _config(row), _values(connection, row)) for row in _WAITING.rows(connection)]
 
 
 def _values(connection: Connection, row: Row) -> dict[str, str]:
@@ -67,8 +67,8 @@ def _values(connection: Connection, row: Row) -> dict[str, str]:
 def _config(row: Row) -> str:
     """Return the configuration of the action, JSON text; empty when the subscription has it no more."""
     for action in row.actions or []:
-        if action.get("eventType") == row.action_type:
-            return str(action.get("config") or "{}")
+        if action["eventType"] == row.action_type:
+            return str(action["config"])
     return ""
 
 

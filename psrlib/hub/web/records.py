@@ -41,6 +41,12 @@ class Page(Struct, Generic[T], rename="camel"):
     data: list[T]
 
 
+class CountJson(Struct):
+    """How many there are."""
+
+    count: int
+
+
 Listed = list[T] | Page[T]  # bare or in the wrapper, as the caller asks
 
 

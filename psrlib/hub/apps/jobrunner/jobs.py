@@ -1,6 +1,5 @@
 """Jobrunner app: jobs and job templates."""
 
-from msgspec import Struct
 from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import (
@@ -24,7 +23,7 @@ from psrlib.hub.store.schema.execution import instances, jobs, metrics, offsets,
 from psrlib.hub.store.text import contains, has_item, has_path
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import Listed, Listing
+from psrlib.hub.web.records import CountJson, Listed, Listing
 from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Jobs, job templates, runs, engines")
@@ -43,12 +42,6 @@ class Finding(Listing, rename="camel"):
     archived: bool | None = None
     job_template: bool | None = None
     template_job_id: str | None = None
-
-
-class CountJson(Struct):
-    """How many there are."""
-
-    count: int
 
 
 @app.route(

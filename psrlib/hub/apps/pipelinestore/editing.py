@@ -1,7 +1,6 @@
 """Pipelinestore app: committing, drafting, publishing, deleting."""
 
-from typing import Any
-
+from msgspec import Struct
 from sqlalchemy import select
 
 from psrlib.hub.apps.pipelinestore.records import (
@@ -9,85 +8,84 @@ from psrlib.hub.apps.pipelinestore.records import (
     CommitPipelineJson,
     DuplicatePipelineJson,
     PipelineJson,
+    fetch_allowed,
+    fetch_allowed_pipeline,
     label_text,
-    pipeline_json,
+    show_commit,
     shown,
 )
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.commits import pipeline_labels
+from psrlib.hub.designs.commits import Content, metadata_of, named_pipeline, pipeline_labels
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, Row, by_key
 from psrlib.hub.store.schema.design import commits, labels, pipelines
-from psrlib.hub.store.text import load
-from psrlib.hub.web.call import ORGANIZATION, Call
+from psrlib.hub.store.text import Json, load
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.routing import App, Parameter
+from psrlib.hub.web.routing import App
 
 app = App("pipelinestore", "Committing and editing pipelines")
-FLAGS = tuple(Parameter(name, "boolean", False) for name in ("newPipeline", "importPipeline", "fragment"))
+
+
+class CommitOptions(Struct, rename="camel"):
+    """What to make of a pipeline that is sent."""
+
+    new_pipeline: bool = False
+    import_pipeline: bool = False
+    fragment: bool = False
+    organization: str | None = None
+    execution_mode: str | None = None
 
 
 @app.route(
     "PUT",
     "/pipelinestore/rest/v1/pipelines",
     EDITOR,
-    body=CommitPipelineJson,
     status=201,
-    query=(
-        *FLAGS,
-        ORGANIZATION,
-        Parameter("executionMode"),
-        Parameter("templateCommitId"),
-        Parameter("pipelineType"),
-    ),
-    returns=PipelineJson,
     choice="a definition whose metadata names an existing dpm.pipeline.id becomes that "
     "pipeline's next version; "
     "with importPipeline it is always a new pipeline; the same name twice is allowed unless failIfExists",
 )
-def commit_pipeline(call: Call) -> Any:
+def commit_pipeline(call: Call, options: CommitOptions, body: CommitPipelineJson) -> PipelineJson:
     """Commit and publish a pipeline in one call, import one, or create a first draft."""
-    new = call.body
-    fragment = bool(new.fragment or call.query["fragment"])
-    mode = call.query["executionMode"] or ("BATCH" if new.executorType == "TRANSFORMER" else "STANDALONE")
-    if new.pipelineDefinition is None:
-        definition = store.empty_definition(new.name, mode, fragment)
+    fragment = bool(body.fragment or options.fragment)
+    mode = options.execution_mode or ("BATCH" if body.executor_type == "TRANSFORMER" else "STANDALONE")
+    if body.pipeline_definition is None:
+        definition = store.empty_definition(body.name, mode, fragment)
     else:
-        definition = store.parse_document(new.pipelineDefinition, "pipelineDefinition")
-    rules = store.parse_document(new.rulesDefinition, "rulesDefinition") if new.rulesDefinition else None
-    draft = bool(call.query["newPipeline"]) or new.pipelineDefinition is None
-    existing = None if draft or call.query["importPipeline"] else _named_pipeline(call, definition)
+        definition = store.parse_document(body.pipeline_definition, "pipelineDefinition")
+    content = Content(
+        body.name,
+        definition,
+        _parse_rules(body.rules_definition, "rulesDefinition"),
+        body.library_definitions,
+        body.commit_message or "",
+    )
+    draft = options.new_pipeline or body.pipeline_definition is None
+    existing = None if draft or options.import_pipeline else _named_pipeline(call, definition)
     if existing is not None:
         check_permission(call, existing.id, "WRITE")
-        commit_id = store.add_commit(
-            call, existing, new.name, definition, rules, new.libraryDefinitions, new.commitMessage or ""
-        )
-    else:
-        commit_id = store.insert_pipeline(
-            call,
-            new.name,
-            definition,
-            rules,
-            library=new.libraryDefinitions,
-            message=new.commitMessage or "",
-            draft=draft,
-            fragment=fragment,
-            executor_type=new.executorType,
-            sdc_id=new.sdcId,
-            fail_if_exists=bool(new.failIfExists),
-        )
+        return shown(call, store.add_commit(call, existing, content))
+    if body.fail_if_exists:
+        store.refuse_taken_name(call, body.name)
+    commit_id = store.insert_pipeline(
+        call,
+        content,
+        draft=draft,
+        fragment=fragment,
+        executor_type=body.executor_type,
+        sdc_id=body.sdc_id,
+    )
     return shown(call, commit_id)
 
 
-def _named_pipeline(call: Call, definition: dict[str, Any]) -> Row | None:
-    metadata = definition.get("metadata")
-    pipeline_id = metadata.get("dpm.pipeline.id") if isinstance(metadata, dict) else None
-    if not isinstance(pipeline_id, str):
-        return None
-    statement = select(pipelines).where(
-        pipelines.c.id == pipeline_id, pipelines.c.organization == call.organization
-    )
-    return call.db.execute(statement).first()
+def _parse_rules(text: str | None, what: str) -> Json | None:
+    return store.parse_document(text, what) if text else None
+
+
+def _named_pipeline(call: Call, definition: Json) -> Row | None:
+    row = by_key(pipelines).first(call.db, key=named_pipeline(definition))
+    return row if row is not None and row.organization == call.organization else None
 
 
 @app.route(
@@ -96,138 +94,108 @@ def _named_pipeline(call: Call, definition: dict[str, Any]) -> Row | None:
     EDITOR,
     choice="refused with 400 while a job uses the pipeline",
 )
-def delete_pipeline(call: Call) -> Any:
+def delete_pipeline(call: Call, pipeline: str) -> None:
     """Delete a pipeline with all versions."""
-    pipeline = store.fetch_pipeline(call, call.path["pipeline"])
-    check_permission(call, pipeline.id, "WRITE")
-    store.delete_pipeline(call, pipeline)
-    return None
+    store.delete_pipeline(call, fetch_allowed_pipeline(call, pipeline, "WRITE"))
 
 
 @app.route(
     "POST",
     "/pipelinestore/rest/v1/pipelineCommit/{commit}",
     EDITOR,
-    body=PipelineJson,
-    query=(Parameter("validate", "boolean", False), Parameter("includeLibraryDefinitions", "boolean", False)),
-    returns=PipelineJson,
     choice="no validation is done: the definition is stored as given",
 )
-def save_draft(call: Call) -> Any:
+def save_draft(call: Call, commit: str, body: PipelineJson) -> PipelineJson:
     """Save a draft."""
-    new, commit = call.body, store.fetch_commit(call, call.path["commit"])
-    check_permission(call, commit.pipeline_id, "WRITE")
-    text = new.pipelineDefinition or commit.definition
-    definition = store.parse_document(text, "pipelineDefinition")
-    rules_text = new.currentRules.rulesDefinition if new.currentRules else None
-    rules = store.parse_document(rules_text, "currentRules.rulesDefinition") if rules_text else None
-    texts = None if new.pipelineLabels is None else [label_text(label) for label in new.pipelineLabels]
+    row = fetch_allowed(call, commit, "WRITE")
+    definition = store.parse_document(body.definition or row.definition, "pipelineDefinition")
+    rules_text = body.current_rules.rules_definition if body.current_rules else None
+    rules = _parse_rules(rules_text, "currentRules.rulesDefinition")
+    texts = None if body.pipeline_labels is None else [label_text(label) for label in body.pipeline_labels]
     if texts is not None and not texts:
         texts = pipeline_labels(definition)
-    store.save_draft(
-        call,
-        commit,
-        new.name or commit.name,
+    content = Content(
+        body.name or row.name,
         definition,
-        rules,
-        new.libraryDefinitions,
-        new.commitMessage,
-        texts,
+        load(row.rules) if rules is None else rules,
+        row.library_definitions if body.library_definitions is None else body.library_definitions,
+        row.message if body.message is None else body.message,
     )
-    return shown(call, commit.id)
+    store.save_draft(call, row, content, texts)
+    return shown(call, row.id)
 
 
-@app.route(
-    "POST",
-    "/pipelinestore/rest/v1/pipelineCommit/{commit}/publish",
-    EDITOR,
-    query=(Parameter("commitMessage"),),
-    returns=PipelineJson,
-)
-def publish(call: Call) -> Any:
+@app.route("POST", "/pipelinestore/rest/v1/pipelineCommit/{commit}/publish", EDITOR)
+def publish(call: Call, commit: str, commit_message: str | None = None) -> PipelineJson:
     """Publish a draft."""
-    commit = store.fetch_commit(call, call.path["commit"])
-    check_permission(call, commit.pipeline_id, "WRITE")
-    store.publish_draft(call, commit, call.query["commitMessage"])
-    return shown(call, commit.id)
+    row = fetch_allowed(call, commit, "WRITE")
+    store.publish_draft(call, row, commit_message)
+    return shown(call, row.id)
 
 
 @app.route(
     "POST",
     "/pipelinestore/rest/v1/pipelineCommit/{commit}/createDraft",
     EDITOR,
-    query=(Parameter("authoringSdcId"), Parameter("authoringSdcVersion")),
-    returns=PipelineJson,
     choice="refused with 400 while a draft exists",
 )
-def create_draft(call: Call) -> Any:
+def create_draft(
+    call: Call, commit: str, authoring_sdc_id: str | None = None, authoring_sdc_version: str | None = None
+) -> PipelineJson:
     """Create a draft of the next version."""
-    commit = store.fetch_commit(call, call.path["commit"])
-    check_permission(call, commit.pipeline_id, "WRITE")
-    draft = store.create_draft(call, commit, call.query["authoringSdcId"], call.query["authoringSdcVersion"])
-    return shown(call, draft)
+    row = fetch_allowed(call, commit, "WRITE")
+    return shown(call, store.create_draft(call, row, authoring_sdc_id, authoring_sdc_version))
 
 
 @app.route(
     "DELETE", "/pipelinestore/rest/v1/pipelineCommit/{commit}", EDITOR, choice="400 while a job uses it"
 )
-def delete_commit(call: Call) -> Any:
+def delete_commit(call: Call, commit: str) -> None:
     """Delete one version."""
-    commit = store.fetch_commit(call, call.path["commit"])
-    check_permission(call, commit.pipeline_id, "WRITE")
-    store.delete_commit(call, commit)
-    return None
+    store.delete_commit(call, fetch_allowed(call, commit, "WRITE"))
 
 
 @app.route(
     "POST",
     "/pipelinestore/rest/v1/pipelineCommit/{commit}/duplicate",
     EDITOR,
-    body=DuplicatePipelineJson,
     bulk=True,
     choice="copies are drafts; the answer lists them without definitions",
 )
-def duplicate(call: Call) -> Any:
+def duplicate(call: Call, commit: str, body: DuplicatePipelineJson) -> list[PipelineJson]:
     """Copy a pipeline; one copy is named namePrefix, several namePrefix1..n."""
-    new, commit = call.body, store.fetch_commit(call, call.path["commit"])
-    check_permission(call, commit.pipeline_id, "READ")
-    pipeline = store.fetch_pipeline(call, commit.pipeline_id)
-    n = new.numberOfCopies
-    names = [new.namePrefix] if n == 1 else [f"{new.namePrefix}{i + 1}" for i in range(n)]
+    row = fetch_allowed(call, commit, "READ")
+    pipeline = store.fetch_pipeline(call, row.pipeline_id)
+    n = body.number_of_copies
     made = []
-    for name in names:
-        definition = load(commit.definition) | {"title": name, "description": new.description or ""}
-        metadata = definition.get("metadata")
-        definition["metadata"] = {"labels": (metadata or {}).get("labels") or []}
+    for name in [body.name_prefix] if n == 1 else [f"{body.name_prefix}{i + 1}" for i in range(n)]:
+        definition = load(row.definition) | {"title": name, "description": body.description or ""}
+        definition["metadata"] = {"labels": metadata_of(definition).get("labels") or []}
         commit_id = store.insert_pipeline(
             call,
-            name,
-            definition,
-            load(commit.rules),
-            library=commit.library_definitions,
+            Content(name, definition, load(row.rules), row.library_definitions),
             draft=True,
             fragment=pipeline.fragment,
             executor_type=pipeline.executor_type,
         )
         copy = store.fetch_commit(call, commit_id)
-        made.append(pipeline_json(copy, store.fetch_pipeline(call, copy.pipeline_id), False))
+        made.append(show_commit(copy, store.fetch_pipeline(call, copy.pipeline_id), full=False))
     return made
 
 
 @app.route(
     "POST",
-    "/pipelinestore/rest/v1/pipelines/updateFragmentVersion/{from}/{to}",
+    "/pipelinestore/rest/v1/pipelines/updateFragmentVersion/{first}/{second}",
     EDITOR,
-    body=list[str],
     choice="each pipeline gets a new published version that uses the other fragment commit",
 )
-def update_fragment_version(call: Call) -> Any:
+def update_fragment_version(call: Call, first: str, second: str, body: list[str]) -> list[PipelineJson]:
     """Move pipelines from one fragment commit to another."""
-    old, new = store.fetch_commit(call, call.path["from"]), store.fetch_commit(call, call.path["to"])
+    old, new = store.fetch_commit(call, first), store.fetch_commit(call, second)
     if old.pipeline_id != new.pipeline_id:
         raise bad_request(f"'{old.id}' and '{new.id}' are commits of different fragments")
     made = []
-    for commit in call.fetch_all(commits, call.body, "Pipeline commit"):
+    for commit in call.fetch_all(commits, body, "Pipeline commit"):
         check_permission(call, commit.pipeline_id, "WRITE")
         if old.id not in commit.fragment_commits:
             raise not_found("Fragment in pipeline commit", commit.id)
@@ -237,23 +205,21 @@ def update_fragment_version(call: Call) -> Any:
             replacement if f.get("metadata", {}).get("dpm.pipeline.commit.id") == old.id else f
             for f in definition["fragments"]
         ]
-        pipeline = store.fetch_pipeline(call, commit.pipeline_id)
-        message = f"fragment {new.name} v{new.number}"
-        made.append(
-            store.add_commit(call, pipeline, commit.name, definition, load(commit.rules), None, message)
+        content = Content(
+            commit.name, definition, load(commit.rules), message=f"fragment {new.name} v{new.number}"
         )
+        made.append(store.add_commit(call, store.fetch_pipeline(call, commit.pipeline_id), content))
     return [shown(call, commit_id) for commit_id in made]
 
 
-@app.route("POST", "/pipelinestore/rest/v1/pipelineLabels/deleteLabels", EDITOR, body=list[str])
-def delete_pipeline_labels(call: Call) -> Any:
+@app.route("POST", "/pipelinestore/rest/v1/pipelineLabels/deleteLabels", EDITOR)
+def delete_pipeline_labels(call: Call, body: list[str]) -> list[str]:
     """Delete labels from the tree."""
-    known = select(labels.c.id).where(
-        labels.c.kind == "PIPELINE", labels.c.id.in_(call.body), labels.c.organization == call.organization
-    )
-    found = set(call.db.execute(known).scalars())
-    for entity_id in call.body:
+    named = (labels.c.kind == "PIPELINE") & labels.c.id.in_(body)
+    mine = select(labels.c.id).where(named, labels.c.organization == call.organization)
+    found = {row.id for row in Query(mine, kept=False).rows(call.db)}
+    for entity_id in body:
         if entity_id not in found:
             raise not_found("Pipeline label", entity_id)
-    call.db.execute(labels.delete().where(labels.c.kind == "PIPELINE", labels.c.id.in_(call.body)))
+    call.db.execute(labels.delete().where(named))
     return []

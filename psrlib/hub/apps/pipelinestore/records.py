@@ -1,17 +1,20 @@
 """Pipelinestore app: records of pipelines and commits."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from sqlalchemy import select
 
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.commits import stored_labels
+from psrlib.hub.designs.commits import stored_labels, version_text
+from psrlib.hub.designs.labels import LabelJson
+from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Row, any_of
-from psrlib.hub.store.schema.design import commits
+from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import roles
 
 EDITOR = roles("pipelinestore:pipelineEditor")
@@ -19,127 +22,120 @@ LIGHT_COMMITS = any_of(lambda ids: select(*store.LIGHT).where(commits.c.id.in_(i
 Copies = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class CommitPipelineJson(Struct):
+class CommitPipelineJson(Struct, rename="camel"):
     """A pipeline to be committed (control-hub-rest.md, 4.2)."""
 
     name: str
-    sdcId: str | None = None
-    pipelineDefinition: str | None = None
-    rulesDefinition: str | None = None
-    libraryDefinitions: str | None = None
-    commitMessage: str | None = None
+    sdc_id: str | None = None
+    pipeline_definition: str | None = None
+    rules_definition: str | None = None
+    library_definitions: str | None = None
+    commit_message: str | None = None
     fragment: bool | None = False
-    executorType: str | None = None
-    failIfExists: bool | None = False
+    executor_type: str | None = None
+    fail_if_exists: bool | None = False
 
 
-class RulesJson(Struct):
+class RulesJson(Struct, rename="camel"):
     """Rules of a commit."""
 
     id: str | None = None
-    rulesDefinition: str | None = None
+    rules_definition: str | None = None
 
 
-class LabelJson(Struct):
-    """A label or tag."""
-
-    label: str | None = None
-    id: str | None = None
-    parentId: str | None = None
-    organization: str | None = None
-
-
-class PipelineJson(Struct):
+class PipelineJson(Struct, rename="camel"):
     """A pipeline commit (control-hub-rest.md, 4.3)."""
 
-    pipelineId: str | None = None
-    commitId: str | None = None
+    pipeline_id: str | None = None
+    commit_id: str | None = None
     organization: str | None = None
     name: str | None = None
     description: str | None = None
     version: str | None = None
-    parentVersion: str | None = None
+    parent_version: str | None = None
     draft: bool | None = None
-    commitMessage: str | None = None
-    commitTime: int | None = None
+    message: str | None = field(default=None, name="commitMessage")
+    commit_time: int | None = None
     committer: str | None = None
     creator: str | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: int | None = None
-    sdcId: str | None = None
-    sdcVersion: str | None = None
-    executorType: str | None = None
-    executionMode: str | None = None
-    pipelineDefinition: str | None = None
-    libraryDefinitions: str | None = None
-    currentRules: RulesJson | None = None
-    pipelineLabels: list[LabelJson] | None = None
+    created_on: int | None = None
+    last_modified_by: str | None = None
+    last_modified_on: int | None = None
+    sdc_id: str | None = None
+    sdc_version: str | None = None
+    executor_type: str | None = None
+    execution_mode: str | None = None
+    definition: str | None = field(default=None, name="pipelineDefinition")
+    library_definitions: str | None = None
+    current_rules: RulesJson | None = None
+    pipeline_labels: list[LabelJson] | None = None
     fragment: bool | None = None
-    fragmentCommitIds: list[str] | None = None
+    fragment_commits: list[str] | None = field(default=None, name="fragmentCommitIds")
+    template_commit_id: str | None = None
 
 
-class DuplicatePipelineJson(Struct):
+class DuplicatePipelineJson(Struct, rename="camel"):
     """How to copy a pipeline."""
 
-    namePrefix: str
+    name_prefix: str
     description: str | None = None
-    numberOfCopies: Copies = 1
+    number_of_copies: Copies = 1
 
 
-def pipeline_json(commit: Any, pipeline: Any, full: bool, texts: list[str] | None = None) -> dict[str, Any]:
-    """Return a commit in wire form; definitions only when ``full``.
-
-    ``texts`` are the commit's labels where they are known; else they are read from its definition, or are
-    its pipeline's.
-    """
-    if texts is None:
-        texts = stored_labels(commit.definition) if full else pipeline.labels
-    return {
-        "pipelineId": commit.pipeline_id,
-        "commitId": commit.id,
-        "organization": commit.organization,
-        "name": commit.name,
-        "description": commit.description,
-        "version": version_text(commit.number, commit.draft),
-        "draft": commit.draft,
-        "commitMessage": commit.message,
-        "commitTime": commit.commit_time,
-        "committer": commit.committer,
-        "parentVersion": str(commit.number - 1) if commit.number > 1 else None,
-        "creator": pipeline.creator,
-        "createdOn": pipeline.created_on,
-        "lastModifiedBy": pipeline.last_modified_by,
-        "lastModifiedOn": pipeline.last_modified_on,
-        "sdcId": commit.sdc_id,
-        "sdcVersion": commit.sdc_version,
-        "executorType": pipeline.executor_type,
-        "executionMode": commit.execution_mode,
-        "pipelineDefinition": commit.definition if full else None,
-        "libraryDefinitions": commit.library_definitions if full else None,
-        "currentRules": {"id": commit.rules_id, "rulesDefinition": commit.rules if full else None},
-        "pipelineLabels": [label_tree.show_label(text, commit.organization) for text in texts],
-        "fragment": pipeline.fragment,
-        "fragmentCommitIds": commit.fragment_commits,
-        "templateCommitId": None,
-    }
+def show_commit(commit: Row, pipeline: Row, full: bool = True) -> PipelineJson:
+    """Return a commit in wire form; definitions only when ``full``: else the row may lack them."""
+    texts = stored_labels(commit.definition) if full else pipeline.labels
+    shown = show(
+        PipelineJson,
+        commit,
+        commit_id=commit.id,
+        version=version_text(commit.number, commit.draft),
+        parent_version=str(commit.number - 1) if commit.number > 1 else None,
+        creator=pipeline.creator,
+        created_on=pipeline.created_on,
+        last_modified_by=pipeline.last_modified_by,
+        last_modified_on=pipeline.last_modified_on,
+        executor_type=pipeline.executor_type,
+        fragment=pipeline.fragment,
+        current_rules=RulesJson(commit.rules_id, commit.rules if full else None),
+        pipeline_labels=[label_tree.show_label(text, commit.organization) for text in texts],
+    )
+    if not full:
+        shown.definition = shown.library_definitions = None
+    return shown
 
 
-def version_text(number: int, draft: bool) -> str:
-    """Return ``n``, or ``n-DRAFT`` for the draft that will be published as n."""
-    return f"{number}-DRAFT" if draft else str(number)
-
-
-def shown(call: Call, commit_id: str) -> dict[str, Any]:
+def shown(call: Call, commit_id: str) -> PipelineJson:
     """Return a commit with its definitions."""
     commit = store.fetch_commit(call, commit_id)
-    return pipeline_json(commit, store.fetch_pipeline(call, commit.pipeline_id), True)
+    return show_commit(commit, store.fetch_pipeline(call, commit.pipeline_id))
 
 
-def rows_json(call: Call, rows: list[Row], only_published: bool) -> list[dict[str, Any]]:
+def show_full(call: Call, rows: list[Row]) -> list[PipelineJson]:
+    """Return commits with their definitions."""
+    parents = call.fetch_all(pipelines, [row.pipeline_id for row in rows], "Pipeline")
+    return list(map(show_commit, rows, parents))
+
+
+def show_latest(call: Call, rows: list[Row], only_published: bool = False) -> list[PipelineJson]:
     """Return pipelines by their latest commit, without definitions."""
     wanted = {row.id: row.latest_published if only_published else row.latest_commit for row in rows}
     found = {row.id: row for row in LIGHT_COMMITS(call.db, filter(None, wanted.values()))}
-    return [pipeline_json(found[wanted[row.id]], row, False) for row in rows]
+    return [show_commit(found[wanted[row.id]], row, full=False) for row in rows]
+
+
+def fetch_allowed(call: Call, commit_id: str, action: str) -> Row:
+    """Return a commit, of a pipeline on which the caller may do the action."""
+    commit = store.fetch_commit(call, commit_id)
+    check_permission(call, commit.pipeline_id, action)
+    return commit
+
+
+def fetch_allowed_pipeline(call: Call, pipeline_id: str, action: str) -> Row:
+    """Return a pipeline on which the caller may do the action."""
+    pipeline = store.fetch_pipeline(call, pipeline_id)
+    check_permission(call, pipeline.id, action)
+    return pipeline
 
 
 def label_text(label: LabelJson) -> str:

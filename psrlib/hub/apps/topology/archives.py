@@ -1,7 +1,5 @@
 """Topology app: import and export of topologies with their jobs and pipelines."""
 
-from typing import Any
-
 import msgspec
 from sqlalchemy import select
 
@@ -14,13 +12,14 @@ from psrlib.hub.apps.topology.topologies import (
     add_version,
     fetch_commit,
     insert_topology,
-    topology_json,
+    show_commit,
 )
 from psrlib.hub.designs.archives import read_zip, write_zip
 from psrlib.hub.security.acl import check_permission
+from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.design import topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.access import check_roles
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
@@ -29,22 +28,19 @@ from psrlib.hub.web.routing import USER, App
 app = App("topology", "Import and export archives of topologies")
 
 
-@app.route("POST", "/topology/rest/v1/topologies/exportTopologies", USER, body=list[str], writes=False)
-def export_topologies(call: Call) -> Any:
+@app.route("POST", "/topology/rest/v1/topologies/exportTopologies", USER, writes=False)
+def export_topologies(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per topology commit, its jobs and pipelines included."""
     documents = []
-    for commit in call.fetch_all(topology_commits, call.body, "Topology commit"):
+    for commit in call.fetch_all(topology_commits, body, "Topology commit"):
         check_permission(call, commit.topology_id, "READ")
         nodes = load(commit.definition).get("topologyNodes") or []
         ids = [node.get("jobId") for node in nodes if isinstance(node, dict)]
-        wanted = jobs.c.id.in_([i for i in ids if isinstance(i, str)]) & (
-            jobs.c.organization == commit.organization
-        )
-        found = list(call.db.execute(select(jobs).where(wanted).order_by(jobs.c.name)))
-        _, topology = fetch_commit(call, commit.id)
+        wanted = jobs.c.id.in_([i for i in ids if isinstance(i, str)])
+        mine = select(jobs).where(wanted, jobs.c.organization == commit.organization).order_by(jobs.c.name)
         document = {
-            "topologyJson": topology_json(commit, topology),
-            "jobJsonList": [export_document(call, job) for job in found],
+            "topologyJson": show_commit(*fetch_commit(call, commit.id)),
+            "jobJsonList": [export_document(call, job) for job in Query(mine, kept=False).rows(call.db)],
         }
         documents.append((commit.name, document))
     return Raw(write_zip(documents), content_type="application/octet-stream")
@@ -59,7 +55,7 @@ def export_topologies(call: Call) -> Any:
     "pipelines as importJobs, with the pipeline's version always; needs also the roles for the jobs and "
     "pipelines it brings; forceImport: new topologies and new jobs",
 )
-def import_topologies(call: Call, updates: Updates, body: bytes) -> Any:
+def import_topologies(call: Call, updates: Updates, body: bytes) -> list[TopologyJson]:
     """Import a zip of topology documents with their jobs and pipelines."""
     made = []
     for name, document in read_zip(body):
@@ -74,41 +70,41 @@ def import_topologies(call: Call, updates: Updates, body: bytes) -> Any:
         if parts:
             check_roles(call.principal, OPERATOR.roles)
         renamed = {_job_id(part): import_job(call, part, updates) for part in parts}
-        topology.topologyDefinition = _with_jobs(call, topology, renamed)
+        topology.definition = _with_jobs(call, topology, renamed)
         made.append(_import_topology(call, topology, updates.force_import))
-    return [topology_json(*fetch_commit(call, commit_id)) for commit_id in made]
+    return [show_commit(*fetch_commit(call, commit_id)) for commit_id in made]
 
 
-def _job_id(part: dict[str, Any]) -> str:
+def _job_id(part: Json) -> str:
     minimal = part.get("minimalJobJson")
     return str(minimal.get("id")) if isinstance(minimal, dict) else ""
 
 
 def _import_topology(call: Call, topology: TopologyJson, force: bool) -> str:
-    message = topology.commitMessage or "Imported"
+    message = topology.message or "Imported"
     number = version_number(topology.version)
     if force:
         return insert_topology(call, topology, draft=False, message=message)
-    commit = find_local(call, topology_commits, topology.commitId)
+    commit = find_local(call, topology_commits, topology.commit_id)
     if commit is not None:
         check_permission(call, commit.topology_id, "READ")
         return str(commit.id)
-    commit_id = local_id(call, topology.commitId)
-    present = find_local(call, topologies, topology.topologyId)
+    commit_id = local_id(call, topology.commit_id)
+    present = find_local(call, topologies, topology.topology_id)
     if present is not None:
         return add_version(call, present, topology, message, commit_id, number)
-    ids = (local_id(call, topology.topologyId), commit_id)
+    ids = (local_id(call, topology.topology_id), commit_id)
     return insert_topology(call, topology, draft=False, message=message, ids=ids, number=number)
 
 
 def _with_jobs(call: Call, topology: TopologyJson, renamed: dict[str, str]) -> str | None:
     """Return a topology's definition with the ids that its jobs have here."""
     try:
-        definition = load(topology.topologyDefinition)
+        definition = load(topology.definition)
     except ValueError as error:
         raise bad_request(f"topologyDefinition is not JSON: {error}") from error
     if not isinstance(definition, dict):
-        return topology.topologyDefinition
+        return topology.definition
     for node in definition.get("topologyNodes") or []:
         if isinstance(node, dict) and node.get("jobId") in renamed:
             job = call.fetch(jobs, renamed[node["jobId"]], "Job")

@@ -1,71 +1,91 @@
 """Topology app: topologies over jobs (control-hub-rest.md, 7.4)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from sqlalchemy import bindparam, select
 
+from psrlib.hub.designs.commits import version_text
 from psrlib.hub.designs.pipelines import parse_document
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Query, Row
+from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.design import topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import contains, dump, load
-from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
+from psrlib.hub.store.text import JsonValue, contains, dump, load
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Parameter, roles
+from psrlib.hub.web.records import Listed, Listing, Paging, show
+from psrlib.hub.web.routing import USER, App, roles
 
 app = App("topology", "Topologies")
 EDITOR = roles("topology:editor")
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
-
-
-class TopologyJson(Struct):
-    """A topology commit."""
-
-    topologyId: str | None = None
-    commitId: str | None = None
-    name: str | None = None
-    description: str | None = None
-    version: str | None = None
-    parentVersion: str | None = None
-    draft: bool | None = None
-    defaultTopology: bool | None = False
-    organization: str | None = None
-    commitMessage: str | None = None
-    commitTime: Millis | None = None
-    committer: str | None = None
-    lastModifiedBy: str | None = None
-    lastModifiedOn: Millis | None = None
-    provenanceMetaData: str | None = None
-    topologyDefinition: str | None = None
-
-
 TOPOLOGIES = Query(select(topologies).where(topologies.c.organization == bindparam("org")))
+COMMITS = Query(select(topology_commits).where(topology_commits.c.topology_id == bindparam("topology")))
 EMPTY = {"schemaVersion": "1", "topologyNodes": [], "stageIcons": {}, "valid": True}
 
 
-def topology_json(commit: Row, topology: Row, full: bool = True) -> dict[str, Any]:
+class TopologyJson(Struct, rename="camel"):
+    """A topology commit."""
+
+    topology_id: str | None = None
+    commit_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    parent_version: str | None = None
+    draft: bool | None = None
+    default_topology: bool | None = False
+    organization: str | None = None
+    message: str | None = field(default=None, name="commitMessage")
+    commit_time: Millis | None = None
+    committer: str | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
+    provenance_meta_data: str | None = None
+    definition: str | None = field(default=None, name="topologyDefinition")
+
+
+class NodeJson(Struct, rename="camel"):
+    """The job that an issue of a topology is about."""
+
+    job_id: str
+    instance_name: JsonValue
+
+
+class IssueJson(Struct, rename="camel"):
+    """What is wrong with a topology."""
+
+    code: str
+    message: str
+    additional_info: NodeJson
+
+
+class CheckedTopologyJson(Struct):
+    """A topology commit and what is wrong with it."""
+
+    topology: TopologyJson
+    issues: list[IssueJson]
+
+
+def show_commit(commit: Row, topology: Row) -> TopologyJson:
     """Return a topology commit in wire form."""
-    return {
-        "topologyId": commit.topology_id,
-        "commitId": commit.id,
-        "organization": commit.organization,
-        "name": commit.name,
-        "description": commit.description,
-        "version": f"{commit.number}-DRAFT" if commit.draft else str(commit.number),
-        "parentVersion": str(commit.number - 1) if commit.number > 1 else None,
-        "draft": commit.draft,
-        "defaultTopology": commit.default_topology,
-        "commitMessage": commit.message,
-        "commitTime": commit.commit_time,
-        "committer": commit.committer,
-        "lastModifiedBy": topology.last_modified_by,
-        "lastModifiedOn": topology.last_modified_on,
-        "provenanceMetaData": None,
-        "topologyDefinition": commit.definition if full else None,
-    }
+    return show(
+        TopologyJson,
+        commit,
+        commit_id=commit.id,
+        version=version_text(commit.number, commit.draft),
+        parent_version=str(commit.number - 1) if commit.number > 1 else None,
+        last_modified_by=topology.last_modified_by,
+        last_modified_on=topology.last_modified_on,
+    )
+
+
+def _show_light(commit: Row, topology: Row) -> TopologyJson:
+    record = show_commit(commit, topology)
+    record.definition = None
+    return record
 
 
 def _check_definition(text: str | None) -> str:
@@ -102,18 +122,17 @@ def insert_topology(
     )
     topology_id, commit_id = (given or call.new_id(org) for given in ids)
     name = _check_name(new.name)
-    call.db.execute(
-        topologies.insert().values(
-            id=topology_id,
-            organization=org,
-            name=name,
-            latest_commit=commit_id,
-            creator=call.principal.id,
-            created_on=call.now,
-            last_modified_by=call.principal.id,
-            last_modified_on=call.now,
-        )
-    )
+    row = {
+        "id": topology_id,
+        "organization": org,
+        "name": name,
+        "latest_commit": commit_id,
+        "creator": call.principal.id,
+        "created_on": call.now,
+        "last_modified_by": call.principal.id,
+        "last_modified_on": call.now,
+    }
+    insert_rows(call.db, topologies, [row])
     _insert_commit(call, topology_id, commit_id, number, new, draft, message)
     insert_acls(call, "TOPOLOGY", [topology_id], org)
     return commit_id
@@ -137,22 +156,21 @@ def _insert_commit(
     message: str | None,
 ) -> None:
     _check_room(call)
-    call.db.execute(
-        topology_commits.insert().values(
-            id=commit_id,
-            topology_id=topology_id,
-            organization=call.organization,
-            number=number,
-            draft=draft,
-            name=_check_name(new.name),
-            description=new.description,
-            message=message,
-            committer=call.principal.id,
-            commit_time=call.now,
-            default_topology=bool(new.defaultTopology),
-            definition=_check_definition(new.topologyDefinition),
-        )
-    )
+    row = {
+        "id": commit_id,
+        "topology_id": topology_id,
+        "organization": call.organization,
+        "number": number,
+        "draft": draft,
+        "name": _check_name(new.name),
+        "description": new.description,
+        "message": message,
+        "committer": call.principal.id,
+        "commit_time": call.now,
+        "default_topology": bool(new.default_topology),
+        "definition": _check_definition(new.definition),
+    }
+    insert_rows(call.db, topology_commits, [row])
 
 
 def add_version(
@@ -174,120 +192,123 @@ def add_version(
     return commit_id
 
 
-def _shown(call: Call, commit_id: str) -> Any:
-    return topology_json(*fetch_commit(call, commit_id))
+def _shown(call: Call, commit_id: str) -> TopologyJson:
+    return show_commit(*fetch_commit(call, commit_id))
 
 
-@app.route("PUT", "/topology/rest/v1/topologies", EDITOR, body=TopologyJson, returns=TopologyJson)
-def create_topology(call: Call) -> Any:
+@app.route("PUT", "/topology/rest/v1/topologies", EDITOR)
+def create_topology(call: Call, body: TopologyJson) -> TopologyJson:
     """Create a topology as a draft."""
-    return _shown(call, insert_topology(call, call.body, draft=True))
+    return _shown(call, insert_topology(call, body, draft=True))
 
 
-@app.route("GET", "/topology/rest/v1/topologies", USER, query=LISTING, choice="rows without definition")
-def list_topologies(call: Call) -> Any:
+@app.route("GET", "/topology/rest/v1/topologies", USER, choice="rows without definition")
+def list_topologies(call: Call, listing: Listing) -> Listed[TopologyJson]:
     """List topologies by their latest commit."""
-    statement: Query = TOPOLOGIES
-    if text := call.query["filterText"]:
-        statement = statement.where(contains(topologies.c.name, text) | contains(topologies.c.id, text))
+    query = TOPOLOGIES
+    if text := listing.filter_text:
+        query = query.where(contains(topologies.c.name, text) | contains(topologies.c.id, text))
 
-    def show(rows: list[Row]) -> list[Any]:
-        commits = call.fetch_all(topology_commits, [row.latest_commit for row in rows], "Topology commit")
-        return [topology_json(c, t, False) for c, t in zip(commits, rows, strict=True)]
+    def show_latest(rows: list[Row]) -> list[TopologyJson]:
+        latest = call.fetch_all(topology_commits, [row.latest_commit for row in rows], "Topology commit")
+        return list(map(_show_light, latest, rows))
 
     order = {
         "NAME": topologies.c.name,
         "ID": topologies.c.id,
         "LAST_MODIFIED_TIME": topologies.c.last_modified_on,
     }
-    return call.old_page(statement, order, show, org=call.organization)
+    return call.page(listing, query, order, show_latest, wrap=listing.with_wrapper, org=call.organization)
 
 
-def _issues(call: Call, commit: Row) -> list[dict[str, Any]]:
+def _issues(call: Call, commit: Row) -> list[IssueJson]:
     """Return TOPOLOGY_06 for jobs that are gone, TOPOLOGY_08 for jobs on another pipeline version."""
     issues = []
     for node in load(commit.definition).get("topologyNodes") or []:
         job_id = node.get("jobId") if isinstance(node, dict) else None
         if not isinstance(job_id, str):
             continue
-        found = select(jobs).where(jobs.c.id == job_id, jobs.c.organization == commit.organization)
-        job = call.db.execute(found).first()
-        info = {"jobId": job_id, "instanceName": node.get("instanceName")}
-        if job is None:
-            message = f"TOPOLOGY_06 - Job '{job_id}' was removed"
-            issues.append({"code": "TOPOLOGY_06", "message": message, "additionalInfo": info})
+        job = by_key(jobs).first(call.db, key=job_id)
+        info = NodeJson(job_id, node.get("instanceName"))
+        if job is None or job.organization != commit.organization:
+            issues.append(IssueJson("TOPOLOGY_06", f"TOPOLOGY_06 - Job '{job_id}' was removed", info))
         elif node.get("pipelineCommitId") not in (None, job.commit_id):
             message = f"TOPOLOGY_08 - Job '{job.name}' moved to another pipeline version"
-            issues.append({"code": "TOPOLOGY_08", "message": message, "additionalInfo": info})
+            issues.append(IssueJson("TOPOLOGY_08", message, info))
     return issues
 
 
-@app.route(
-    "GET",
-    "/topology/rest/v1/topology/{commit}",
-    USER,
-    query=(ORGANIZATION, Parameter("validate", "boolean", False)),
-)
-def get_topology(call: Call) -> Any:
+@app.route("GET", "/topology/rest/v1/topology/{commit}", USER)
+def get_topology(call: Call, commit: str, validate: bool = False) -> TopologyJson | CheckedTopologyJson:
     """Return a topology commit, with validation issues when asked for."""
-    commit, topology = fetch_commit(call, call.path["commit"])
-    check_permission(call, topology.id, "READ")
-    shown = topology_json(commit, topology)
-    return {"topology": shown, "issues": _issues(call, commit)} if call.query["validate"] else shown
+    row, topology = _fetch_allowed(call, commit, "READ")
+    record = show_commit(row, topology)
+    return CheckedTopologyJson(record, _issues(call, row)) if validate else record
 
 
-@app.route("GET", "/topology/rest/v1/topology/{topology}/log", USER, query=(*PAGING, WRAPPER, ORGANIZATION))
-def topology_log(call: Call) -> Any:
+@app.route("GET", "/topology/rest/v1/topology/{topology}/log", USER)
+def topology_log(
+    call: Call, topology: str, paging: Paging, with_wrapper: bool = False
+) -> Listed[TopologyJson]:
     """List the commits of a topology."""
-    topology = call.fetch(topologies, call.path["topology"], "Topology")
-    check_permission(call, topology.id, "READ")
-    statement = select(topology_commits).where(topology_commits.c.topology_id == topology.id)
-    if "order" not in call.raw_query:
-        call.query["order"] = "DESC"
-    order = {"NUMBER": topology_commits.c.number}
-    return call.old_page(statement, order, lambda rows: [topology_json(row, topology, False) for row in rows])
+    row = call.fetch(topologies, topology, "Topology")
+    check_permission(call, row.id, "READ")
+    return call.page(
+        paging,
+        COMMITS,
+        {"NUMBER": topology_commits.c.number},
+        lambda rows: [_show_light(commit, row) for commit in rows],
+        wrap=with_wrapper,
+        newest_first=True,
+        topology=row.id,
+    )
 
 
-def _writable(call: Call) -> tuple[Row, Row]:
-    commit, topology = fetch_commit(call, call.path["commit"])
-    check_permission(call, topology.id, "WRITE")
+def _fetch_allowed(call: Call, commit_id: str, action: str) -> tuple[Row, Row]:
+    commit, topology = fetch_commit(call, commit_id)
+    check_permission(call, topology.id, action)
     return commit, topology
 
 
-def _touch(call: Call, topology: Row, **values: Any) -> None:
+def _update_commit(call: Call, commit: Row, topology: Row, **values: object) -> TopologyJson:
+    """Change a draft, or publish it."""
+    values |= {"committer": call.principal.id, "commit_time": call.now}
+    call.db.execute(topology_commits.update().where(topology_commits.c.id == commit.id).values(values))
+    _touch(call, topology, name=values.get("name", topology.name))
+    return _shown(call, commit.id)
+
+
+def _touch(call: Call, topology: Row, **values: object) -> None:
     values |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     call.db.execute(topologies.update().where(topologies.c.id == topology.id).values(values))
 
 
-@app.route("POST", "/topology/rest/v1/topology/{commit}", EDITOR, body=TopologyJson, returns=TopologyJson)
-def save_topology(call: Call) -> Any:
+@app.route("POST", "/topology/rest/v1/topology/{commit}", EDITOR)
+def save_topology(call: Call, commit: str, body: TopologyJson) -> TopologyJson:
     """Save a draft."""
-    commit, topology = _writable(call)
-    if not commit.draft:
-        raise bad_request(f"topology commit '{commit.id}' is published; create a draft first")
-    new = call.body
-    values = {
-        "name": _check_name(new.name or commit.name),
-        "description": commit.description if new.description is None else new.description,
-        "definition": _check_definition(new.topologyDefinition or commit.definition),
-        "default_topology": bool(new.defaultTopology),
-        "commit_time": call.now,
-        "committer": call.principal.id,
-    }
-    call.db.execute(topology_commits.update().where(topology_commits.c.id == commit.id).values(values))
-    _touch(call, topology, name=values["name"])
-    return _shown(call, commit.id)
+    row, topology = _fetch_allowed(call, commit, "WRITE")
+    if not row.draft:
+        raise bad_request(f"topology commit '{row.id}' is published; create a draft first")
+    return _update_commit(
+        call,
+        row,
+        topology,
+        name=_check_name(body.name or row.name),
+        description=row.description if body.description is None else body.description,
+        definition=_check_definition(body.definition or row.definition),
+        default_topology=bool(body.default_topology),
+    )
 
 
-@app.route("POST", "/topology/rest/v1/topology/{commit}/createDraft", EDITOR, returns=TopologyJson)
-def create_draft(call: Call) -> Any:
+@app.route("POST", "/topology/rest/v1/topology/{commit}/createDraft", EDITOR)
+def create_draft(call: Call, commit: str) -> TopologyJson:
     """Create a draft of the next version."""
-    commit, topology = _writable(call)
+    row, topology = _fetch_allowed(call, commit, "WRITE")
     latest = call.fetch(topology_commits, topology.latest_commit, "Topology commit")
     if latest.draft:
         raise bad_request(f"topology '{topology.id}' already has draft '{latest.id}'")
     _check_room(call)
-    row = commit._asdict() | {
+    draft = row._asdict() | {
         "id": call.new_id(topology.organization),
         "number": latest.number + 1,
         "draft": True,
@@ -295,63 +316,47 @@ def create_draft(call: Call) -> Any:
         "committer": call.principal.id,
         "commit_time": call.now,
     }
-    call.db.execute(topology_commits.insert().values(row))
-    _touch(call, topology, latest_commit=row["id"])
-    return _shown(call, row["id"])
+    insert_rows(call.db, topology_commits, [draft])
+    _touch(call, topology, latest_commit=draft["id"])
+    return _shown(call, draft["id"])
 
 
-@app.route(
-    "POST",
-    "/topology/rest/v1/topology/{commit}/publish",
-    EDITOR,
-    query=(Parameter("commitMessage"),),
-    returns=TopologyJson,
-)
-def publish(call: Call) -> Any:
+@app.route("POST", "/topology/rest/v1/topology/{commit}/publish", EDITOR)
+def publish(call: Call, commit: str, commit_message: str | None = None) -> TopologyJson:
     """Publish a draft."""
-    commit, topology = _writable(call)
-    if not commit.draft:
-        raise bad_request(f"topology commit '{commit.id}' is already published")
-    values = {
-        "draft": False,
-        "message": call.query["commitMessage"],
-        "committer": call.principal.id,
-        "commit_time": call.now,
-    }
-    call.db.execute(topology_commits.update().where(topology_commits.c.id == commit.id).values(values))
-    _touch(call, topology)
-    return _shown(call, commit.id)
+    row, topology = _fetch_allowed(call, commit, "WRITE")
+    if not row.draft:
+        raise bad_request(f"topology commit '{row.id}' is already published")
+    return _update_commit(call, row, topology, draft=False, message=commit_message)
 
 
 @app.route("POST", "/topology/rest/v1/topology/{commit}/validate", EDITOR, writes=False)
-def validate(call: Call) -> Any:
+def validate(call: Call, commit: str) -> list[IssueJson]:
     """Return the validation issues of a topology."""
-    commit, _ = _writable(call)
-    return _issues(call, commit)
+    row, _ = _fetch_allowed(call, commit, "WRITE")
+    return _issues(call, row)
 
 
-@app.route("POST", "/topology/rest/v1/topologies/deleteTopologies", EDITOR, body=list[str])
-def delete_topologies(call: Call) -> Any:
+@app.route("POST", "/topology/rest/v1/topologies/deleteTopologies", EDITOR)
+def delete_topologies(call: Call, body: list[str]) -> list[str]:
     """Delete topologies with all versions."""
-    for row in call.fetch_all(topologies, call.body, "Topology"):
+    for row in call.fetch_all(topologies, body, "Topology"):
         check_permission(call, row.id, "WRITE")
-    call.db.execute(topology_commits.delete().where(topology_commits.c.topology_id.in_(call.body)))
-    call.db.execute(topologies.delete().where(topologies.c.id.in_(call.body)))
-    drop_acls(call, call.body)
+    call.db.execute(topology_commits.delete().where(topology_commits.c.topology_id.in_(body)))
+    call.db.execute(topologies.delete().where(topologies.c.id.in_(body)))
+    drop_acls(call, body)
     return []
 
 
-@app.route("POST", "/topology/rest/v1/topologies/deleteTopologyVersions", EDITOR, body=list[str])
-def delete_versions(call: Call) -> Any:
+@app.route("POST", "/topology/rest/v1/topologies/deleteTopologyVersions", EDITOR)
+def delete_versions(call: Call, body: list[str]) -> list[str]:
     """Delete topology versions; a topology goes with its last one."""
-    for commit in call.fetch_all(topology_commits, call.body, "Topology commit"):
+    number = topology_commits.c.number
+    newest_first = COMMITS.page(number, number, descending=True)
+    for commit in call.fetch_all(topology_commits, body, "Topology commit"):
         check_permission(call, commit.topology_id, "WRITE")
         call.db.execute(topology_commits.delete().where(topology_commits.c.id == commit.id))
-        rest = call.db.execute(
-            select(topology_commits)
-            .where(topology_commits.c.topology_id == commit.topology_id)
-            .order_by(topology_commits.c.number.desc())
-        ).first()
+        rest = newest_first.first(call.db, topology=commit.topology_id)
         if rest is None:
             call.db.execute(topologies.delete().where(topologies.c.id == commit.topology_id))
             drop_acls(call, [commit.topology_id])
