@@ -1,4 +1,4 @@
-"""What can happen to a run and its pipelines: decided in `psrlib.hub.runner.decisions`, done by the writer."""
+"""What can happen to a run and its pipelines: `decisions` and `reactions` say what, `writer` does it."""
 
 from msgspec import Struct, field
 

@@ -43,6 +43,7 @@ from psrlib.hub.runner.words import (
     STOP_DELETE,
     STOPPING,
 )
+from psrlib.hub.store.queries import Row
 
 NO_ENGINE = "JOBRUNNER_24 - No responding engine has all labels of the job"
 OVER_THRESHOLDS = "JOBRUNNER_72 - All matching engines are over their thresholds"
@@ -90,7 +91,7 @@ class OpenRun:
         return [instance for instance in self.instances if instance.phase in (STARTING, RUNNING)]
 
 
-def engine_labels(engine: Engine) -> set[str]:
+def engine_labels(engine: Engine | Row) -> set[str]:
     """Return the labels an engine answers to: assigned in the hub and reported by it."""
     return {*engine.labels, *engine.reported_labels}
 

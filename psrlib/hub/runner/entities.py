@@ -35,7 +35,7 @@ class Job(Entity, eq=False):
     labels: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     instances: int = 1
-    migrate_offsets: bool = True
+    migrate_offsets: bool = False
     settings: Json = field(default_factory=dict)
     current_run: str | None = None
     archived: bool = False
@@ -66,7 +66,7 @@ class Run(Entity, eq=False):
     warnings: list[str] = field(default_factory=list)
     parameters: Json | None = None
     groups: list[str] = field(default_factory=list)
-    open: bool = True
+    open: bool = False
     failovers: int = 0
 
 

@@ -79,7 +79,7 @@ def _take(work: RunnerWork, engine: Engine, instance: Instance | None, status: P
 def _resume(
     work: RunnerWork, engine: Engine, by_name: dict[str, Instance], statuses: list[PipelineStatus]
 ) -> set[str]:
-    """Start again what an Edge ran before its process began; the reported states of these count for nothing."""
+    """Start again what an Edge ran before its process began; return names: their states count for nothing."""
     found = [
         (instance, status)
         for status in statuses

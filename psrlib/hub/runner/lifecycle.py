@@ -48,11 +48,12 @@ def synchronise(work: RunnerWork, job: Job) -> str:
 
 
 def balance(work: RunnerWork, job: Job) -> str | None:
-    """Move a pipeline of a job to a less loaded engine; return the run's id, None when the job does not run."""
+    """Move a pipeline of a job to a less loaded engine; return the run's id, None when there is none open."""
     case = _open_run_of(work, job)
     if case is None:
         return None
-    apply(work, case.run.id, decisions.balance(case, pipelines_running(work, job.organization)))
+    work.flush()
+    apply(work, case.run.id, decisions.balance(case, pipelines_running(work.db, job.organization)))
     return case.run.id
 
 
@@ -74,5 +75,7 @@ def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
 def give_up(work: RunnerWork, instance: Instance) -> None:
     """Stop counting on an instance whose engine was removed; its run looks for another engine."""
     case = open_run(work, instance.run_id)
-    changes = [Gone(instance, drop=True)] if case is None else decisions.giving_up(case, instance)
-    apply(work, instance.run_id, changes)
+    if case is None:
+        apply(work, instance.run_id, [Gone(instance, drop=True)])
+    else:
+        apply(work, instance.run_id, decisions.giving_up(case, instance))

@@ -35,7 +35,7 @@ class PipelineStatus(Struct, rename="camel"):
     offset_protocol_version: int | None = None
 
 
-class StatusList(Struct, rename="camel"):
+class StatusListJson(Struct, rename="camel"):
     """The states of all pipelines of an engine (2002)."""
 
     pipeline_status_event_list: list[Any] | None = None

@@ -2,13 +2,13 @@
 
 import hashlib
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from psrlib.hub.runner.decisions import engine_labels
 from psrlib.hub.runner.entities import Engine, Job
 from psrlib.hub.runner.pool import Choice, Pool
 from psrlib.hub.runner.words import GONE
-from psrlib.hub.runner.work import RunnerWork
+from psrlib.hub.runner.work import RunnerWork, heartbeat_ms
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.execution import engines, instances
 
@@ -19,10 +19,9 @@ LOADS = Query(
 )
 
 
-def pipelines_running(work: RunnerWork, organization: str) -> dict[str, int]:
+def pipelines_running(db: Connection, organization: str) -> dict[str, int]:
     """Return the number of pipeline instances per engine that are starting, running or stopping."""
-    work.flush()
-    return {row.engine_id: int(row.n) for row in LOADS.rows(work.db, org=organization)}
+    return {row.engine_id: int(row.n) for row in LOADS.rows(db, org=organization)}
 
 
 def choose_engines(work: RunnerWork, job: Job, n_wanted: int, excluded: set[str]) -> Choice:
@@ -48,17 +47,22 @@ def _pool(work: RunnerWork, job: Job) -> Pool:
     if pool is not None:
         return pool
     mine = (engines.c.organization == job.organization, engines.c.executor_type == job.executor_type)
-    heartbeat_ms = work.heartbeat_ms(job.organization)
+    silence_ms = heartbeat_ms(work.hub, work.db, job.organization)
     wanted = set(job.labels)
     matching = [
         engine
         for engine in work.find(Engine, *mine)
-        if wanted <= engine_labels(engine) and work.is_responding(engine, heartbeat_ms)
+        if wanted <= engine_labels(engine) and _is_responding(work, engine, silence_ms)
     ]
     pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
-    pool.fill(pipelines_running(work, job.organization))
+    pool.fill(pipelines_running(work.db, job.organization))  # what was changed was written by find
     work.pools[key] = pool
     return pool
+
+
+def _is_responding(work: RunnerWork, engine: Engine, silence_ms: int) -> bool:
+    contacts = work.hub.contacts
+    return contacts.is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
 
 
 def _has_resources(engine: Engine) -> bool:

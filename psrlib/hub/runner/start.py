@@ -73,6 +73,7 @@ def _insert_run(
             changed_on=work.now,
             parameters=(values if isinstance(values, dict) else {}) | parameters,
             groups=groups,
+            open=True,
         )
     )
     work.change(job, current_run=run.id)

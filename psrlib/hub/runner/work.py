@@ -148,14 +148,11 @@ class RunnerWork:
         """Put down the actions of subscriptions that want an event."""
         triggers.fire(self.hub.cache, self.db, organization, event, values, self.now)
 
-    def heartbeat_ms(self, organization: str) -> int:
-        """Return after how much silence an engine counts as not responding."""
-        entries = configuration.remembered(self.hub.cache, self.db, organization)
-        return int(entries[configuration.HEARTBEAT_S]) * 1000
 
-    def is_responding(self, engine: Engine, heartbeat_ms: int) -> bool:
-        """Whether an engine polls."""
-        return self.hub.contacts.is_responding(engine.id, self.now, heartbeat_ms, engine.last_reported_time)
+def heartbeat_ms(hub: Hub, db: Connection, organization: str) -> int:
+    """Return after how much silence an engine counts as not responding."""
+    entries = configuration.remembered(hub.cache, db, organization)
+    return int(entries[configuration.HEARTBEAT_S]) * 1000
 
 
 def work_of(call: Call) -> RunnerWork:
