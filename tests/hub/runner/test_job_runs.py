@@ -143,6 +143,17 @@ def test_a_stop_before_the_engine_polled_never_reaches_it(acme: Any) -> None:
     assert engine.poll() == []
 
 
+def test_a_refused_start_leaves_nothing_behind(acme: Any) -> None:
+    """The numbers of its pipelines are not given again: events of the next start are about its own."""
+    engine, job, template = acme.engine(), acme.job(), acme.job("T", jobTemplate=True)
+    answer = acme.call("POST", "/jobrunner/rest/v1/jobs/startJobs", [job["id"], template["id"]])
+    assert answer.status == 400
+    assert engine.poll() == []
+    acme.start(job)
+    assert [e["eventTypeId"] for e in engine.run()] == [1001, 1003]
+    assert acme.status(job)["color"] == "GREEN"
+
+
 def test_the_offset_of_a_run_starts_the_next_one(acme: Any) -> None:
     """The last offset comes back unchanged in the next SAVE, until it is reset."""
     engine, job = acme.engine(), acme.job()
@@ -273,35 +284,6 @@ def test_events_without_ack_are_handed_out_again(acme: Any) -> None:
     )
     engine.report((json.loads(first[0]["payload"])["name"], "RUNNING"))
     assert acme.status(job)["color"] == "GREEN"
-
-
-def test_an_ack_counts_once(acme: Any) -> None:
-    """A repeated or unknown ack changes nothing."""
-    engine, job = acme.engine(), acme.job()
-    acme.start(job)
-    handed = engine.poll()
-    acks = [engine.ack(e) for e in handed]
-    engine.send(acks)
-    engine.send([engine.ack(handed[0], "ERROR", "late nonsense"), *acks])
-    assert {a["ackStatus"] for a in acme.status(job)["ackTrackers"]} == {"SUCCESS"}
-
-
-def test_an_older_status_does_not_undo_a_newer_one(acme: Any) -> None:
-    """Statuses are ordered by the engine's timeStamp, not by arrival (engine-protocol.md, 9.2)."""
-    engine, job = acme.engine(), acme.job()
-    acme.start(job)
-    name = json.loads(engine.run()[0]["payload"])["name"]
-    engine.report((name, "STARTING"), timeStamp=acme.driver.clock() - 4000)
-    assert acme.status(job)["pipelineStatus"][0]["status"] == "RUNNING"
-
-
-def test_a_pipeline_its_engine_lost_is_sent_again(acme: Any) -> None:
-    """A running pipeline missing from a full report gets SAVE and START again."""
-    engine, job = acme.engine(), acme.job()
-    acme.start(job)
-    engine.run()
-    handed = engine.send([engine.event(2002, {"pipelineStatusEventList": []})])
-    assert [e["eventTypeId"] for e in handed] == [1001, 1003]
 
 
 def test_every_engine_runs_a_job_with_minus_one_instances(acme: Any) -> None:
