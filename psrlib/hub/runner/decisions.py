@@ -168,6 +168,7 @@ def settlement(case: OpenRun, silent: Set[str]) -> list[Change]:
 
 def _settlement_of_running(case: OpenRun, silent: Set[str]) -> list[Change]:
     live = [instance for instance in case.live if instance.status != "DELETED"]
+    is_one_lost = len(live) < len(case.live)  # deleted on its engine by somebody else: put somewhere again
     if live and all(instance.status in ("FINISHED", "STOPPED") for instance in live):
         return [SetStatus(DEACTIVATING, GRAY), *(removal(case, instance) for instance in live)]
     changes = [removal(case, instance) for instance in live if instance.status == "FINISHED"]
@@ -177,7 +178,7 @@ def _settlement_of_running(case: OpenRun, silent: Set[str]) -> list[Change]:
             for instance in live
         )
         changes.append(SetStatus(ACTIVE, GREEN if healthy and not case.run.warnings else RED))
-    return changes
+    return [*changes, Place()] if is_one_lost else changes
 
 
 def failure(case: OpenRun, instance: Instance, message: str) -> list[Change]:

@@ -77,8 +77,9 @@ def status_report(instance: Instance, status: PipelineStatus, job_name: str, now
         return Reaction([], False)
     if when == instance.status_time and state == instance.status:
         return Reaction(_new_offset(instance, status, now_ms), False)
-    if instance.phase == STARTING and when < instance.created_on - EARLIER_MS and state in ENDED_STATES:
-        return Reaction([], False)  # left over from an earlier run under the same name
+    late = when < instance.created_on - EARLIER_MS and state in ENDED_STATES
+    if instance.phase == STARTING and (late or state == "DELETED"):
+        return Reaction([], False)  # of an earlier run under the same name
     values: dict[str, object] = {
         "status": state,
         "status_time": when,

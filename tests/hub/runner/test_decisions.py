@@ -167,6 +167,12 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
         settle,
         [],
     ),
+    "deleted by somebody else is put somewhere again": (on("DELETED"), settle, [Gone(A), Place()]),
+    "deleted by somebody else is not put anywhere when all others finished": (
+        Case([instance(0, "a", status="DELETED"), instance(1, "b", status="FINISHED")]),
+        settle,
+        [Gone(A), END, Remove(B, STOP_DELETE)],
+    ),
     # a failed pipeline
     "a failure moves to an engine that is free": (
         Case(spare="ab"),

@@ -389,3 +389,27 @@ def test_a_restart_of_the_hub_loses_nothing(acme: Any) -> None:
     assert acme.status(job)["color"] == "GREEN"
     acme.driver.tick(30)
     assert acme.status(job)["color"] == "GREEN"
+
+
+def test_a_job_started_right_after_a_forced_stop_runs(acme: Any) -> None:
+    """DELETED, which the old run's pipeline reports under the same name, does not end the new one."""
+    engine, job = acme.engine(), acme.job()
+    acme.start(job)
+    engine.run()
+    acme.post(f"/jobrunner/rest/v1/job/{job['id']}/forceStop")
+    acme.start(job)
+    assert [e["eventTypeId"] for e in engine.run()] == [1009, 1001, 1003]
+    status = acme.status(job)
+    assert (status["status"], status["color"], status["sdcIds"]) == ("ACTIVE", "GREEN", [engine.id])
+
+
+def test_a_pipeline_deleted_at_its_engine_is_sent_again(acme: Any) -> None:
+    """Somebody removed it by hand; its run goes on."""
+    engine, job = acme.engine(), acme.job()
+    acme.start(job)
+    name = json.loads(engine.run()[0]["payload"])["name"]
+    acme.driver.clock.advance(1)
+    assert [e["eventTypeId"] for e in engine.report((name, "DELETED"))] == [1001, 1003]
+    engine.run()
+    status = acme.status(job)
+    assert (status["status"], status["color"], status["sdcIds"]) == ("ACTIVE", "GREEN", [engine.id])

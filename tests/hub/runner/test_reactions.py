@@ -122,6 +122,12 @@ def test_a_first_running_starts_the_phase_and_is_told() -> None:
             [],
             id="left over from an earlier run",
         ),
+        pytest.param(
+            instance("STARTING"),
+            {"time_stamp": 5, "pipeline_status": "DELETED"},
+            [],
+            id="an earlier run's pipeline is deleted",
+        ),
     ],
 )
 def test_a_status_that_is_no_news_moves_no_run(
