@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from psrlib.hub.runner.changes import (
     FORCE_STOP_MS,
     Change,
-    CountFailover,
     Failed,
     Gone,
     Place,
@@ -227,8 +226,8 @@ def failover(case: OpenRun, instance: Instance, leaving: list[Change]) -> list[C
     choice = case.find(1, taken | failed | {instance.engine_id})
     if not choice.chosen:
         return []
-    put = Put(choice.chosen[0], instance.slot, instance.offset, instance.offset_protocol)
-    return [*leaving, CountFailover(), put]
+    moved = (instance.slot, instance.offset, instance.offset_protocol)
+    return [*leaving, Put(choice.chosen[0], *moved, failover=True)]
 
 
 def _moves(changes: list[Change]) -> bool:

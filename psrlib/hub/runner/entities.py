@@ -1,6 +1,6 @@
 """Rows the runner works on, as records: jobs, runs, pipeline instances, engines and events for engines.
 
-Their fields are the columns of their tables (``psrlib/hub/store/schema/execution.py`` says what they hold).
+Their fields are columns of their tables (``psrlib/hub/store/schema/execution.py`` says what they hold).
 They are changed through `psrlib.hub.runner.records.Records` only.
 """
 
@@ -31,18 +31,11 @@ class Job(Entity, eq=False):
     commit_id: str
     executor_type: str = "COLLECTOR"
     template: bool = False
-    template_id: str | None = None
     labels: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
     instances: int = 1
     migrate_offsets: bool = False
     settings: Json = field(default_factory=dict)
     current_run: str | None = None
-    archived: bool = False
-    creator: str = ""
-    created_on: int = 0
-    last_modified_by: str = ""
-    last_modified_on: int = 0
 
 
 class Run(Entity, eq=False):

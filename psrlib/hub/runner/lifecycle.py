@@ -75,7 +75,5 @@ def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
 def give_up(work: RunnerWork, instance: Instance) -> None:
     """Stop counting on an instance whose engine was removed; its run looks for another engine."""
     case = open_run(work, instance.run_id)
-    if case is None:
-        apply(work, instance.run_id, [Gone(instance, drop=True)])
-    else:
-        apply(work, instance.run_id, decisions.giving_up(case, instance))
+    gone = [Gone(instance, drop=True)]
+    apply(work, instance.run_id, gone if case is None else decisions.giving_up(case, instance))

@@ -1,12 +1,12 @@
 """Does what was decided about runs and their pipelines; nothing else changes them."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from psrlib.hub.runner import decisions, outbox
 from psrlib.hub.runner.changes import (
     Acknowledge,
     Change,
-    CountFailover,
     Failed,
     Gone,
     Place,
@@ -37,50 +37,62 @@ def open_run(work: RunnerWork, run_id: str) -> OpenRun | None:
     return OpenRun(run, job, work.instances_of(run_id), work.engine, partial(choose_engines, work, job))
 
 
-def apply(work: RunnerWork, run_id: str, changes: list[Change]) -> None:
+def apply(work: RunnerWork, run_id: str, changes: Sequence[Change]) -> None:
     """Do the changes decided about a run, in order; a run that was being stopped ends with its pipelines."""
     for change in changes:
-        if isinstance(change, Failed | Place):
-            _decide_further(work, run_id, change)
-        elif isinstance(change, Gone | Remove | Send | SendAgain | StartAgain | Store):
-            _change_instance(work, run_id, change)
-        elif isinstance(change, Acknowledge):
-            work.change(change.event, state=change.state, message=change.message)
-        elif (run := work.run(run_id)) is not None:
-            _change_run(work, run, change)
+        _do(work, run_id, change)
     if any(isinstance(change, Gone | Remove | SetStatus) for change in changes):
         case = open_run(work, run_id)
         if case is not None and (last := decisions.ending(case)):
             apply(work, run_id, last)
 
 
-def _decide_further(work: RunnerWork, run_id: str, change: Failed | Place) -> None:
-    case = open_run(work, run_id)
-    if case is None:
-        return
-    if isinstance(change, Place):
-        apply(work, run_id, decisions.placement(case, work.offsets_of(case.job.id), change.excluded))
-    else:
-        apply(work, run_id, decisions.failure(case, change.instance, change.message))
+def _do(work: RunnerWork, run_id: str, change: Change) -> None:
+    match change:
+        case Acknowledge(event, state, message):
+            work.change(event, state=state, message=message)
+        case Store(instance, values):
+            work.change(instance, **values)
+        case Gone(instance, drop):
+            if drop:
+                outbox.drop_events(work, instance.id)
+            _mark_gone(work, instance)
+        case Send(kind, instance):
+            if not outbox.waits(work, instance.id, kind):
+                outbox.queue_simple(work, kind, instance, "")
+        case StartAgain(instance, start, stop):
+            outbox.drop_events(work, instance.id)
+            if stop:
+                outbox.queue_simple(work, STOP, instance, "")
+            outbox.queue_again(work, start)
+        case _:
+            run = work.run(run_id)
+            if run is not None:
+                _do_to_run(work, run, change)
 
 
-def _change_run(
-    work: RunnerWork, run: Run, change: SetStatus | SetWarnings | CountFailover | Put | Tell
-) -> None:
-    if isinstance(change, SetStatus):
-        set_status(work, run, change)
-    elif isinstance(change, SetWarnings):
-        if change.warnings != run.warnings:
-            work.change(run, warnings=change.warnings)
-    elif isinstance(change, CountFailover):
-        work.change(run, failovers=run.failovers + 1)
-    elif isinstance(change, Put):
-        _put(work, run, change)
-    else:
-        work.fire(run.organization, change.event, change.values)
+def _do_to_run(work: RunnerWork, run: Run, change: Change) -> None:
+    match change:
+        case SetStatus():
+            _set_status(work, run, change)
+        case SetWarnings(warnings):
+            if warnings != run.warnings:
+                work.change(run, warnings=warnings)
+        case Put():
+            _put(work, run, change)
+        case Remove():
+            _remove(work, run, change)
+        case SendAgain(instance):
+            outbox.queue_start(work, run, instance)
+        case Tell(event, values):
+            work.fire(run.organization, event, values)
+        case Failed(instance, message) if (case := open_run(work, run.id)) is not None:
+            apply(work, run.id, decisions.failure(case, instance, message))
+        case Place(excluded) if (case := open_run(work, run.id)) is not None:
+            apply(work, run.id, decisions.placement(case, work.offsets_of(run.job_id), excluded))
 
 
-def set_status(work: RunnerWork, run: Run, change: SetStatus) -> None:
+def _set_status(work: RunnerWork, run: Run, change: SetStatus) -> None:
     """Change status and color of a run, write its history and fire events; nothing when both stay."""
     before = run.status
     if (before, run.color) == (change.status, change.color):
@@ -129,33 +141,10 @@ def _put(work: RunnerWork, run: Run, put: Put) -> None:
         created_on=work.now,
     )
     work.insert_instance(instance)
+    if put.failover:
+        work.change(run, failovers=run.failovers + 1)
     note_load(work, run.organization, put.engine.id, 1)
     outbox.queue_start(work, run, instance)
-
-
-def _change_instance(
-    work: RunnerWork, run_id: str, change: Gone | Remove | Send | SendAgain | StartAgain | Store
-) -> None:
-    instance = change.instance
-    if isinstance(change, Store):
-        work.change(instance, **change.values)
-    elif isinstance(change, Gone):
-        if change.drop:
-            outbox.drop_events(work, instance.id)
-        _mark_gone(work, instance)
-    elif isinstance(change, Send):
-        if not outbox.waits(work, instance.id, change.kind):
-            outbox.queue_simple(work, change.kind, instance, "")
-    elif isinstance(change, StartAgain):
-        outbox.drop_events(work, instance.id)
-        if change.stop:
-            outbox.queue_simple(work, STOP, instance, "")
-        outbox.queue_again(work, change.start)
-    elif (run := work.run(run_id)) is not None:
-        if isinstance(change, SendAgain):
-            outbox.queue_start(work, run, instance)
-        else:
-            _remove(work, run, change)
 
 
 def _remove(work: RunnerWork, run: Run, change: Remove) -> None:

@@ -8,7 +8,6 @@ import pytest
 from psrlib.hub.runner import decisions
 from psrlib.hub.runner.changes import (
     Change,
-    CountFailover,
     Failed,
     Gone,
     Place,
@@ -110,7 +109,7 @@ def of_first(decide: Callable[[OpenRun, Instance], list[Change]]) -> Decide:
 fail = of_first(lambda case, first: decisions.failure(case, first, "broken"))
 silent = of_first(decisions.silence)
 FAIL = SetStatus("DEACTIVATING", "RED", error="broken")
-MOVED = [CountFailover(), Put(ENGINES["b"], 0, None, 2)]
+MOVED = Put(ENGINES["b"], 0, failover=True)
 LOST = Tell(
     "MAX_GLOBAL_FAILOVER_RETRIES_EXHAUSTED", {"JOB_ID": "job", "JOB_NAME": "Nightly", "ORG_ID": "acme"}
 )
@@ -177,12 +176,12 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "a failure moves to an engine that is free": (
         Case(spare="ab"),
         fail,
-        [Remove(A, STOP_DELETE), *MOVED],
+        [Remove(A, STOP_DELETE), MOVED],
     ),
     "a failure takes the offset along": (
         Case([OFFSET], spare="b"),
         fail,
-        [Remove(A, STOP_DELETE), CountFailover(), Put(ENGINES["b"], 0, "42", 1)],
+        [Remove(A, STOP_DELETE), Put(ENGINES["b"], 0, "42", 1, failover=True)],
     ),
     "an engine that failed in this run is not tried again": (
         Case([A, instance(0, "b", "GONE", "START_ERROR")], spare="b"),
@@ -207,14 +206,14 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "minus one failovers are no limit": (
         Case(spare="b", failovers=2, settings={"globalMaxRetries": -1}),
         fail,
-        [Remove(A, STOP_DELETE), *MOVED],
+        [Remove(A, STOP_DELETE), MOVED],
     ),
     "a failure of a run that is being stopped changes nothing": (Case(status="DEACTIVATING"), fail, []),
     # a silent engine
     "silence moves the pipeline without a word to its engine": (
         Case(spare="b"),
         silent,
-        [Gone(A, drop=True), *MOVED, SetWarnings([])],
+        [Gone(A, drop=True), MOVED, SetWarnings([])],
     ),
     "silence without another engine warns of both": (
         Case(),
