@@ -142,8 +142,8 @@ class HubApplication:
         def work(connection: Connection) -> Raw:
             call.use(connection)
             raw = _finished(call.route, call.route.handler(call, **arguments))
-            if call.work is not None:
-                call.work.flush()
+            for action in call.before_commit:
+                action()
             return raw
 
         raw = await (self.hub.write(work, call.route.is_short) if call.route.writes else self.hub.read(work))

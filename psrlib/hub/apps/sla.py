@@ -1,91 +1,72 @@
 """Sla app: data SLAs on topologies (control-hub-rest.md, 7.5)."""
 
-from typing import Any
-
 import msgspec
-from msgspec import Struct
-from sqlalchemy import select
+from msgspec import Struct, field
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.slas import forget_violations, read_definition
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Query, insert_rows
 from psrlib.hub.store.schema.design import slas, topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.web.call import ORGANIZATION, Call
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.routing import USER, App, Parameter, roles
+from psrlib.hub.web.records import show, stored
+from psrlib.hub.web.routing import USER, App, roles
 
 app = App("sla", "Data SLAs")
 EDITOR = roles("sla:editor")
+SLAS = Query(select(slas).where(slas.c.organization == bindparam("org")).order_by(slas.c.label, slas.c.id))
 
 
-class DataSlaJson(Struct):
+class DataSlaJson(Struct, rename="camel"):
     """A data SLA; ``slaDefinition`` is JSON text."""
 
     label: str
     id: str | None = None
     organization: str | None = None
-    topologyId: str | None = None
-    topologyCommitId: str | None = None
-    slaDefinition: str | None = None
-    slaStatus: str | None = None
-    lastModifiedOn: int | None = None
-
-
-def _sla_json(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "organization": row.organization,
-        "label": row.label,
-        "topologyId": row.topology_id,
-        "topologyCommitId": row.topology_commit_id,
-        "slaDefinition": row.definition,
-        "slaStatus": row.status,
-        "creator": row.creator,
-        "createdOn": row.created_on,
-        "lastModifiedBy": row.last_modified_by,
-        "lastModifiedOn": row.last_modified_on,
-    }
+    topology_id: str | None = None
+    topology_commit_id: str | None = None
+    definition: str | None = field(default=None, name="slaDefinition")
+    status: str | None = field(default=None, name="slaStatus")
+    creator: str | None = None
+    created_on: int | None = None
+    last_modified_by: str | None = None
+    last_modified_on: int | None = None
 
 
 @app.route(
     "PUT",
     "/sla/rest/v1/dataSlas",
     EDITOR,
-    body=DataSlaJson,
-    returns=DataSlaJson,
     choice="an active SLA is judged every second: the one-minute input or error rate in records per second, "
     "engines added up, of every job of jobIds that runs and has reported; a report older than 5 minutes "
     "counts as 0; beyond the threshold an ACTIVE alert of type DATA_SLA (resourceId the job, ruleId the SLA) "
     "and one DATA_SLA_TRIGGERED event; the hub acknowledges the alert, ackedBy null, when the rate is back, "
     "the run ends or the SLA is deactivated or deleted",
 )
-def create_sla(call: Call) -> Any:
+def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
     """Create a data SLA, inactive."""
-    new, org = call.body, call.organization
-    if not new.label.strip() or len(new.label) > 255:
+    if not body.label.strip() or len(body.label) > 255:
         raise bad_request("the SLA label must have 1 to 255 characters")
-    _check_definition(call, new.slaDefinition)
-    if new.topologyId:
-        call.fetch(topologies, new.topologyId, "Topology")
-    if new.topologyCommitId:
-        call.fetch(topology_commits, new.topologyCommitId, "Topology commit")
-    row = {
-        "id": call.new_id(org),
-        "organization": org,
-        "label": new.label,
-        "topology_id": new.topologyId,
-        "topology_commit_id": new.topologyCommitId,
-        "definition": new.slaDefinition,
+    _check_definition(call, body.definition)
+    if body.topology_id:
+        call.fetch(topologies, body.topology_id, "Topology")
+    if body.topology_commit_id:
+        call.fetch(topology_commits, body.topology_commit_id, "Topology commit")
+    known = {
+        "id": call.new_id(),
+        "organization": call.organization,
         "status": "INACTIVE",
         "creator": call.principal.id,
         "created_on": call.now,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
-    call.db.execute(slas.insert().values(row))
-    insert_acls(call, "SLA", [row["id"]], org)
-    return _sla_json(call.fetch(slas, row["id"], "SLA"))
+    row = stored(body, slas, **known)
+    insert_rows(call.db, slas, [row])
+    insert_acls(call, "SLA", [row["id"]], call.organization)
+    return show(DataSlaJson, row)
 
 
 def _check_definition(call: Call, text: str | None) -> None:
@@ -97,41 +78,43 @@ def _check_definition(call: Call, text: str | None) -> None:
         check_permission(call, job.id, "READ")
 
 
-@app.route("GET", "/sla/rest/v1/dataSlas", USER, query=(ORGANIZATION, Parameter("topologyCommitId")))
-def list_slas(call: Call) -> Any:
+@app.route("GET", "/sla/rest/v1/dataSlas", USER)
+def list_slas(
+    call: Call, organization: str | None = None, topology_commit_id: str | None = None
+) -> list[DataSlaJson]:
     """List data SLAs."""
-    statement = select(slas).where(slas.c.organization == call.organization).order_by(slas.c.label, slas.c.id)
-    if commit := call.query["topologyCommitId"]:
-        statement = statement.where(slas.c.topology_commit_id == commit)
-    return [_sla_json(row) for row in call.db.execute(statement)]
+    query = SLAS
+    if topology_commit_id:
+        query = query.where(slas.c.topology_commit_id == topology_commit_id)
+    return [show(DataSlaJson, row) for row in query.rows(call.db, org=call.organization)]
 
 
-def _set_status(call: Call, status: str) -> Any:
-    call.fetch_all(slas, call.body, "SLA")
+def _set_status(call: Call, ids: list[str], status: str) -> list[DataSlaJson]:
+    call.fetch_all(slas, ids, "SLA")
     if status == "INACTIVE":
-        forget_violations(call.db, call.body, call.now)
+        forget_violations(call.db, ids, call.now)
     values = {"status": status, "last_modified_by": call.principal.id, "last_modified_on": call.now}
-    call.db.execute(slas.update().where(slas.c.id.in_(call.body)).values(values))
-    return [_sla_json(row) for row in call.fetch_all(slas, call.body, "SLA")]
+    call.db.execute(slas.update().where(slas.c.id.in_(ids)).values(values))
+    return [show(DataSlaJson, row) for row in call.fetch_all(slas, ids, "SLA")]
 
 
-@app.route("POST", "/sla/rest/v1/dataSlas/activateSlas", EDITOR, body=list[str])
-def activate_slas(call: Call) -> Any:
+@app.route("POST", "/sla/rest/v1/dataSlas/activateSlas", EDITOR)
+def activate_slas(call: Call, body: list[str]) -> list[DataSlaJson]:
     """Activate SLAs."""
-    return _set_status(call, "ACTIVE")
+    return _set_status(call, body, "ACTIVE")
 
 
-@app.route("POST", "/sla/rest/v1/dataSlas/deactivateSlas", EDITOR, body=list[str])
-def deactivate_slas(call: Call) -> Any:
+@app.route("POST", "/sla/rest/v1/dataSlas/deactivateSlas", EDITOR)
+def deactivate_slas(call: Call, body: list[str]) -> list[DataSlaJson]:
     """Deactivate SLAs."""
-    return _set_status(call, "INACTIVE")
+    return _set_status(call, body, "INACTIVE")
 
 
-@app.route("POST", "/sla/rest/v1/dataSlas/deleteSlas", EDITOR, body=list[str])
-def delete_slas(call: Call) -> Any:
+@app.route("POST", "/sla/rest/v1/dataSlas/deleteSlas", EDITOR)
+def delete_slas(call: Call, body: list[str]) -> list[str]:
     """Delete SLAs."""
-    call.fetch_all(slas, call.body, "SLA")
-    forget_violations(call.db, call.body, call.now)
-    call.db.execute(slas.delete().where(slas.c.id.in_(call.body)))
-    drop_acls(call, call.body)
+    call.fetch_all(slas, body, "SLA")
+    forget_violations(call.db, body, call.now)
+    call.db.execute(slas.delete().where(slas.c.id.in_(body)))
+    drop_acls(call, body)
     return []

@@ -10,7 +10,7 @@ from psrlib.hub.events.webhooks import MAX_PER_ROUND, deliver_waiting
 from psrlib.hub.runner.schedule import fire_due_tasks
 from psrlib.hub.runner.slas import watch_slas
 from psrlib.hub.runner.watch import watch
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.store.schema.security import sessions
 from psrlib.hub.web.hub import Hub
 
@@ -58,7 +58,7 @@ class Background:
     def tick(self, connection: Connection) -> None:
         """Do everything that is due, in one transaction."""
         now = self.hub.now()
-        work = Work(self.hub, connection, now)
+        work = RunnerWork(self.hub, connection, now)
         self.hub.contacts.flush(connection)
         watch(work)
         watch_slas(work)

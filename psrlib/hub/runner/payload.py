@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import select
 
-from psrlib.hub.runner.records import Record
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.entities import Instance, Job, Run
+from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.design import acls, commits
-from psrlib.hub.store.schema.execution import instances
-from psrlib.hub.store.text import dump, load
+from psrlib.hub.store.text import Json, dump, load
 
 STATS_LIBRARY = "streamsets-datacollector-basic-lib"
 STATS_STAGE = "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget"
@@ -31,10 +29,10 @@ def pipeline_name(title: str, job_id: str) -> str:
     return f"{letters}:{job_id}"
 
 
-def save_payloads(work: Work, numbers: list[int]) -> dict[int, str]:
+def save_payloads(work: RunnerWork, numbers: list[int]) -> dict[int, str]:
     """Return the payload of SAVE, JSON text, for each pipeline instance that has a run."""
-    work.records.load(instances, numbers)
-    found = [work.records.get(instances, number) for number in numbers]
+    work.records.load(Instance, numbers)
+    found = [work.records.get(Instance, number) for number in numbers]
     live = [instance for instance in found if instance is not None]
     work.load_runs(instance.run_id for instance in live)
     runs = {instance.id: run for instance in live if (run := work.run(instance.run_id)) is not None}
@@ -50,24 +48,24 @@ def save_payloads(work: Work, numbers: list[int]) -> dict[int, str]:
     return payloads
 
 
-def _documents(work: Work, commit_ids: Iterable[str]) -> dict[str, Row]:
+def _documents(work: RunnerWork, commit_ids: Iterable[str]) -> dict[str, Row]:
     columns = (commits.c.id, commits.c.definition, commits.c.rules, commits.c.description)
     statement = select(*columns).where(commits.c.id.in_(list(commit_ids)))
     rows: list[Row] = list(work.db.execute(statement))
     return {row.id: row for row in rows}
 
 
-def _acls(work: Work, job_ids: Iterable[str]) -> dict[str, Row]:
+def _acls(work: RunnerWork, job_ids: Iterable[str]) -> dict[str, Row]:
     statement = select(acls).where(acls.c.resource_id.in_(list(job_ids)))
     return {row.resource_id: row for row in work.db.execute(statement)}
 
 
 def _save_payload(
-    work: Work, instance: Record, run: Record, job: Record, commit: Row, acl: Row | None
-) -> dict[str, Any]:
+    work: RunnerWork, instance: Instance, run: Run, job: Job, commit: Row, acl: Row | None
+) -> Json:
     engine = work.engine(instance.engine_id)
     definition = load(commit.definition)
-    is_edge = engine is not None and engine.executor_type == "EDGE"
+    is_edge = engine is not None and engine.is_edge
     _set_constants(definition, _constants(work, job, run))
     definition["metadata"] = {**(definition.get("metadata") or {}), RUN_KEY: run.id}
     if is_edge:
@@ -84,7 +82,7 @@ def _save_payload(
     }
 
 
-def _constants(work: Work, job: Record, run: Record) -> dict[str, Any]:
+def _constants(work: RunnerWork, job: Job, run: Run) -> Json:
     settings = job.settings
     own = run.parameters or {}
     return {
@@ -98,7 +96,7 @@ def _constants(work: Work, job: Record, run: Record) -> dict[str, Any]:
     }
 
 
-def _set_constants(definition: dict[str, Any], values: dict[str, Any]) -> None:
+def _set_constants(definition: Json, values: Json) -> None:
     configuration = definition.setdefault("configuration", [])
     entry = next((e for e in configuration if e.get("name") == "constants"), None)
     if entry is None:
@@ -108,7 +106,7 @@ def _set_constants(definition: dict[str, Any], values: dict[str, Any]) -> None:
     entry["value"] = [{"key": key, "value": value} for key, value in (own | values).items()]
 
 
-def _set_statistics_stage(definition: dict[str, Any]) -> None:
+def _set_statistics_stage(definition: Json) -> None:
     """Edge sends metrics only when this stage is there (engine-protocol.md, 3.5)."""
     current = definition.get("statsAggregatorStage")
     if isinstance(current, dict) and current.get("stageName") == STATS_STAGE:
@@ -134,7 +132,7 @@ def _set_statistics_stage(definition: dict[str, Any]) -> None:
     configuration.append({"name": "statsAggregatorStage", "value": name})
 
 
-def _acl_json(row: Row, name: str) -> dict[str, Any]:
+def _acl_json(row: Row, name: str) -> Json:
     permissions = [
         {
             "subjectId": p.get("subjectId"),

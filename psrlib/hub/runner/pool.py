@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass, field
 
-from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.entities import Engine
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Engines found for a job.
+
+    ``chosen`` are in order of preference; ``n_matching`` counts responding engines with all labels, whatever
+    their load: when it is positive and ``chosen`` is short, thresholds are the reason.
+    """
+
+    chosen: list[Engine]
+    n_matching: int
 
 
 @dataclass
@@ -14,7 +26,7 @@ class Pool:
     """
 
     n_matching: int
-    engines: dict[str, Record]
+    engines: dict[str, Engine]
     loads: dict[str, int] = field(default_factory=dict)
     by_load: dict[int, list[str]] = field(default_factory=dict)
 
@@ -35,3 +47,16 @@ class Pool:
             del self.by_load[before]
         self.loads[engine_id] = before + change
         self.by_load.setdefault(before + change, []).append(engine_id)
+
+    def choose(self, n_wanted: int, excluded: set[str], start: int) -> Choice:
+        """Return up to ``n_wanted`` engines (-1: all), least loaded first; among equals from ``start`` on."""
+        chosen: list[Engine] = []
+        for load in sorted(self.by_load):
+            same = self.by_load[load]
+            for index in range(len(same)):
+                if len(chosen) == n_wanted:
+                    break
+                engine = self.engines[same[(start + index) % len(same)]]
+                if engine.id not in excluded and load < engine.max_pipelines:
+                    chosen.append(engine)
+        return Choice(chosen, self.n_matching)

@@ -5,9 +5,10 @@ import uuid
 
 from sqlalchemy import func, select
 
-from psrlib.hub.runner import lifecycle
 from psrlib.hub.runner.cron import next_time_ms
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.lifecycle import stop_job
+from psrlib.hub.runner.start import start_jobs
+from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.security import configuration
 from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.automation import task_runs, tasks
@@ -20,7 +21,7 @@ LATE_MS = 60_000  # a firing later than this counts as missed: the hub was down
 MAX_CATCH_UP = 100  # firings made up for after a long pause, with RUN ALL
 
 
-def fire_due_tasks(work: Work) -> int:
+def fire_due_tasks(work: RunnerWork) -> int:
     """Fire every task whose time has come; return how many fired."""
     due = select(tasks).where(
         tasks.c.status == "RUNNING", tasks.c.next_time > 0, tasks.c.next_time <= work.now
@@ -36,7 +37,7 @@ def fire_due_tasks(work: Work) -> int:
     return len(rows)
 
 
-def _moments(work: Work, task: Row) -> list[int]:
+def _moments(work: RunnerWork, task: Row) -> list[int]:
     """Return the firing times to act on now, after the task's handling of missed ones."""
     moments = [int(task.next_time)]
     while len(moments) < MAX_CATCH_UP:
@@ -51,7 +52,8 @@ def _moments(work: Work, task: Row) -> list[int]:
     return [moment for moment in moments[-1:] if work.now - moment <= LATE_MS]
 
 
-def _fire(work: Work, task: Row, moment: int) -> None:
+def _fire(work: RunnerWork, task: Row, moment: int) -> None:
+    work.flush()
     savepoint = work.db.begin_nested()
     try:
         message = _act(work, task)
@@ -75,17 +77,17 @@ def _fire(work: Work, task: Row, moment: int) -> None:
     _drop_old(work, task)
 
 
-def _act(work: Work, task: Row) -> str:
+def _act(work: RunnerWork, task: Row) -> str:
     owner = work.db.execute(select(acls.c.resource_owner).where(acls.c.resource_id == task.id)).scalar()
     user = str(owner or task.creator)
     job = work.job(task.job_id)
     if job is None:
         raise IssueError(404, "JOBRUNNER_01", f"job '{task.job_id}' was removed")
     if task.action == "START":
-        (run_id,) = lifecycle.start_jobs(work, [job], user, _groups(work, user, job.organization))
+        (run_id,) = start_jobs(work, [job], user, _groups(work, user, job.organization))
         return f"started run {run_id}"
     if task.action == "STOP":
-        return f"stopped run {lifecycle.stop_job(work, job, user)}"
+        return f"stopped run {stop_job(work, job, user)}"
     latest = work.db.execute(
         select(pipelines.c.latest_published).where(pipelines.c.id == job.pipeline_id)
     ).scalar()
@@ -93,12 +95,12 @@ def _act(work: Work, task: Row) -> str:
     return f"upgraded to commit {latest}"
 
 
-def _groups(work: Work, user: str, organization: str) -> list[str]:
+def _groups(work: RunnerWork, user: str, organization: str) -> list[str]:
     found = work.db.execute(select(group_members.c.group_id).where(group_members.c.user_id == user)).scalars()
     return [f"all@{organization}", *sorted(found)]
 
 
-def _drop_old(work: Work, task: Row) -> None:
+def _drop_old(work: RunnerWork, task: Row) -> None:
     kept = configuration.limit(work.db, task.organization, configuration.MAX_TASK_RUNS)
     mine = task_runs.c.task_id == task.id
     n = work.db.execute(select(func.count()).select_from(task_runs).where(mine)).scalar_one()

@@ -1,34 +1,16 @@
 """Which engines run a job: labels, responding, thresholds, then the fewest running pipelines."""
 
 import hashlib
-from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
-from psrlib.hub.runner.pool import Pool
-from psrlib.hub.runner.records import Record
+from psrlib.hub.runner.decisions import engine_labels
+from psrlib.hub.runner.entities import Engine, Job
+from psrlib.hub.runner.pool import Choice, Pool
 from psrlib.hub.runner.words import GONE
-from psrlib.hub.runner.work import Work
-from psrlib.hub.store.queries import Query, Row
+from psrlib.hub.runner.work import RunnerWork, heartbeat_ms
+from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.execution import engines, instances
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Engines found for a job.
-
-    ``chosen`` are in order of preference; ``n_matching`` counts responding engines with all labels, whatever
-    their load: when it is positive and ``chosen`` is short, thresholds are the reason.
-    """
-
-    chosen: list[Record]
-    n_matching: int
-
-
-def engine_labels(engine: Record | Row) -> set[str]:
-    """Return the labels an engine answers to: assigned in the hub and reported by it."""
-    return {*engine.labels, *engine.reported_labels}
-
 
 LOADS = Query(
     select(instances.c.engine_id, func.count().label("n"))
@@ -37,57 +19,52 @@ LOADS = Query(
 )
 
 
-def pipelines_running(work: Work, organization: str) -> dict[str, int]:
+def pipelines_running(db: Connection, organization: str) -> dict[str, int]:
     """Return the number of pipeline instances per engine that are starting, running or stopping."""
-    return {row.engine_id: int(row.n) for row in LOADS.rows(work.db, org=organization)}
+    return {row.engine_id: int(row.n) for row in LOADS.rows(db, org=organization)}
 
 
-def choose_engines(work: Work, job: Record, n_wanted: int, excluded: set[str]) -> Choice:
+def choose_engines(work: RunnerWork, job: Job, n_wanted: int, excluded: set[str]) -> Choice:
     """Return up to ``n_wanted`` engines for a job (-1: all), least loaded first.
 
     Among equally loaded engines a digest of the job's id decides where to begin, so that they share jobs
     evenly. Engines and their loads are read once per piece of work, whatever the number of jobs.
     """
-    pool = _pool(work, job)
-    chosen: list[Record] = []
     start = int.from_bytes(hashlib.blake2b(job.id.encode(), digest_size=8).digest())
-    for load_now in sorted(pool.by_load):
-        same = pool.by_load[load_now]
-        for index in range(len(same)):
-            if len(chosen) == n_wanted:
-                break
-            engine = pool.engines[same[(start + index) % len(same)]]
-            if engine.id not in excluded and load_now < engine.max_pipelines:
-                chosen.append(engine)
-    return Choice(chosen, pool.n_matching)
+    return _pool(work, job).choose(n_wanted, excluded, start)
 
 
-def note_load(work: Work, organization: str, engine_id: str, change: int) -> None:
+def note_load(work: RunnerWork, organization: str, engine_id: str, change: int) -> None:
     """Keep what is remembered of loads right after a pipeline came to an engine (1) or left it (-1)."""
     for (owner, _, _), pool in work.pools.items():
         if owner == organization:
             pool.move(engine_id, change)
 
 
-def _pool(work: Work, job: Record) -> Pool:
+def _pool(work: RunnerWork, job: Job) -> Pool:
     key = (job.organization, job.executor_type, tuple(job.labels))
     pool = work.pools.get(key)
     if pool is not None:
         return pool
     mine = (engines.c.organization == job.organization, engines.c.executor_type == job.executor_type)
-    heartbeat_ms = work.heartbeat_ms(job.organization)
+    silence_ms = heartbeat_ms(work.hub, work.db, job.organization)
     wanted = set(job.labels)
     matching = [
         engine
-        for engine in work.find(engines, *mine)
-        if wanted <= engine_labels(engine) and work.is_responding(engine, heartbeat_ms)
+        for engine in work.find(Engine, *mine)
+        if wanted <= engine_labels(engine) and _is_responding(work, engine, silence_ms)
     ]
     pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
-    pool.fill(pipelines_running(work, job.organization))
+    pool.fill(pipelines_running(work.db, job.organization))  # what was changed was written by find
     work.pools[key] = pool
     return pool
 
 
-def _has_resources(engine: Record) -> bool:
+def _is_responding(work: RunnerWork, engine: Engine, silence_ms: int) -> bool:
+    contacts = work.hub.contacts
+    return contacts.is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
+
+
+def _has_resources(engine: Engine) -> bool:
     used = 100.0 * engine.used_memory / engine.total_memory if engine.total_memory else 0.0
-    return bool(engine.cpu_load <= engine.max_cpu_load and used <= engine.max_memory_used)
+    return engine.cpu_load <= engine.max_cpu_load and used <= engine.max_memory_used

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, or_, select
 
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.security.acl import acl_row
 from psrlib.hub.store.queries import CHUNK, Row
 from psrlib.hub.store.schema.automation import alerts
@@ -53,11 +53,12 @@ def read_definition(text: str | None) -> SlaDefinition:
     return msgspec.json.decode(text or "{}", type=SlaDefinition, strict=False)
 
 
-def watch_slas(work: Work) -> None:
+def watch_slas(work: RunnerWork) -> None:
     """Judge every active data SLA by the latest rates; called once a second.
 
     An alert is raised once, when a job goes beyond a threshold, and is closed when it is back within.
     """
+    work.flush()
     judged = [
         (row, definition)
         for row in work.db.execute(select(slas).where(slas.c.status == "ACTIVE"))
@@ -78,7 +79,7 @@ def _definition(row: Row) -> SlaDefinition | None:
     return definition if definition.enabled is not False else None
 
 
-def _rates(work: Work, job_ids: Sequence[str]) -> dict[tuple[str, str], dict[str, float]]:
+def _rates(work: RunnerWork, job_ids: Sequence[str]) -> dict[tuple[str, str], dict[str, float]]:
     """Return the rates of jobs that run and have reported, by job and organization; records per second."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for start in range(0, len(job_ids), CHUNK):
@@ -98,7 +99,7 @@ def _rates(work: Work, job_ids: Sequence[str]) -> dict[tuple[str, str], dict[str
 
 
 def _judge(
-    work: Work,
+    work: RunnerWork,
     row: Row,
     definition: SlaDefinition,
     rates: dict[tuple[str, str], dict[str, float]],
@@ -121,7 +122,7 @@ def _judge(
 
 
 def _raise_alert(
-    work: Work, row: Row, definition: SlaDefinition, job_id: str, rate: float, broken: Condition
+    work: RunnerWork, row: Row, definition: SlaDefinition, job_id: str, rate: float, broken: Condition
 ) -> None:
     text = definition.alert_text or _sentence(row, definition, job_id, broken)
     info = {

@@ -2,44 +2,29 @@
 
 from sqlalchemy import select
 
-from psrlib.hub.runner import lifecycle, outbox
-from psrlib.hub.runner.intake import settle_run
-from psrlib.hub.runner.records import Record
-from psrlib.hub.runner.words import ACTIVATING, ACTIVE, DEACTIVATING, GONE, RED, STARTING, STOPPING
-from psrlib.hub.runner.work import Work
+from psrlib.hub.runner import decisions
+from psrlib.hub.runner.changes import SetWarnings
+from psrlib.hub.runner.entities import Instance, Run
+from psrlib.hub.runner.intake import settle
+from psrlib.hub.runner.words import ACTIVATING, ACTIVE, DEACTIVATING, GONE, STOPPING
+from psrlib.hub.runner.work import RunnerWork
+from psrlib.hub.runner.writer import apply, open_run
 from psrlib.hub.security import configuration
 from psrlib.hub.store.schema.execution import engines, instances, runs
 from psrlib.hub.store.schema.security import configs
 from psrlib.hub.store.text import is_empty
 
-EDGE_STOP_GRACE_MS = 70_000  # Edge reports STOPPED in its next 2002, every 60 s
 
-
-def watch(work: Work) -> None:
+def watch(work: RunnerWork) -> None:
     """Do everything that is due; called once a second."""
     _watch_engines(work)
     _place_waiting(work)
     _force_stops(work)
 
 
-def _watch_engines(work: Work) -> None:
+def _watch_engines(work: RunnerWork) -> None:
     contacts = work.hub.contacts
-    heartbeat_s = int(configuration.BY_ID[configuration.HEARTBEAT_S].default)
-    own = {
-        row.organization: int(row.value)
-        for row in work.db.execute(
-            select(configs.c.organization, configs.c.value).where(configs.c.id == configuration.HEARTBEAT_S)
-        )
-    }
-    everywhere = own.get(configuration.GLOBAL, heartbeat_s)
-    rows = work.db.execute(select(engines.c.id, engines.c.organization, engines.c.last_reported_time))
-    silent = {
-        row.id: row.organization
-        for row in rows
-        if not contacts.is_responding(
-            row.id, work.now, own.get(row.organization, everywhere) * 1000, row.last_reported_time
-        )
-    }
+    silent = _silent_engines(work)
     newly, back = set(silent) - contacts.silent, contacts.silent - set(silent)
     contacts.silent = set(silent)
     for engine_id in sorted(newly):
@@ -51,73 +36,60 @@ def _watch_engines(work: Work) -> None:
         _handle_return(work, back)
 
 
-def _handle_silence(work: Work, silent: dict[str, str]) -> None:
+def _silent_engines(work: RunnerWork) -> dict[str, str]:
+    """Return the engines past the heartbeat interval of their organizations, which go with them."""
+    heartbeat_s = int(configuration.BY_ID[configuration.HEARTBEAT_S].default)
+    wanted = select(configs.c.organization, configs.c.value).where(configs.c.id == configuration.HEARTBEAT_S)
+    own = {row.organization: int(row.value) for row in work.db.execute(wanted)}
+    everywhere = own.get(configuration.GLOBAL, heartbeat_s)
+    rows = work.db.execute(select(engines.c.id, engines.c.organization, engines.c.last_reported_time))
+    return {
+        row.id: row.organization
+        for row in rows
+        if not work.hub.contacts.is_responding(
+            row.id, work.now, own.get(row.organization, everywhere) * 1000, row.last_reported_time
+        )
+    }
+
+
+def _handle_silence(work: RunnerWork, silent: dict[str, str]) -> None:
     """Runs on silent engines go red, and to another engine where failover is on."""
     open_runs = select(runs.c.id).where(runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)))
-    live = work.find(instances, instances.c.phase != GONE, instances.c.run_id.in_(open_runs))
+    live = work.find(Instance, instances.c.phase != GONE, instances.c.run_id.in_(open_runs))
     concerned = [instance for instance in live if instance.engine_id in silent]
     work.load_runs(instance.run_id for instance in concerned)
     for instance in concerned:
-        run, job = work.run(instance.run_id), work.job(instance.job_id)
-        if run is None or job is None:
-            continue
-        if job.migrate_offsets and lifecycle.fail_over(work, run, job, instance, keep_on_engine=True):
-            lifecycle.set_warnings(work, run, [])
-            continue
-        warnings = [lifecycle.NOT_RESPONDING.format(instance.engine_id)]
-        if job.migrate_offsets:
-            warnings.append(lifecycle.NO_ENGINE)
-        lifecycle.set_warnings(work, run, warnings)
-        lifecycle.set_status(work, run, ACTIVE, RED)
+        case = open_run(work, instance.run_id)
+        if case is not None:
+            apply(work, instance.run_id, decisions.silence(case, instance))
 
 
-def _handle_return(work: Work, back: set[str]) -> None:
+def _handle_return(work: RunnerWork, back: set[str]) -> None:
     # all live instances: engines that come back can be more than an IN (...) takes
-    returned = [i for i in work.find(instances, instances.c.phase != GONE) if i.engine_id in back]
+    returned = [i for i in work.find(Instance, instances.c.phase != GONE) if i.engine_id in back]
     run_ids = dict.fromkeys(instance.run_id for instance in returned)
     work.load_runs(run_ids)
     for run_id in run_ids:
-        run = work.run(run_id)
-        if run is not None and run.open:
-            lifecycle.set_warnings(work, run, [])
-            settle_run(work, run_id)
+        if open_run(work, run_id) is not None:
+            apply(work, run_id, [SetWarnings([])])
+            settle(work, run_id)
 
 
-def _place_waiting(work: Work) -> None:
+def _place_waiting(work: RunnerWork) -> None:
     """Runs that lack engines (warnings 24 and 72) are tried again."""
-    waiting = work.find(
-        runs, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), ~is_empty(runs.c.warnings)
-    )
+    waiting = work.find(Run, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), ~is_empty(runs.c.warnings))
     work.load_runs(run.id for run in waiting)
     for run in waiting:
-        texts = run.warnings
-        if not {lifecycle.NO_ENGINE, lifecycle.OVER_THRESHOLDS}.intersection(texts) or len(texts) > 1:
-            continue
-        job = work.job(run.job_id)
-        if job is not None:
-            _place_one(work, run, job)
+        case = open_run(work, run.id)
+        if case is not None and decisions.waits_for_engines(run):
+            apply(work, run.id, decisions.second_placement(case, work.offsets_of(run.job_id)))
 
 
-def _place_one(work: Work, run: Record, job: Record) -> None:
-    choice = lifecycle.place(work, run, job, int(job.instances), set())
-    if choice.chosen and not any(i.phase != STARTING for i in work.instances_of(run.id) if i.phase != GONE):
-        lifecycle.set_status(work, run, ACTIVATING, "GRAY")
-
-
-def _force_stops(work: Work) -> None:
-    """Instances whose stop takes longer than the job's force-stop timeout are given up."""
+def _force_stops(work: RunnerWork) -> None:
     stopping = select(runs.c.id).where(runs.c.open, runs.c.status.in_((DEACTIVATING, ACTIVE)))
-    waiting = work.find(instances, instances.c.phase == STOPPING, instances.c.run_id.in_(stopping))
+    waiting = work.find(Instance, instances.c.phase == STOPPING, instances.c.run_id.in_(stopping))
     work.load_runs(instance.run_id for instance in waiting)
     for instance in waiting:
-        run, job = work.run(instance.run_id), work.job(instance.job_id)
-        if run is None or job is None or work.now - run.changed_on < _patience_ms(job):
-            continue
-        outbox.drop_events(work, instance.id)
-        lifecycle.mark_gone(work, instance)
-        if run.open:
-            lifecycle.end_if_empty(work, run)
-
-
-def _patience_ms(job: Record) -> int:
-    return lifecycle.force_stop_ms(job) + EDGE_STOP_GRACE_MS
+        case = open_run(work, instance.run_id)
+        if case is not None:
+            apply(work, instance.run_id, decisions.late_stop(case, instance, work.now))

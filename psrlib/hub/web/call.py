@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table
 from sqlalchemy.sql import ColumnElement
@@ -47,13 +47,6 @@ class Raw:
         self.headers = headers
 
 
-class Flushed(Protocol):
-    """Changes held in memory until they are written."""
-
-    def flush(self) -> None:
-        """Write them in the transaction."""
-
-
 class Call:
     """What a handler gets.
 
@@ -69,8 +62,8 @@ class Call:
         The caller; reading it on an anonymous call raises 401.
     db : Connection
         In a transaction that is committed after the handler returns.
-    work : Flushed or None
-        The runner's changes in memory, where the handler uses the runner (``psrlib.hub.runner.work``).
+    before_commit, after : list of callable
+        What is done when the handler has returned: in its transaction, and after the commit.
     """
 
     def __init__(
@@ -89,16 +82,14 @@ class Call:
         self.caller: Principal | None = None
         self.token = ""
         self.now = hub.now()
+        self.before_commit: list[Callable[[], object]] = []
         self.after: list[Callable[[], object]] = []
-        self.work: Flushed | None = None
         self._db: Connection | None = None
 
     @property
     def db(self) -> Connection:
-        """The connection of the request's transaction; what the runner holds in memory is written before."""
+        """The connection of the request's transaction."""
         assert self._db is not None, "a direct handler opens its own transaction"
-        if self.work is not None:
-            self.work.flush()
         return self._db
 
     def use(self, connection: Connection) -> None:

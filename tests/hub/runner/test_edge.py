@@ -227,22 +227,6 @@ def test_an_edge_whose_info_event_was_lost_is_known_by_its_registration(acme: An
     )
 
 
-def test_a_start_error_on_edge_ends_the_run(acme: Any) -> None:
-    """START is acked SUCCESS, the failure comes with the next full report; the pipeline is deleted."""
-    edge = Edge(acme)
-    edge.register()
-    edge.send(edge.info(), *edge.statuses())
-    job = acme.job(edge=True, needsManualAck=False)
-    acme.start(job)
-    handed = edge.send()
-    edge.send(*edge.acks(handed))
-    delete = edge.send(*edge.statuses((json.loads(handed[0]["payload"])["name"], "START_ERROR")))
-    assert [event["eventTypeId"] for event in delete] == [1006]
-    edge.send(*edge.acks(delete))
-    status = acme.status(job)
-    assert (status["status"], status["color"]) == ("INACTIVE", "RED")
-
-
 def test_wrong_credentials_are_401_and_the_next_poll_is_served(acme: Any) -> None:
     """A poll with a wrong token gets 401 with WWW-Authenticate, not 403."""
     edge = Edge(acme)
@@ -315,31 +299,6 @@ def test_an_edge_that_was_shut_down_in_order_starts_its_pipelines_again(acme: An
     edge.driver.clock.advance(60)
     assert edge.send(*report(edge, name, "RUNNING", ended + 15_000)) == []
     assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
-
-
-def test_a_refused_stop_before_a_new_start_deletes_nothing(acme: Any) -> None:
-    """The pipeline ended between the report and the STOP; the START that follows is what counts."""
-    edge, job, name = started(acme)
-    began = edge.driver.clock()
-    edge.driver.clock.advance(10)
-    edge.register()
-    again = edge.send(edge.info(), *report(edge, name, "RUNNING", began))
-    stop, start = again
-    assert edge.send(*edge.acks([stop], "ERROR"), *edge.acks([start])) == []
-    edge.driver.clock.advance(60)
-    assert edge.send(*report(edge, name, "RUNNING", edge.driver.clock())) == []
-    assert (acme.status(job)["status"], acme.status(job)["color"]) == ("ACTIVE", "GREEN")
-
-
-def test_a_pipeline_stopped_at_a_running_edge_ends_its_job(acme: Any) -> None:
-    """Without a new process STOPPED is somebody's wish."""
-    edge, job, name = started(acme)
-    edge.send(*report(edge, name, "RUNNING", edge.driver.clock()))
-    edge.driver.clock.advance(60)
-    delete = edge.send(*report(edge, name, "STOPPED", edge.driver.clock()))
-    assert [event["eventTypeId"] for event in delete] == [1006]
-    edge.send(*edge.acks(delete))
-    assert acme.status(job)["status"] == "INACTIVE"
 
 
 def test_a_restart_survives_the_hub_and_a_lost_info_event(acme: Any) -> None:

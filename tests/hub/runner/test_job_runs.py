@@ -143,6 +143,17 @@ def test_a_stop_before_the_engine_polled_never_reaches_it(acme: Any) -> None:
     assert engine.poll() == []
 
 
+def test_a_refused_start_leaves_nothing_behind(acme: Any) -> None:
+    """The numbers of its pipelines are not given again: events of the next start are about its own."""
+    engine, job, template = acme.engine(), acme.job(), acme.job("T", jobTemplate=True)
+    answer = acme.call("POST", "/jobrunner/rest/v1/jobs/startJobs", [job["id"], template["id"]])
+    assert answer.status == 400
+    assert engine.poll() == []
+    acme.start(job)
+    assert [e["eventTypeId"] for e in engine.run()] == [1001, 1003]
+    assert acme.status(job)["color"] == "GREEN"
+
+
 def test_the_offset_of_a_run_starts_the_next_one(acme: Any) -> None:
     """The last offset comes back unchanged in the next SAVE, until it is reset."""
     engine, job = acme.engine(), acme.job()
@@ -275,35 +286,6 @@ def test_events_without_ack_are_handed_out_again(acme: Any) -> None:
     assert acme.status(job)["color"] == "GREEN"
 
 
-def test_an_ack_counts_once(acme: Any) -> None:
-    """A repeated or unknown ack changes nothing."""
-    engine, job = acme.engine(), acme.job()
-    acme.start(job)
-    handed = engine.poll()
-    acks = [engine.ack(e) for e in handed]
-    engine.send(acks)
-    engine.send([engine.ack(handed[0], "ERROR", "late nonsense"), *acks])
-    assert {a["ackStatus"] for a in acme.status(job)["ackTrackers"]} == {"SUCCESS"}
-
-
-def test_an_older_status_does_not_undo_a_newer_one(acme: Any) -> None:
-    """Statuses are ordered by the engine's timeStamp, not by arrival (engine-protocol.md, 9.2)."""
-    engine, job = acme.engine(), acme.job()
-    acme.start(job)
-    name = json.loads(engine.run()[0]["payload"])["name"]
-    engine.report((name, "STARTING"), timeStamp=acme.driver.clock() - 4000)
-    assert acme.status(job)["pipelineStatus"][0]["status"] == "RUNNING"
-
-
-def test_a_pipeline_its_engine_lost_is_sent_again(acme: Any) -> None:
-    """A running pipeline missing from a full report gets SAVE and START again."""
-    engine, job = acme.engine(), acme.job()
-    acme.start(job)
-    engine.run()
-    handed = engine.send([engine.event(2002, {"pipelineStatusEventList": []})])
-    assert [e["eventTypeId"] for e in handed] == [1001, 1003]
-
-
 def test_every_engine_runs_a_job_with_minus_one_instances(acme: Any) -> None:
     """numInstances -1 means all matching engines; sync adds those that came later."""
     engines = [acme.engine() for _ in range(2)]
@@ -407,3 +389,27 @@ def test_a_restart_of_the_hub_loses_nothing(acme: Any) -> None:
     assert acme.status(job)["color"] == "GREEN"
     acme.driver.tick(30)
     assert acme.status(job)["color"] == "GREEN"
+
+
+def test_a_job_started_right_after_a_forced_stop_runs(acme: Any) -> None:
+    """DELETED, which the old run's pipeline reports under the same name, does not end the new one."""
+    engine, job = acme.engine(), acme.job()
+    acme.start(job)
+    engine.run()
+    acme.post(f"/jobrunner/rest/v1/job/{job['id']}/forceStop")
+    acme.start(job)
+    assert [e["eventTypeId"] for e in engine.run()] == [1009, 1001, 1003]
+    status = acme.status(job)
+    assert (status["status"], status["color"], status["sdcIds"]) == ("ACTIVE", "GREEN", [engine.id])
+
+
+def test_a_pipeline_deleted_at_its_engine_is_sent_again(acme: Any) -> None:
+    """Somebody removed it by hand; its run goes on."""
+    engine, job = acme.engine(), acme.job()
+    acme.start(job)
+    name = json.loads(engine.run()[0]["payload"])["name"]
+    acme.driver.clock.advance(1)
+    assert [e["eventTypeId"] for e in engine.report((name, "DELETED"))] == [1001, 1003]
+    engine.run()
+    status = acme.status(job)
+    assert (status["status"], status["color"], status["sdcIds"]) == ("ACTIVE", "GREEN", [engine.id])

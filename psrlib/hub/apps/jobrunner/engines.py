@@ -6,14 +6,15 @@ from msgspec import Meta, Struct, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
-from psrlib.hub.apps.jobrunner.status import instance_json
-from psrlib.hub.apps.messaging import take_figures
+from psrlib.hub.apps.jobrunner.status import PipelineStatusJson, show_instance
 from psrlib.hub.runner import engine_records, lifecycle
-from psrlib.hub.runner.intake import take_statuses
-from psrlib.hub.runner.records import Record
-from psrlib.hub.runner.selection import engine_labels, pipelines_running
+from psrlib.hub.runner.decisions import engine_labels
+from psrlib.hub.runner.entities import Engine
+from psrlib.hub.runner.intake import take_all_statuses, take_figures, take_status
+from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusListJson, read
+from psrlib.hub.runner.selection import pipelines_running
 from psrlib.hub.runner.words import GONE
-from psrlib.hub.runner.work import Work, work_of
+from psrlib.hub.runner.work import RunnerWork, heartbeat_ms, work_of
 from psrlib.hub.security.acl import check_permission, drop_acls
 from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engines, instances
@@ -85,13 +86,12 @@ class LoadFinding(Finding, rename="camel"):
 
 def show_engines(call: Call, rows: list[Row]) -> list[EngineJson]:
     """Return engines in wire form, with what the hub remembers of their polls."""
-    work = work_of(call)
     load_of: dict[str, int] = {}
     names: dict[str, list[str]] = {row.id: [] for row in rows}
     heartbeat = {}
     for organization in {row.organization for row in rows}:
-        load_of |= pipelines_running(work, organization)
-        heartbeat[organization] = work.heartbeat_ms(organization)
+        load_of |= pipelines_running(call.db, organization)
+        heartbeat[organization] = heartbeat_ms(call.hub, call.db, organization)
         for instance in LIVE.rows(call.db, org=organization):
             names.setdefault(instance.engine_id, []).append(instance.name)
     return [
@@ -251,9 +251,9 @@ PIPELINES_ON = Query(
 @app.route(
     "GET", "/jobrunner/rest/v1/sdc/{engine}/pipelines", USER, choice="pipelines of jobs; local ones unknown"
 )
-def engine_pipelines(call: Call, engine: str) -> list[Json]:
+def engine_pipelines(call: Call, engine: str) -> list[PipelineStatusJson]:
     """List the pipelines of an engine."""
-    return [instance_json(call, i) for i in PIPELINES_ON.rows(call.db, engine=_fetch(call, engine).id)]
+    return [show_instance(call, i) for i in PIPELINES_ON.rows(call.db, engine=_fetch(call, engine).id)]
 
 
 @app.route(
@@ -276,6 +276,7 @@ def _give_up(call: Call, engine_id: str) -> None:
     work = work_of(call)
     for instance in work.instances_on(engine_id, instances.c.phase != GONE):
         lifecycle.give_up(work, instance)
+    work.flush()
 
 
 @app.route("POST", "/jobrunner/rest/v1/sdc/clearPipelinesCommitted/{engine}", MANAGER)
@@ -298,19 +299,12 @@ def balance_engines(call: Call, body: list[str]) -> list[str]:
     found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != GONE)
     for job_id in sorted(set(call.db.execute(found).scalars())):
         job = work.job(job_id)
-        run = work.run(job.current_run) if job is not None and job.current_run else None
-        if job is not None and run is not None and run.open:
-            lifecycle.balance(work, run, job)
+        if job is not None:
+            lifecycle.balance(work, job)
     return []
 
 
-class StatusListJson(Struct, rename="camel"):
-    """Statuses of all pipelines of an engine (sync mode)."""
-
-    pipeline_status_event_list: list[Json] | None = None
-
-
-def _record(call: Call) -> tuple[Work, Record]:
+def _record(call: Call) -> tuple[RunnerWork, Engine]:
     work = work_of(call)
     call.hub.contacts.note_poll(call.principal.id, call.now)
     return work, engine_records.find_or_insert(work, call.principal)
@@ -327,7 +321,7 @@ def heartbeat(call: Call) -> Raw:
 def statuses_of_engine(call: Call, body: StatusListJson) -> Raw:
     """Take the statuses of all pipelines of an engine in sync mode."""
     work, engine = _record(call)
-    take_statuses(work, engine, body.pipeline_status_event_list or [], full=True)
+    take_all_statuses(work, engine, body.statuses())
     return Raw(b"")
 
 
@@ -335,7 +329,7 @@ def statuses_of_engine(call: Call, body: StatusListJson) -> Raw:
 def status_of_pipeline(call: Call, body: Json) -> Raw:
     """Take one status change in sync mode."""
     work, engine = _record(call)
-    take_statuses(work, engine, [body], full=False)
+    take_status(work, engine, [read(PipelineStatus, body)])
     return Raw(b"")
 
 
@@ -343,7 +337,7 @@ def status_of_pipeline(call: Call, body: Json) -> Raw:
 def process_metrics(call: Call, body: Json) -> Raw:
     """Take CPU and memory figures in sync mode."""
     work, _ = _record(call)
-    take_figures(work, call.principal, body)
+    take_figures(work, call.principal, read(ProcessFigures, body))
     return Raw(b"")
 
 

@@ -1,19 +1,113 @@
 """Jobrunner app: job status, history, counts."""
 
-from typing import Any
+from msgspec import Struct, field
+from sqlalchemy import ColumnElement, bindparam, case, func, select
 
-from sqlalchemy import ColumnElement, case, func, select
-
-from psrlib.hub.runner.words import ACTIVE, GONE
+from psrlib.hub.runner.words import ACTIVE, DELETE, GONE, SAVE, START, STOP, STOP_DELETE
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import Row, any_of, by_keys
+from psrlib.hub.store.queries import Query, Row, any_of, by_keys
 from psrlib.hub.store.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
-from psrlib.hub.web.call import LISTING, ORGANIZATION, PAGING, WRAPPER, Call
-from psrlib.hub.web.routing import USER, App, Parameter
+from psrlib.hub.web.call import Call
+from psrlib.hub.web.records import Listed, Listing, Paging, show
+from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Job status and history")
-EVENT_NAMES = {1001: "SAVE_PIPELINE", 1003: "START_PIPELINE", 1004: "STOP_PIPELINE", 1006: "DELETE_PIPELINE"}
-EVENT_NAMES[1009] = "STOP_DELETE_PIPELINE"
+EVENT_NAMES = {
+    SAVE: "SAVE_PIPELINE",
+    START: "START_PIPELINE",
+    STOP: "STOP_PIPELINE",
+    DELETE: "DELETE_PIPELINE",
+    STOP_DELETE: "STOP_DELETE_PIPELINE",
+}
+
+
+class AckTrackerJson(Struct, rename="camel"):
+    """What an engine answered to an event."""
+
+    sdc_id: str
+    create_time: int
+    ack_status: str
+    message: str | None
+    event_type: str
+
+
+class PipelineOffsetJson(Struct, rename="camel"):
+    """How far the pipeline of a job got on one engine."""
+
+    sdc_id: str
+    pipeline_id: str
+    offset: str
+
+
+class PipelineStatusJson(Struct, rename="camel", kw_only=True):
+    """The pipeline of a job on one engine."""
+
+    engine_id: str = field(name="sdcId")
+    name: str
+    title: str
+    job_id: str
+    local_pipeline: bool = False
+    status: str
+    last_reported_time: int
+    worker: list[str] = []
+    message: str | None
+    cluster_mode: bool = False
+
+
+class CurrentStatusJson(Struct, rename="camel", kw_only=True):
+    """What a job that never ran has of a status, too."""
+
+    id: str | None = None
+    job_id: str
+    status: str | None = None
+    color: str | None = None
+    run_count: int = 0
+    sdc_ids: list[str] = []
+
+
+class JobStatusJson(CurrentStatusJson, rename="camel", kw_only=True):
+    """A run of a job (control-hub-rest.md, 5.4)."""
+
+    commit_id: str = field(name="pipelineCommitId")
+    commit_label: str = field(name="pipelineCommitLabel")
+    user_id: str = field(name="user")
+    start_time: int
+    finish_time: int
+    error_message: str | None
+    error_infos: list[str] = []
+    warnings: list[str]
+    ack_trackers: list[AckTrackerJson]
+    pipeline_offsets: list[PipelineOffsetJson]
+    pipeline_status: list[PipelineStatusJson]
+    upgrade_status: str | None = None
+    edge: bool = False
+    input_record_count: int = 0
+    output_record_count: int = 0
+    error_record_count: int = 0
+    last_reported_metric_time: int = 0
+
+
+class RunEventJson(Struct, rename="camel"):
+    """One line of a run's history."""
+
+    run_id: str = field(name="jobStatusId")
+    user_id: str = field(name="user")
+    time: int
+    status: str
+    color: str
+
+
+class StatusCountJson(Struct):
+    """How many jobs have a status."""
+
+    status: str
+    count: int
+
+
+class StatusCountsJson(Struct):
+    """How many jobs have each status."""
+
+    data: list[StatusCountJson]
 
 
 def empty_status_filter() -> ColumnElement[bool]:
@@ -21,20 +115,19 @@ def empty_status_filter() -> ColumnElement[bool]:
     return jobs.c.current_run.is_(None)
 
 
-def run_json_of(call: Call, ids: list[str]) -> dict[str, dict[str, Any]]:
+def run_json_of(call: Call, ids: list[str]) -> dict[str, JobStatusJson]:
     """Return runs in wire form by run id; everything is read in bulk."""
-    result: dict[str, dict[str, Any]] = {}
     rows = by_keys(runs)(call.db, ids)
     by_run: dict[str, list[Row]] = {row.id: [] for row in rows}
     numbers = {}
     for instance in INSTANCES(call.db, ids):
         by_run[instance.run_id].append(instance)
         numbers[instance.id] = instance.run_id
-    acks = _acks(call, [row.id for row in rows if row.open], numbers)
+    acks = _acks(call, {row.id for row in rows if row.open}, numbers)
     counts = _counts(call, rows)
-    for row in rows:
-        result[row.id] = run_json(call, row, by_run[row.id], acks.get(row.id, []), counts.get(row.id))
-    return result
+    return {
+        row.id: _show(call, row, by_run[row.id], acks.get(row.id, []), counts.get(row.id)) for row in rows
+    }
 
 
 INSTANCES = any_of(lambda ids: select(instances).where(instances.c.run_id.in_(ids)).order_by(instances.c.id))
@@ -68,18 +161,12 @@ COUNTS = any_of(
 )
 
 
-def _acks(call: Call, open_runs: list[str], numbers: dict[int, str]) -> dict[str, list[dict[str, Any]]]:
-    still_open = set(open_runs)
-    acks: dict[str, list[dict[str, Any]]] = {}
-    for row in ACKS(call.db, [number for number, run_id in numbers.items() if run_id in still_open]):
+def _acks(call: Call, open_runs: set[str], numbers: dict[int, str]) -> dict[str, list[AckTrackerJson]]:
+    acks: dict[str, list[AckTrackerJson]] = {}
+    for row in ACKS(call.db, [number for number, run_id in numbers.items() if run_id in open_runs]):
         if row.state in ("SUCCESS", "ERROR"):
-            ack = {
-                "sdcId": row.engine_id,
-                "createTime": row.created_on,
-                "ackStatus": row.state,
-                "message": row.message,
-                "eventType": EVENT_NAMES.get(row.type, str(row.type)),
-            }
+            name = EVENT_NAMES.get(row.type, str(row.type))
+            ack = AckTrackerJson(row.engine_id, row.created_on, row.state, row.message, name)
             acks.setdefault(numbers[row.instance], []).append(ack)
     return acks
 
@@ -90,66 +177,47 @@ def _counts(call: Call, rows: list[Row]) -> dict[str, Row]:
     return {by_key[(m.job_id, m.run_count)]: m for m in found if (m.job_id, m.run_count) in by_key}
 
 
-def run_json(
-    call: Call, run: Row, parts: list[Row], acks: list[dict[str, Any]], counts: Row | None
-) -> dict[str, Any]:
-    """Return a job status in wire form (control-hub-rest.md, 5.4)."""
+def _show(
+    call: Call, run: Row, parts: list[Row], acks: list[AckTrackerJson], counts: Row | None
+) -> JobStatusJson:
     live = [i for i in parts if i.phase != GONE] if run.open else []
-    latest = live or _last_of_each_slot(parts)
-    return {
-        "id": run.id,
-        "jobId": run.job_id,
-        "pipelineCommitId": run.commit_id,
-        "pipelineCommitLabel": run.commit_label,
-        "user": run.user_id,
-        "runCount": run.run_count,
-        "startTime": run.start_time,
-        "finishTime": run.finish_time,
-        "status": run.status,
-        "color": run.color,
-        "errorMessage": run.error_message,
-        "errorInfos": [],
-        "warnings": run.warnings,
-        "sdcIds": [i.engine_id for i in latest],
-        "ackTrackers": acks,
-        "pipelineOffsets": [
-            {"sdcId": i.engine_id, "pipelineId": i.name, "offset": i.offset} for i in latest if i.offset
-        ],
-        "pipelineStatus": [instance_json(call, i) for i in live],
-        "upgradeStatus": None,
-        "edge": False,
-        "inputRecordCount": int(counts.input_count) if counts else 0,
-        "outputRecordCount": int(counts.output_count) if counts else 0,
-        "errorRecordCount": int(counts.error_count) if counts else 0,
-        "lastReportedMetricTime": counts.changed_on if counts else 0,
-    }
+    last_of_each_slot = list({i.slot: i for i in parts}.values())
+    latest = live or last_of_each_slot
+    status = show(
+        JobStatusJson,
+        run,
+        sdc_ids=[i.engine_id for i in latest],
+        ack_trackers=acks,
+        pipeline_offsets=[PipelineOffsetJson(i.engine_id, i.name, i.offset) for i in latest if i.offset],
+        pipeline_status=[show_instance(call, i) for i in live],
+    )
+    if counts is not None:
+        status.input_record_count = int(counts.input_count)
+        status.output_record_count = int(counts.output_count)
+        status.error_record_count = int(counts.error_count)
+        status.last_reported_metric_time = counts.changed_on
+    return status
 
 
-def _last_of_each_slot(parts: list[Row]) -> list[Row]:
-    return list({i.slot: i for i in parts}.values())
-
-
-def instance_json(call: Call, i: Row) -> dict[str, Any]:
+def show_instance(call: Call, instance: Row) -> PipelineStatusJson:
     """Return a pipeline instance in wire form."""
-    return {
-        "sdcId": i.engine_id,
-        "name": i.name,
-        "title": i.title or i.name.split(":")[0],
-        "jobId": i.job_id,
-        "localPipeline": False,
-        "status": i.status or "STARTING",
-        "lastReportedTime": max(i.last_reported, call.hub.contacts.last_statuses.get(i.engine_id, 0)),
-        "worker": [],
-        "message": i.message,
-        "clusterMode": False,
-    }
+    reported = call.hub.contacts.last_statuses.get(instance.engine_id, 0)
+    return show(
+        PipelineStatusJson,
+        instance,
+        title=instance.title or instance.name.split(":")[0],
+        status=instance.status or "STARTING",
+        last_reported_time=max(instance.last_reported, reported),
+    )
 
 
-def current_json(call: Call, job: Row) -> dict[str, Any]:
-    """Return a job's current status; of a job that never ran, one with null status."""
-    if job.current_run:
-        return run_json_of(call, [job.current_run])[job.current_run]
-    return {"id": None, "jobId": job.id, "status": None, "color": None, "runCount": 0, "sdcIds": []}
+def _current(call: Call, rows: list[Row]) -> list[CurrentStatusJson]:
+    """Return the current status of jobs; of one that never ran, one with null status."""
+    found = run_json_of(call, [row.current_run for row in rows if row.current_run])
+    return [
+        found[row.current_run] if row.current_run else CurrentStatusJson(job_id=row.id, sdc_ids=[])
+        for row in rows
+    ]
 
 
 @app.route(
@@ -158,89 +226,98 @@ def current_json(call: Call, job: Row) -> dict[str, Any]:
     USER,
     choice="a job that never ran has status null and runCount 0",
 )
-def current_status(call: Call) -> Any:
+def current_status(call: Call, job: str) -> CurrentStatusJson:
     """Return a job's current status."""
-    job = call.fetch(jobs, call.path["job"], "Job")
-    check_permission(call, job.id, "READ")
-    return current_json(call, job)
+    row = call.fetch(jobs, job, "Job")
+    check_permission(call, row.id, "READ")
+    return _current(call, [row])[0]
 
 
-@app.route("POST", "/jobrunner/rest/v1/jobs/status", USER, body=list[str], writes=False)
-def statuses(call: Call) -> Any:
+@app.route("POST", "/jobrunner/rest/v1/jobs/status", USER, writes=False)
+def statuses(call: Call, body: list[str]) -> dict[str, CurrentStatusJson]:
     """Return the current status of several jobs, keyed by job id."""
-    rows = call.fetch_all(jobs, call.body, "Job")
-    found = run_json_of(call, [row.current_run for row in rows if row.current_run])
-    return {row.id: found[row.current_run] if row.current_run else current_json(call, row) for row in rows}
+    return dict(zip(body, _current(call, call.fetch_all(jobs, body, "Job")), strict=True))
 
 
-@app.route("GET", "/jobrunner/rest/v1/jobs/status", USER, query=LISTING)
-def all_statuses(call: Call) -> Any:
-    """List the current status of every job that ran."""
-    statement = (
-        select(runs)
-        .join(jobs, jobs.c.current_run == runs.c.id)
-        .where(runs.c.organization == call.organization)
-    )
-
-    def show(rows: list[Row]) -> list[Any]:
-        found = run_json_of(call, [row.id for row in rows])
-        return [found[row.id] for row in rows]
-
-    return call.old_page(statement, {"START_TIME": runs.c.start_time, "ID": runs.c.id}, show)
-
-
-@app.route(
-    "GET", "/jobrunner/rest/v1/job/{job}/history", USER, query=(*PAGING, WRAPPER), choice="newest first"
+CURRENT_RUNS = Query(
+    select(runs).join(jobs, jobs.c.current_run == runs.c.id).where(runs.c.organization == bindparam("org"))
 )
-def history(call: Call) -> Any:
-    """List the runs of a job."""
-    job = call.fetch(jobs, call.path["job"], "Job")
-    check_permission(call, job.id, "READ")
-    statement = select(runs).where(runs.c.job_id == job.id)
-
-    def show(rows: list[Row]) -> list[Any]:
-        found = run_json_of(call, [row.id for row in rows])
-        return [found[row.id] for row in rows]
-
-    if "order" not in call.raw_query:
-        call.query["order"] = "DESC"
-    return call.old_page(statement, {"RUN_COUNT": runs.c.run_count}, show)
+RUNS = Query(select(runs).where(runs.c.job_id == bindparam("job")))
+RUN_EVENTS = Query(select(run_events).where(run_events.c.run_id == bindparam("run")))
 
 
-@app.route("GET", "/jobrunner/rest/v1/job/{run}/jobStatusHistory", USER, query=(*PAGING, WRAPPER))
-def run_history(call: Call) -> Any:
-    """List what happened in one run."""
-    run = call.fetch(runs, call.path["run"], "Job status")
-    check_permission(call, run.job_id, "READ")
-    statement = select(run_events).where(run_events.c.run_id == run.id)
-    return call.old_page(
-        statement,
-        {"TIME": run_events.c.id},
-        lambda rows: [
-            {"jobStatusId": run.id, "user": r.user_id, "time": r.time, "status": r.status, "color": r.color}
-            for r in rows
-        ],
+def _show_runs(call: Call, rows: list[Row]) -> list[JobStatusJson]:
+    found = run_json_of(call, [row.id for row in rows])
+    return [found[row.id] for row in rows]
+
+
+@app.route("GET", "/jobrunner/rest/v1/jobs/status", USER)
+def all_statuses(call: Call, listing: Listing) -> Listed[JobStatusJson]:
+    """List the current status of every job that ran."""
+    return call.page(
+        listing,
+        CURRENT_RUNS,
+        {"START_TIME": runs.c.start_time, "ID": runs.c.id},
+        lambda rows: _show_runs(call, rows),
+        wrap=listing.with_wrapper,
+        org=call.organization,
     )
+
+
+@app.route("GET", "/jobrunner/rest/v1/job/{job}/history", USER, choice="newest first")
+def history(call: Call, job: str, paging: Paging, with_wrapper: bool = False) -> Listed[JobStatusJson]:
+    """List the runs of a job."""
+    row = call.fetch(jobs, job, "Job")
+    check_permission(call, row.id, "READ")
+    return call.page(
+        paging,
+        RUNS,
+        {"RUN_COUNT": runs.c.run_count},
+        lambda rows: _show_runs(call, rows),
+        wrap=with_wrapper,
+        newest_first=True,
+        job=row.id,
+    )
+
+
+@app.route("GET", "/jobrunner/rest/v1/job/{run}/jobStatusHistory", USER)
+def run_history(call: Call, run: str, paging: Paging, with_wrapper: bool = False) -> Listed[RunEventJson]:
+    """List what happened in one run."""
+    row = call.fetch(runs, run, "Job status")
+    check_permission(call, row.job_id, "READ")
+    return call.page(
+        paging,
+        RUN_EVENTS,
+        {"TIME": run_events.c.id},
+        lambda rows: [show(RunEventJson, event) for event in rows],
+        wrap=with_wrapper,
+        run=row.id,
+    )
+
+
+_WORD = case(
+    (runs.c.status == ACTIVE, runs.c.status + "_" + runs.c.color),
+    else_=func.coalesce(runs.c.status, ""),
+).label("status")
+STATUS_COUNTS = Query(
+    select(_WORD, func.count().label("count"))
+    .select_from(jobs.outerjoin(runs, runs.c.id == jobs.c.current_run))
+    .where(jobs.c.organization == bindparam("org"), ~jobs.c.template)
+    .group_by(_WORD)
+    .order_by(_WORD),
+    kept=False,
+)
 
 
 @app.route(
     "GET",
     "/jobrunner/rest/v1/metrics/jobCountByStatus",
     USER,
-    query=(ORGANIZATION, Parameter("executorType")),
     choice="templates are not counted; jobs that never ran have status ''",
 )
-def job_count_by_status(call: Call) -> Any:
+def job_count_by_status(
+    call: Call, organization: str | None = None, executor_type: str | None = None
+) -> StatusCountsJson:
     """Count jobs per status, ACTIVE split by color."""
-    word = case(
-        (runs.c.status == ACTIVE, runs.c.status + "_" + runs.c.color),
-        else_=func.coalesce(runs.c.status, ""),
-    ).label("word")
-    statement = (
-        select(word, func.count().label("n"))
-        .select_from(jobs.outerjoin(runs, runs.c.id == jobs.c.current_run))
-        .where(jobs.c.organization == call.organization, ~jobs.c.template)
-        .group_by(word)
-        .order_by(word)
-    )
-    return {"data": [{"status": row.word, "count": row.n} for row in call.db.execute(statement)]}
+    rows = STATUS_COUNTS.rows(call.db, org=call.organization)
+    return StatusCountsJson([show(StatusCountJson, row) for row in rows])

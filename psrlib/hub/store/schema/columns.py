@@ -50,10 +50,10 @@ def number(name: str, comment: str, **options: Any) -> Column[int]:
     return Column(name, BigInteger, comment=comment, **options)
 
 
-def serial(name: str, comment: str) -> Column[int]:
-    """Return a primary key the database counts up (arrival order)."""
+def serial(name: str, comment: str, counted: bool = True) -> Column[int]:
+    """Return a primary key in the order of arrival; ``counted``: by the database."""
     kind = BigInteger().with_variant(Integer, "sqlite")
-    return Column(name, kind, primary_key=True, autoincrement=True, comment=comment)
+    return Column(name, kind, primary_key=True, autoincrement=counted, comment=comment)
 
 
 def share(name: str, comment: str, **options: Any) -> Column[float]:

@@ -93,7 +93,7 @@ run_events = table(
 instances = table(
     "instances",
     "Pipeline instances: a run's pipeline on one engine",
-    serial("id", "Arrival order"),
+    serial("id", "Arrival order, counted by the hub", counted=False),
     text("run_id", "Run id"),
     text("job_id", "Job id"),
     text("organization", "Organization id"),

@@ -1,0 +1,175 @@
+"""What one ack or status of an engine means for one pipeline instance: functions without a database.
+
+What it means for the run follows in `psrlib.hub.runner.decisions`.
+"""
+
+from dataclasses import dataclass
+
+from psrlib.hub.runner.changes import (
+    Acknowledge,
+    Change,
+    Failed,
+    Gone,
+    Send,
+    SendAgain,
+    StartAgain,
+    Store,
+    Tell,
+)
+from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
+from psrlib.hub.runner.reports import Ack, PipelineStatus
+from psrlib.hub.runner.words import (
+    ACTIVE_STATES,
+    DELETE,
+    ENDED_STATES,
+    GONE,
+    RUNNING,
+    RUNNING_STATES,
+    SAVE,
+    START,
+    STARTING,
+    STOP,
+    STOP_DELETE,
+    STOPPING,
+)
+
+EARLIER_MS = 60_000  # how much older than its instance a report is that an earlier run left behind
+# Edge resumes nothing, whatever it stored: after a crash RUNNING, after an orderly end STOPPED
+RESUMED_STATES = RUNNING_STATES | {"STARTING", "STOPPED"}
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """Changes that a status brings, and whether the run has to be looked at after them."""
+
+    changes: list[Change]
+    settles: bool
+
+
+def acknowledgement(event: EngineEvent, instance: Instance | None, ack: Ack) -> list[Change]:
+    """Take an acknowledgement; one seen before changes nothing."""
+    if event.state not in ("QUEUED", "DELIVERED"):
+        return []
+    good = ack.ack_event_status != "ERROR" or _is_harmless(event, ack.message or "")
+    changes: list[Change] = [Acknowledge(event, "SUCCESS" if good else "ERROR", ack.message)]
+    if instance is None or instance.phase == GONE:
+        return changes
+    if event.type in (DELETE, STOP_DELETE):
+        changes.append(Gone(instance))  # either it is deleted, or it never was there
+    elif event.type == STOP and not good and instance.phase == STOPPING:
+        changes.append(Send(DELETE, instance))
+    elif event.type in (SAVE, START) and not good and instance.phase == STARTING:
+        changes.append(Failed(instance, ack.message or "the engine refused the pipeline"))
+    return changes
+
+
+def _is_harmless(event: EngineEvent, message: str) -> bool:
+    """A repeated SAVE or START answers with an error although the first one did its work."""
+    known = {SAVE: "already exists", START: "Cannot change state"}.get(event.type)
+    return event.deliveries > 1 and known is not None and known in message
+
+
+def status_report(instance: Instance, status: PipelineStatus, job_name: str, now_ms: int) -> Reaction:
+    """Take the status of a pipeline."""
+    when, state = status.time_stamp or 0, status.pipeline_status or ""
+    # engine-protocol.md, 9.2: an older change can arrive after a newer one
+    if when < instance.status_time:
+        return Reaction([], False)
+    if when == instance.status_time and state == instance.status:
+        return Reaction(_new_offset(instance, status, now_ms), False)
+    late = when < instance.created_on - EARLIER_MS and state in ENDED_STATES
+    if instance.phase == STARTING and (late or state == "DELETED"):
+        return Reaction([], False)  # of an earlier run under the same name
+    values: dict[str, object] = {
+        "status": state,
+        "status_time": when,
+        "last_reported": now_ms,
+        "message": status.message or None,
+        "title": status.title or instance.title,
+        **_offset(status),
+    }
+    if state in RUNNING_STATES and instance.phase == STARTING:
+        values["phase"] = RUNNING
+    changes: list[Change] = [Store(instance, values)]
+    if state != instance.status:
+        changes.append(_told(instance, status, job_name, state, now_ms))
+    return Reaction(changes, True)
+
+
+def _new_offset(instance: Instance, status: PipelineStatus, now_ms: int) -> list[Change]:
+    if not status.offset or status.offset == instance.offset:
+        return []
+    return [Store(instance, {"offset": status.offset, "last_reported": now_ms})]
+
+
+def _offset(status: PipelineStatus) -> dict[str, object]:
+    if not status.offset:
+        return {}
+    return {"offset": status.offset, "offset_protocol": status.offset_protocol_version or 0}
+
+
+def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str, now_ms: int) -> Tell:
+    values = {
+        "JOB_ID": instance.job_id,
+        "JOB_NAME": job_name,
+        "PIPELINE_NAME": status.title or instance.name,
+        "PIPELINE_STATUS": state,
+        "PIPELINE_STATUS_MESSAGE": status.message or "",
+        "SDC_ID": instance.engine_id,
+        "EXECUTION_ENGINE_ID": instance.engine_id,
+        "FROM_STATUS": instance.status,
+        "TO_STATUS": state,
+        "TRIGGERED_ON": str(now_ms),
+    }
+    return Tell("PIPELINE_STATUS_CHANGE", values)
+
+
+def absence(instance: Instance, engine: Engine, start: EngineEvent | None, now_ms: int) -> list[Change]:
+    """A started pipeline that a full report lacks was lost by its engine: it is sent again.
+
+    ``start`` is its last START. Edge, which reports once a minute, confirms a start before it reports it:
+    reports, acks and events are in one order.
+    """
+    confirmed = start is not None and start.state == "SUCCESS" and engine.is_edge
+    if instance.phase != RUNNING and not (instance.phase == STARTING and confirmed):
+        return []
+    values = {"phase": STARTING, "status": "", "status_time": 0, "created_on": now_ms}
+    return [Store(instance, values), SendAgain(instance)]
+
+
+def is_resumable(instance: Instance, status: PipelineStatus) -> bool:
+    """Whether a status that an Edge reports may be left over from its last process."""
+    return instance.phase in (STARTING, RUNNING) and status.pipeline_status in RESUMED_STATES
+
+
+def resumption(
+    instance: Instance, engine: Engine, start: EngineEvent | None, status: PipelineStatus, now_ms: int
+) -> list[Change]:
+    """Start again what an Edge ran before its process began.
+
+    A Data Collector resumes job pipelines by itself. Edge does not (engine-protocol.md, 11): what was
+    started before the process began cannot run in it, whatever it reports. It starts nothing that it takes
+    for running, so STOP goes first, and it keeps its own offset.
+    """
+    if start is None or not 0 < start.delivered_on < engine.start_up_time:
+        return []
+    values: dict[str, object] = {
+        "phase": STARTING,
+        "status": "",
+        "status_time": (status.time_stamp or 0) + 1,  # later than what the old process left
+        "created_on": now_ms,
+        **_offset(status),
+    }
+    stop = status.pipeline_status != "STOPPED"
+    return [StartAgain(instance, start, stop), Store(instance, values)]
+
+
+def stray_removal(engine: Engine, status: PipelineStatus) -> int | None:
+    """Return the event that removes a hub-saved pipeline no run has here: failed over, or force stopped."""
+    state, name = status.pipeline_status, status.name or ""
+    remote = status.is_remote if status.remote is None else status.remote
+    if not remote or state == "DELETED" or name.count(":") < 2:
+        return None
+    if not engine.is_edge:
+        return STOP_DELETE
+    return STOP if state in ACTIVE_STATES else DELETE

@@ -1,0 +1,196 @@
+"""What one ack or status of an engine means for a pipeline instance: tables of cases, without a database."""
+
+from typing import Any
+
+import pytest
+
+from psrlib.hub.runner import reactions
+from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
+from psrlib.hub.runner.reports import Ack, PipelineStatus
+from psrlib.hub.runner.words import DELETE, SAVE, START, STOP, STOP_DELETE
+
+NOW_MS = 1_000_000
+COLLECTOR = Engine("a", "acme", "", "3.22.2", "COLLECTOR", start_up_time=500)
+EDGE = Engine("edge", "acme", "", "3.22.0", "EDGE", start_up_time=500)
+
+
+def event(kind: int, state: str = "DELIVERED", **more: Any) -> EngineEvent:
+    return EngineEvent("e", "a", "acme", kind, state, instance=7, **more)
+
+
+def instance(phase: str, status: str = "", **more: Any) -> Instance:
+    return Instance(7, "run", "job", "acme", "a", "Orders:job:acme", 0, phase, status=status, **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "ack", "state", "follows"),
+    [
+        pytest.param(SAVE, "STARTING", Ack("SUCCESS"), "SUCCESS", [], id="saved"),
+        pytest.param(START, "STARTING", Ack("ERROR", "no"), "ERROR", ["Failed"], id="start refused"),
+        pytest.param(START, "RUNNING", Ack("ERROR", "no"), "ERROR", [], id="refused but running"),
+        pytest.param(STOP, "STOPPING", Ack("SUCCESS"), "SUCCESS", [], id="stopped"),
+        pytest.param(STOP, "STOPPING", Ack("ERROR"), "ERROR", ["Send"], id="cannot stop: is deleted"),
+        pytest.param(STOP, "STARTING", Ack("ERROR"), "ERROR", [], id="stop before a new start"),
+        pytest.param(DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="deleted"),
+        pytest.param(DELETE, "STOPPING", Ack("ERROR"), "ERROR", ["Gone"], id="was not there"),
+        pytest.param(STOP_DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="stopped and deleted"),
+        pytest.param(STOP_DELETE, "GONE", Ack("SUCCESS"), "SUCCESS", [], id="gone before"),
+    ],
+)
+def test_an_ack_ends_an_event_and_may_move_its_instance(
+    kind: int, phase: str, ack: Ack, state: str, follows: list[str]
+) -> None:
+    """The event's state, and what happens to the instance after it."""
+    first, *others = reactions.acknowledgement(event(kind), instance(phase), ack)
+    assert getattr(first, "state", None) == state
+    assert [type(change).__name__ for change in others] == follows
+
+
+@pytest.mark.parametrize(
+    ("kind", "deliveries", "message", "state"),
+    [
+        pytest.param(SAVE, 2, "Pipeline 'x' already exists", "SUCCESS", id="saved twice"),
+        pytest.param(SAVE, 1, "Pipeline 'x' already exists", "ERROR", id="a name that is taken"),
+        pytest.param(START, 2, "Cannot change state from RUNNING", "SUCCESS", id="started twice"),
+        pytest.param(START, 2, "disk full", "ERROR", id="another error"),
+        pytest.param(STOP, 2, "Cannot change state from STOPPED", "ERROR", id="stopped twice"),
+    ],
+)
+def test_the_error_of_an_event_that_was_repeated_does_no_harm(
+    kind: int, deliveries: int, message: str, state: str
+) -> None:
+    """The first one did its work, and its ack was lost."""
+    changes = reactions.acknowledgement(event(kind, deliveries=deliveries), None, Ack("ERROR", message))
+    assert [getattr(change, "state", None) for change in changes] == [state]
+
+
+@pytest.mark.parametrize("state", ["SUCCESS", "ERROR", "DROPPED"])
+def test_an_ack_counts_once(state: str) -> None:
+    """Nothing follows from the ack of an event that is done or was taken back."""
+    assert reactions.acknowledgement(event(DELETE, state), instance("STOPPING"), Ack("SUCCESS")) == []
+
+
+def report(known: Instance, **more: Any) -> tuple[list[dict[str, object]], list[str], bool]:
+    """Return the columns stored, the events told, and whether the run is looked at."""
+    taken = reactions.status_report(known, PipelineStatus(**more), "Nightly", NOW_MS)
+    columns = [values for change in taken.changes if (values := getattr(change, "values", None)) is not None]
+    told = [change.event for change in taken.changes if isinstance(change, reactions.Tell)]
+    return columns[: len(columns) - len(told)], told, taken.settles
+
+
+def test_a_first_running_starts_the_phase_and_is_told() -> None:
+    """Status, time, offset with its protocol, and the event that subscriptions hear of."""
+    state = {"time_stamp": 5, "pipeline_status": "RUNNING", "offset": "42", "offset_protocol_version": 2}
+    (stored,), told, settles = report(instance("STARTING"), **state)
+    assert stored == {
+        "status": "RUNNING",
+        "status_time": 5,
+        "last_reported": NOW_MS,
+        "message": None,
+        "title": None,
+        "offset": "42",
+        "offset_protocol": 2,
+        "phase": "RUNNING",
+    }
+    assert (told, settles) == (["PIPELINE_STATUS_CHANGE"], True)
+
+
+@pytest.mark.parametrize(
+    ("known", "more", "stored"),
+    [
+        pytest.param(
+            instance("RUNNING", "RUNNING", status_time=9),
+            {"time_stamp": 8, "pipeline_status": "STARTING", "offset": "1"},
+            [],
+            id="older than what is known",
+        ),
+        pytest.param(
+            instance("RUNNING", "RUNNING", status_time=9, offset="1"),
+            {"time_stamp": 9, "pipeline_status": "RUNNING", "offset": "1"},
+            [],
+            id="known already",
+        ),
+        pytest.param(
+            instance("RUNNING", "RUNNING", status_time=9, offset="1"),
+            {"time_stamp": 9, "pipeline_status": "RUNNING", "offset": "2"},
+            [{"offset": "2", "last_reported": NOW_MS}],
+            id="only the offset is new",
+        ),
+        pytest.param(
+            instance("STARTING", created_on=90_000),
+            {"time_stamp": 29_999, "pipeline_status": "STOPPED"},
+            [],
+            id="left over from an earlier run",
+        ),
+        pytest.param(
+            instance("STARTING"),
+            {"time_stamp": 5, "pipeline_status": "DELETED"},
+            [],
+            id="an earlier run's pipeline is deleted",
+        ),
+    ],
+)
+def test_a_status_that_is_no_news_moves_no_run(
+    known: Instance, more: dict[str, Any], stored: list[dict[str, object]]
+) -> None:
+    """Statuses are ordered by the engine's time, not by arrival (engine-protocol.md, 9.2)."""
+    assert report(known, **more) == (stored, [], False)
+
+
+@pytest.mark.parametrize(
+    ("engine", "phase", "start", "again"),
+    [
+        pytest.param(COLLECTOR, "RUNNING", None, True, id="it ran"),
+        pytest.param(COLLECTOR, "STARTING", event(START, "SUCCESS"), False, id="it has not begun"),
+        pytest.param(EDGE, "STARTING", event(START, "SUCCESS"), True, id="edge confirmed the start"),
+        pytest.param(EDGE, "STARTING", event(START), False, id="edge has not confirmed the start"),
+        pytest.param(EDGE, "STOPPING", event(START, "SUCCESS"), False, id="it is being stopped"),
+    ],
+)
+def test_a_pipeline_that_a_full_report_lacks_is_sent_again_when_it_was_there(
+    engine: Engine, phase: str, start: EngineEvent | None, again: bool
+) -> None:
+    """SAVE and START, from STARTING on."""
+    changes = reactions.absence(instance(phase), engine, start, NOW_MS)
+    assert [type(change).__name__ for change in changes] == (["Store", "SendAgain"] if again else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "delivered_on", "stops"),
+    [
+        pytest.param("RUNNING", 499, [True], id="after a crash: STOP and START"),
+        pytest.param("STOPPED", 499, [False], id="after an orderly end: START"),
+        pytest.param("RUNNING", 500, [], id="started by this process"),
+        pytest.param("RUNNING", 0, [], id="START has not left the hub"),
+    ],
+)
+def test_an_edge_starts_again_what_it_ran_before_its_process_began(
+    state: str, delivered_on: int, stops: list[bool]
+) -> None:
+    """What it reports of its own later counts: the time is moved on by a millisecond."""
+    status, start = PipelineStatus(time_stamp=8, pipeline_status=state), event(START, "SUCCESS")
+    start.delivered_on = delivered_on
+    changes = reactions.resumption(instance("RUNNING", state), EDGE, start, status, NOW_MS)
+    assert [change.stop for change in changes if isinstance(change, reactions.StartAgain)] == stops
+    times = [change.values["status_time"] for change in changes if isinstance(change, reactions.Store)]
+    assert times == [9] * len(stops)
+
+
+@pytest.mark.parametrize(
+    ("engine", "more", "kind"),
+    [
+        pytest.param(COLLECTOR, {}, STOP_DELETE, id="failed over"),
+        pytest.param(EDGE, {}, STOP, id="on edge it is stopped"),
+        pytest.param(EDGE, {"pipeline_status": "STOPPED"}, DELETE, id="on edge it has stopped"),
+        pytest.param(COLLECTOR, {"remote": False}, None, id="the engine's own"),
+        pytest.param(COLLECTOR, {"remote": None, "is_remote": True}, STOP_DELETE, id="the older word"),
+        pytest.param(COLLECTOR, {"pipeline_status": "DELETED"}, None, id="deleted"),
+        pytest.param(COLLECTOR, {"name": "Orders:acme"}, None, id="no name of a job's pipeline"),
+    ],
+)
+def test_a_pipeline_that_no_run_has_is_removed(
+    engine: Engine, more: dict[str, Any], kind: int | None
+) -> None:
+    """Failed over while its engine was silent, or force stopped."""
+    status = {"name": "Orders:job:acme", "remote": True, "pipeline_status": "RUNNING"} | more
+    assert reactions.stray_removal(engine, PipelineStatus(**status)) == kind
