@@ -17,7 +17,7 @@ from psrlib.hub.web.access import Principal, check
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import IssueError, bad_request, unauthenticated
-from psrlib.hub.web.request import decode_body, decode_query, read_body
+from psrlib.hub.web.request import decode_body, read_body
 from psrlib.hub.web.routing import Route, Router
 
 logger = logging.getLogger(__name__)
@@ -117,24 +117,21 @@ class HubApplication:
     async def _call(self, scope: Scope, receive: Receive, route: Route, path: dict[str, str]) -> Raw:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         client = scope.get("client") or ("", 0)
-        call = Call(self.hub, route, path, headers, client[0])
         pairs = _pairs(scope)
         raw_query = dict(pairs)
+        call = Call(self.hub, route, headers, client[0], route.signature.organization(path, raw_query))
         call.token, call.caller = self._caller(headers, raw_query, call.now)
         if "x-requested-by" not in headers and _needs_marker(route):
             raise _marker_missing(call.caller)
         check(route, call.caller, path, raw_query)
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
-        call.raw_query, call.pairs = raw_query, pairs
         arguments = route.signature.arguments(path, raw_query, pairs)
-        call.query = decode_query(route, raw_query, pairs)
-        call.named_organization = path.get("org") or call.query.get("organization")
-        call.body = await decode_body(call, headers, await read_body(receive, headers, route))
+        body = await read_body(receive, headers, route)
         if route.signature.body is not None:
-            arguments["body"] = call.body
-        if call.named_organization is None and call.caller is not None:
-            _check_body(call)
+            arguments["body"] = decode_body(route, headers, body)
+            if call.named_organization is None and call.caller is not None:
+                call.check_body_organization(getattr(arguments["body"], "organization", None))
         result = await (route.handler(call, **arguments) if route.direct else self._run(call, arguments))
         return result if isinstance(result, Raw) else Raw(result)
 
@@ -175,7 +172,7 @@ def _finished(route: Route, result: Any) -> Raw:
             result.body = msgspec.json.encode(result.body)
         result.status = result.status or route.status
         return result
-    body = b"" if result is None and route.returns is None else msgspec.json.encode(result)
+    body = b"" if result is None and route.signature.returns is None else msgspec.json.encode(result)
     return Raw(body, route.status)
 
 
@@ -187,12 +184,6 @@ def _marker_missing(caller: Principal | None) -> IssueError:
     if caller is None:
         return unauthenticated()
     return bad_request("header X-Requested-By is missing; every REST call needs it")
-
-
-def _check_body(call: Call) -> None:
-    organization = getattr(call.body, "organization", None)
-    if isinstance(organization, str):
-        call.check_body_organization(organization)
 
 
 def _segments(scope: Scope) -> list[str]:

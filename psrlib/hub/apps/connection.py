@@ -156,14 +156,7 @@ def list_connections(
         "ID": connections.c.id,
         "LAST_MODIFIED_TIME": connections.c.last_modified_on,
     }
-    return call.page(
-        listing,
-        query,
-        order,
-        lambda rows: list(map(_show_light, rows)),
-        wrap=with_total_count or listing.with_wrapper,
-        org=call.organization,
-    )
+    return call.page(listing, query, order, _show_light, wrap=with_total_count or listing.with_wrapper)
 
 
 @app.route("GET", "/connection/rest/v1/connection/{connection}", USER)
@@ -247,7 +240,7 @@ def _audits(call: Call, paging: AuditPaging, *conditions: ColumnElement[bool]) -
         Paging(paging.offset, paging.length, order=paging.sort_order),
         Query(select(connection_audits).where(*conditions), kept=False),
         {"TIME": connection_audits.c.id},
-        lambda rows: [show(ConnectionAuditJson, row, id=str(row.id)) for row in rows],
+        lambda row: show(ConnectionAuditJson, row, id=str(row.id)),
         wrap=False,
     )
 
@@ -261,11 +254,7 @@ def recent_audits(call: Call, org: str, paging: AuditPaging) -> Listed[Connectio
 
 @app.route("GET", "/connection/rest/v1/connections/{org}/connectionAuditsTime", USER)
 def audits_between(
-    call: Call,
-    org: str,
-    paging: AuditPaging,
-    start_time: int = 0,
-    end_time: int = -1,
+    call: Call, org: str, paging: AuditPaging, start_time: int = 0, end_time: int = -1
 ) -> Listed[ConnectionAuditJson]:
     """List connection audits of a time range."""
     table = connection_audits

@@ -197,14 +197,7 @@ def list_subscriptions(call: Call, listing: Listing) -> Listed[EventSubscription
     table, query = subscriptions, SUBSCRIPTIONS
     if text := listing.filter_text:
         query = query.where(contains(table.c.name, text) | contains(table.c.id, text))
-    return call.page(
-        listing,
-        query,
-        {"NAME": table.c.name, "ID": table.c.id},
-        lambda rows: list(map(_show, rows)),
-        wrap=listing.with_wrapper,
-        org=call.organization,
-    )
+    return call.page(listing, query, {"NAME": table.c.name, "ID": table.c.id}, _show)
 
 
 @app.route("GET", "/notification/rest/v1/externalActions/audits", USER)
@@ -214,16 +207,13 @@ def action_audits(call: Call, paging: Paging, with_wrapper: bool = False) -> Lis
         paging,
         ACTIONS_TAKEN,
         {"CREATED_TIME": action_runs.c.id},
-        lambda rows: [
-            show(ActionAuditJson, row, id=str(row.id), success=row.state == "DONE") for row in rows
-        ],
+        lambda row: show(ActionAuditJson, row, id=str(row.id), success=row.state == "DONE"),
         wrap=with_wrapper,
-        org=call.organization,
     )
 
 
-def _show_alerts(rows: list[Row]) -> list[AlertJson]:
-    return [show(AlertJson, row, text=row.label) for row in rows]
+def _show_alert(row: Row) -> AlertJson:
+    return show(AlertJson, row, text=row.label)
 
 
 def _alerts(call: Call, listing: Listing, query: Query, alert_status: str | None) -> Listed[AlertJson]:
@@ -231,14 +221,7 @@ def _alerts(call: Call, listing: Listing, query: Query, alert_status: str | None
         query = query.where(alerts.c.status == alert_status)
     if text := listing.filter_text:
         query = query.where(contains(alerts.c.label, text) | contains(alerts.c.id, text))
-    return call.page(
-        listing,
-        query,
-        {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id},
-        _show_alerts,
-        wrap=listing.with_wrapper,
-        org=call.organization,
-    )
+    return call.page(listing, query, {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id}, _show_alert)
 
 
 @app.route("GET", "/notification/rest/v1/alerts", USER, choice="alerts come from data SLAs alone")
@@ -261,7 +244,7 @@ def acknowledge_alerts(call: Call, body: list[str]) -> list[AlertJson]:
     call.fetch_all(alerts, body, "Alert")
     values = {"status": "ACKNOWLEDGED", "acked_by": call.principal.id, "acked_on": call.now}
     call.db.execute(alerts.update().where(alerts.c.id.in_(body)).values(values))
-    return _show_alerts(call.fetch_all(alerts, body, "Alert"))
+    return list(map(_show_alert, call.fetch_all(alerts, body, "Alert")))
 
 
 @app.route("POST", "/notification/rest/v1/alerts/deleteAlerts", SUBSCRIBER)

@@ -107,9 +107,7 @@ def list_agents(call: Call, listing: Listing, version: str | None = None) -> Lis
         listing,
         AGENTS.where(agents.c.version == version) if version else AGENTS,
         {"LAST_REPORTED_TIME": agents.c.last_reported_time, "ID": agents.c.id, "NAME": agents.c.name},
-        lambda rows: list(map(_show_agent, rows)),
-        wrap=listing.with_wrapper,
-        org=call.organization,
+        _show_agent,
     )
 
 
@@ -163,9 +161,7 @@ def list_deployments(
             "NAME": deployments.c.name,
             "ID": deployments.c.id,
         },
-        lambda rows: [_show_light(call, row) for row in rows],
-        wrap=listing.with_wrapper,
-        org=call.organization,
+        lambda row: _show_light(call, row),
     )
 
 

@@ -88,14 +88,7 @@ def list_definitions(
     table, query = report_definitions, DEFINITIONS
     if filter_text:
         query = query.where(contains(table.c.name, filter_text) | contains(table.c.id, filter_text))
-    return call.page(
-        paging,
-        query,
-        {"NAME": table.c.name, "ID": table.c.id},
-        lambda rows: list(map(_show, rows)),
-        wrap=False,
-        org=call.organization,
-    )
+    return call.page(paging, query, {"NAME": table.c.name, "ID": table.c.id}, _show, wrap=False)
 
 
 def _fetch(call: Call, definition: str, action: str) -> Row:

@@ -302,9 +302,8 @@ def list_tasks(call: Call, paging: Paging) -> TaskPageJson:
         Paging(paging.offset, paging.length, "IT", "DESC" if by.startswith("-") else "ASC"),
         TASKS,
         {"ID": tasks.c.id, "IT": columns.get(by.removeprefix("-"), tasks.c.name)},
-        _show_all,
+        show_all=_show_all,
         wrap=True,
-        org=call.organization,
     )
     assert isinstance(page, Page)
     return TaskPageJson(page.data, PaginationJson(page.total_count, paging.offset, paging.length))

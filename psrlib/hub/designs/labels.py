@@ -94,6 +94,5 @@ def list_labels(
         listing,
         Query(statement, kept=False),
         {"LABEL": labels.c.label},
-        lambda rows: [show(row.label, row.organization) for row in rows],
-        wrap=listing.with_wrapper,
+        lambda row: show(row.label, row.organization),
     )

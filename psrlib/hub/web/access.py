@@ -93,12 +93,7 @@ class Callers:
         self.drop_users({p.id for p in everybody if p.organization == organization})
 
 
-def check(
-    route: Route,
-    principal: Principal | None,
-    path: dict[str, str],
-    query: dict[str, str],
-) -> None:
+def check(route: Route, principal: Principal | None, path: dict[str, str], query: dict[str, str]) -> None:
     """Refuse the call unless session, role and organization allow it.
 
     The organization is checked here for every route that names one in its path (``{org}``) or in the query

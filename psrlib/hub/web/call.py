@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.sql import ColumnElement
 
 from psrlib.hub.store.queries import Query, Row, by_key, by_keys
@@ -12,19 +12,9 @@ from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import forbidden, not_found, unauthenticated
-from psrlib.hub.web.records import Listed, Page, Paging
-from psrlib.hub.web.routing import Parameter, Route
+from psrlib.hub.web.records import Listed, Listing, Page, Paging
+from psrlib.hub.web.routing import Route
 
-PAGING = (
-    Parameter("offset", "integer", 0),
-    Parameter("len", "integer", -1),
-    Parameter("orderBy"),
-    Parameter("order", "text", "ASC"),
-)
-WRAPPER = Parameter("withWrapper", "boolean", False)
-FILTER = Parameter("filterText")
-ORGANIZATION = Parameter("organization")
-LISTING = (*PAGING, WRAPPER, FILTER, ORGANIZATION)
 MAX_ROWS = 2**31
 T = TypeVar("T")
 
@@ -52,12 +42,6 @@ class Call:
 
     Attributes
     ----------
-    path, query : dict
-        Values of the path's ``{names}``; typed values of the declared query parameters.
-    pairs : list of (str, str)
-        The query as sent, for parameters that may be repeated.
-    body : Any
-        The decoded body, of the route's type.
     principal : Principal
         The caller; reading it on an anonymous call raises 401.
     db : Connection
@@ -67,18 +51,13 @@ class Call:
     """
 
     def __init__(
-        self, hub: Hub, route: Route, path: dict[str, str], headers: dict[str, str], ip: str
+        self, hub: Hub, route: Route, headers: dict[str, str], ip: str, named_organization: str | None
     ) -> None:
         self.hub = hub
         self.route = route
-        self.path = path
         self.headers = headers
         self.ip = ip
-        self.query: dict[str, Any] = {}
-        self.raw_query: dict[str, str] = {}
-        self.pairs: list[tuple[str, str]] = []
-        self.named_organization: str | None = None
-        self.body: Any = None
+        self.named_organization = named_organization  # in path or query
         self.caller: Principal | None = None
         self.token = ""
         self.now = hub.now()
@@ -162,30 +141,20 @@ class Call:
         row: Row | None = by_key(security.organizations).first(self.db, key=organization)
         return row
 
-    def slice(self, paging: Paging, values: list[T], wrap: bool) -> Listed[T]:
-        """Return one page of a list that is no query, bare or in the wrapper."""
+    def slice(self, paging: Paging, values: list[T]) -> list[T]:
+        """Return one page of a list that is no query."""
         offset, length = max(paging.offset, 0), paging.length
-        data = values[offset:] if length < 0 else values[offset : offset + length]
-        if not wrap:
-            return data
-        return Page(total_count=len(values), offset=offset, length=length, data=data)
-
-    def part(self, values: list[Any]) -> Any:
-        """Return one page of a list that is no query, bare or in the wrapper."""
-        offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
-        length = -1 if length is None else length
-        data = values[offset:] if length < 0 else values[offset : offset + length]
-        if not self.query.get("withWrapper"):
-            return data
-        return {"totalCount": len(values), "offset": offset, "len": length, "data": data}
+        return values[offset:] if length < 0 else values[offset : offset + length]
 
     def page(
         self,
         paging: Paging,
         query: Query,
         order: Mapping[str, ColumnElement[Any]],
-        show: Callable[[list[Row]], list[T]],
-        wrap: bool,
+        show: Callable[[Row], T] | None = None,
+        *,
+        show_all: Callable[[list[Row]], list[T]] | None = None,
+        wrap: bool | None = None,
         newest_first: bool = False,
         **values: object,
     ) -> Listed[T]:
@@ -199,15 +168,16 @@ class Call:
             The rows, filtered but not ordered.
         order : dict
             ``orderBy`` word to column; the first is the default and the tie-breaker.
-        show : callable
-            Turns rows into records of the wire.
-        wrap : bool
-            Whether the page comes in the wrapper.
+        show, show_all : callable
+            One of the two: makes a record of a row, or the records of all rows at once.
+        wrap : bool or None
+            Whether the page comes in the wrapper; None: as the caller asks.
         newest_first : bool
             Whether the order descends when the caller names none.
         **values
-            What the query leaves open.
+            What the query leaves open; ``org`` is the organization the call acts in unless given.
         """
+        values.setdefault("org", self.organization)
         default = next(iter(order.values()))
         column = order.get((paging.order_by or "").upper(), default)
         descending = (paging.order or ("DESC" if newest_first else "ASC")).upper() == "DESC"
@@ -224,58 +194,9 @@ class Call:
             limit="page_limit" in values,
         )
         rows = part.rows(self.db, **values)
-        data = show(rows)
-        if not wrap:
+        data = show_all(rows) if show_all is not None else [] if show is None else list(map(show, rows))
+        if not (isinstance(paging, Listing) and paging.with_wrapper if wrap is None else wrap):
             return data
         complete = not offset and (length < 0 or len(rows) < length)
         total = len(rows) if complete else query.count().scalar(self.db, **values)
         return Page(total_count=total, offset=offset, length=length, data=data)
-
-    def old_page(
-        self,
-        statement: Select[Any] | Query,
-        order: Mapping[str, ColumnElement[Any]],
-        show: Callable[[list[Row]], list[Any]],
-        wrap: bool | None = None,
-        **values: Any,
-    ) -> Any:
-        """Return one page of a listing, bare or in the wrapper (control-hub-rest.md, 1.5).
-
-        Parameters
-        ----------
-        statement : Select or Query
-            The rows, filtered but not ordered.
-        order : dict
-            ``orderBy`` word to column; the first is the default and the tie-breaker.
-        show : callable
-            Turns rows into wire objects.
-        wrap : bool or None
-            True: always wrapped; False: never; None: as ``withWrapper`` says.
-        **values
-            What a query leaves open.
-        """
-        statement = statement if isinstance(statement, Query) else Query(statement, kept=False)
-        default = next(iter(order.values()))
-        column = order.get(str(self.query.get("orderBy") or "").upper(), default)
-        descending = str(self.query.get("order") or "ASC").upper() == "DESC"
-        offset, length = max(self.query.get("offset") or 0, 0), self.query.get("len")
-        length = -1 if length is None else length
-        if offset:
-            values["page_offset"] = min(offset, MAX_ROWS)
-        if length >= 0 or (offset and self.hub.database.is_sqlite):  # SQLite has no OFFSET without LIMIT
-            values["page_limit"] = min(length, MAX_ROWS) if length >= 0 else MAX_ROWS
-        shape = {
-            "descending": descending,
-            "offset": "page_offset" in values,
-            "limit": "page_limit" in values,
-        }
-        rows = statement.page(column, default, **shape).rows(self.db, **values)
-        data = show(rows)
-        wrapped = bool(self.query.get("withWrapper")) if wrap is None else wrap
-        if not wrapped:
-            return data
-        if not offset and (length < 0 or len(rows) < length):
-            total = len(rows)
-        else:
-            total = statement.count().scalar(self.db, **values)
-        return {"totalCount": total, "offset": offset, "len": length, "data": data}

@@ -90,9 +90,5 @@ def user_principal(
 def component_principal(component_id: str, organization: str, kind: str, digest: str) -> Principal:
     """Return the principal of an engine or agent."""
     return Principal(
-        id=component_id,
-        organization=organization,
-        is_component=True,
-        component_type=kind,
-        token_hash=digest,
+        id=component_id, organization=organization, is_component=True, component_type=kind, token_hash=digest
     )

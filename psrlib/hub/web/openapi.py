@@ -5,24 +5,20 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from psrlib.hub.web.routing import App, Parameter, Route
+from psrlib.hub.web.routing import App, Route
+from psrlib.hub.web.signature import Parameter
 
 SWAGGER_REF = "#/definitions/{name}"
 OPENAPI_REF = "#/components/schemas/{name}"
 KINDS = {"text": "string", "texts": "string", "integer": "integer", "boolean": "boolean"}
-WHO = {
-    "anyone": "anyone",
-    "user": "users",
-    "component": "engines",
-    "either": "users and engines",
-}
+WHO = {"anyone": "anyone", "user": "users", "component": "engines", "either": "users and engines"}
 
 
 def structs_of(routes: Iterable[Route]) -> list[Any]:
     """Return the record types in bodies and answers of routes, each once."""
     found: dict[str, Any] = {}
     for route in routes:
-        for kind in (route.body, route.returns):
+        for kind in (route.signature.body, route.signature.returns):
             found.update({record.__name__: record for record in _records_in(kind)})
     return [found[name] for name in sorted(found)]
 
@@ -114,15 +110,15 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [route.app],
         "summary": route.summary,
         "parameters": [_path_parameter(name) for name in _names(route.path)]
-        + [_query_parameter(query) for query in route.query],
+        + [_query_parameter(query) for query in route.signature.parameters],
         "responses": {str(route.status): {"description": "done"}, "default": refusal},
     }
     if route.access.who == "anyone":
         operation["security"] = []
     if route.access.who == "component":
         operation["security"] = [{"component": []}]
-    if route.body is not None:
-        operation["requestBody"] = {"content": _content(route.body)}
+    if route.signature.body is not None:
+        operation["requestBody"] = {"content": _content(route.signature.body)}
     return operation
 
 
@@ -198,7 +194,7 @@ def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]
         lines.append("| method | path | who | body | what it does | choice where the reference is silent |")
         lines.append("|---|---|---|---|---|---|")
         for r in routes:
-            words = (f"`{r.path}`", access_words(r), body_words(r.body), r.summary, r.choice)
+            words = (f"`{r.path}`", access_words(r), body_words(r.signature.body), r.summary, r.choice)
             lines.append(f"| {r.method} | " + " | ".join(word.replace("|", "\\|") for word in words) + " |")
         lines.append("")
     lines += ["## Not served\n", "Answered with 501 and the path's name, as every unknown path is.\n"]

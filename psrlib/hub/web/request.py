@@ -7,7 +7,6 @@ import cramjam
 import msgspec
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import IssueError, bad_request
 from psrlib.hub.web.routing import Route
 
@@ -19,7 +18,7 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 async def read_body(receive: Any, headers: dict[str, str], route: Route) -> bytes:
     """Return the whole body, refusing one beyond the limit before it is read."""
-    limit = MAX_UPLOAD_BYTES if route.body is bytes else MAX_JSON_BYTES
+    limit = MAX_UPLOAD_BYTES if route.signature.body is bytes else MAX_JSON_BYTES
     declared = headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -42,12 +41,7 @@ def _too_large(limit: int) -> IssueError:
     return IssueError(413, "APP_ISSUES_07", f"the body exceeds {limit} bytes")
 
 
-def decode_query(route: Route, raw: dict[str, str], pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return the declared parameters with their types."""
-    return {parameter.name: parameter.read(raw, pairs) for parameter in route.query}
-
-
-async def decode_body(call: Call, headers: dict[str, str], body: bytes) -> Any:
+def decode_body(route: Route, headers: dict[str, str], body: bytes) -> Any:
     """Return the body as the route's type.
 
     Raises
@@ -55,7 +49,7 @@ async def decode_body(call: Call, headers: dict[str, str], body: bytes) -> Any:
     IssueError
         400 naming the field, what was expected and what was received.
     """
-    kind = call.route.body
+    kind = route.signature.body
     if kind is None:
         return None
     if headers.get("content-encoding") == "snappy":
@@ -67,7 +61,7 @@ async def decode_body(call: Call, headers: dict[str, str], body: bytes) -> Any:
     if not body.strip():
         body = b"[]" if get_origin(kind) is list else b"{}"
     if b"\\u0000" in body:
-        if call.route.access.who != "component":
+        if route.access.who != "component":
             raise bad_request("the body holds a NUL character")
         body = _NUL.sub(b"", body)  # an engine repeats for ever what is refused
     decoder = _DECODERS.get(kind)
@@ -76,7 +70,7 @@ async def decode_body(call: Call, headers: dict[str, str], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_request(f"the body of {call.route.method} {call.route.path} is wrong: {error}") from error
+        raise bad_request(f"the body of {route.method} {route.path} is wrong: {error}") from error
 
 
 def _raw_text(body: bytes) -> str:

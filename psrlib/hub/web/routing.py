@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_origin
 
-from psrlib.hub.web.signature import Parameter, Signature, read_signature
-
-__all__ = ["Access", "App", "Parameter", "Route", "Router"]
+from psrlib.hub.web.signature import Signature, read_signature
 
 Who = Literal["anyone", "user", "component", "either"]
 Handler = Callable[..., Any]
@@ -51,10 +49,7 @@ class Route:
     access: Access
     app: str
     writes: bool
-    body: Any
-    query: tuple[Parameter, ...]
     status: int
-    returns: Any
     summary: str
     choice: str
     direct: bool
@@ -64,7 +59,9 @@ class Route:
     @property
     def is_short(self) -> bool:
         """Whether a call takes about a millisecond: it changes one thing."""
-        return not self.bulk and self.body is not bytes and get_origin(self.body) is not list
+        return (
+            not self.bulk and self.signature.body is not bytes and get_origin(self.signature.body) is not list
+        )
 
 
 @dataclass
@@ -81,10 +78,7 @@ class App:
         path: str,
         access: Access,
         *,
-        body: Any = None,
-        query: tuple[Parameter, ...] = (),
         status: int = 200,
-        returns: Any = None,
         writes: bool | None = None,
         choice: str = "",
         direct: bool = False,
@@ -98,10 +92,6 @@ class App:
             HTTP verb and path below the server root; ``{name}`` matches one segment.
         access : Access
             Who may call; there is no default, so that no route can forget it.
-        body : type or None
-            Type the JSON body is decoded to, ``bytes`` for an uploaded file, ``str`` for raw text.
-        query : tuple of Query
-            Parameters the handler reads.
         writes : bool or None
             Whether the handler needs a writing transaction; None means all but GET.
         choice : str
@@ -115,7 +105,6 @@ class App:
         def register(handler: HandlerT) -> HandlerT:
             summary = (handler.__doc__ or "").strip().split("\n")[0]
             changes = method != "GET" if writes is None else writes
-            signature = read_signature(handler, path)
             self.routes.append(
                 Route(
                     method,
@@ -124,15 +113,12 @@ class App:
                     access,
                     self.name,
                     changes,
-                    signature.body or body,
-                    signature.parameters or query,
                     status,
-                    signature.returns if returns is None else returns,
                     summary,
                     choice,
                     direct,
                     bulk,
-                    signature,
+                    read_signature(handler, path),
                 )
             )
             return handler

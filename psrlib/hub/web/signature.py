@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -82,11 +83,16 @@ class Signature:
     body: Any
     returns: Any
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """All query parameters, in the order of the arguments."""
         grouped = [parameter for _, fields in self.groups.values() for parameter in fields.values()]
         return (*grouped, *self.single.values())
+
+    def organization(self, path: Mapping[str, str], raw: Mapping[str, str]) -> str | None:
+        """Return the organization that a call names, in the path or in a query parameter that is read."""
+        read = any(parameter.name == "organization" for parameter in self.parameters)
+        return path.get("org") or (raw.get("organization") or None if read else None)
 
     def arguments(
         self, path: Mapping[str, str], raw: Mapping[str, str], pairs: Sequence[tuple[str, str]]

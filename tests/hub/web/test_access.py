@@ -187,19 +187,20 @@ def empty_zip() -> bytes:
 def call_with(session: Any, route: Route, ids: dict[str, str], query: str = "") -> list[Any]:
     """Call a route with ids of somebody else, in path and body; return the answers."""
     path = path_of(route, ids) + query
-    if route.body is bytes:
+    if route.signature.body is bytes:
         return [session.upload(path, empty_zip())]
-    if route.body is None:
+    if route.signature.body is None:
         return [session.call(route.method, path)]
-    if route.body is str:
+    if route.signature.body is str:
         return [session.call(route.method, path, ids["subscription"].encode())]
-    if route.body == list[str]:
+    if route.signature.body == list[str]:
         return [session.call(route.method, path, [foreign]) for foreign in sorted(set(ids.values()))]
-    inner = get_args(route.body)[0] if get_origin(route.body) is list else route.body
+    kind = route.signature.body
+    inner = get_args(kind)[0] if get_origin(kind) is list else kind
     body: Any = {}
     if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
         body = body_of(inner, ids)
-    return [session.call(route.method, path, [body] if get_origin(route.body) is list else body)]
+    return [session.call(route.method, path, [body] if get_origin(route.signature.body) is list else body)]
 
 
 def belongings(driver: Any, org: str) -> dict[str, set[str]]:
@@ -266,7 +267,7 @@ def test_every_route_that_names_a_foreign_object_in_its_path_refuses_it(two: Any
     _, beta, ids = two
     wrong = []
     for route in USER_ROUTES:
-        if "{" not in route.path or route.body is bytes:
+        if "{" not in route.path or route.signature.body is bytes:
             continue
         for answer in call_with(beta, route, ids)[:1]:
             if answer.status not in (400, 403, 404):

@@ -144,12 +144,7 @@ def _found(call: Call, finding: Finding) -> list[Row]:
 
 def _page(call: Call, finding: Finding, wrap: bool) -> Listed[EngineJson]:
     return call.page(
-        finding,
-        _finding(finding),
-        ORDER,
-        lambda rows: show_engines(call, rows),
-        wrap=wrap,
-        org=call.organization,
+        finding, _finding(finding), ORDER, show_all=lambda rows: show_engines(call, rows), wrap=wrap
     )
 
 
@@ -175,16 +170,16 @@ def executors(call: Call, finding: LoadFinding) -> Listed[EngineJson]:
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdcs/labels", USER)
-def list_engine_labels(call: Call, finding: Finding) -> Listed[str]:
+def list_engine_labels(call: Call, finding: Finding) -> list[str]:
     """List the labels of all engines."""
     labels = {label for row in _found(call, finding) for label in engine_labels(row)}
-    return call.slice(finding, sorted(labels), False)
+    return call.slice(finding, sorted(labels))
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdcs/versions", USER)
-def list_engine_versions(call: Call, finding: Finding) -> Listed[str]:
+def list_engine_versions(call: Call, finding: Finding) -> list[str]:
     """List the versions of all engines."""
-    return call.slice(finding, sorted({row.version for row in _found(call, finding)}), False)
+    return call.slice(finding, sorted({row.version for row in _found(call, finding)}))
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}", EITHER)

@@ -75,14 +75,7 @@ def find_jobs(
     query = JOBS.where(*_conditions(finding, call.organization))
     if wanted := finding.job_status or status:
         query = query.join(runs, runs.c.id == jobs.c.current_run, _has_status(wanted), *more)
-    return call.page(
-        finding,
-        query,
-        ORDER,
-        lambda rows: show_jobs(call, rows),
-        wrap=finding.with_wrapper,
-        org=call.organization,
-    )
+    return call.page(finding, query, ORDER, show_all=lambda rows: show_jobs(call, rows))
 
 
 def _has_status(text: str) -> ColumnElement[bool]:
@@ -156,14 +149,7 @@ def jobs_by_status(call: Call, finding: Finding) -> Listed[JobJson]:
 def jobs_for_commit(call: Call, listing: Listing, pipeline_commit_id: str | None = None) -> Listed[JobJson]:
     """List jobs that use a pipeline commit."""
     query = JOBS.where(jobs.c.commit_id == (pipeline_commit_id or ""))
-    return call.page(
-        listing,
-        query,
-        ORDER,
-        lambda rows: show_jobs(call, rows),
-        wrap=listing.with_wrapper,
-        org=call.organization,
-    )
+    return call.page(listing, query, ORDER, show_all=lambda rows: show_jobs(call, rows))
 
 
 @app.route("GET", "/jobrunner/rest/v1/jobs/tags", USER)

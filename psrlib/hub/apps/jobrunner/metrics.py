@@ -92,7 +92,5 @@ def list_acl_audits(call: Call, paging: AuditPaging) -> Listed[AclAuditJson]:
         Paging(paging.offset, paging.length, order=paging.sort_order),
         AUDITS,
         {"TIME": acl_audits.c.id},
-        lambda rows: [show(AclAuditJson, row, id=str(row.id)) for row in rows],
-        wrap=paging.with_wrapper,
-        org=call.organization,
+        lambda row: show(AclAuditJson, row, id=str(row.id)),
     )

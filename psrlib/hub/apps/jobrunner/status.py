@@ -258,9 +258,7 @@ def all_statuses(call: Call, listing: Listing) -> Listed[JobStatusJson]:
         listing,
         CURRENT_RUNS,
         {"START_TIME": runs.c.start_time, "ID": runs.c.id},
-        lambda rows: _show_runs(call, rows),
-        wrap=listing.with_wrapper,
-        org=call.organization,
+        show_all=lambda rows: _show_runs(call, rows),
     )
 
 
@@ -273,7 +271,7 @@ def history(call: Call, job: str, paging: Paging, with_wrapper: bool = False) ->
         paging,
         RUNS,
         {"RUN_COUNT": runs.c.run_count},
-        lambda rows: _show_runs(call, rows),
+        show_all=lambda rows: _show_runs(call, rows),
         wrap=with_wrapper,
         newest_first=True,
         job=row.id,
@@ -289,15 +287,14 @@ def run_history(call: Call, run: str, paging: Paging, with_wrapper: bool = False
         paging,
         RUN_EVENTS,
         {"TIME": run_events.c.id},
-        lambda rows: [show(RunEventJson, event) for event in rows],
+        lambda row: show(RunEventJson, row),
         wrap=with_wrapper,
         run=row.id,
     )
 
 
 _WORD = case(
-    (runs.c.status == ACTIVE, runs.c.status + "_" + runs.c.color),
-    else_=func.coalesce(runs.c.status, ""),
+    (runs.c.status == ACTIVE, runs.c.status + "_" + runs.c.color), else_=func.coalesce(runs.c.status, "")
 ).label("status")
 STATUS_COUNTS = Query(
     select(_WORD, func.count().label("count"))

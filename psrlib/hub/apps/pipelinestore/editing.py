@@ -69,12 +69,7 @@ def commit_pipeline(call: Call, options: CommitOptions, body: CommitPipelineJson
     if body.fail_if_exists:
         store.refuse_taken_name(call, body.name)
     commit_id = store.insert_pipeline(
-        call,
-        content,
-        draft=draft,
-        fragment=fragment,
-        executor_type=body.executor_type,
-        sdc_id=body.sdc_id,
+        call, content, draft=draft, fragment=fragment, executor_type=body.executor_type, sdc_id=body.sdc_id
     )
     return shown(call, commit_id)
 

@@ -81,11 +81,7 @@ class DefinitionsJson(Struct, rename="camel"):
 
 
 def _find(
-    call: Call,
-    finding: Finding,
-    fragment: bool = False,
-    template: bool = False,
-    query: Query = PIPELINES,
+    call: Call, finding: Finding, fragment: bool = False, template: bool = False, query: Query = PIPELINES
 ) -> Listed[PipelineJson]:
     if finding.only_published or finding.draft is False:
         query = query.where(pipelines.c.latest_published.is_not(None))
@@ -107,9 +103,8 @@ def _find(
         finding,
         query,
         ORDER,
-        lambda rows: show_latest(call, rows, finding.only_published),
+        show_all=lambda rows: show_latest(call, rows, finding.only_published),
         wrap=True,
-        org=call.organization,
         fragment=fragment,
         template=template,
     )
@@ -179,7 +174,7 @@ def pipeline_log(
         paging,
         query.where(~commits.c.draft) if only_published else query,
         {"NUMBER": commits.c.number},
-        lambda rows: [show_commit(commit, row, full=False) for commit in rows],
+        lambda commit: show_commit(commit, row, full=False),
         wrap=with_wrapper,
         newest_first=True,
     )
@@ -222,7 +217,7 @@ def pipelines_using_fragment(call: Call, commit: str, paging: Paging) -> Listed[
     )
     order = {"NAME": pipelines.c.name}
     return call.page(
-        paging, Query(using, kept=False), order, lambda rows: show_latest(call, rows), wrap=False
+        paging, Query(using, kept=False), order, show_all=lambda rows: show_latest(call, rows), wrap=False
     )
 
 

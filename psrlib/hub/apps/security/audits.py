@@ -97,7 +97,7 @@ def _page(
     make: Callable[[Row], T],
 ) -> Listed[T]:
     query = Query(statement, kept=False)
-    return call.page(paging, query, order, lambda rows: list(map(make, rows)), wrap=paging.with_wrapper)
+    return call.page(paging, query, order, make)
 
 
 def _logins(call: Call, paging: AuditPaging, org: str, *which: ColumnElement[bool]) -> Listed[LoginAuditJson]:

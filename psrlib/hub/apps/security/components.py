@@ -132,8 +132,7 @@ def list_components(
         listing,
         query,
         {"ID": components.c.id, "LAST_VALIDATED_ON": components.c.last_validated_on},
-        lambda rows: [_show(call, row) for row in rows],
-        wrap=listing.with_wrapper,
+        lambda row: _show(call, row),
         org=org,
     )
 

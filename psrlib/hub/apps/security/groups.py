@@ -152,8 +152,7 @@ def list_groups(call: Call, org: str, listing: Listing, deleted: bool = False) -
         others,
         find_named(GROUPS, groups, text),
         {"ID": groups.c.id, "NAME": groups.c.name},
-        lambda rows: _show(call, rows),
-        wrap=listing.with_wrapper,
+        show_all=lambda rows: _show(call, rows),
         org=org,
         deleted=deleted,
     )

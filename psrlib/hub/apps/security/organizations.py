@@ -99,8 +99,7 @@ def list_organizations(call: Call, listing: Listing, active: bool | None = None)
         listing,
         query,
         {"ID": organizations.c.id, "NAME": organizations.c.name},
-        lambda rows: [show(OrganizationJson, row) for row in rows],
-        wrap=listing.with_wrapper,
+        lambda row: show(OrganizationJson, row),
     )
 
 

@@ -59,8 +59,7 @@ def list_users(
         listing,
         query,
         {"ID": users.c.id, "NAME": users.c.name, "EMAIL": users.c.email},
-        lambda rows: show_users(call, rows),
-        wrap=listing.with_wrapper,
+        show_all=lambda rows: show_users(call, rows),
         org=org,
         deleted=deleted,
     )

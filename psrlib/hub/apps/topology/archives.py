@@ -108,9 +108,5 @@ def _with_jobs(call: Call, topology: TopologyJson, renamed: dict[str, str]) -> s
     for node in definition.get("topologyNodes") or []:
         if isinstance(node, dict) and node.get("jobId") in renamed:
             job = call.fetch(jobs, renamed[node["jobId"]], "Job")
-            node |= {
-                "jobId": job.id,
-                "pipelineId": job.pipeline_id,
-                "pipelineCommitId": job.commit_id,
-            }
+            node |= {"jobId": job.id, "pipelineId": job.pipeline_id, "pipelineCommitId": job.commit_id}
     return dump(definition)

@@ -174,12 +174,7 @@ def _insert_commit(
 
 
 def add_version(
-    call: Call,
-    topology: Row,
-    new: TopologyJson,
-    message: str | None,
-    commit_id: str | None,
-    number: int,
+    call: Call, topology: Row, new: TopologyJson, message: str | None, commit_id: str | None, number: int
 ) -> str:
     """Publish a version of an existing topology, numbered as given or next; return the commit id."""
     check_permission(call, topology.id, "WRITE")
@@ -218,7 +213,7 @@ def list_topologies(call: Call, listing: Listing) -> Listed[TopologyJson]:
         "ID": topologies.c.id,
         "LAST_MODIFIED_TIME": topologies.c.last_modified_on,
     }
-    return call.page(listing, query, order, show_latest, wrap=listing.with_wrapper, org=call.organization)
+    return call.page(listing, query, order, show_all=show_latest)
 
 
 def _issues(call: Call, commit: Row) -> list[IssueJson]:
@@ -257,7 +252,7 @@ def topology_log(
         paging,
         COMMITS,
         {"NUMBER": topology_commits.c.number},
-        lambda rows: [_show_light(commit, row) for commit in rows],
+        lambda commit: _show_light(commit, row),
         wrap=with_wrapper,
         newest_first=True,
         topology=row.id,
