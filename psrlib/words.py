@@ -55,6 +55,7 @@ CREATOR_ROLES = {
     "subscriptions": "notification:user",
     "topologies": "topology:editor",
 }
+OWNED = tuple(CREATOR_ROLES)  # kinds whose objects have an owner
 ADMINISTRATOR_ROLE = "org-admin"
 # What a subscription reacts to and what a scheduled task does with its job.
 EVENTS = ("JOB_STATUS_CHANGE", "PIPELINE_STATUS_CHANGE", "PIPELINE_COMMITTED")
