@@ -12,11 +12,11 @@ import time
 import numpy as np
 import pandas as pd
 
-from psrlib.model.defaults import default_details
 from psrlib.model.fit import PUBLIC_PIPELINES, Fit, fit_metrics, fit_summary, format_model
-from psrlib.model.goodness import compare
+from psrlib.model.fit.defaults import default_details
+from psrlib.model.fit.goodness import compare
+from psrlib.model.fit.privacy import measure_privacy
 from psrlib.model.noise_model import NoiseModel
-from psrlib.model.privacy import measure_privacy
 from psrlib.stats import StatsSet, summarize
 from psrlib.stats.sample import make_sample
 

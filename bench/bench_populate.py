@@ -20,7 +20,7 @@ from psrlib.hub.process.hub_process import HubProcess, start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import PopulateReport, diff, observe, populate, setup_engines
-from psrlib.state.observed import OWNED
+from psrlib.words import OWNED
 
 PASSWORD = "admin@admin"  # the embedded hub's initial one
 RANDOM_SEED = 19071990

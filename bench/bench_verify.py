@@ -30,8 +30,9 @@ from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import ObservedState, diff, populate, setup_engines, start_jobs, wait_until_active
-from psrlib.state.observed import KINDS, ObservedOrganization
+from psrlib.state.observed import ObservedOrganization
 from psrlib.verify import VerificationReport, verify
+from psrlib.words import KINDS
 
 PASSWORD = "admin@admin"  # the embedded hub's initial one
 RANDOM_SEED = 19071990

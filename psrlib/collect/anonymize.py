@@ -11,9 +11,8 @@ import pandas as pd
 
 from psrlib.collect.rows import DETAILS, OTHER, OrganizationRows
 from psrlib.errors import InputError
-from psrlib.stats.schema import NOT_SET, OPTIONAL_COUNTS, REQUIRED_COUNTS
+from psrlib.words import COUNTS, NOT_SET
 
-COUNTS = {*REQUIRED_COUNTS, *OPTIONAL_COUNTS}
 PART_OF = {"active_jobs": "jobs"}  # never more than
 TEXTS = {
     "jobs": ("status",),

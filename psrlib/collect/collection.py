@@ -23,7 +23,8 @@ from psrlib.collect.rows import Listings, OrganizationRows, is_pipeline, to_rows
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import AuthenticationError, HubError, InputError
 from psrlib.stats import StatsSet, read_stats, write_stats
-from psrlib.stats.schema import DETAIL_TABLES, REQUIRED_COUNTS
+from psrlib.stats.schema import DETAIL_TABLES
+from psrlib.words import REQUIRED_COUNTS
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from psrlib.arrays import IntArray, WordArray
+from psrlib.model.additive import Additive
 from psrlib.model.dependence import (
     WORDS_PER_METRIC,
     Conditional,
@@ -12,21 +14,21 @@ from psrlib.model.dependence import (
     Window,
     gaussian_ranks,
 )
-from psrlib.model.location import Location
 from psrlib.model.marginal import Marginal
-from psrlib.model.metrics import AT_LEAST, CONFIG, INACTIVE, LIMIT_OF, NEEDED_BY, NEEDS, NOT_SET
-from psrlib.model.table import SCALE, IntArray, QuantileTable, WordArray
-from psrlib.model.unit import Unit
+from psrlib.model.metrics import AT_LEAST, INACTIVE, NEEDED_BY, NEEDS
+from psrlib.model.table import SCALE, QuantileTable
+from psrlib.scale import Scale
+from psrlib.words import CONFIG, LIMIT_OF, NOT_SET
 
 UNBOUNDED = 1 << 40  # more than any count
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of an archetype: its marginal, and the unit the marginal is in."""
+    """One metric of an archetype: its marginal, and the scale that the marginal is on."""
 
     marginal: Marginal
-    unit: Unit
+    scale: Scale
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Archetype:
     weight: float
     metrics: dict[str, Metric]
     gaussian: Gaussian | None
-    forests: dict[str, Conditional | Location]
+    forests: dict[str, Conditional | Additive]
     details: dict[str, QuantileTable]
 
     def draw(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:
@@ -77,10 +79,10 @@ class Archetype:
             else:
                 ranks = Independent().ranks(own, window)
             drawn = metric.marginal.value(ranks)
-            values = np.clip(metric.unit.count(drawn, known), low, high)
+            values = np.clip(metric.scale.count(drawn, known), low, high)
             known[name] = values
-            if metric.unit.base:
-                known[metric.unit.feature(name)] = drawn
+            if metric.scale.base:
+                known[metric.scale.feature(name)] = drawn
             if name == INACTIVE:
                 known["jobs"] = known["active_jobs"] + values
         return known
@@ -93,9 +95,9 @@ class Archetype:
 
     def _window(self, metric: Metric, known: dict[str, IntArray], low: IntArray, high: IntArray) -> Window:
         """Return the ranks whose values keep the rules; one rank at the nearest end where there are none."""
-        unit_low, unit_high = metric.unit.window(low, high, known)
-        first = np.minimum(metric.marginal.first_rank(unit_low), np.uint64(SCALE - 1))
-        end = metric.marginal.first_rank(unit_high + 1)
+        low_value, high_value = metric.scale.window(low, high, known)
+        first = np.minimum(metric.marginal.first_rank(low_value), np.uint64(SCALE - 1))
+        end = metric.marginal.first_rank(high_value + 1)
         return Window(first, np.maximum(end, first + np.uint64(1)))
 
 

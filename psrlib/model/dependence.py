@@ -9,12 +9,13 @@ follows thresholds, shares and tiers that no correlation can express. Both run o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
+from psrlib.arrays import IntArray, WordArray
 from psrlib.model.normal import Z_ONE, normal_rank, normal_score
-from psrlib.model.table import SCALE, IntArray, WordArray, cumulative_thresholds
+from psrlib.model.specs import NodeSpec
+from psrlib.model.table import SCALE, cumulative_thresholds
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -92,11 +93,11 @@ class Conditional:
         Names of the metrics the trees look at.
     cells : sequence of int
         Edges of the cells as ranks, from 0 to 2**32, ascending.
-    trees : sequence of dict
-        Nested: ``{"metric", "at_most", "yes", "no"}`` or ``{"cells", "weights"}`` for a leaf.
+    trees : sequence of NodeSpec
+        The first node of each.
     """
 
-    def __init__(self, given: Sequence[str], cells: Sequence[int], trees: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, given: Sequence[str], cells: Sequence[int], trees: Sequence[NodeSpec]) -> None:
         self.given = list(given)
         self.cells = np.array(cells, dtype=np.uint64)
         if len(cells) < 2 or cells[0] != 0 or cells[-1] != SCALE or (np.diff(cells) <= 0).any():
@@ -144,21 +145,23 @@ def _reach_leaf(tree: Tree, features: IntArray) -> IntArray:
     return tree.leaf[node]
 
 
-def _flatten(tree: dict[str, Any], given: list[str], n_cells: int) -> Tree:
+def _flatten(tree: NodeSpec, given: list[str], n_cells: int) -> Tree:
     nodes: list[list[int]] = []
     leaves: list[WordArray] = []
 
-    def add(node: dict[str, Any]) -> int:
+    def add(node: NodeSpec) -> int:
         place = len(nodes)
         nodes.append([-1, 0, 0, 0, 0])
-        if "at_most" in node:
-            if node["metric"] not in given:
-                raise ValueError(f'a tree asks for "{node["metric"]}", which is not among "given"')
-            left, right = add(node["yes"]), add(node["no"])
-            nodes[place] = [given.index(node["metric"]), int(node["at_most"]), left, right, 0]
+        if node.at_most is not None:
+            if node.metric not in given:
+                raise ValueError(f'a tree asks for "{node.metric}", which is not among "given"')
+            if node.yes is None or node.no is None:
+                raise ValueError('a node with "at_most" needs "yes" and "no"')
+            left, right = add(node.yes), add(node.no)
+            nodes[place] = [given.index(node.metric), node.at_most, left, right, 0]
         else:
-            weights = [0] * n_cells
-            for cell, weight in zip(node["cells"], node["weights"], strict=True):
+            weights: list[int | float] = [0] * n_cells
+            for cell, weight in zip(node.cells or (), node.weights or (), strict=True):
                 weights[cell] = weight
             nodes[place][4] = len(leaves)
             leaves.append(np.concatenate([np.zeros(1, dtype=np.uint64), cumulative_thresholds(weights)]))

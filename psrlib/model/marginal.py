@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from psrlib.model.table import SCALE, IntArray, WordArray, cumulative_thresholds
+from psrlib.arrays import IntArray, WordArray
+from psrlib.model.specs import TableSpec
+from psrlib.model.table import SCALE, cumulative_thresholds
 
 
 class Marginal:
@@ -49,6 +51,11 @@ class Marginal:
         self._start = np.concatenate([np.zeros(1, dtype=np.uint64), thresholds[:-1]])
         self._span = thresholds - self._start
         self._end = thresholds
+
+    @classmethod
+    def from_table(cls, table: TableSpec) -> "Marginal":
+        """Return the marginal of a table in a model file."""
+        return cls(table.low, table.low if table.high is None else table.high, table.weight)
 
     @property
     def smallest(self) -> int:

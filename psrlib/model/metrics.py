@@ -1,32 +1,8 @@
-"""The words of a model file: metrics, limits, structural rules and the order of drawing."""
+"""The rules between the metrics of an organization, and the order of drawing that keeps them."""
 
-# Counts every organization has (design.md, section 3).
-COUNTS = (
-    "users",
-    "groups",
-    "engines",
-    "pipelines",
-    "jobs",
-    "active_jobs",
-    "job_templates",
-    "scheduled_tasks",
-    "subscriptions",
-    "topologies",
-    "connections",
-)
+from psrlib.words import CONFIG, COUNTS
+
 INACTIVE = "inactive_jobs"  # a hand-written archetype may give active_jobs and inactive_jobs instead of jobs
-# Configuration of an organization; -1 means "not set".
-CONFIG = (
-    "subscriptions_enabled",
-    "max_users",
-    "max_engines",
-    "max_pipelines",
-    "max_jobs",
-    "max_job_runs",
-    "max_scheduled_runs",
-)
-NOT_SET = -1
-LIMIT_OF = {"users": "max_users", "engines": "max_engines", "pipelines": "max_pipelines", "jobs": "max_jobs"}
 # A metric that is zero where the other one is zero: a task acts on a job, a template runs a pipeline.
 NEEDS = {
     "active_jobs": "jobs",

@@ -1,24 +1,75 @@
-"""The noise model file: what it must contain, checked field by field.
+"""The noise model file: what it must contain, checked field by field (docs/model.md describes them)."""
 
-``{"format": "psr-model/1", "name", "archetypes": [{"name", "weight", "metrics", "limits", "dependence"}],
-"details"}``; docs/model.md describes every field.
-"""
-
+import json
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import msgspec
+
 from psrlib.errors import InputError
+from psrlib.model.additive import Additive, read_additive
 from psrlib.model.archetype import Archetype, Metric
 from psrlib.model.dependence import Conditional, Gaussian
-from psrlib.model.location import Location, parse_location
 from psrlib.model.marginal import Marginal
-from psrlib.model.metrics import CONFIG, DETAILS, INACTIVE, LIMIT_OF, NOT_SET, drawing_order
+from psrlib.model.metrics import DETAILS, INACTIVE, drawing_order
+from psrlib.model.specs import (
+    FORMAT,
+    ArchetypeSpec,
+    ConditionalSpec,
+    DependenceSpec,
+    Details,
+    DetailSpec,
+    MarginalSpec,
+    ModelSpec,
+)
 from psrlib.model.table import QuantileTable
-from psrlib.model.unit import Unit
+from psrlib.scale import Scale
+from psrlib.words import CONFIG, LIMIT_OF, NOT_SET, REQUIRED_COUNTS
 
-FORMAT = "psr-model/1"
-REQUIRED = ("users", "engines", "pipelines", "active_jobs", "scheduled_tasks", "subscriptions")
+_KINDS = {"int": "an integer", "int | float": "a number", "str": "a text", "array": "a list"}
+_WRONG = re.compile(r"Expected `(.+?)(?: \| null)?`, got `(.+?)`(?: - at `\$\.?(.+)`)?")
+_MISSING = re.compile(r"Object missing required field `(.+?)`")
+
+
+def read_model(file: str, content: bytes) -> ModelSpec:
+    """Return the records of a model file.
+
+    Raises
+    ------
+    InputError
+        Naming file, archetype and field, if it is not JSON or a field is missing or of another type.
+    """
+    try:
+        return msgspec.json.decode(content, type=ModelSpec)
+    except msgspec.ValidationError:
+        document = json.loads(content)
+        if isinstance(document, dict) and document.get("format") == FORMAT:
+            _name_fault(file, document)
+        raise InputError(f'{file}: "format" is not "{FORMAT}"; is this a noise model?') from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: not JSON ({error}); create it again with psr fit") from error
+
+
+def _name_fault(file: str, document: dict[str, Any]) -> None:
+    """Convert the parts of a document one by one, the smallest first, so that an error names its part."""
+    with suppress(AttributeError, KeyError, TypeError):  # what is no object has no parts
+        for archetype in document["archetypes"]:
+            where = f'{file}: archetype "{archetype["name"]}"'
+            for name, spec in {**archetype["metrics"], **archetype.get("limits", {})}.items():
+                _convert(f'{where}, metric "{name}"', spec, MarginalSpec | int)
+            for name, spec in archetype.get("dependence", {}).get("conditionals", {}).items():
+                _convert(f'{where}, dependence of "{name}"', spec, ConditionalSpec)
+            _convert(where, archetype, ArchetypeSpec)
+        for name, spec in document["details"].items():
+            _convert(f"{file}: details, {name}", spec, DetailSpec)
+    _convert(file, document, ModelSpec)
+
+
+def _convert(where: str, value: Any, expected: Any) -> None:
+    with _field(where):
+        msgspec.convert(value, expected)
 
 
 @contextmanager
@@ -26,31 +77,36 @@ def _field(where: str) -> Iterator[None]:
     """Turn what goes wrong inside into one sentence that names the field."""
     try:
         yield
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {_sentence(str(error))}") from error
     except KeyError as error:
         raise InputError(f"{where}: the field {error} is missing") from error
-    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def build_archetypes(file: str, document: Any) -> tuple[Archetype, ...]:
-    """Check a parsed model file and return its archetypes.
+def _sentence(fault: str) -> str:
+    if wrong := _WRONG.match(fault):
+        expected, received, place = wrong.groups()
+        return f"{place or 'it'} must be {_KINDS.get(expected, expected)}, not {received}"
+    missing = _MISSING.match(fault)
+    return f"the field '{missing.group(1)}' is missing" if missing else fault
+
+
+def build_archetypes(file: str, model: ModelSpec) -> tuple[Archetype, ...]:
+    """Return the archetypes of a model, checked.
 
     Raises
     ------
     InputError
         Naming file, archetype and field.
     """
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if model.format != FORMAT:
         raise InputError(f'{file}: "format" is not "{FORMAT}"; is this a noise model?')
-    if not isinstance(document.get("name"), str):
-        raise InputError(f'{file}: "name" must be a text')
-    specs = document.get("archetypes")
-    if not isinstance(specs, list) or not specs:
+    if not model.archetypes:
         raise InputError(f'{file}: "archetypes" must be a list with at least one archetype')
-    details = document.get("details", {})
-    with _field(f"{file}: details"):
-        shared = {name: _table(f"{file}: details, {name}", spec) for name, spec in details.items()}
-    archetypes = tuple(_archetype(file, number, spec, shared) for number, spec in enumerate(specs, start=1))
+    shared = _tables(f"{file}: details", model.details)
+    archetypes = tuple(_archetype(f'{file}: archetype "{a.name}"', a, shared) for a in model.archetypes)
     with _field(f"{file}: weights of the archetypes"):
         QuantileTable(archetypes, [archetype.weight for archetype in archetypes])
     names = [archetype.name for archetype in archetypes]
@@ -60,37 +116,40 @@ def build_archetypes(file: str, document: Any) -> tuple[Archetype, ...]:
     return archetypes
 
 
-def _archetype(file: str, number: int, spec: Any, shared: dict[str, QuantileTable]) -> Archetype:
-    if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
-        raise InputError(f'{file}: archetype {number} has no "name"')
-    where = f'{file}: archetype "{spec["name"]}"'
-    with _field(where):
-        weight = spec["weight"]
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise ValueError(f"weight must be a number, not {weight!r}")
-        metrics = _metrics(where, spec["metrics"], spec.get("limits", {}))
-        gaussian, forests = _dependence(where, spec.get("dependence", {"kind": "independent"}), metrics)
-        own = {name: _table(f"{where}, details, {name}", t) for name, t in spec.get("details", {}).items()}
+def _archetype(where: str, spec: ArchetypeSpec, shared: dict[str, QuantileTable]) -> Archetype:
+    metrics = _metrics(where, spec)
+    dependence = spec.dependence or DependenceSpec(kind="independent")
+    gaussian, forests = _dependence(f"{where}, dependence", dependence, metrics)
     order = drawing_order(set(metrics))
-    if spec.get("dependence", {}).get("order"):
-        order = _checked_order(where, spec["dependence"]["order"], metrics, forests)
-    details = {**shared, **own}
+    if dependence.order is not None:
+        order = list(dependence.order)
+        _check_order(f"{where}, dependence", order, metrics, forests)
+    details = {**shared, **_tables(f"{where}, details", spec.details)}
     missing = [name for name in DETAILS if name not in details]
     if missing:
         raise InputError(
             f"{where}: details lack {', '.join(missing)}; copy them from data/models/sample.json"
         )
     ordered = {name: metrics[name] for name in order}
-    return Archetype(spec["name"], weight, ordered, gaussian, forests, details)
+    return Archetype(spec.name, spec.weight, ordered, gaussian, forests, details)
 
 
-def _metrics(where: str, metrics: dict[str, Any], limits: dict[str, Any]) -> dict[str, Metric]:
+def _tables(where: str, details: Details | None) -> dict[str, QuantileTable]:
+    tables = {}
+    for name, detail in (details or {}).items():
+        with _field(f"{where}, {name}"):
+            tables[name] = QuantileTable(detail.values, detail.weights)
+    return tables
+
+
+def _metrics(where: str, archetype: ArchetypeSpec) -> dict[str, Metric]:
+    metrics, limits = archetype.metrics, archetype.limits or {}
     for name in limits:
         if name not in CONFIG:
             raise InputError(f'{where}: unknown limit "{name}"; expected one of {", ".join(CONFIG)}')
     built = {name: _metric(f'{where}, limit "{name}"', spec) for name, spec in limits.items()}
     built |= {name: _metric(f'{where}, metric "{name}"', spec) for name, spec in metrics.items()}
-    missing = [name for name in REQUIRED if name not in metrics]
+    missing = [name for name in REQUIRED_COUNTS if name != "jobs" and name not in metrics]
     if missing:
         raise InputError(f"{where}: metrics lack {', '.join(missing)}")
     if ("jobs" in metrics) == (INACTIVE in metrics):
@@ -108,7 +167,7 @@ def _check_limits(where: str, metrics: dict[str, Metric]) -> None:
         parts = [name] if name in metrics else ["active_jobs", INACTIVE]
         if limit is None or limit.marginal.smallest == NOT_SET:
             continue
-        if any(metrics[part].unit.base for part in parts):
+        if any(metrics[part].scale.base for part in parts):
             continue
         largest = sum(metrics[part].marginal.largest for part in parts)
         if largest > limit.marginal.largest:
@@ -118,94 +177,78 @@ def _check_limits(where: str, metrics: dict[str, Metric]) -> None:
             )
 
 
-def _metric(where: str, spec: Any) -> Metric:
+def _metric(where: str, spec: MarginalSpec | int) -> Metric:
+    if isinstance(spec, int):
+        spec = MarginalSpec(family="constant", value=spec)
+    scale = Scale("share", spec.share_of) if spec.share_of else Scale()
+    scale = Scale("difference", spec.more_than) if spec.more_than else scale
     with _field(where):
-        if isinstance(spec, int):
-            spec = {"family": "constant", "value": int(spec)}
-        unit = Unit()
-        for kind, key in (("share", "share_of"), ("difference", "more_than")):
-            if key in spec:
-                unit = Unit(kind, spec[key])  # type: ignore[arg-type]
-        return Metric(_marginal(spec), unit)
+        return Metric(_marginal(spec), scale)
 
 
-def _marginal(spec: dict[str, Any]) -> Marginal:
-    family = spec["family"]
-    if "table" in spec:
-        table = spec["table"]
-        low = [_integer(value, "low") for value in table["low"]]
-        high = [_integer(value, "high") for value in table.get("high", low)]
-        return Marginal(low, high, table["weight"])
-    if family == "uniform":
-        return Marginal([_integer(spec["low"], "low")], [_integer(spec["high"], "high")], [1])
-    if family == "constant":
-        value = _integer(spec["value"], "value")
-        return Marginal([value], [value], [1])
-    if family == "empirical":
-        values = [_integer(value, "values") for value in spec["values"]]
-        return Marginal(values, values, spec["weights"])
+def _marginal(spec: MarginalSpec) -> Marginal:
+    if spec.table is not None:
+        return Marginal.from_table(spec.table)
+    if spec.family == "uniform":
+        return Marginal([_given(spec, "low")], [_given(spec, "high")], [1])
+    if spec.family == "constant":
+        return Marginal([_given(spec, "value")], [_given(spec, "value")], [1])
+    if spec.family == "empirical":
+        return Marginal(_given(spec, "values"), _given(spec, "values"), _given(spec, "weights"))
     raise ValueError(
-        f'the family "{family}" has no "table"; only uniform, constant and empirical are drawn without one:'
-        " psr fit writes the tables of the others"
+        f'the family "{spec.family}" has no "table"; only uniform, constant and empirical are drawn without'
+        " one: psr fit writes the tables of the others"
     )
 
 
-def _integer(value: Any, field: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{field} must be an integer, not {value!r}")
+def _given(spec: MarginalSpec | ConditionalSpec | DependenceSpec, field: str) -> Any:
+    """Return a field that this family or kind needs."""
+    value = getattr(spec, field)
+    if value is None:
+        raise KeyError(field)
     return value
 
 
 def _dependence(
-    where: str, spec: dict[str, Any], metrics: dict[str, Metric]
-) -> tuple[Gaussian | None, dict[str, Conditional | Location]]:
-    kind = spec["kind"]
-    if kind == "independent":
-        return None, {}
-    if kind == "gaussian":
-        unknown = [name for name in spec["metrics"] if name not in metrics]
-        if unknown:
-            raise InputError(f"{where}, dependence: no marginal for {', '.join(unknown)}")
-        with _field(f"{where}, dependence"):
-            return Gaussian(spec["metrics"], spec["correlation"]), {}
-    if kind == "forest":
-        forests: dict[str, Conditional | Location] = {}
-        for name, conditional in spec["conditionals"].items():
-            if name not in metrics:
-                raise InputError(f"{where}, dependence: no marginal for {name}")
-            with _field(f'{where}, dependence of "{name}"'):
-                forests[name] = _conditional(conditional)
-        return None, forests
-    raise InputError(f'{where}, dependence: kind is "{kind}"; expected independent, gaussian or forest')
+    where: str, spec: DependenceSpec, metrics: dict[str, Metric]
+) -> tuple[Gaussian | None, dict[str, Conditional | Additive]]:
+    if spec.kind not in ("independent", "gaussian", "forest"):
+        raise InputError(f'{where}: kind is "{spec.kind}"; expected independent, gaussian or forest')
+    unknown = [name for name in (*(spec.metrics or ()), *(spec.conditionals or ())) if name not in metrics]
+    if unknown:
+        raise InputError(f"{where}: no marginal for {', '.join(unknown)}")
+    with _field(where):
+        if spec.kind == "gaussian":
+            return Gaussian(_given(spec, "metrics"), _given(spec, "correlation")), {}
+        conditionals = _given(spec, "conditionals") if spec.kind == "forest" else {}
+    forests = {}
+    for name, conditional in conditionals.items():
+        with _field(f'{where} of "{name}"'):
+            forests[name] = _conditional(conditional)
+    return None, forests
 
 
-def _conditional(spec: dict[str, Any]) -> Conditional | Location:
-    forest = Conditional(spec["given"], spec["cells"], spec["trees"]) if "trees" in spec else None
-    if "location" in spec:
-        return parse_location(spec["location"], forest)
-    return forest or Conditional(spec["given"], spec["cells"], spec["trees"])
+def _conditional(spec: ConditionalSpec) -> Conditional | Additive:
+    forest = None
+    if spec.location is None or spec.trees is not None:
+        forest = Conditional(_given(spec, "given"), _given(spec, "cells"), _given(spec, "trees"))
+        if spec.location is None:
+            return forest
+    return read_additive(spec.location, forest)
 
 
-def _checked_order(
-    where: str, order: list[str], metrics: dict[str, Metric], forests: dict[str, Conditional | Location]
-) -> list[str]:
+def _check_order(
+    where: str, order: list[str], metrics: dict[str, Metric], forests: dict[str, Conditional | Additive]
+) -> None:
     """Check that every metric comes after what it depends on."""
     if sorted(order) != sorted(metrics):
-        raise InputError(f"{where}, dependence: order must list every metric and limit once")
+        raise InputError(f"{where}: order must list every metric and limit once")
     seen: set[str] = set()
     for name in order:
-        unit = metrics[name].unit
-        wanted = {unit.base} if unit.base else set()
+        scale = metrics[name].scale
+        wanted = {scale.base} if scale.base else set()
         wanted |= set(forests[name].given) if name in forests else set()
         late = sorted(wanted - seen)
         if late:
-            raise InputError(
-                f'{where}, dependence: "{name}" is drawn before {", ".join(late)}; change the order'
-            )
-        seen |= {name, unit.feature(name)} if unit.base else {name}
-    return order
-
-
-def _table(where: str, spec: Any) -> QuantileTable:
-    with _field(where):
-        return QuantileTable(spec["values"], spec["weights"])
+            raise InputError(f'{where}: "{name}" is drawn before {", ".join(late)}; change the order')
+        seen |= {name, scale.feature(name)} if scale.base else {name}

@@ -1,20 +1,21 @@
 """The noise model: archetypes of organizations, from a JSON file to drawn organizations."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from psrlib.arrays import IntArray, WordArray
 from psrlib.errors import InputError
 from psrlib.model.archetype import Archetype
 from psrlib.model.dependence import WORDS_PER_METRIC
-from psrlib.model.even import n_keys, spread_evenly
-from psrlib.model.metrics import CONFIG, COUNTS, INACTIVE, NOT_SET
-from psrlib.model.model_file import build_archetypes
-from psrlib.model.table import IntArray, QuantileTable, WordArray
+from psrlib.model.metrics import INACTIVE
+from psrlib.model.model_file import build_archetypes, read_model
+from psrlib.model.sobol import n_keys, spread_evenly
+from psrlib.model.table import QuantileTable
+from psrlib.words import CONFIG, COUNTS, NOT_SET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,12 +87,8 @@ class NoiseModel:
     @classmethod
     def from_bytes(cls, content: bytes, file: str = "noise model") -> "NoiseModel":
         """Check the bytes of a model file; ``file`` is what errors call it."""
-        try:
-            document = json.loads(content)
-        except ValueError as error:
-            raise InputError(f"{file}: not JSON ({error}); create it again with psr fit") from error
-        archetypes = build_archetypes(file, document)
-        return cls(document["name"], hashlib.sha256(content).hexdigest(), archetypes)
+        model = read_model(file, content)
+        return cls(model.name, hashlib.sha256(content).hexdigest(), build_archetypes(file, model))
 
     def details(self, archetype: int) -> dict[str, QuantileTable]:
         """Return the detail tables of an archetype by name (``psrlib.model.metrics.DETAILS``)."""

@@ -9,7 +9,8 @@ from math import isqrt
 
 import numpy as np
 
-from psrlib.model.table import SCALE, IntArray, WordArray
+from psrlib.arrays import IntArray, WordArray
+from psrlib.model.table import SCALE
 
 Z_ONE = 1 << 12  # one standard deviation
 _STEP = 1 << 6  # grid of 1/64 standard deviation

@@ -10,13 +10,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from psrlib.arrays import IntArray, WordArray
 
 SCALE_BITS = 32  # resolution of probabilities; 2**-32 is far below what any data can tell
 SCALE = 1 << SCALE_BITS
-
-IntArray = NDArray[np.int64]
-WordArray = NDArray[np.uint64]
 
 
 class QuantileTable:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from psrlib.model.goodness import ecdf_band
+from psrlib.model.fit.goodness import ecdf_band
 from psrlib.plots.style import BLUE, GREY, RED, SERIES, new_axes, style
 
 

@@ -5,20 +5,8 @@ from typing import Any
 
 from psrlib.errors import InputError
 from psrlib.seed.document import Organization, SeedDocument
+from psrlib.words import KINDS
 
-# kind -> what it is called in messages; also the order of checking
-KINDS = {
-    "groups": "group",
-    "users": "user",
-    "engines": "engine",
-    "connections": "connection",
-    "fragments": "fragment",
-    "pipelines": "pipeline",
-    "jobs": "job",
-    "scheduled_tasks": "scheduled task",
-    "subscriptions": "subscription",
-    "topologies": "topology",
-}
 # kind -> field -> kind that the field's keys are of
 REFERENCES = {
     "users": {"groups": "groups"},

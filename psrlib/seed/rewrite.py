@@ -10,9 +10,10 @@ import msgspec
 import yaml
 
 from psrlib.errors import InputError
-from psrlib.seed.check import KINDS, check_references
+from psrlib.seed.check import check_references
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.seed.variables import VARIABLE, known_variables, map_strings
+from psrlib.words import KINDS
 
 ANY = "*"  # every key of a map, in a field path
 FIELD_KEYS = {"field", "pattern", "replace"}

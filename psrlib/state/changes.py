@@ -12,11 +12,11 @@ from psrlib.client.wire import Json
 from psrlib.state.automation import publish_topology, subscription_body
 from psrlib.state.design import connection_body
 from psrlib.state.diff import Item, identity
-from psrlib.state.observed import OWNED
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.people import user_body
 from psrlib.state.reading import hub_id
 from psrlib.state.schedule import Call, Steps
+from psrlib.words import OWNED
 
 # What a hub cannot change in place: the content of published commits and topologies.
 UNCHANGEABLE = ("pipelines", "fragments", "topologies")

@@ -9,7 +9,8 @@ import pandas as pd
 from msgspec import Struct
 
 from psrlib.seed.document import Config, Organization, SeedDocument
-from psrlib.state.observed import KINDS, ObservedOrganization, ObservedState
+from psrlib.state.observed import ObservedOrganization, ObservedState
+from psrlib.words import KINDS
 
 Change = Literal["missing", "extra", "different"]
 

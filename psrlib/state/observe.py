@@ -8,9 +8,10 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.observed import OWNED, ObservedOrganization, ObservedState
+from psrlib.state.observed import ObservedOrganization, ObservedState
 from psrlib.state.reading import Reader, hub_id, listing, owning_app
 from psrlib.state.schedule import Call, Steps, run_steps
+from psrlib.words import OWNED
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 from psrlib.client.wire import Json
 from psrlib.seed.document import Organization
 
-OWNED = ("connections", "fragments", "pipelines", "jobs", "scheduled_tasks", "subscriptions", "topologies")
-KINDS = ("groups", "users", "engines", *OWNED)
-
 
 @dataclass(frozen=True)
 class ObservedJob:

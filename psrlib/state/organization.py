@@ -16,11 +16,12 @@ from psrlib.state.design import design_steps
 from psrlib.state.diff import Item, diff_organization
 from psrlib.state.jobs import job_steps
 from psrlib.state.observe import observe_organization
-from psrlib.state.observed import OWNED, ObservedOrganization
+from psrlib.state.observed import ObservedOrganization
 from psrlib.state.organization_work import Knowledge, OrganizationWork
 from psrlib.state.people import open_administrator, people_steps
 from psrlib.state.progress import Bars
 from psrlib.state.schedule import Steps
+from psrlib.words import OWNED
 
 log = logging.getLogger(__name__)
 

@@ -13,22 +13,12 @@ from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.state.create_once import create_named
-from psrlib.state.observed import KINDS, OWNED, ObservedOrganization
+from psrlib.state.observed import ObservedOrganization
 from psrlib.state.reading import hub_id, hub_name, listing, owning_app
+from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, KINDS, OWNED
 
 T = TypeVar("T")
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
-# Roles that let a user create objects of a kind (control-hub-rest, 3.4); the hub has the last word.
-CREATOR_ROLES = {
-    "connections": "connection:editor",
-    "fragments": "pipelinestore:pipelineEditor",
-    "pipelines": "pipelinestore:pipelineEditor",
-    "jobs": "jobrunner:operator",
-    "scheduled_tasks": "scheduler:operator",
-    "subscriptions": "notification:user",
-    "topologies": "topology:editor",
-}
-ADMINISTRATOR_ROLE = "org-admin"
 BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more call per owner who logs in
 
 

@@ -13,11 +13,11 @@ from psrlib.seed.document import SeedDocument
 from psrlib.state.diff import Difference
 from psrlib.state.guards import check_contents, check_organizations, find_engine
 from psrlib.state.lock import populate_lock
-from psrlib.state.observed import KINDS
 from psrlib.state.organization import populate_organization
 from psrlib.state.organization_work import DefinitionSize, Knowledge
 from psrlib.state.progress import Bars
 from psrlib.state.schedule import run_steps
+from psrlib.words import KINDS
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from tqdm.auto import tqdm
 
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.observed import KINDS, ObservedOrganization
+from psrlib.state.observed import ObservedOrganization
+from psrlib.words import KINDS
 
 
 class Bars:

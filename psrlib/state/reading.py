@@ -11,7 +11,8 @@ from psrlib.seed import document as seed
 from psrlib.seed.identity import engine_id
 from psrlib.state.definitions import Shape, parse, read_fragment_id, read_shape
 from psrlib.state.limits import read_config
-from psrlib.state.observed import KINDS, OWNED, ObservedEngine, ObservedJob, ObservedOrganization
+from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization
+from psrlib.words import KINDS, OWNED
 
 ID_FIELDS = {"fragments": "pipelineId", "pipelines": "pipelineId", "topologies": "topologyId"}
 CREATOR_FIELDS = ("creator", "createdBy", "owner", "committer")

@@ -10,10 +10,11 @@ from psrlib.seed.document import SeedDocument
 from psrlib.state.changes import UNCHANGEABLE
 from psrlib.state.diff import diff, identity
 from psrlib.state.observe import observe
-from psrlib.state.observed import KINDS, ObservedState
+from psrlib.state.observed import ObservedState
 from psrlib.state.populate import PopulateReport, populate
 from psrlib.state.running import STOPPED, start_jobs, stop_jobs
 from psrlib.state.schedule import run_each
+from psrlib.words import KINDS
 
 log = logging.getLogger(__name__)
 

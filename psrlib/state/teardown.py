@@ -13,10 +13,11 @@ from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.changes import removals
 from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe
-from psrlib.state.observed import KINDS, ObservedOrganization
+from psrlib.state.observed import ObservedOrganization
 from psrlib.state.reading import hub_id, hub_name
 from psrlib.state.running import STOPPED, job_status, stop_jobs
 from psrlib.state.schedule import Steps, run_steps
+from psrlib.words import KINDS
 
 log = logging.getLogger(__name__)
 

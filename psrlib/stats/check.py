@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from psrlib.errors import InputError
-from psrlib.stats.schema import CONFIG, DETAIL_TABLES, LARGEST, LIMIT_OF, NOT_SET, REQUIRED_COUNTS, Column
+from psrlib.stats.schema import DETAIL_TABLES, LARGEST, Column
+from psrlib.words import CONFIG, LIMIT_OF, NOT_SET, REQUIRED_COUNTS
 
 _ROWS_SHOWN = 5  # row numbers named per problem; the rest is counted
 

@@ -1,27 +1,22 @@
 """How a metric depends on the ones before it: a tree whose leaves tell how many organizations lie where.
 
 Each organization is counted in one leaf per metric, a leaf has at least 20 organizations, and what it
-tells are counts of at least five. Unit and size of the leaves are those that make held-out
+tells are counts of at least five. Scale and size of the leaves are those that make held-out
 organizations most likely.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from psrlib.stats.histogram import (
-    SMALLEST_COUNT,
-    FloatArray,
-    Histogram,
-    IntArray,
-    find_steps,
-    make_histogram,
-    move_few,
-    partition,
-)
-from psrlib.stats.relation import KEYS, Relation, possible_relations
+from psrlib.arrays import FloatArray, IntArray
+from psrlib.scale import Scale
+from psrlib.stats.histogram import SMALLEST_COUNT, Histogram, find_steps, make_histogram, move_few, partition
+from psrlib.words import CONFIG
 
 MIN_LEAF = 20  # organizations per leaf, at least: fewer would let single ones show through
 _LEAVES = (MIN_LEAF, 40, 80, 160)
@@ -30,6 +25,8 @@ _MAX_CELLS = 40
 _LEVELS = 20  # cumulative indicators that a split tries to separate
 _PRICE = 1.0  # log likelihood that one more number in a leaf must gain
 _FOLDS = 3
+_BASES = 2  # how many metrics to try as base of a share or difference
+_BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
 _MIN_GAIN = 1.0  # log likelihood a more complicated form must gain on the held-out organizations
 _COARSER_GAIN = 16.0  # the same for larger leaves: two thirds of the organizations make them look too good
 _FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
@@ -37,7 +34,7 @@ _FLAT = 0.02  # share of a flat background, so that no held-out organization cou
 
 @dataclass(frozen=True)
 class Told:
-    """A metric in one unit.
+    """One metric of all organizations on the scale that was chosen for it, and how it is cut into cells.
 
     Attributes
     ----------
@@ -51,7 +48,7 @@ class Told:
         Of each cell in the histogram, positive.
     """
 
-    relation: Relation
+    scale: Scale
     values: IntArray
     histogram: Histogram
     cells: IntArray
@@ -59,10 +56,9 @@ class Told:
     share: FloatArray
 
     def marginal(self) -> dict[str, Any]:
-        """Return unit and histogram as they stand in a summary."""
-        unit = {KEYS[self.relation.kind]: self.relation.base} if self.relation.base else {}
+        """Return scale and histogram as they stand in a summary."""
         return {
-            **unit,
+            **self.scale.fields,
             "low": self.histogram.low.tolist(),
             "high": self.histogram.high.tolist(),
             "organizations": self.histogram.count.tolist(),
@@ -81,19 +77,41 @@ class Known:
         self.counts[name] = counts
         if np.ptp(counts) > 0:
             self.features[name] = counts
-        if told.relation.base and np.ptp(told.values) > 0:
-            self.features[told.relation.feature(name)] = told.values
+        if told.scale.base and np.ptp(told.values) > 0:
+            self.features[told.scale.feature(name)] = told.values
 
     def matrix(self) -> FloatArray:
         """Return the features, shape (n_organizations, n_features)."""
         return np.stack(list(self.features.values()), axis=1).astype(np.float64)
 
 
+def possible_scales(
+    name: str,
+    counts: IntArray,
+    known: Mapping[str, IntArray],
+    rank: Callable[[IntArray], NDArray[Any]] = rankdata,
+) -> list[Scale]:
+    """Return the scales worth trying: a count first, then those of the metrics it goes with most closely.
+
+    Active jobs always are a share of the jobs, limits always are counts. ``rank`` says how ties are ranked.
+    """
+    if name == "active_jobs" and "jobs" in known:
+        return [Scale("share", "jobs")]
+    if name in CONFIG or np.ptp(counts) == 0:
+        return [Scale()]
+    varying = {base: values for base, values in known.items() if base not in CONFIG and np.ptp(values) > 0}
+    own = rank(counts)
+    strength = {base: abs(np.corrcoef(own, rank(values))[0, 1]) for base, values in varying.items()}
+    close = sorted((b for b in strength if strength[b] >= _BASE_CORRELATION), key=lambda b: -strength[b])
+    kinds: tuple[Literal["share", "difference"], ...] = ("share", "difference")
+    return [Scale()] + [Scale(kind, base) for base in close[:_BASES] for kind in kinds]
+
+
 def choose_conditional(name: str, counts: IntArray, known: Known) -> tuple[Told, dict[str, Any] | None]:
-    """Return a metric in its unit, and its tree as it stands in a summary; None when it is independent."""
+    """Return a metric on its scale, and its tree as it stands in a summary; None when it is independent."""
     best: tuple[float, Told, int | None] | None = None
-    for relation in possible_relations(name, counts, known.counts):
-        told = tell(relation, counts, known.counts)
+    for scale in possible_scales(name, counts, known.counts):
+        told = tell(scale, counts, known.counts)
         options: list[int | None] = [None]
         if known.features and len(told.cells) > 1:
             options += [min_leaf for min_leaf in _LEAVES if 2 * min_leaf <= len(counts)]
@@ -113,16 +131,16 @@ def choose_conditional(name: str, counts: IntArray, known: Known) -> tuple[Told,
     return told, {"given": names, "cells": told.cells.tolist(), "tree": node}
 
 
-def tell(relation: Relation, counts: IntArray, known: Mapping[str, IntArray]) -> Told:
-    """Return a metric in a unit, counts of shape (n_organizations,)."""
-    values = relation.values(counts, known)
+def tell(scale: Scale, counts: IntArray, known: Mapping[str, IntArray]) -> Told:
+    """Return a metric on a scale, counts of shape (n_organizations,)."""
+    values = scale.value(counts, known)
     steps = find_steps(values)
     cells = steps.low[_cell_starts(steps.count)]
     index = np.searchsorted(cells, values, side="right") - 1
     histogram = make_histogram(values)
     edges = np.append(cells - 0.5, max(int(values.max()), int(histogram.high[-1])) + 0.5)
     share = np.maximum(np.diff(histogram.cumulative(edges)), 1e-6)
-    return Told(relation, values, histogram, cells, index.astype(np.int64), share)
+    return Told(scale, values, histogram, cells, index.astype(np.int64), share)
 
 
 def _cell_starts(count: IntArray) -> IntArray:
@@ -190,9 +208,9 @@ def spread_leaf(leaf: dict[str, list[int]], share: FloatArray) -> FloatArray:
 def _held_out_likelihood(told: Told, counts: IntArray, known: Known, min_leaf: int | None) -> float:
     """Return the log likelihood of the counts, each fold under a tree of the other folds."""
     fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
-    low, high = told.relation.window(counts, known.counts)
+    low, high = told.scale.window(counts, counts, known.counts)
     first = told.histogram.cumulative(low - 0.5)
-    end = told.histogram.cumulative(high + 0.5)
+    end = told.histogram.cumulative(np.maximum(high, low) + 0.5)
     edges = np.append(0.0, np.cumsum(told.share) / told.share.sum())
     total = 0.0
     for f in range(_FOLDS):

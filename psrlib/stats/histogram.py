@@ -1,6 +1,6 @@
-"""Histograms that count at least five organizations in every range they tell.
+"""Histograms of counts: the grid of ranges they stand on, and those that tell at least five organizations.
 
-Ranges are those that make the values most likely, less a price per range (Bayesian blocks; Scargle and
+Ranges told are those that make the values most likely, less a price per range (Bayesian blocks; Scargle and
 others 2013), so zeros, tiers and gaps show and accidents do not. Their ends lie on a fixed grid, every small
 value and then steps of 3 %, so that they tell no organization's value; only values that five organizations
 share have a place of their own.
@@ -12,20 +12,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from psrlib.arrays import FloatArray, IntArray, log_scale
+
 SMALLEST_COUNT = 5  # organizations that a told number counts, at least
-STEP = 0.03  # width of a step of large counts, relative
+STEP = 0.03  # width of a step of large counts, relative: what a reader of a log axis cannot see
 _PRICE = 2.0  # log likelihood that one more range must gain
 _MOVED = 8.0  # log likelihood that it costs to count an organization with a range it is not in
 
 
 @dataclass(frozen=True)
-class Histogram:
-    """Ranges ``low..high``, ascending, and the organizations in each; shape (n_ranges,)."""
+class Bins:
+    """Ranges ``low..high`` of integers, ascending and without overlap; shape (n_bins,)."""
 
     low: IntArray
     high: IntArray
+
+    def index(self, values: IntArray) -> IntArray:
+        """Return the bin of each value."""
+        return np.clip(np.searchsorted(self.high, values), 0, len(self.low) - 1).astype(np.int64)
+
+    @property
+    def edges(self) -> FloatArray:
+        """Edges between bins without gaps, on the log scale, between integers; shape (n_bins + 1,)."""
+        return log_scale(np.append(self.low - 0.5, self.high[-1] + 0.5))
+
+
+@dataclass(frozen=True)
+class Histogram(Bins):
+    """Ranges, and the organizations in each; shape (n_bins,)."""
+
     count: IntArray
 
     def cumulative(self, places: NDArray[np.floating[Any]]) -> FloatArray:
@@ -36,19 +51,27 @@ class Histogram:
         return np.asarray(np.interp(log_scale(places), x, y))
 
 
-@dataclass(frozen=True)
-class Steps:
-    """Steps ``low..high`` of the grid that values fall in, each gap as one step, and their counts."""
+def make_bins(smallest: int, largest: int, alone: IntArray) -> Bins:
+    """Return bins without gaps from smallest to largest; the values in ``alone`` get bins of their own.
 
-    low: IntArray
-    high: IntArray
-    count: IntArray
+    Examples
+    --------
+    >>> bins = make_bins(0, 100, np.array([100]))
+    >>> bins.low[:4].tolist(), bins.low[-2:].tolist(), bins.high[-2:].tolist()
+    ([0, 1, 2, 3], [99, 100], [99, 100])
+    """
+    starts = np.append(_starts(max(abs(smallest), abs(largest)), alone), smallest)
+    starts = np.unique(starts[(starts >= smallest) & (starts <= largest)])
+    return Bins(starts, np.append(starts[1:] - 1, largest))
 
 
-def log_scale(values: NDArray[np.number]) -> FloatArray:
-    """Return sign(v) * log(1 + |v|): near linear for small counts, logarithmic for large ones."""
-    values = np.asarray(values, dtype=np.float64)
-    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+def _starts(largest: float, alone: IntArray) -> IntArray:
+    """Return where steps of the grid begin, up to beyond ±largest, and the steps of the values ``alone``."""
+    grid = [0]
+    while grid[-1] <= largest:
+        grid.append(grid[-1] + max(1, int(STEP * grid[-1])))
+    positive = np.array(grid, dtype=np.int64)
+    return np.unique(np.concatenate([1 - positive[1:], positive, alone, alone + 1]))
 
 
 def make_histogram(values: IntArray) -> Histogram:
@@ -78,20 +101,16 @@ def make_histogram(values: IntArray) -> Histogram:
     return Histogram(low, high, count[kept])
 
 
-def find_steps(values: IntArray) -> Steps:
-    """Return the steps of the grid that hold values; a value that five share is one of its own."""
+def find_steps(values: IntArray) -> Histogram:
+    """Return the steps of the grid that hold values, each gap as one; a value that five share has its own."""
     distinct, shared = np.unique(values, return_counts=True)
     alone = distinct[shared >= SMALLEST_COUNT]
-    grid = [0]
-    while grid[-1] <= (1 + STEP) * (np.abs(distinct).max() + 1):
-        grid.append(grid[-1] + max(1, int(STEP * grid[-1])))
-    positive = np.array(grid, dtype=np.int64)
-    starts = np.unique(np.concatenate([1 - positive[1:], positive, alone, alone + 1]))
+    starts = _starts((1 + STEP) * (np.abs(distinct).max() + 1), alone)
     used = np.unique(np.searchsorted(starts, distinct, side="right") - 1)
     starts = np.unique(np.concatenate([starts[used], starts[used + 1]]))
     place = np.searchsorted(starts, values, side="right") - 1
     count = np.bincount(place, minlength=len(starts) - 1).astype(np.int64)
-    return Steps(starts[:-1], starts[1:] - 1, count)
+    return Histogram(starts[:-1], starts[1:] - 1, count)
 
 
 def partition(count: IntArray, width: FloatArray, price: float) -> IntArray:

@@ -10,7 +10,8 @@ import pandas as pd
 from psrlib.errors import InputError
 from psrlib.files import replace_file
 from psrlib.stats.check import check_details, check_organizations
-from psrlib.stats.schema import CONFIG, DETAIL_TABLES, OPTIONAL_COUNTS, REQUIRED_COUNTS
+from psrlib.stats.schema import DETAIL_TABLES
+from psrlib.words import CONFIG, OPTIONAL_COUNTS, REQUIRED_COUNTS
 
 
 @dataclass(frozen=True)

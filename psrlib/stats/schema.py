@@ -2,19 +2,6 @@
 
 from dataclasses import dataclass
 
-REQUIRED_COUNTS = ("users", "engines", "pipelines", "jobs", "active_jobs", "scheduled_tasks", "subscriptions")
-OPTIONAL_COUNTS = ("groups", "job_templates", "topologies", "connections")
-CONFIG = (
-    "subscriptions_enabled",
-    "max_users",
-    "max_engines",
-    "max_pipelines",
-    "max_jobs",
-    "max_job_runs",
-    "max_scheduled_runs",
-)
-NOT_SET = -1  # a limit that is not set
-LIMIT_OF = {"users": "max_users", "engines": "max_engines", "pipelines": "max_pipelines", "jobs": "max_jobs"}
 LARGEST = 10**9  # more than any count of entities on a Control Hub
 
 

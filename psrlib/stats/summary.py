@@ -14,7 +14,7 @@ from psrlib.errors import InputError
 from psrlib.stats.check import lift_exceeded_limits
 from psrlib.stats.conditionals import MIN_LEAF, Known, choose_conditional
 from psrlib.stats.reading import StatsSet
-from psrlib.stats.schema import CONFIG
+from psrlib.words import CONFIG
 
 SUMMARY_FORMAT = "psr-summary/2"
 MIN_ORGANIZATIONS = MIN_LEAF

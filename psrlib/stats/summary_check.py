@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from psrlib.errors import InputError
+from psrlib.scale import KEYS
 from psrlib.stats.reading import read_json
-from psrlib.stats.relation import KEYS
-from psrlib.stats.schema import CONFIG, NOT_SET, REQUIRED_COUNTS
-from psrlib.stats.strata_check import STRATA_FORMAT, check_strata
 from psrlib.stats.summary import SUMMARY_FORMAT
+from psrlib.words import CONFIG, NOT_SET, REQUIRED_COUNTS
 
 
 def read_summary(path: str | Path) -> dict[str, Any]:
-    """Read and check ``summary.json``, of the present format or the one before (psr-summary/1).
+    """Read and check ``summary.json``.
 
     Raises
     ------
@@ -23,9 +22,9 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     summary = read_json(path)
-    if summary.get("format") not in (SUMMARY_FORMAT, STRATA_FORMAT):
+    if summary.get("format") != SUMMARY_FORMAT:
         raise InputError(
-            f'{path}: "format" is {summary.get("format")!r}; expected "{SUMMARY_FORMAT}" or "{STRATA_FORMAT}"'
+            f'{path}: "format" is {summary.get("format")!r}; expected "{SUMMARY_FORMAT}": summarize again'
         )
     metrics = summary.get("metrics")
     if not isinstance(metrics, list) or len(set(map(str, metrics))) != len(metrics):
@@ -33,10 +32,7 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     missing = [name for name in REQUIRED_COUNTS if name not in metrics]
     if missing:
         raise InputError(f"{path}: metrics lack {', '.join(missing)}")
-    if summary["format"] == STRATA_FORMAT:
-        check_strata(path, summary, metrics)
-    else:
-        _check_tables(path, summary, metrics)
+    _check_tables(path, summary, metrics)
     return summary
 
 
@@ -62,7 +58,7 @@ def _check_tables(path: Path, summary: dict[str, Any], metrics: list[str]) -> No
 
 
 def _check_marginal(where: str, name: str, marginal: Any, known: list[str]) -> str:
-    """Check a histogram and return its unit: count, share or difference."""
+    """Check a histogram and return its scale: count, share or difference."""
     if not isinstance(marginal, dict):
         raise InputError(f"{where}: missing; expected low, high and organizations")
     kinds = [kind for kind, key in KEYS.items() if key in marginal]

@@ -7,22 +7,9 @@ import pandas as pd
 
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedState
+from psrlib.words import COUNTS
 
 JobKey = tuple[str, str]  # organization id, seed key of the job
-# In the words and the order of the noise model (design.md, section 3).
-METRICS = (
-    "users",
-    "groups",
-    "engines",
-    "pipelines",
-    "jobs",
-    "active_jobs",
-    "job_templates",
-    "scheduled_tasks",
-    "subscriptions",
-    "topologies",
-    "connections",
-)
 
 
 def count_entities(organization: Organization) -> dict[str, int]:
@@ -46,7 +33,7 @@ def count_entities(organization: Organization) -> dict[str, int]:
 def metrics_frame(organizations: Iterable[Organization]) -> pd.DataFrame:
     """Return one row per organization: organization, archetype, then the metrics (entities)."""
     rows = [{"organization": o.id, "archetype": o.archetype, **count_entities(o)} for o in organizations]
-    return pd.DataFrame(rows, columns=["organization", "archetype", *METRICS])
+    return pd.DataFrame(rows, columns=["organization", "archetype", *COUNTS])
 
 
 def as_meant(found: Organization, desired: Organization, driven: Set[JobKey]) -> Organization:
@@ -81,7 +68,7 @@ def desired_and_observed(
     desired = metrics_frame(document.organizations)
     found = observed_frame(document, observed, driven)
     keys = ["organization", "archetype"]
-    wanted = desired.melt(keys, list(METRICS), "metric", "desired")
-    seen = found.melt(["organization"], list(METRICS), "metric", "observed")
+    wanted = desired.melt(keys, list(COUNTS), "metric", "desired")
+    seen = found.melt(["organization"], list(COUNTS), "metric", "observed")
     table = wanted.merge(seen, how="left", on=["organization", "metric"])
     return table.fillna({"observed": 0}).astype({"desired": int, "observed": int})

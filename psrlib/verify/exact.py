@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 
 from psrlib.seed.document import SeedDocument
 from psrlib.state.diff import Difference, Item
-from psrlib.state.observed import KINDS
 from psrlib.verify.check import Check, judge
+from psrlib.words import KINDS
 
 SHOWN = 60  # characters of a value quoted in a finding
 

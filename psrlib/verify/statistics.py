@@ -2,20 +2,19 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from psrlib.arrays import FloatArray
 from psrlib.model import NoiseModel
 from psrlib.seed.streams import Streams
+from psrlib.stats.two_samples import ks_distance, ks_distances, two_sample_auc
 from psrlib.verify.check import Check, judge
-from psrlib.verify.counts import METRICS
+from psrlib.words import COUNTS
 
 REFERENCE = 4_000  # organizations drawn from the model to compare with
 SIGNIFICANCE = 0.001  # how often a hub as it should be fails either check, distances or classifier
 BOOTSTRAP, BOOTSTRAP_FEWEST = 3_999, 999  # samples drawn to find the bands
 DRAWS = 1_000_000  # organizations drawn for them at most, but for the fewest samples
 METRIC_QUANTILE = 0.99
-CHUNK = 256  # samples handled at once, to bound memory
 CLASSIFIER_BOOTSTRAP = 999
 CLASSIFIED = 400  # organizations that the classifier sees of each kind at most
 FOLDS = 5
@@ -24,15 +23,13 @@ RIDGE = 1.0
 DISTANCES = ["metric", "observed_mean", "model_mean", "distance", "band", "ok"]
 PURPOSE = "verification"  # a stream of its own, apart from those that made the document
 
-Matrix = NDArray[np.float64]
-
 
 def draw_reference(model: NoiseModel, random_seed: int, n: int = REFERENCE) -> pd.DataFrame:
     """Return organizations drawn from the model, in columns archetype and metrics (entities)."""
     streams = Streams(random_seed)
     words = streams.table(PURPOSE, range(n), model.n_words)
     frame = model.draw_evenly(words, 0, streams.words(f"even {PURPOSE}", 0, model.n_keys)).frame()
-    return frame[["archetype", *(metric for metric in METRICS if metric in frame)]]
+    return frame[["archetype", *(metric for metric in COUNTS if metric in frame)]]
 
 
 def distance_table(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -64,8 +61,8 @@ def distance_table(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.rand
     rows, drawn = [], []
     for metric in varying:
         model, found = (part[metric].to_numpy(dtype=np.float64) for part in (reference, observed))
-        null = _distances(model[samples], model)
-        rows.append((metric, found.mean(), model.mean(), float(_distances(found[None, :], model)[0])))
+        null = ks_distances(model[samples], model)
+        rows.append((metric, found.mean(), model.mean(), ks_distance(found, model)))
         drawn.append(null)
     table = pd.DataFrame(rows, columns=DISTANCES[:4])
     if not rows:
@@ -73,21 +70,6 @@ def distance_table(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.rand
     own = np.quantile(drawn, METRIC_QUANTILE, axis=1)
     factor = np.quantile((np.array(drawn) / own[:, None]).max(axis=0), 1 - SIGNIFICANCE)
     return table.assign(band=own * factor, ok=table["distance"] <= own * factor + 1e-12)
-
-
-def _distances(samples: Matrix, model: Matrix) -> Matrix:
-    """Return the largest difference of distribution functions between each row of samples and the model's."""
-    support, place = np.unique(np.concatenate([model, samples.ravel()]), return_inverse=True)
-    wanted = np.cumsum(np.bincount(place[: len(model)], minlength=len(support))) / len(model)
-    positions = place[len(model) :].reshape(samples.shape)
-    largest = np.empty(len(samples))
-    for start in range(0, len(samples), CHUNK):
-        rows = positions[start : start + CHUNK]
-        flat = (rows + np.arange(len(rows))[:, None] * len(support)).ravel()
-        found = np.bincount(flat, minlength=len(rows) * len(support)).reshape(len(rows), len(support))
-        shares = np.cumsum(found, axis=1) / samples.shape[1]
-        largest[start : start + CHUNK] = np.abs(shares - wanted).max(axis=1)
-    return largest
 
 
 def distance_check(distances: pd.DataFrame) -> Check:
@@ -124,23 +106,23 @@ def auc_check(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.random.Ge
         return judge("statistical", "classifier", question, n, [], answer)
     pool = _features(reference[metrics])
     found = _features(observed[metrics])[rng.permutation(len(observed))[:n]]
-    auc = two_sample_auc(found, pool[rng.permutation(len(pool))[:n]], rng)
+    auc = ridge_auc(found, pool[rng.permutation(len(pool))[:n]], rng)
     null = []
     for _ in range(CLASSIFIER_BOOTSTRAP):
         rows = rng.integers(0, len(pool), size=2 * n)
-        null.append(two_sample_auc(pool[rows[:n]], pool[rows[n:]], rng))
+        null.append(ridge_auc(pool[rows[:n]], pool[rows[n:]], rng))
     band = float(np.quantile(null, 1 - SIGNIFICANCE, method="higher"))
     text = f"AUC {auc:.2f}, band {band:.2f}, 0.5 is indistinguishable"
     return judge("statistical", "classifier", question, n, [text] if auc > band else [], text)
 
 
-def _features(frame: pd.DataFrame) -> Matrix:
-    values: Matrix = np.log1p(frame.to_numpy(dtype=np.float64))
+def _features(frame: pd.DataFrame) -> FloatArray:
+    values: FloatArray = np.log1p(frame.to_numpy(dtype=np.float64))
     upper = np.triu_indices(values.shape[1])
     return np.hstack([values, values[:, upper[0]] * values[:, upper[1]]])
 
 
-def two_sample_auc(first: Matrix, second: Matrix, rng: np.random.Generator) -> float:
+def ridge_auc(first: FloatArray, second: FloatArray, rng: np.random.Generator) -> float:
     """Return how well a cross-validated ridge discriminant tells two samples apart, 0.5 (not) to 1 (fully).
 
     Parameters
@@ -150,18 +132,10 @@ def two_sample_auc(first: Matrix, second: Matrix, rng: np.random.Generator) -> f
     features = np.vstack([first, second])
     features = features[:, features.std(axis=0) > 0]
     features = (features - features.mean(axis=0)) / features.std(axis=0)
-    is_first = np.repeat([1.0, -1.0], [len(first), len(second)])
     fold = np.concatenate([rng.permutation(len(part)) % FOLDS for part in (first, second)])
-    scores = np.empty(len(features))
-    for held_out in range(FOLDS):
-        train, test = fold != held_out, fold == held_out
-        gram = features[train].T @ features[train] + RIDGE * np.eye(features.shape[1])
-        scores[test] = features[test] @ np.linalg.solve(gram, features[train].T @ is_first[train])
-    return _auc(scores[is_first > 0], scores[is_first < 0])
+    return two_sample_auc(features[: len(first)], features[len(first) :], fold, _discriminate)
 
 
-def _auc(higher: Matrix, lower: Matrix) -> float:
-    """Return the probability that a score of ``higher`` exceeds one of ``lower``, ties counting half."""
-    ranks = rankdata(np.concatenate([higher, lower]))
-    n = len(higher)
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(lower)))
+def _discriminate(known: FloatArray, is_first: FloatArray, others: FloatArray) -> FloatArray:
+    gram = known.T @ known + RIDGE * np.eye(known.shape[1])
+    return np.asarray(others @ np.linalg.solve(gram, known.T @ is_first))

@@ -14,7 +14,8 @@ from psrlib.collect.collection import write_set
 from psrlib.collect.rows import DETAILS, OrganizationRows
 from psrlib.engines import start_fleet
 from psrlib.hub.process.hub_process import start_hub
-from psrlib.model import NoiseModel, fit_directory
+from psrlib.model import NoiseModel
+from psrlib.model.fit import fit_directory
 from psrlib.seed import create_seed, resolve_variables
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active
 from psrlib.stats import read_stats

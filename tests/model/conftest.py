@@ -1,5 +1,6 @@
 """Small stats and models for the tests of the noise model."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,14 @@ import numpy as np
 import pytest
 
 from psrlib import paths
-from psrlib.model.defaults import default_details
 from psrlib.model.fit import Fit, fit_stats
 from psrlib.stats.sample import make_sample
 
 
 @pytest.fixture
 def details() -> dict[str, Any]:
-    return default_details(paths.STATS / "public_pipelines.csv")
+    found: dict[str, Any] = json.loads(paths.SAMPLE_MODEL.read_text())["details"]
+    return found
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from psrlib.model.dependence import Conditional, Gaussian, Window, gaussian_ranks
+from psrlib.model.specs import NodeSpec
 from psrlib.model.table import SCALE
 
 
@@ -46,12 +47,7 @@ def test_gaussian_ranks_stay_in_their_window(words: np.ndarray) -> None:
     assert (np.diff(ranks.astype(np.int64)) >= 0).all()
 
 
-TREE = {
-    "metric": "jobs",
-    "at_most": 3,
-    "yes": {"cells": [0], "weights": [1]},
-    "no": {"cells": [0, 1], "weights": [1, 3]},
-}
+TREE = NodeSpec("jobs", 3, NodeSpec(cells=[0], weights=[1]), NodeSpec(cells=[0, 1], weights=[1, 3]))
 
 
 def test_a_forest_follows_its_splits(words: np.ndarray) -> None:
@@ -74,7 +70,7 @@ def test_a_forest_respects_the_window_even_against_its_leaf(words: np.ndarray) -
 
 def test_trees_are_chosen_equally_often(words: np.ndarray) -> None:
     """Two trees with opposite leaves give half of the ranks each."""
-    trees = [{"cells": [0], "weights": [1]}, {"cells": [1], "weights": [1]}]
+    trees = [NodeSpec(cells=[0], weights=[1]), NodeSpec(cells=[1], weights=[1])]
     forest = Conditional(["jobs"], [0, SCALE // 2, SCALE], trees)
     ranks = forest.ranks({"jobs": np.zeros(len(words), dtype=np.int64)}, words[:, :2], everything(len(words)))
     assert abs((ranks < SCALE // 2).mean() - 0.5) < 5 * 0.5 / np.sqrt(len(words))
@@ -84,4 +80,4 @@ def test_trees_are_chosen_equally_often(words: np.ndarray) -> None:
 def test_cells_must_cover_all_ranks(cells: list[int]) -> None:
     """Cells ascend from 0 to 2**32."""
     with pytest.raises(ValueError, match="cells"):
-        Conditional(["jobs"], cells, [{"cells": [0], "weights": [1]}])
+        Conditional(["jobs"], cells, [NodeSpec(cells=[0], weights=[1])])

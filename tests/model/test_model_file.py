@@ -22,6 +22,10 @@ def gaussian(matrix: list[list[float]], *metrics: str) -> dict[str, Any]:
     return {"kind": "gaussian", "metrics": list(metrics), "correlation": matrix}
 
 
+CURVE = {
+    "terms": {"jobs": {"at": [1, 0], "score": [0, 0]}},
+    "residual": {"low": [0], "high": [1], "weight": [1]},
+}
 CASES: list[tuple[str, Change, str]] = [
     ("format", lambda d: d.update(format="x"), '"format" is not'),
     ("no-archetype", lambda d: d.update(archetypes=[]), "at least one archetype"),
@@ -71,7 +75,7 @@ CASES: list[tuple[str, Change, str]] = [
         lambda d: first(d).update(
             dependence={
                 "kind": "forest",
-                "conditionals": {"users": {"location": {"terms": {"jobs": {"at": [1, 0], "score": [0, 0]}}}}},
+                "conditionals": {"users": {"location": CURVE}},
             }
         ),
         'the term of "jobs" needs ascending "at"',

@@ -1,6 +1,8 @@
 """Drawing organizations."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from psrlib import paths
 from psrlib.model import NoiseModel
 from psrlib.model.fit import Fit
-from psrlib.model.metrics import COUNTS
+from psrlib.words import COUNTS
 
 
 def build(document: dict[str, Any]) -> NoiseModel:
@@ -84,3 +86,10 @@ def test_extreme_words_are_drawn(tiny_fit: Fit, word: int) -> None:
     words = np.full((3, tiny_fit.model.n_words), word, dtype=np.uint64)
     frame = tiny_fit.model.draw_organizations(words).frame()
     assert (frame["active_jobs"] <= frame["jobs"]).all()
+
+
+def test_drawing_needs_neither_scikit_learn_nor_pandas() -> None:
+    """What psr create-json imports of the model is numpy and the standard library."""
+    code = "import sys, psrlib.model, psrlib.model.model_file; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"sklearn", "pandas", "scipy", "psrlib.model.fit"} & set(done.stdout.split())

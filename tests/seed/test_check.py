@@ -7,7 +7,8 @@ import pytest
 
 from psrlib.errors import InputError
 from psrlib.seed import SeedDocument
-from psrlib.seed.check import KINDS, REFERENCES, check_references
+from psrlib.seed.check import REFERENCES, check_references
+from psrlib.words import KINDS
 
 
 def changed(document: SeedDocument, kind: str, index: int, **fields: Any) -> SeedDocument:

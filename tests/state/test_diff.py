@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from psrlib.seed import SeedDocument
 from psrlib.state.diff import diff, identity
-from psrlib.state.observed import KINDS, ObservedOrganization, ObservedState
+from psrlib.state.observed import ObservedOrganization, ObservedState
+from psrlib.words import KINDS
 
 
 def as_observed(document: SeedDocument) -> ObservedState:

@@ -18,7 +18,7 @@ from psrlib.errors import HubError
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import diff, observe, populate
-from psrlib.state.observed import KINDS
+from psrlib.words import KINDS
 
 Connect = Callable[..., ControlHub]
 PASSWORD = "admin@admin"

@@ -14,7 +14,7 @@ from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, plan, populate, setup_engines, teardown
 from psrlib.state.lock import populate_lock
-from psrlib.state.observed import KINDS
+from psrlib.words import KINDS
 
 Connect = Callable[..., ControlHub]
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from psrlib.scale import Scale
 from psrlib.stats.conditionals import MIN_LEAF, Known, choose_conditional, tell
-from psrlib.stats.relation import Relation
 
 
 def known_metric(name: str, counts: np.ndarray) -> Known:
     known = Known()
-    known.add(name, counts, tell(Relation(), counts, {}))
+    known.add(name, counts, tell(Scale(), counts, {}))
     return known
 
 
@@ -40,5 +40,5 @@ def test_a_near_deterministic_relation_is_told_as_one(rng: np.random.Generator) 
     """Pipelines are jobs and one or two more: what they have more is all that is told."""
     jobs = np.floor(np.exp(rng.normal(3.5, 1.5, 500))).astype(np.int64)
     told, _ = choose_conditional("pipelines", jobs + rng.integers(1, 3, 500), known_metric("jobs", jobs))
-    assert told.relation == Relation("difference", "jobs")
+    assert told.scale == Scale("difference", "jobs")
     assert told.marginal()["more_than"] == "jobs"

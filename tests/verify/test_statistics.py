@@ -13,7 +13,7 @@ from psrlib.verify.statistics import (
     distance_check,
     distance_table,
     draw_reference,
-    two_sample_auc,
+    ridge_auc,
 )
 
 
@@ -84,8 +84,8 @@ def test_bands_hold_as_often_as_they_say(
 def test_a_classifier_separates_what_is_separate(rng: np.random.Generator) -> None:
     """AUC 1 for samples far apart, about one half for the same distribution."""
     first, second = rng.normal(size=(200, 3)), rng.normal(size=(200, 3))
-    assert two_sample_auc(first + 9, second, rng) == 1.0
-    assert two_sample_auc(first, second, rng) == pytest.approx(0.5, abs=0.1)
+    assert ridge_auc(first + 9, second, rng) == 1.0
+    assert ridge_auc(first, second, rng) == pytest.approx(0.5, abs=0.1)
 
 
 def test_few_organizations_are_not_judged_by_the_classifier(

@@ -1,0 +1,121 @@
+"""Goodness of fit: drawn organizations against organizations the model has not seen."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedKFold
+
+from psrlib.arrays import FloatArray
+from psrlib.model.noise_model import NoiseModel
+from psrlib.stats.two_samples import ks_distance, two_sample_auc
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two samples of organizations compared.
+
+    Attributes
+    ----------
+    auc : float
+        Cross-validated area under the ROC curve of gradient boosting telling one from the other; 0.5: cannot.
+    ks_complement : float
+        1 - Kolmogorov-Smirnov distance, mean over metrics.
+    spearman_difference : float
+        Largest difference of a Spearman coefficient between two metrics.
+    per_metric : dict of str to float
+        Kolmogorov-Smirnov distance of each metric.
+    """
+
+    auc: float
+    ks_complement: float
+    spearman_difference: float
+    per_metric: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures rounded to four digits."""
+        figures = asdict(self)
+        figures["per_metric"] = {name: round(value, 4) for name, value in self.per_metric.items()}
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison:
+    """Compare two samples with the same columns, one row per organization."""
+    per_metric = ks_distances(first, second)
+    return Comparison(
+        boosting_auc(first, second, seed),
+        ks_complement(per_metric),
+        spearman_difference(first, second),
+        per_metric,
+    )
+
+
+def boosting_auc(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> float:
+    """Return how well gradient boosting tells two samples apart, on held-out organizations."""
+    x, y = (sample.to_numpy(dtype=float) for sample in (first, second))
+    label = np.repeat([0, 1], [len(x), len(y)])
+    folds = StratifiedKFold(min(_FOLDS, len(x), len(y)), shuffle=True, random_state=seed)
+    fold = np.empty(len(label), dtype=np.int64)
+    for number, (_, test) in enumerate(folds.split(label, label)):
+        fold[test] = number
+
+    def classify(known: FloatArray, is_first: FloatArray, others: FloatArray) -> FloatArray:
+        model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+        return -np.asarray(model.fit(known, is_first < 0).predict_proba(others)[:, 1])
+
+    return two_sample_auc(x, y, fold, classify)
+
+
+def ks_distances(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
+    """Return the Kolmogorov-Smirnov distance of each metric."""
+    return {str(name): ks_distance(first[name], second[name]) for name in first}
+
+
+def ks_complement(distances: dict[str, float]) -> float:
+    """Return one minus the mean distance of the metrics."""
+    return 1 - float(np.mean(list(distances.values())))
+
+
+def spearman_difference(first: pd.DataFrame, second: pd.DataFrame) -> float:
+    """Return the largest difference of a rank correlation; metrics constant in one sample are left out."""
+    varying = [name for name in first if first[name].nunique() > 1 and second[name].nunique() > 1]
+    if len(varying) < 2:
+        return 0.0
+    difference = first[varying].rank().corr() - second[varying].rank().corr()
+    return float(difference.abs().to_numpy().max())
+
+
+def metric_p_values(
+    model: NoiseModel, observed: pd.DataFrame, repeats: int = 99, random_seed: int = 1
+) -> dict[str, float]:
+    """Return, per metric, the parametric-bootstrap p-value of the observed distribution under the model.
+
+    Samples as large as the observed one are drawn from the model; the p-value is the share of them that lie
+    at least as far from the model (Kolmogorov-Smirnov distance to a large draw) as the observed sample.
+    """
+    population = model.draw(20_000, random_seed).frame()
+    samples = [
+        model.draw(len(observed), random_seed + 1 + index, independent=True).frame()
+        for index in range(repeats)
+    ]
+    p_values = {}
+    for name in observed:
+        seen = ks_distance(observed[name], population[name])
+        farther = sum(ks_distance(sample[name], population[name]) >= seen for sample in samples)
+        p_values[str(name)] = round((farther + 1) / (repeats + 1), 3)
+    return p_values
+
+
+def ecdf_band(values: "pd.Series[Any]", level: float = 0.95) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the sorted distinct values, and lower and upper ends of the band of the distribution function.
+
+    The band covers the whole function with probability ``level`` (Dvoretzky, Kiefer, Wolfowitz, Massart).
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    share = np.cumsum(counts) / len(values)
+    half = np.sqrt(np.log(2 / (1 - level)) / (2 * len(values)))
+    return distinct.astype(float), np.clip(share - half, 0, 1), np.clip(share + half, 0, 1)

@@ -1,0 +1,62 @@
+"""The words for what an organization has: metrics, limits, kinds of entities, roles.
+
+One list of each for stats sets, models, seed documents, and what is read from a hub. The embedded hub has its
+own: a wrong word in both would be right on both sides.
+"""
+
+# Counts of entities per organization; the required ones stand in every stats set and every model.
+OPTIONAL_COUNTS = ("groups", "job_templates", "topologies", "connections")
+COUNTS = (
+    "users",
+    "groups",
+    "engines",
+    "pipelines",
+    "jobs",
+    "active_jobs",
+    "job_templates",
+    "scheduled_tasks",
+    "subscriptions",
+    "topologies",
+    "connections",
+)
+REQUIRED_COUNTS = tuple(name for name in COUNTS if name not in OPTIONAL_COUNTS)
+# Configuration of an organization: whether it may subscribe to events, then limits; NOT_SET where not set.
+CONFIG = (
+    "subscriptions_enabled",
+    "max_users",
+    "max_engines",
+    "max_pipelines",
+    "max_jobs",
+    "max_job_runs",
+    "max_scheduled_runs",
+)
+NOT_SET = -1
+LIMIT_OF = {"users": "max_users", "engines": "max_engines", "pipelines": "max_pipelines", "jobs": "max_jobs"}
+# Kinds of entities, and one of them; in an order in which each refers to earlier ones, as a hub wants them.
+KINDS = {
+    "groups": "group",
+    "users": "user",
+    "engines": "engine",
+    "connections": "connection",
+    "fragments": "fragment",
+    "pipelines": "pipeline",
+    "jobs": "job",
+    "scheduled_tasks": "scheduled task",
+    "subscriptions": "subscription",
+    "topologies": "topology",
+}
+# Roles that let a user create objects of a kind (control-hub-rest, 3.4); the hub has the last word.
+CREATOR_ROLES = {
+    "connections": "connection:editor",
+    "fragments": "pipelinestore:pipelineEditor",
+    "pipelines": "pipelinestore:pipelineEditor",
+    "jobs": "jobrunner:operator",
+    "scheduled_tasks": "scheduler:operator",
+    "subscriptions": "notification:user",
+    "topologies": "topology:editor",
+}
+OWNED = tuple(CREATOR_ROLES)  # kinds whose objects have an owner
+ADMINISTRATOR_ROLE = "org-admin"
+# What a subscription reacts to and what a scheduled task does with its job.
+EVENTS = ("JOB_STATUS_CHANGE", "PIPELINE_STATUS_CHANGE", "PIPELINE_COMMITTED")
+ACTIONS = ("START", "STOP", "UPGRADE")
