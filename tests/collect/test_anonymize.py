@@ -7,7 +7,7 @@ import pytest
 from psrlib.collect.anonymize import anonymize, top_code
 from psrlib.collect.rows import OrganizationRows
 from psrlib.errors import InputError
-from psrlib.verify.counts import METRICS
+from psrlib.words import COUNTS
 
 
 def population(n: int, giant: int = 5_000) -> dict[str, OrganizationRows]:
@@ -15,7 +15,7 @@ def population(n: int, giant: int = 5_000) -> dict[str, OrganizationRows]:
     organizations = {}
     for i in range(n):
         jobs = giant if i == n - 1 else i + 2
-        counts = dict.fromkeys(METRICS, 1) | {"jobs": jobs, "active_jobs": jobs // 2, "job_templates": 0}
+        counts = dict.fromkeys(COUNTS, 1) | {"jobs": jobs, "active_jobs": jobs // 2, "job_templates": 0}
         counts |= {"subscriptions_enabled": 1, "max_jobs": 77_777 if i == n - 1 else 1_000}
         details = {
             "pipelines": [

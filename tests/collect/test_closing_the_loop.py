@@ -19,8 +19,9 @@ from psrlib.model.fit import fit_directory
 from psrlib.seed import create_seed, resolve_variables
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active
 from psrlib.stats import read_stats
-from psrlib.verify.counts import METRICS, count_entities, metrics_frame
+from psrlib.verify.counts import count_entities, metrics_frame
 from psrlib.verify.statistics import auc_check, distance_check, distance_table, draw_reference
+from psrlib.words import COUNTS
 
 PASSWORD = "admin@admin"
 
@@ -68,7 +69,7 @@ def test_the_whole_loop_through_a_hub(tmp_path: Path, rng: np.random.Generator) 
             start_jobs(document, hub)
             wait_until_active(document, hub, timeout_s=120)
             collect_stats(hub, tmp_path / "stats", PASSWORD, k=1, rate_per_s=1000)
-    columns = list(METRICS)
+    columns = list(COUNTS)
     collected = read_stats(tmp_path / "stats").organizations[columns]
     desired = metrics_frame(document.organizations)[columns]
     pd.testing.assert_frame_equal(

@@ -15,14 +15,15 @@ from psrlib.errors import HubError, InputError
 from psrlib.hub.process.hub_process import HubProcess
 from psrlib.seed import SeedDocument
 from psrlib.stats import read_stats
-from psrlib.verify.counts import METRICS, metrics_frame
+from psrlib.verify.counts import metrics_frame
+from psrlib.words import COUNTS
 
 PASSWORD = "admin@admin"
 FAST = 1000.0  # requests a second
 
 
 def sorted_rows(frame: pd.DataFrame) -> list[tuple[int, ...]]:
-    return sorted(frame[list(METRICS)].itertuples(index=False, name=None))
+    return sorted(frame[list(COUNTS)].itertuples(index=False, name=None))
 
 
 def test_the_counts_are_exactly_those_of_the_seed_document(
