@@ -37,7 +37,6 @@ def parameters(name: str, folder: Path) -> dict[str, Any]:
         "webhook_url": f"http://127.0.0.1:{free_port()}/webhook",
         "run_dir": str(folder / "run"),
         "model_path": str(folder / "model.json"),
-        "report_path": str(folder / "fit_report.json"),
         "output_dir": str(folder / "collected"),
     }
     declared = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
