@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from psrlib.hub.runner import engine_records, outbox
+from psrlib.hub.runner import engine_records, outbox, words
 from psrlib.hub.runner.entities import Engine
 from psrlib.hub.runner.intake import take_acks, take_all_statuses, take_figures, take_status
 from psrlib.hub.runner.outbox import ServerEvent
@@ -19,7 +19,6 @@ from psrlib.hub.runner.reports import (
     StatusListJson,
     read_text,
 )
-from psrlib.hub.runner.words import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call, Raw
@@ -87,17 +86,17 @@ def _take(
     work: RunnerWork, engine: Principal, record: Engine, kind: int, arrived: Iterable[ClientEvent]
 ) -> None:
     """Take events of one kind that came one after the other."""
-    if kind == ACK:
+    if kind == words.ACK:
         take_acks(work, engine.id, [(event.event_id, ack) for event, ack in _read(Ack, engine, arrived)])
-    elif kind == STATUS:
+    elif kind == words.STATUS:
         take_status(work, record, [status for _, status in _read(PipelineStatus, engine, arrived)])
-    elif kind == STATUSES:
+    elif kind == words.STATUSES:
         for _, listed in _read(StatusListJson, engine, arrived):
             take_all_statuses(work, record, listed.statuses())
-    elif kind == INFO:
+    elif kind == words.INFO:
         for _, info in _read(EngineInfo, engine, arrived):
             engine_records.take_info(work, engine, info)
-    elif kind == FIGURES:
+    elif kind == words.FIGURES:
         for _, figures in _read(ProcessFigures, engine, arrived):
             take_figures(work, engine, figures)
 

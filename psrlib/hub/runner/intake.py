@@ -1,9 +1,8 @@
 """Taking what engines report: acks, statuses, figures; each moves the runs it concerns."""
 
-from psrlib.hub.runner import decisions, outbox, reactions
+from psrlib.hub.runner import decisions, outbox, reactions, words
 from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
 from psrlib.hub.runner.reports import Ack, PipelineStatus, ProcessFigures
-from psrlib.hub.runner.words import GONE, STARTING
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, open_run
 from psrlib.hub.store.contacts import Figures
@@ -49,7 +48,7 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
             touched[instance.run_id] = None
     names = {status.name for status in statuses}
     for instance in [instance for name, instance in by_name.items() if name not in names]:
-        asked = [instance.id] if engine.is_edge and instance.phase == STARTING else []
+        asked = [instance.id] if engine.is_edge and instance.phase == words.STARTING else []
         start = outbox.last_starts(work, asked).get(instance.id)
         if changes := reactions.absence(instance, engine, start, work.now):
             apply(work, instance.run_id, changes)
@@ -60,7 +59,7 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
 
 
 def _by_name(work: RunnerWork, engine: Engine) -> dict[str, Instance]:
-    return {i.name: i for i in work.instances_on(engine.id, instances.c.phase != GONE)}
+    return {i.name: i for i in work.instances_on(engine.id, instances.c.phase != words.GONE)}
 
 
 def _take(work: RunnerWork, engine: Engine, instance: Instance | None, status: PipelineStatus) -> bool:

@@ -1,11 +1,10 @@
 """Wishes about running jobs: stop, bring in line with labels, balance, acknowledge, give up."""
 
-from psrlib.hub.runner import decisions
-from psrlib.hub.runner.changes import Gone, SetStatus
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.decisions import OpenRun
 from psrlib.hub.runner.entities import Instance, Job
 from psrlib.hub.runner.selection import pipelines_running
-from psrlib.hub.runner.words import DEACTIVATING, INACTIVE, INACTIVE_ERROR, RED
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, open_run
 from psrlib.hub.web.issues import IssueError, bad_request
@@ -26,7 +25,7 @@ def stop_job(work: RunnerWork, job: Job, user_id: str, force: bool = False) -> s
     case = _open_run_of(work, job)
     if case is None:
         raise IssueError(400, "JOBRUNNER_07", f"job '{job.name}' is not running")
-    if case.run.status == DEACTIVATING and not force:
+    if case.run.status == words.DEACTIVATING and not force:
         raise IssueError(400, "JOBRUNNER_08", f"job '{job.name}' is being stopped already")
     apply(work, case.run.id, decisions.stopping(case, user_id, force))
     return case.run.id
@@ -66,14 +65,14 @@ def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
         400 when there is no error to acknowledge.
     """
     run = work.run(job.current_run)
-    if run is None or run.status != INACTIVE_ERROR:
+    if run is None or run.status != words.INACTIVE_ERROR:
         raise bad_request(f"job '{job.name}' has no error to acknowledge")
-    apply(work, run.id, [SetStatus(INACTIVE, RED, user_id)])
+    apply(work, run.id, [do.SetStatus(words.INACTIVE, words.RED, user_id)])
     return run.id
 
 
 def give_up(work: RunnerWork, instance: Instance) -> None:
     """Stop counting on an instance whose engine was removed; its run looks for another engine."""
     case = open_run(work, instance.run_id)
-    gone = [Gone(instance, drop=True)]
+    gone = [do.Gone(instance, drop=True)]
     apply(work, instance.run_id, gone if case is None else decisions.giving_up(case, instance))

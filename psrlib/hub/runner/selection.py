@@ -4,17 +4,17 @@ import hashlib
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from psrlib.hub.runner import words
 from psrlib.hub.runner.decisions import engine_labels
 from psrlib.hub.runner.entities import Engine, Job
 from psrlib.hub.runner.pool import Choice, Pool
-from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.execution import engines, instances
 
 LOADS = Query(
     select(instances.c.engine_id, func.count().label("n"))
-    .where(instances.c.phase != GONE, instances.c.organization == bindparam("org"))
+    .where(instances.c.phase != words.GONE, instances.c.organization == bindparam("org"))
     .group_by(instances.c.engine_id)
 )
 

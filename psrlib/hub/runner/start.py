@@ -4,9 +4,9 @@ import uuid
 
 from sqlalchemy import func, select
 
-from psrlib.hub.runner.changes import Place
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import words
 from psrlib.hub.runner.entities import Job, Run
-from psrlib.hub.runner.words import ACTIVATING, GRAY, INACTIVE_ERROR
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, note_status
 from psrlib.hub.security import configuration
@@ -32,7 +32,7 @@ def start_jobs(
     made = []
     for job in started:
         run = _insert_run(work, job, _last_run(work, job), user_id, groups, parameters or {})
-        apply(work, run.id, [Place()])
+        apply(work, run.id, [do.Place()])
         made.append(run.id)
     _drop_old_runs(work, started)
     return made
@@ -43,7 +43,7 @@ def _last_run(work: RunnerWork, job: Job) -> Run | None:
     if job.template:
         raise bad_request(f"job '{job.name}' is a template; start it with createAndStartJobInstances")
     last = work.run(job.current_run)
-    if last is not None and last.status == INACTIVE_ERROR:
+    if last is not None and last.status == words.INACTIVE_ERROR:
         raise IssueError(400, "JOBRUNNER_05", f"job '{job.name}' has an error; acknowledge it first")
     if last is not None and last.open:
         raise IssueError(
@@ -67,8 +67,8 @@ def _insert_run(
             commit_label=f"v{commit.number}",
             user_id=user_id,
             run_count=last.run_count + 1 if last is not None else 1,
-            status=ACTIVATING,
-            color=GRAY,
+            status=words.ACTIVATING,
+            color=words.GRAY,
             start_time=work.now,
             changed_on=work.now,
             parameters=(values if isinstance(values, dict) else {}) | parameters,
@@ -77,7 +77,7 @@ def _insert_run(
         )
     )
     work.change(job, current_run=run.id)
-    note_status(work, run, ACTIVATING)
+    note_status(work, run, words.ACTIVATING)
     return run
 
 

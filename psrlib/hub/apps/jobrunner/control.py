@@ -5,10 +5,9 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, as_new_job, insert_jobs, shown
 from psrlib.hub.apps.jobrunner.status import INSTANCES, JobStatusJson, run_json_of
-from psrlib.hub.runner import lifecycle
+from psrlib.hub.runner import lifecycle, words
 from psrlib.hub.runner.entities import Job
 from psrlib.hub.runner.start import start_jobs as start_runs
-from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import RunnerWork, work_of
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys, insert_rows
@@ -255,7 +254,7 @@ def committed_offsets(call: Call, job: str) -> OffsetsJson | Raw:
     kept = [kept.offset for kept in OFFSETS.rows(call.db, job=row.id)]
     parts = INSTANCES(call.db, [row.current_run or ""])
     merged: Json = {}
-    for text in [*kept, *(part.offset for part in parts if part.phase != GONE and part.offset)]:
+    for text in [*kept, *(part.offset for part in parts if part.phase != words.GONE and part.offset)]:
         merged.update(_entries(text))
     return OffsetsJson(offsets=merged) if merged else Raw(b"")
 

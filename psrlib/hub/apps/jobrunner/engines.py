@@ -7,13 +7,12 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.jobrunner.status import PipelineStatusJson, show_instance
-from psrlib.hub.runner import engine_records, lifecycle
+from psrlib.hub.runner import engine_records, lifecycle, words
 from psrlib.hub.runner.decisions import engine_labels
 from psrlib.hub.runner.entities import Engine
 from psrlib.hub.runner.intake import take_all_statuses, take_figures, take_status
 from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusListJson, read
 from psrlib.hub.runner.selection import pipelines_running
-from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms, work_of
 from psrlib.hub.security.acl import check_permission, drop_acls
 from psrlib.hub.store.queries import Query, Row
@@ -118,7 +117,7 @@ def _show(call: Call, row: Row, n_pipelines: int, names: list[str], heartbeat_ms
 ENGINES = Query(select(engines).where(engines.c.organization == bindparam("org")))
 LIVE = Query(
     select(instances.c.engine_id, instances.c.name).where(
-        instances.c.organization == bindparam("org"), instances.c.phase != GONE
+        instances.c.organization == bindparam("org"), instances.c.phase != words.GONE
     )
 )
 
@@ -238,7 +237,7 @@ def update_thresholds(call: Call, engine: str, body: EngineUpdateJson) -> Engine
 
 PIPELINES_ON = Query(
     select(instances)
-    .where(instances.c.engine_id == bindparam("engine"), instances.c.phase != GONE)
+    .where(instances.c.engine_id == bindparam("engine"), instances.c.phase != words.GONE)
     .order_by(instances.c.id)
 )
 
@@ -269,7 +268,7 @@ def delete_engine(call: Call, engine: str) -> None:
 
 def _give_up(call: Call, engine_id: str) -> None:
     work = work_of(call)
-    for instance in work.instances_on(engine_id, instances.c.phase != GONE):
+    for instance in work.instances_on(engine_id, instances.c.phase != words.GONE):
         lifecycle.give_up(work, instance)
     work.flush()
 
@@ -291,7 +290,7 @@ def balance_engines(call: Call, body: list[str]) -> list[str]:
     """Redistribute the jobs of engines."""
     work = work_of(call)
     call.fetch_all(engines, body, "Engine")
-    found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != GONE)
+    found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != words.GONE)
     for job_id in sorted(set(call.db.execute(found).scalars())):
         job = work.job(job_id)
         if job is not None:

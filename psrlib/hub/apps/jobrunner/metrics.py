@@ -5,7 +5,7 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.jobs import Finding, find_jobs
 from psrlib.hub.apps.jobrunner.records import JobJson
-from psrlib.hub.runner.words import RED
+from psrlib.hub.runner import words
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query, by_key
 from psrlib.hub.store.schema.design import acl_audits
@@ -82,7 +82,7 @@ def _add(merged: Json, registry: Json) -> None:
 @app.route("GET", "/jobrunner/rest/v1/metrics/problematicJobs", USER)
 def problematic_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs whose current status is red."""
-    return find_jobs(call, finding, runs.c.color == RED, status="INACTIVE")
+    return find_jobs(call, finding, runs.c.color == words.RED, status="INACTIVE")
 
 
 @app.route("GET", "/jobrunner/rest/v1/metrics/listAclAudits", ORG_ADMIN)

@@ -3,7 +3,7 @@
 from msgspec import Struct, field
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 
-from psrlib.hub.runner.words import ACTIVE, DELETE, GONE, SAVE, START, STOP, STOP_DELETE
+from psrlib.hub.runner import words
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys
 from psrlib.hub.store.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
@@ -13,11 +13,11 @@ from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Job status and history")
 EVENT_NAMES = {
-    SAVE: "SAVE_PIPELINE",
-    START: "START_PIPELINE",
-    STOP: "STOP_PIPELINE",
-    DELETE: "DELETE_PIPELINE",
-    STOP_DELETE: "STOP_DELETE_PIPELINE",
+    words.SAVE: "SAVE_PIPELINE",
+    words.START: "START_PIPELINE",
+    words.STOP: "STOP_PIPELINE",
+    words.DELETE: "DELETE_PIPELINE",
+    words.STOP_DELETE: "STOP_DELETE_PIPELINE",
 }
 
 
@@ -180,7 +180,7 @@ def _counts(call: Call, rows: list[Row]) -> dict[str, Row]:
 def _show(
     call: Call, run: Row, parts: list[Row], acks: list[AckTrackerJson], counts: Row | None
 ) -> JobStatusJson:
-    live = [i for i in parts if i.phase != GONE] if run.open else []
+    live = [i for i in parts if i.phase != words.GONE] if run.open else []
     last_of_each_slot = list({i.slot: i for i in parts}.values())
     latest = live or last_of_each_slot
     status = show(
@@ -294,7 +294,8 @@ def run_history(call: Call, run: str, paging: Paging, with_wrapper: bool = False
 
 
 _WORD = case(
-    (runs.c.status == ACTIVE, runs.c.status + "_" + runs.c.color), else_=func.coalesce(runs.c.status, "")
+    (runs.c.status == words.ACTIVE, runs.c.status + "_" + runs.c.color),
+    else_=func.coalesce(runs.c.status, ""),
 ).label("status")
 STATUS_COUNTS = Query(
     select(_WORD, func.count().label("count"))
