@@ -1,12 +1,12 @@
 """Taking what engines report: acks, statuses, figures; each moves the runs it concerns."""
 
 from psrlib.hub.runner import decisions, outbox, reactions, words
-from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
+from psrlib.hub.runner.entities import Engine, EngineEvent, Instance, Job
 from psrlib.hub.runner.reports import Ack, PipelineStatus, ProcessFigures
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, open_run
 from psrlib.hub.store.contacts import Figures
-from psrlib.hub.store.schema.execution import engine_events, instances
+from psrlib.hub.store.schema.execution import engine_events
 from psrlib.hub.web.access import Principal
 
 
@@ -15,12 +15,12 @@ def take_acks(work: RunnerWork, engine_id: str, acks: list[tuple[str, Ack]]) -> 
     named = engine_events.c.id.in_([event_id for event_id, _ in acks])
     found = work.find(EngineEvent, engine_events.c.engine_id == engine_id, named)
     events = {event.id: event for event in found}
-    work.records.load(Instance, [event.instance for event in found if event.instance])
+    work.load(Instance, [event.instance for event in found if event.instance])
     for event_id, ack in acks:
         event = events.get(event_id)
         if event is None:
             continue
-        instance = work.records.get(Instance, event.instance) if event.instance else None
+        instance = work.get(Instance, event.instance) if event.instance else None
         run_id = "" if instance is None else instance.run_id
         apply(work, run_id, reactions.acknowledgement(event, instance, ack))
 
@@ -59,7 +59,7 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
 
 
 def _by_name(work: RunnerWork, engine: Engine) -> dict[str, Instance]:
-    return {i.name: i for i in work.instances_on(engine.id, instances.c.phase != words.GONE)}
+    return {i.name: i for i in work.instances_on(engine.id)}
 
 
 def _take(work: RunnerWork, engine: Engine, instance: Instance | None, status: PipelineStatus) -> bool:
@@ -69,7 +69,7 @@ def _take(work: RunnerWork, engine: Engine, instance: Instance | None, status: P
         if kind is not None:
             outbox.queue_stray_removal(work, engine, status.name or "", kind)
         return False
-    job = work.job(instance.job_id)
+    job = work.get(Job, instance.job_id)
     reaction = reactions.status_report(instance, status, "" if job is None else job.name, work.now)
     apply(work, instance.run_id, reaction.changes)
     return reaction.settles

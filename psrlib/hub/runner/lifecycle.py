@@ -3,7 +3,7 @@
 from psrlib.hub.runner import changes as do
 from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.decisions import OpenRun
-from psrlib.hub.runner.entities import Instance, Job
+from psrlib.hub.runner.entities import Instance, Job, Run
 from psrlib.hub.runner.selection import pipelines_running
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, open_run
@@ -64,7 +64,7 @@ def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
     IssueError
         400 when there is no error to acknowledge.
     """
-    run = work.run(job.current_run)
+    run = work.get(Run, job.current_run)
     if run is None or run.status != words.INACTIVE_ERROR:
         raise bad_request(f"job '{job.name}' has no error to acknowledge")
     apply(work, run.id, [do.SetStatus(words.INACTIVE, words.RED, user_id)])

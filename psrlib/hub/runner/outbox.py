@@ -48,7 +48,7 @@ def _queue(
         state="QUEUED",
         created_on=work.now,
     )
-    work.records.insert(event)
+    work.insert(event)
     work.hub.contacts.waiting.add(engine_id)
 
 

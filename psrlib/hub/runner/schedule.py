@@ -6,6 +6,7 @@ import uuid
 from sqlalchemy import func, select
 
 from psrlib.hub.runner.cron import next_time_ms
+from psrlib.hub.runner.entities import Job
 from psrlib.hub.runner.lifecycle import stop_job
 from psrlib.hub.runner.start import start_jobs
 from psrlib.hub.runner.work import RunnerWork
@@ -80,7 +81,7 @@ def _fire(work: RunnerWork, task: Row, moment: int) -> None:
 def _act(work: RunnerWork, task: Row) -> str:
     owner = work.db.execute(select(acls.c.resource_owner).where(acls.c.resource_id == task.id)).scalar()
     user = str(owner or task.creator)
-    job = work.job(task.job_id)
+    job = work.get(Job, task.job_id)
     if job is None:
         raise IssueError(404, "JOBRUNNER_01", f"job '{task.job_id}' was removed")
     if task.action == "START":

@@ -6,7 +6,7 @@ from functools import partial
 from psrlib.hub.runner import changes as do
 from psrlib.hub.runner import decisions, outbox, words
 from psrlib.hub.runner.decisions import OpenRun
-from psrlib.hub.runner.entities import Instance, Run, RunEvent
+from psrlib.hub.runner.entities import Engine, Instance, Job, Run, RunEvent
 from psrlib.hub.runner.payload import pipeline_name
 from psrlib.hub.runner.selection import choose_engines, note_load
 from psrlib.hub.runner.work import RunnerWork
@@ -14,11 +14,13 @@ from psrlib.hub.runner.work import RunnerWork
 
 def open_run(work: RunnerWork, run_id: str) -> OpenRun | None:
     """Return what decisions about a run need; None when it ended, or it or its job was removed."""
-    run = work.run(run_id)
-    job = work.job(run.job_id) if run is not None and run.open else None
+    run = work.get(Run, run_id)
+    job = work.get(Job, run.job_id) if run is not None and run.open else None
     if run is None or job is None:
         return None
-    return OpenRun(run, job, work.instances_of(run_id), work.engine, partial(choose_engines, work, job))
+    return OpenRun(
+        run, job, work.instances_of(run_id), partial(work.get, Engine), partial(choose_engines, work, job)
+    )
 
 
 def apply(work: RunnerWork, run_id: str, changes: Sequence[do.Change]) -> None:
@@ -48,7 +50,7 @@ def _do(work: RunnerWork, run_id: str, change: do.Change) -> None:
                 outbox.queue_simple(work, words.STOP, instance, "")
             outbox.queue_again(work, start)
         case _:
-            run = work.run(run_id)
+            run = work.get(Run, run_id)
             if run is not None:
                 _do_to_run(work, run, change)
 
@@ -90,8 +92,8 @@ def _set_status(work: RunnerWork, run: Run, change: do.SetStatus) -> None:
 
 def note_status(work: RunnerWork, run: Run, before: str, user_id: str | None = None) -> None:
     """Write a run's status into its history, and tell subscriptions; ``user_id``: who caused it."""
-    work.records.insert(RunEvent(run.id, user_id or run.user_id, work.now, run.status, run.color))
-    job = work.job(run.job_id)
+    work.insert(RunEvent(run.id, user_id or run.user_id, work.now, run.status, run.color))
+    job = work.get(Job, run.job_id)
     if job is None:
         return
     values = {
@@ -122,7 +124,7 @@ def _put(work: RunnerWork, run: Run, put: do.Put) -> None:
         offset_protocol=put.protocol,
         created_on=work.now,
     )
-    work.insert_instance(instance)
+    work.insert(instance)
     if put.failover:
         work.change(run, failovers=run.failovers + 1)
     note_load(work, run.organization, put.engine.id, 1)

@@ -54,7 +54,7 @@ def _begin(call: Call, ids: list[str]) -> tuple[RunnerWork, list[Job]]:
     """Begin the runner's work on jobs that the caller may run, with their current runs."""
     rows, work = _runnable(call, ids), work_of(call)
     work.load_runs(row.current_run for row in rows if row.current_run)
-    return work, work.records.keep(Job, rows)
+    return work, work.keep(Job, rows)
 
 
 def _finish(call: Call, work: RunnerWork, run_ids: list[str]) -> list[JobStatusJson]:

@@ -9,7 +9,7 @@ from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.jobrunner.status import PipelineStatusJson, show_instance
 from psrlib.hub.runner import engine_records, lifecycle, words
 from psrlib.hub.runner.decisions import engine_labels
-from psrlib.hub.runner.entities import Engine
+from psrlib.hub.runner.entities import Engine, Job
 from psrlib.hub.runner.intake import take_all_statuses, take_figures, take_status
 from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusListJson, read
 from psrlib.hub.runner.selection import pipelines_running
@@ -268,7 +268,7 @@ def delete_engine(call: Call, engine: str) -> None:
 
 def _give_up(call: Call, engine_id: str) -> None:
     work = work_of(call)
-    for instance in work.instances_on(engine_id, instances.c.phase != words.GONE):
+    for instance in work.instances_on(engine_id):
         lifecycle.give_up(work, instance)
     work.flush()
 
@@ -292,7 +292,7 @@ def balance_engines(call: Call, body: list[str]) -> list[str]:
     call.fetch_all(engines, body, "Engine")
     found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != words.GONE)
     for job_id in sorted(set(call.db.execute(found).scalars())):
-        job = work.job(job_id)
+        job = work.get(Job, job_id)
         if job is not None:
             lifecycle.balance(work, job)
     return []
