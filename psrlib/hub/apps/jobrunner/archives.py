@@ -6,7 +6,7 @@ from psrlib.hub.apps.jobrunner.imports import Updates, import_job
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, show_jobs, shown
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import read_zip, write_zip
-from psrlib.hub.security.acl import check_permission
+from psrlib.hub.security.acl import all_permitted
 from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import Json
@@ -55,10 +55,8 @@ def export_document(call: Call, job: Row) -> Json:
 @app.route("POST", "/jobrunner/rest/v1/jobs/exportJobs", USER, writes=False)
 def export_jobs(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per job, its pipeline included."""
-    documents = []
-    for job in call.fetch_all(jobs, body, "Job"):
-        check_permission(call, job.id, "READ")
-        documents.append((job.name, export_document(call, job)))
+    found = all_permitted(call, jobs, body, "Job", "READ")
+    documents = [(job.name, export_document(call, job)) for job in found]
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 

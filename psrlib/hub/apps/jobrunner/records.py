@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import fields
 from sqlalchemy import select
 
-from psrlib.hub.apps.jobrunner.status import run_json_of
+from psrlib.hub.apps.jobrunner.status import current_runs
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document, published_commit
@@ -184,10 +184,8 @@ COMMITS = any_of(
 def show_jobs(call: Call, rows: list[Row]) -> list[JobJson]:
     """Return jobs in wire form with their current status."""
     found = {row.id: row for row in COMMITS(call.db, [row.commit_id for row in rows])}
-    statuses = run_json_of(call, [row.current_run for row in rows if row.current_run])
-    return [
-        _show(row, row.settings, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows
-    ]
+    statuses = current_runs(call, rows)
+    return [_show(row, row.settings, found[row.commit_id], statuses.get(row.id)) for row in rows]
 
 
 def _show(row: Row | Json, settings: Json, commit: Row, status: JsonValue) -> JobJson:
