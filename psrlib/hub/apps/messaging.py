@@ -7,18 +7,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from psrlib.hub.runner import engine_records, outbox, words
-from psrlib.hub.runner.entities import Engine
-from psrlib.hub.runner.intake import take_acks, take_all_statuses, take_figures, take_status
+from psrlib.hub.runner import engine_records, intake, outbox, reports, words
 from psrlib.hub.runner.outbox import ServerEvent
-from psrlib.hub.runner.reports import (
-    Ack,
-    EngineInfo,
-    PipelineStatus,
-    ProcessFigures,
-    StatusListJson,
-    read_text,
-)
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call, Raw
@@ -50,10 +40,9 @@ class ClientEvent(Struct, rename="camel"):
     "/messaging/rest/v1/events",
     COMPONENT,
     direct=True,
-    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out "
-    "again; an event that "
-    "cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and in "
-    "all that engines send",
+    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out again; an event "
+    "that cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and "
+    "in all that engines send",
 )
 async def events(call: Call, body: list[ClientEvent]) -> list[ServerEvent] | Raw:
     """Take the events of an engine and hand out those that wait for it."""
@@ -76,36 +65,32 @@ def take_poll(work: RunnerWork, engine: Principal, arrived: list[ClientEvent]) -
     """Take an engine's events in order; return the server events it is due."""
     record = engine_records.find_or_insert(work, engine)
     for kind, same in groupby(arrived, key=lambda event: event.event_type_id):
-        _take(work, engine, record, kind, same)
+        match kind:
+            case words.ACK:
+                acks = [(event.event_id, ack) for event, ack in _read(reports.Ack, engine, same)]
+                intake.take_acks(work, engine.id, acks)
+            case words.STATUS:
+                statuses = [status for _, status in _read(reports.PipelineStatus, engine, same)]
+                intake.take_status(work, record, statuses)
+            case words.STATUSES:
+                for _, listed in _read(reports.StatusListJson, engine, same):
+                    intake.take_all_statuses(work, record, listed.statuses())
+            case words.INFO:
+                for _, info in _read(reports.EngineInfo, engine, same):
+                    engine_records.take_info(work, engine, info)
+            case words.FIGURES:
+                for _, figures in _read(reports.ProcessFigures, engine, same):
+                    intake.take_figures(work, engine, figures)
     handed = outbox.hand_out(work, engine.id)
     work.flush()
     return handed
-
-
-def _take(
-    work: RunnerWork, engine: Principal, record: Engine, kind: int, arrived: Iterable[ClientEvent]
-) -> None:
-    """Take events of one kind that came one after the other."""
-    if kind == words.ACK:
-        take_acks(work, engine.id, [(event.event_id, ack) for event, ack in _read(Ack, engine, arrived)])
-    elif kind == words.STATUS:
-        take_status(work, record, [status for _, status in _read(PipelineStatus, engine, arrived)])
-    elif kind == words.STATUSES:
-        for _, listed in _read(StatusListJson, engine, arrived):
-            take_all_statuses(work, record, listed.statuses())
-    elif kind == words.INFO:
-        for _, info in _read(EngineInfo, engine, arrived):
-            engine_records.take_info(work, engine, info)
-    elif kind == words.FIGURES:
-        for _, figures in _read(ProcessFigures, engine, arrived):
-            take_figures(work, engine, figures)
 
 
 def _read(record: type[R], engine: Principal, arrived: Iterable[ClientEvent]) -> list[tuple[ClientEvent, R]]:
     """Return events with their payloads; one that cannot be read is passed over."""
     found = []
     for event in arrived:
-        payload = read_text(record, event.payload)
+        payload = reports.read_text(record, event.payload)
         if payload is None:
             logger.warning("engine %s: event %d cannot be read", engine.id, event.event_type_id)
         else:

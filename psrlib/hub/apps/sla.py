@@ -5,7 +5,7 @@ from msgspec import Struct, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.slas import forget_violations, read_definition
-from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.security.acl import all_permitted, drop_acls, insert_acls
 from psrlib.hub.store.queries import Query, insert_rows
 from psrlib.hub.store.schema.design import slas, topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
@@ -74,8 +74,7 @@ def _check_definition(call: Call, text: str | None) -> None:
         definition = read_definition(text)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise bad_request(f"slaDefinition: {error}") from error
-    for job in call.fetch_all(jobs, definition.job_ids or [], "Job"):
-        check_permission(call, job.id, "READ")
+    all_permitted(call, jobs, definition.job_ids or [], "Job", "READ")
 
 
 @app.route("GET", "/sla/rest/v1/dataSlas", USER)

@@ -1,6 +1,6 @@
 """Jobrunner app: import and export of jobs with their pipelines (pipeline-json.md, 1.2)."""
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, field, to_builtins
 
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, show_jobs, shown
@@ -20,8 +20,8 @@ app = App("jobrunner", "Import and export archives of jobs")
 class JobUpdates(Updates, rename="camel"):
     """Which properties of a job, and whether its pipeline, are taken from an archive."""
 
+    migrate_offsets: bool = field(default=True, name="updateMigrateOffsets")
     update_pipeline_refs: bool = True
-    update_migrate_offsets: bool = True
 
 
 class ImportedJobJson(Struct, rename="camel"):
