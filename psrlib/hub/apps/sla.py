@@ -49,7 +49,11 @@ def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
     """Create a data SLA, inactive."""
     if not body.label.strip() or len(body.label) > 255:
         raise bad_request("the SLA label must have 1 to 255 characters")
-    _check_definition(call, body.definition)
+    try:
+        definition = read_definition(body.definition)
+    except msgspec.MsgspecError as error:
+        raise bad_request(f"slaDefinition: {error}") from error
+    all_permitted(call, jobs, definition.job_ids or [], "Job", "READ")
     if body.topology_id:
         call.fetch(topologies, body.topology_id, "Topology")
     if body.topology_commit_id:
@@ -67,14 +71,6 @@ def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
     insert_rows(call.db, slas, [row])
     insert_acls(call, "SLA", [row["id"]], call.organization)
     return show(DataSlaJson, row)
-
-
-def _check_definition(call: Call, text: str | None) -> None:
-    try:
-        definition = read_definition(text)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise bad_request(f"slaDefinition: {error}") from error
-    all_permitted(call, jobs, definition.job_ids or [], "Job", "READ")
 
 
 @app.route("GET", "/sla/rest/v1/dataSlas", USER)

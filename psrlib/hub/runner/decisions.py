@@ -32,14 +32,8 @@ class Slot:
 class OpenRun:
     """A run that has not ended, and what decisions about it may ask for.
 
-    Attributes
-    ----------
-    instances : list of Instance
-        All pipeline instances of the run, oldest first.
-    engine : callable
-        The engine with an id, or None when the hub forgot it.
-    find : callable
-        Engines for the job: the number wanted (-1: all) and ids of engines that are excluded.
+    ``instances`` are all of the run, oldest first. ``engine`` gives the engine with an id, None when the hub
+    forgot it; ``find`` gives engines for the job: as many as wanted (-1: all), none of the ids excluded.
     """
 
     run: Run

@@ -6,7 +6,7 @@ from psrlib.hub.runner.decisions import OpenRun
 from psrlib.hub.runner.entities import Instance, Job, Run
 from psrlib.hub.runner.selection import pipelines_running
 from psrlib.hub.runner.work import RunnerWork
-from psrlib.hub.runner.writer import apply, open_run
+from psrlib.hub.runner.writer import apply, decide, open_run
 from psrlib.hub.web.issues import IssueError, bad_request
 
 
@@ -15,13 +15,7 @@ def _open_run_of(work: RunnerWork, job: Job) -> OpenRun | None:
 
 
 def stop_job(work: RunnerWork, job: Job, user_id: str, force: bool = False) -> str:
-    """Stop a job's run; return the run's id.
-
-    Raises
-    ------
-    IssueError
-        400 when the job does not run, or is being stopped already and ``force`` is false.
-    """
+    """Stop a job's run; return its id. 400 when there is none, or it is being stopped and not forced to."""
     case = _open_run_of(work, job)
     if case is None:
         raise IssueError(400, "JOBRUNNER_07", f"job '{job.name}' is not running")
@@ -32,13 +26,7 @@ def stop_job(work: RunnerWork, job: Job, user_id: str, force: bool = False) -> s
 
 
 def synchronise(work: RunnerWork, job: Job) -> str:
-    """Bring a job's run in line with engine labels and the instances wanted; return the run's id.
-
-    Raises
-    ------
-    IssueError
-        400 when the job does not run.
-    """
+    """Bring a job's run in line with labels and instances wanted; return its id, 400 when there is none."""
     case = _open_run_of(work, job)
     if case is None:
         raise bad_request(f"job '{job.name}' is not running")
@@ -57,13 +45,7 @@ def balance(work: RunnerWork, job: Job) -> str | None:
 
 
 def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
-    """Let a job start again whose last run failed; return the run's id.
-
-    Raises
-    ------
-    IssueError
-        400 when there is no error to acknowledge.
-    """
+    """Let a job start again whose last run failed; return the run's id, 400 when none failed."""
     run = work.get(Run, job.current_run)
     if run is None or run.status != words.INACTIVE_ERROR:
         raise bad_request(f"job '{job.name}' has no error to acknowledge")
@@ -73,6 +55,7 @@ def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
 
 def give_up(work: RunnerWork, instance: Instance) -> None:
     """Stop counting on an instance whose engine was removed; its run looks for another engine."""
-    case = open_run(work, instance.run_id)
-    gone = [do.Gone(instance, drop=True)]
-    apply(work, instance.run_id, gone if case is None else decisions.giving_up(case, instance))
+    if open_run(work, instance.run_id) is None:
+        apply(work, instance.run_id, [do.Gone(instance, drop=True)])
+    else:
+        decide(work, instance.run_id, decisions.giving_up, instance)

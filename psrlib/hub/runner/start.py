@@ -31,10 +31,7 @@ def start_jobs(
 ) -> list[str]:
     """Start jobs; return the ids of their runs.
 
-    Raises
-    ------
-    IssueError
-        400 for a template and for a job that runs or whose error is not acknowledged.
+    400 for a template and for a job that runs or whose error is not acknowledged.
     """
     work.load_runs(job.current_run for job in started if job.current_run)
     work.load(Commit, [job.commit_id for job in started])

@@ -7,7 +7,7 @@ from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.entities import Instance, Run
 from psrlib.hub.runner.intake import settle
 from psrlib.hub.runner.work import RunnerWork
-from psrlib.hub.runner.writer import apply, open_run
+from psrlib.hub.runner.writer import apply, decide, open_run
 from psrlib.hub.security import configuration
 from psrlib.hub.store.schema.execution import engines, instances, runs
 from psrlib.hub.store.schema.security import configs
@@ -58,9 +58,7 @@ def _handle_silence(work: RunnerWork, silent: dict[str, str]) -> None:
     concerned = [instance for instance in live if instance.engine_id in silent]
     work.load_runs(instance.run_id for instance in concerned)
     for instance in concerned:
-        case = open_run(work, instance.run_id)
-        if case is not None:
-            apply(work, instance.run_id, decisions.silence(case, instance))
+        decide(work, instance.run_id, decisions.silence, instance)
 
 
 def _handle_return(work: RunnerWork, back: set[str]) -> None:
@@ -81,9 +79,8 @@ def _place_waiting(work: RunnerWork) -> None:
     )
     work.load_runs(run.id for run in waiting)
     for run in waiting:
-        case = open_run(work, run.id)
-        if case is not None and decisions.waits_for_engines(run):
-            apply(work, run.id, decisions.second_placement(case, work.offsets_of(run.job_id)))
+        if decisions.waits_for_engines(run):
+            decide(work, run.id, decisions.second_placement, work.offsets_of(run.job_id))
 
 
 def _force_stops(work: RunnerWork) -> None:
@@ -91,6 +88,4 @@ def _force_stops(work: RunnerWork) -> None:
     waiting = work.find(Instance, instances.c.phase == words.STOPPING, instances.c.run_id.in_(stopping))
     work.load_runs(instance.run_id for instance in waiting)
     for instance in waiting:
-        case = open_run(work, instance.run_id)
-        if case is not None:
-            apply(work, instance.run_id, decisions.late_stop(case, instance, work.now))
+        decide(work, instance.run_id, decisions.late_stop, instance, work.now)

@@ -24,14 +24,8 @@ class RunnerWork(Records):
 
     ``flush`` writes them, before the commit and before SQL reads what was changed; ``find`` does so itself.
 
-    Attributes
-    ----------
-    db : Connection
-        The transaction.
-    now : int
-        Epoch milliseconds.
-    pools : dict
-        Candidate engines by organization, executor type and labels.
+    ``now`` is its moment, epoch milliseconds; ``pools`` are candidate engines by organization, executor type
+    and labels.
     """
 
     def __init__(self, hub: Hub, db: Connection, now: int) -> None:

@@ -1,6 +1,6 @@
 """Does what was decided about runs and their pipelines; nothing else changes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from psrlib.hub.runner import changes as do
@@ -28,9 +28,14 @@ def apply(work: RunnerWork, run_id: str, changes: Sequence[do.Change]) -> None:
     for change in changes:
         _do(work, run_id, change)
     if any(isinstance(change, do.Gone | do.Remove | do.SetStatus) for change in changes):
-        case = open_run(work, run_id)
-        if case is not None and (last := decisions.ending(case)):
-            apply(work, run_id, last)
+        decide(work, run_id, decisions.ending)
+
+
+def decide(work: RunnerWork, run_id: str, decision: Callable[..., list[do.Change]], *more: object) -> None:
+    """Do what a decision about a run says, which takes the run and ``more``; nothing when it is not open."""
+    case = open_run(work, run_id)
+    if case is not None:
+        apply(work, run_id, decision(case, *more))
 
 
 def _do(work: RunnerWork, run_id: str, change: do.Change) -> None:
@@ -70,10 +75,10 @@ def _do_to_run(work: RunnerWork, run: Run, change: do.Change) -> None:
             outbox.queue_start(work, run, instance)
         case do.Tell(event, values):
             work.fire(run.organization, event, values)
-        case do.Failed(instance, message) if (case := open_run(work, run.id)) is not None:
-            apply(work, run.id, decisions.failure(case, instance, message))
-        case do.Place(excluded) if (case := open_run(work, run.id)) is not None:
-            apply(work, run.id, decisions.placement(case, work.offsets_of(run.job_id), excluded))
+        case do.Failed(instance, message):
+            decide(work, run.id, decisions.failure, instance, message)
+        case do.Place(excluded):
+            decide(work, run.id, decisions.placement, work.offsets_of(run.job_id), excluded)
 
 
 def _set_status(work: RunnerWork, run: Run, change: do.SetStatus) -> None:

@@ -72,13 +72,9 @@ def version_number(text: str | None) -> int:
 def import_job(call: Call, document: Json, updates: Updates, with_pipeline: bool = True) -> str:
     """Bring the job of an export document into the organization; return its id.
 
-    ``with_pipeline``: a job that is here already gets the pipeline of the document too.
-
-    Raises
-    ------
-    IssueError
-        400 for a document without what it needs, or a job that runs; 403 without the permission to change
-        what is here, without the role for pipelines, or beyond a limit.
+    ``with_pipeline``: a job that is here already gets the pipeline of the document too. 400 for a document
+    without what it needs, or a job that runs; 403 without the permission to change what is here, without the
+    role for pipelines, or beyond a limit.
     """
     try:
         given = msgspec.convert(document.get("minimalJobJson"), JobJson)

@@ -204,7 +204,7 @@ def delete_rows(call: Call, ids: list[str]) -> None:
         drop_acls(call, part)
 
 
-@app.route("DELETE", "/jobrunner/rest/v2/job/{job}", OPERATOR)
+@app.route("DELETE", "/jobrunner/rest/v2/job/{job}", OPERATOR, choice="second version of the call")
 @app.route("DELETE", "/jobrunner/rest/v1/job/{job}", OPERATOR, choice="refused with 400 while the job runs")
 def delete_job(call: Call, job: str) -> None:
     """Delete a job."""
