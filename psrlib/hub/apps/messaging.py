@@ -17,7 +17,6 @@ from psrlib.hub.web.routing import COMPONENT, App
 
 logger = logging.getLogger(__name__)
 app = App("messaging", "Polls of engines")
-NOTHING = b"[]"
 SHORT_POLL = 20  # events taken at once; more of them are taken in the writer thread
 R = TypeVar("R", bound=Struct)
 
@@ -53,7 +52,7 @@ async def events(call: Call, body: list[ClientEvent]) -> list[ServerEvent] | Raw
     first = engine.id not in contacts.last_poll
     if not body and not first and engine.id not in contacts.waiting:
         contacts.note_poll(engine.id, call.now)
-        return Raw(NOTHING)
+        return Raw(b"[]")
     with contacts.poll(engine.id, call.hub.now):
         return await call.hub.write(
             lambda db: take_poll(RunnerWork(call.hub, db, call.now), engine, body),

@@ -16,16 +16,10 @@ from psrlib.hub.web.routing import COMPONENT, App, roles
 
 app = App("timeseries", "Metrics of jobs and engines")
 READER = roles("timeseries:reader", "jobrunner:operator")
-SPANS_S = {
-    "LAST_5M": 300,
-    "LAST_15M": 900,
-    "LAST_1H": 3600,
-    "LAST_6H": 6 * 3600,
-    "LAST_12H": 12 * 3600,
-    "LAST_24H": 86_400,
-    "LAST_2D": 2 * 86_400,
-    "LAST_7D": 7 * 86_400,
-    "LAST_30D": 30 * 86_400,
+SPANS_S = {  # LAST_5M to LAST_30D
+    f"LAST_{n}{unit}": n * seconds
+    for unit, seconds, counts in (("M", 60, (5, 15)), ("H", 3600, (1, 6, 12, 24)), ("D", 86_400, (2, 7, 30)))
+    for n in counts
 }
 COUNTED = {"input": "batchInputRecords", "output": "batchOutputRecords", "error": "batchErrorRecords"}
 METERS = {

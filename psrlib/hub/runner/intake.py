@@ -70,9 +70,9 @@ def _take(
             outbox.queue_stray_removal(work, engine, status.name or "", kind)
         return None
     job = work.get(Job, instance.job_id)
-    reaction = reactions.status_report(instance, status, "" if job is None else job.name, work.now)
-    apply(work, instance.run_id, reaction.changes)
-    return instance.run_id if reaction.settles else None
+    changes, settles = reactions.status_report(instance, status, "" if job is None else job.name, work.now)
+    apply(work, instance.run_id, changes)
+    return instance.run_id if settles else None
 
 
 def _resume(

@@ -2,7 +2,6 @@
 
 from psrlib.hub.runner import changes as do
 from psrlib.hub.runner import decisions, words
-from psrlib.hub.runner.decisions import OpenRun
 from psrlib.hub.runner.entities import Instance, Job, Run
 from psrlib.hub.runner.selection import pipelines_running
 from psrlib.hub.runner.work import RunnerWork
@@ -10,13 +9,9 @@ from psrlib.hub.runner.writer import apply, decide, open_run
 from psrlib.hub.web.issues import IssueError, bad_request
 
 
-def _open_run_of(work: RunnerWork, job: Job) -> OpenRun | None:
-    return open_run(work, job.current_run) if job.current_run else None
-
-
 def stop_job(work: RunnerWork, job: Job, user_id: str, force: bool = False) -> str:
     """Stop a job's run; return its id. 400 when there is none, or it is being stopped and not forced to."""
-    case = _open_run_of(work, job)
+    case = open_run(work, job.current_run)
     if case is None:
         raise IssueError(400, "JOBRUNNER_07", f"job '{job.name}' is not running")
     if case.run.status == words.DEACTIVATING and not force:
@@ -27,7 +22,7 @@ def stop_job(work: RunnerWork, job: Job, user_id: str, force: bool = False) -> s
 
 def synchronise(work: RunnerWork, job: Job) -> str:
     """Bring a job's run in line with labels and instances wanted; return its id, 400 when there is none."""
-    case = _open_run_of(work, job)
+    case = open_run(work, job.current_run)
     if case is None:
         raise bad_request(f"job '{job.name}' is not running")
     apply(work, case.run.id, decisions.synchronisation(case))
@@ -36,7 +31,7 @@ def synchronise(work: RunnerWork, job: Job) -> str:
 
 def balance(work: RunnerWork, job: Job) -> str | None:
     """Move a pipeline of a job to a less loaded engine; return the run's id, None when there is none open."""
-    case = _open_run_of(work, job)
+    case = open_run(work, job.current_run)
     if case is None:
         return None
     work.flush()

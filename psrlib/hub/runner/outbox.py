@@ -34,22 +34,19 @@ class ServerEvent(Struct, rename="camel"):
     ack_event: bool = False
 
 
-def _queue(
-    work: RunnerWork, engine_id: str, organization: str, kind: int, instance: int, payload: str | None
+def _insert(
+    work: RunnerWork, kind: int, engine_id: str, organization: str, instance: int, payload: str | None
 ) -> None:
-    """Put an event at the end of an engine's queue; a payload of None is built when it is handed out."""
-    event = EngineEvent(
-        id=f"{uuid.uuid4()}:{organization}",
-        engine_id=engine_id,
-        organization=organization,
-        type=kind,
-        instance=instance,
-        payload=payload,
-        state="QUEUED",
-        created_on=work.now,
-    )
+    event_id = f"{uuid.uuid4()}:{organization}"
+    event = EngineEvent(event_id, engine_id, organization, kind, "QUEUED", instance, payload)
+    event.created_on = work.now
     work.insert(event)
     work.hub.contacts.waiting.add(engine_id)
+
+
+def queue(work: RunnerWork, kind: int, instance: Instance, payload: str | None) -> None:
+    """Put an event at the end of the queue of an instance's engine; None is built when it is handed out."""
+    _insert(work, kind, instance.engine_id, instance.organization, instance.id, payload)
 
 
 def queue_start(work: RunnerWork, run: Run, instance: Instance) -> None:
@@ -61,19 +58,13 @@ def queue_start(work: RunnerWork, run: Run, instance: Instance) -> None:
         "interceptorConfiguration": None,
         "groups": run.groups,
     }
-    _queue(work, instance.engine_id, run.organization, words.SAVE, instance.id, None)
-    _queue(work, instance.engine_id, run.organization, words.START, instance.id, dump(start))
-
-
-def queue_again(work: RunnerWork, event: EngineEvent) -> None:
-    """Queue an event once more, as a new one."""
-    _queue(work, event.engine_id, event.organization, event.type, event.instance, event.payload)
+    queue(work, words.SAVE, instance, None)
+    queue(work, words.START, instance, dump(start))
 
 
 def queue_simple(work: RunnerWork, kind: int, instance: Instance, user: str, **more: int) -> None:
     """Queue STOP, DELETE or STOP_DELETE for an instance."""
-    payload = dump({"name": instance.name, "rev": "0", "user": user, **more})
-    _queue(work, instance.engine_id, instance.organization, kind, instance.id, payload)
+    queue(work, kind, instance, dump({"name": instance.name, "rev": "0", "user": user, **more}))
 
 
 def queue_stray_removal(work: RunnerWork, engine: Engine, name: str, kind: int) -> None:
@@ -82,7 +73,7 @@ def queue_stray_removal(work: RunnerWork, engine: Engine, name: str, kind: int) 
     removals = engine_events.c.type.in_((words.STOP, words.DELETE, words.STOP_DELETE))
     pending = work.find(EngineEvent, engine_events.c.engine_id == engine.id, _WAITING, removals)
     if not any(load(event.payload).get("name") == name for event in pending):
-        _queue(work, engine.id, engine.organization, kind, 0, dump(payload))
+        _insert(work, kind, engine.id, engine.organization, 0, dump(payload))
 
 
 def drop_events(work: RunnerWork, instance_id: int) -> None:

@@ -3,8 +3,6 @@
 What it means for the run follows in `psrlib.hub.runner.decisions`.
 """
 
-from dataclasses import dataclass
-
 from psrlib.hub.runner import changes as do
 from psrlib.hub.runner import words
 from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
@@ -13,14 +11,6 @@ from psrlib.hub.runner.reports import Ack, PipelineStatus
 EARLIER_MS = 60_000  # how much older than its instance a report is that an earlier run left behind
 # Edge resumes nothing, whatever it stored: after a crash RUNNING, after an orderly end STOPPED
 RESUMED_STATES = words.RUNNING_STATES | {"STARTING", "STOPPED"}
-
-
-@dataclass(frozen=True)
-class Reaction:
-    """Changes that a status brings, and whether the run has to be looked at after them."""
-
-    changes: list[do.Change]
-    settles: bool
 
 
 def acknowledgement(event: EngineEvent, instance: Instance | None, ack: Ack) -> list[do.Change]:
@@ -48,17 +38,19 @@ def _is_harmless(event: EngineEvent, message: str) -> bool:
     return event.deliveries > 1 and known is not None and known in message
 
 
-def status_report(instance: Instance, status: PipelineStatus, job_name: str, now_ms: int) -> Reaction:
-    """Take the status of a pipeline."""
+def status_report(
+    instance: Instance, status: PipelineStatus, job_name: str, now_ms: int
+) -> tuple[list[do.Change], bool]:
+    """Take the status of a pipeline; also return whether its run has to be settled after the changes."""
     when, state = status.time_stamp or 0, status.pipeline_status or ""
     # engine-protocol.md, 9.2: an older change can arrive after a newer one
     if when < instance.status_time:
-        return Reaction([], False)
+        return [], False
     if when == instance.status_time and state == instance.status:
-        return Reaction(_new_offset(instance, status, now_ms), False)
+        return _new_offset(instance, status, now_ms), False
     late = when < instance.created_on - EARLIER_MS and state in words.ENDED_STATES
     if instance.phase == words.STARTING and (late or state == "DELETED"):
-        return Reaction([], False)  # of an earlier run under the same name
+        return [], False  # of an earlier run under the same name
     values: dict[str, object] = {
         "status": state,
         "status_time": when,
@@ -72,7 +64,7 @@ def status_report(instance: Instance, status: PipelineStatus, job_name: str, now
     changes: list[do.Change] = [do.Store(instance, values)]
     if state != instance.status:
         changes.append(_told(instance, status, job_name, state, now_ms))
-    return Reaction(changes, True)
+    return changes, True
 
 
 def _new_offset(instance: Instance, status: PipelineStatus, now_ms: int) -> list[do.Change]:

@@ -51,14 +51,11 @@ def _moments(work: RunnerWork, task: Row) -> list[int]:
 
 def _fire(work: RunnerWork, task: Row, moment: int) -> None:
     work.flush()
-    savepoint = work.db.begin_nested()
     try:
-        message = _act(work, task)
-        work.flush()
-        savepoint.commit()
-        status = "SUCCESS"
+        with work.db.begin_nested():
+            status, message = "SUCCESS", _act(work, task)
+            work.flush()
     except IssueError as issue:
-        savepoint.rollback()
         work.forget()
         status, message = "ERROR", issue.message
     run = {"id": str(uuid.uuid4()), "task_id": task.id, "scheduled_time": moment, "time": work.now}

@@ -48,21 +48,17 @@ def _pool(work: RunnerWork, job: Job) -> Pool:
         return pool
     mine = (engines.c.organization == job.organization, engines.c.executor_type == job.executor_type)
     silence_ms = heartbeat_ms(work.hub, work.db, job.organization)
-    wanted = set(job.labels)
+    wanted, is_responding = set(job.labels), work.hub.contacts.is_responding
     matching = [
         engine
         for engine in work.find(Engine, *mine)
-        if wanted <= engine_labels(engine) and _is_responding(work, engine, silence_ms)
+        if wanted <= engine_labels(engine)
+        and is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
     ]
     pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
     pool.fill(pipelines_running(work.db, job.organization))  # what was changed was written by find
     work.pools[key] = pool
     return pool
-
-
-def _is_responding(work: RunnerWork, engine: Engine, silence_ms: int) -> bool:
-    contacts = work.hub.contacts
-    return contacts.is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
 
 
 def _has_resources(engine: Engine) -> bool:

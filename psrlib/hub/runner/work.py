@@ -60,11 +60,9 @@ class RunnerWork(Records):
 
     def _load_instances(self, run_ids: list[str]) -> None:
         wanted = [run_id for run_id in run_ids if run_id not in self._instances]
+        self._instances |= {run_id: [] for run_id in wanted}
         for start in range(0, len(wanted), CHUNK):
-            part = wanted[start : start + CHUNK]
-            for run_id in part:
-                self._instances[run_id] = []
-            for instance in self.find(Instance, instances.c.run_id.in_(part)):
+            for instance in self.find(Instance, instances.c.run_id.in_(wanted[start : start + CHUNK])):
                 self._instances[instance.run_id].append(instance)
 
     def instances_on(self, engine_id: str) -> list[Instance]:

@@ -12,14 +12,14 @@ from psrlib.hub.runner.selection import choose_engines, note_load
 from psrlib.hub.runner.work import RunnerWork
 
 
-def open_run(work: RunnerWork, run_id: str) -> OpenRun | None:
-    """Return what decisions about a run need; None when it ended, or it or its job was removed."""
+def open_run(work: RunnerWork, run_id: str | None) -> OpenRun | None:
+    """Return what decisions about a run need; None when it is none, has ended, or was removed."""
     run = work.get(Run, run_id)
     job = work.get(Job, run.job_id) if run is not None and run.open else None
     if run is None or job is None:
         return None
     return OpenRun(
-        run, job, work.instances_of(run_id), partial(work.get, Engine), partial(choose_engines, work, job)
+        run, job, work.instances_of(run.id), partial(work.get, Engine), partial(choose_engines, work, job)
     )
 
 
@@ -53,7 +53,7 @@ def _do(work: RunnerWork, run_id: str, change: do.Change) -> None:
             outbox.drop_events(work, instance.id)
             if stop:
                 outbox.queue_simple(work, words.STOP, instance, "")
-            outbox.queue_again(work, start)
+            outbox.queue(work, words.START, instance, start.payload)
         case _:
             run = work.get(Run, run_id)
             if run is not None:

@@ -75,10 +75,10 @@ def test_an_ack_counts_once(state: str) -> None:
 
 def report(known: Instance, **more: Any) -> tuple[list[dict[str, object]], list[str], bool]:
     """Return the columns stored, the events told, and whether the run is looked at."""
-    taken = reactions.status_report(known, PipelineStatus(**more), "Nightly", NOW_MS)
-    columns = [values for change in taken.changes if (values := getattr(change, "values", None)) is not None]
-    told = [change.event for change in taken.changes if isinstance(change, do.Tell)]
-    return columns[: len(columns) - len(told)], told, taken.settles
+    changes, settles = reactions.status_report(known, PipelineStatus(**more), "Nightly", NOW_MS)
+    columns = [values for change in changes if (values := getattr(change, "values", None)) is not None]
+    told = [change.event for change in changes if isinstance(change, do.Tell)]
+    return columns[: len(columns) - len(told)], told, settles
 
 
 def test_a_first_running_starts_the_phase_and_is_told() -> None:
