@@ -1,7 +1,7 @@
 """Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
@@ -85,13 +85,13 @@ def take_poll(work: RunnerWork, engine: Principal, arrived: list[ClientEvent]) -
     return handed
 
 
-def _read(record: type[R], engine: Principal, arrived: Iterable[ClientEvent]) -> list[tuple[ClientEvent, R]]:
-    """Return events with their payloads; one that cannot be read is passed over."""
-    found = []
+def _read(
+    record: type[R], engine: Principal, arrived: Iterable[ClientEvent]
+) -> Iterator[tuple[ClientEvent, R]]:
+    """Yield events with their payloads; one that cannot be read is passed over."""
     for event in arrived:
         payload = reports.read_text(record, event.payload)
         if payload is None:
             logger.warning("engine %s: event %d cannot be read", engine.id, event.event_type_id)
         else:
-            found.append((event, payload))
-    return found
+            yield event, payload

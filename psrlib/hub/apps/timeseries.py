@@ -12,6 +12,7 @@ from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, met
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import not_found
+from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import COMPONENT, App, roles
 
 app = App("timeseries", "Metrics of jobs and engines")
@@ -153,10 +154,9 @@ def _rows(call: Call, job_id: str, engine_id: str | None = None) -> list[Row]:
 def _counts(rows: list[Row]) -> RecordCountsJson:
     last = rows[-1]
     summed = ["stage_errors_count", *(f"{of}_{kind}" for of in COUNTED for kind in ("count", "rate"))]
-    return RecordCountsJson(
-        job_id=last.job_id,
-        organization=last.organization,
-        run_count=last.run_count,
+    return show(
+        RecordCountsJson,
+        last,
         sdc_id=last.engine_id if len(rows) == 1 else None,
         last_updated_on=max(row.changed_on for row in rows),
         **{name: sum(getattr(row, name) for row in rows) for name in summed},

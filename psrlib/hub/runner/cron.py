@@ -15,21 +15,10 @@ _YEARS = re.compile(r"\*|\d{4}(-\d{4})?(,\d{4}(-\d{4})?)*")
 
 
 def next_time_ms(expression: str, after_ms: int, time_zone: str = "UTC") -> int:
-    """Return the first time after ``after_ms`` at which a Quartz expression fires, or 0 when there is none.
+    """Return when a Quartz expression fires first after a moment, both in epoch milliseconds; 0 for never.
 
-    Parameters
-    ----------
-    expression : str
-        ``second minute hour day-of-month month day-of-week [year]``; weekdays count from 1 = Sunday.
-    after_ms : int
-        Epoch milliseconds.
-    time_zone : str
-        Name of the zone the expression is meant in.
-
-    Raises
-    ------
-    IssueError
-        400 when the expression or the zone is wrong.
+    The expression is ``second minute hour day-of-month month day-of-week [year]``, where weekdays count from
+    1 = Sunday, and is meant in the zone of a name. 400 when one of the two is wrong.
 
     Examples
     --------

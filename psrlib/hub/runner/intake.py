@@ -15,14 +15,12 @@ def take_acks(work: RunnerWork, engine_id: str, acks: list[tuple[str, Ack]]) -> 
     named = engine_events.c.id.in_([event_id for event_id, _ in acks])
     found = work.find(EngineEvent, engine_events.c.engine_id == engine_id, named)
     events = {event.id: event for event in found}
-    work.load(Instance, [event.instance for event in found if event.instance])
+    work.load(Instance, [event.instance or None for event in found])
     for event_id, ack in acks:
-        event = events.get(event_id)
-        if event is None:
-            continue
-        instance = work.get(Instance, event.instance) if event.instance else None
-        run_id = "" if instance is None else instance.run_id
-        apply(work, run_id, reactions.acknowledgement(event, instance, ack))
+        if event := events.get(event_id):
+            instance = work.get(Instance, event.instance or None)
+            run_id = "" if instance is None else instance.run_id
+            apply(work, run_id, reactions.acknowledgement(event, instance, ack))
 
 
 def take_status(work: RunnerWork, engine: Engine, statuses: list[PipelineStatus]) -> None:

@@ -37,8 +37,7 @@ def pipeline_name(title: str, job_id: str) -> str:
 def save_payloads(work: RunnerWork, numbers: list[int]) -> dict[int, str]:
     """Return the payload of SAVE, JSON text, for each pipeline instance that has a run."""
     work.load(Instance, numbers)
-    found = [work.get(Instance, number) for number in numbers]
-    live = [instance for instance in found if instance is not None]
+    live = [found for number in numbers if (found := work.get(Instance, number)) is not None]
     work.load_runs(instance.run_id for instance in live)
     runs = {instance.id: run for instance in live if (run := work.get(Run, instance.run_id)) is not None}
     documents = {row.id: row for row in DOCUMENTS(work.db, [run.commit_id for run in runs.values()])}

@@ -46,12 +46,15 @@ def status_report(
     # engine-protocol.md, 9.2: an older change can arrive after a newer one
     if when < instance.status_time:
         return [], False
+    values: dict[str, object]
     if when == instance.status_time and state == instance.status:
-        return _new_offset(instance, status, now_ms), False
+        is_offset_new = status.offset and status.offset != instance.offset
+        values = {"offset": status.offset, "last_reported": now_ms}
+        return [do.Store(instance, values)] if is_offset_new else [], False
     late = when < instance.created_on - EARLIER_MS and state in words.ENDED_STATES
     if instance.phase == words.STARTING and (late or state == "DELETED"):
         return [], False  # of an earlier run under the same name
-    values: dict[str, object] = {
+    values = {
         "status": state,
         "status_time": when,
         "last_reported": now_ms,
@@ -65,12 +68,6 @@ def status_report(
     if state != instance.status:
         changes.append(_told(instance, status, job_name, state, now_ms))
     return changes, True
-
-
-def _new_offset(instance: Instance, status: PipelineStatus, now_ms: int) -> list[do.Change]:
-    if not status.offset or status.offset == instance.offset:
-        return []
-    return [do.Store(instance, {"offset": status.offset, "last_reported": now_ms})]
 
 
 def _offset(status: PipelineStatus) -> dict[str, object]:

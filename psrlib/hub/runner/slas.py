@@ -1,12 +1,12 @@
 """Data SLAs: rates that engines report against thresholds; alerts raised and closed."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.security.acl import acl_row
@@ -139,13 +139,12 @@ def _raise_alert(
     work.fire(row.organization, "DATA_SLA_TRIGGERED", values)
 
 
-def close_alerts(connection: Connection, sla_id: str, job_ids: Iterable[str], now_ms: int) -> None:
+def close_alerts(connection: Connection, sla_id: str, job_ids: Collection[str], now_ms: int) -> None:
     """Acknowledge in nobody's name the active alerts of a data SLA about jobs that are within it again."""
-    wanted = [alerts.c.resource_id == job_id for job_id in sorted(job_ids)]
-    if wanted:
-        mine = (alerts.c.rule_id == sla_id) & (alerts.c.status == "ACTIVE") & or_(*wanted)
+    mine = (alerts.c.rule_id == sla_id, alerts.c.status == "ACTIVE", alerts.c.resource_id.in_(job_ids))
+    if job_ids:
         values = {"status": "ACKNOWLEDGED", "acked_on": now_ms}
-        connection.execute(alerts.update().where(mine).values(values))
+        connection.execute(alerts.update().where(*mine).values(values))
 
 
 def forget_violations(connection: Connection, sla_ids: Sequence[str], now_ms: int) -> None:

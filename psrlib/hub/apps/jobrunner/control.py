@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from msgspec import Struct
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, as_new_job, insert_jobs, shown
 from psrlib.hub.apps.jobrunner.status import INSTANCES, JobStatusJson, show_runs
 from psrlib.hub.runner import lifecycle, words
 from psrlib.hub.runner.entities import Job
 from psrlib.hub.runner.start import start_jobs as start_runs
-from psrlib.hub.runner.work import RunnerWork, work_of
+from psrlib.hub.runner.work import OFFSETS, RunnerWork, work_of
 from psrlib.hub.security.acl import all_permitted, permitted
-from psrlib.hub.store.queries import Query, any_of, by_keys, insert_rows
+from psrlib.hub.store.queries import any_of, by_keys, insert_rows
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.store.schema.execution import jobs, offsets, runs
 from psrlib.hub.store.text import Json, dump, load
@@ -22,7 +22,6 @@ from psrlib.hub.web.routing import App
 
 app = App("jobrunner", "Starting and stopping jobs")
 OPEN_RUNS = any_of(lambda ids: select(runs.c.job_id).where(runs.c.job_id.in_(ids), runs.c.open))
-OFFSETS = Query(select(offsets.c.offset).where(offsets.c.job_id == bindparam("job")).order_by(offsets.c.slot))
 
 
 class JobTemplateCreationInfoJson(Struct, rename="camel"):
@@ -231,7 +230,7 @@ def _postfix(call: Call, info: JobTemplateCreationInfoJson, values: Json, number
 def committed_offsets(call: Call, job: str) -> OffsetsJson | Raw:
     """Return the offsets a job's next run starts from."""
     row = call.fetch(jobs, job, "Job")
-    kept = [kept.offset for kept in OFFSETS.rows(call.db, job=row.id)]
+    kept = [kept.offset for kept in OFFSETS(call.db, [row.id])]
     parts = INSTANCES(call.db, [row.current_run or ""])
     merged: Json = {}
     for text in [*kept, *(part.offset for part in parts if part.phase != words.GONE and part.offset)]:

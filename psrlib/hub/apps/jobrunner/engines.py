@@ -8,10 +8,9 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.jobrunner.status import PipelineStatusJson, show_instance
-from psrlib.hub.runner import engine_records, lifecycle, words
+from psrlib.hub.runner import engine_records, intake, lifecycle, words
 from psrlib.hub.runner.decisions import engine_labels
 from psrlib.hub.runner.entities import Engine, Job
-from psrlib.hub.runner.intake import take_all_statuses, take_figures, take_status
 from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusListJson, read
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms, work_of
 from psrlib.hub.security.acl import drop_acls, permitted
@@ -293,21 +292,21 @@ def heartbeat(call: Call) -> None:
 def statuses_of_engine(call: Call, body: StatusListJson) -> None:
     """Take the statuses of all pipelines of an engine in sync mode."""
     work, engine = _record(call)
-    take_all_statuses(work, engine, body.statuses())
+    intake.take_all_statuses(work, engine, body.statuses())
 
 
 @app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvent", COMPONENT)
 def status_of_pipeline(call: Call, body: Json) -> None:
     """Take one status change in sync mode."""
     work, engine = _record(call)
-    take_status(work, engine, [read(PipelineStatus, body)])
+    intake.take_status(work, engine, [read(PipelineStatus, body)])
 
 
 @app.route("POST", "/jobrunner/rest/v1/sdc/processMetrics", COMPONENT)
 def process_metrics(call: Call, body: Json) -> None:
     """Take CPU and memory figures in sync mode."""
     work, _ = _record(call)
-    take_figures(work, call.principal, read(ProcessFigures, body))
+    intake.take_figures(work, call.principal, read(ProcessFigures, body))
 
 
 @app.route(

@@ -11,9 +11,8 @@ from msgspec import Struct, field
 from sqlalchemy import Table, select
 
 from psrlib.hub.apps.jobrunner.jobs import refuse_running
-from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, insert_jobs, job_row
+from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, change_job, insert_jobs
 from psrlib.hub.apps.pipelinestore.records import EDITOR as PIPELINE_EDITOR
-from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import CommitBatch, Content, Kept
 from psrlib.hub.security.acl import check_permission
@@ -115,9 +114,7 @@ def _update_job(call: Call, present: Row, given: JobJson, commit: Row, updates: 
         if getattr(updates, name):
             setattr(new, name, getattr(given, name))
     new.pipeline_id, new.commit_id, new.tags = commit.pipeline_id, commit.id, given.tags
-    values = job_row(call, new, commit)
-    call.db.execute(jobs.update().where(jobs.c.id == present.id).values(values))
-    label_tree.remember(call, "JOB", values["tags"], present.organization)
+    change_job(call, present, new, commit)
     return str(present.id)
 
 

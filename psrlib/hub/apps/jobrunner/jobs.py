@@ -9,8 +9,8 @@ from psrlib.hub.apps.jobrunner.records import (
     JobJson,
     NewJobJson,
     as_new_job,
+    change_job,
     insert_jobs,
-    job_row,
     show_jobs,
     shown,
 )
@@ -176,9 +176,7 @@ def update_job(call: Call, job: str, body: JobJson) -> JobJson:
         body.tags = [tag.tag for tag in body.job_tags if tag.tag]
     if body.commit_id != row.commit_id:
         body.rules_id = commit.rules_id
-    values = job_row(call, body, commit, archived=bool(body.archived))
-    call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
-    label_tree.remember(call, "JOB", values["tags"], org)
+    change_job(call, row, body, commit, archived=bool(body.archived))
     return shown(call, [row.id])[0]
 
 

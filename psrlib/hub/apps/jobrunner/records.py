@@ -25,6 +25,7 @@ OPERATOR = roles("jobrunner:operator")
 Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 EXECUTORS = ("COLLECTOR", "TRANSFORMER", "EDGE")
+EXECUTOR_OF = {"BATCH": "TRANSFORMER", "STREAMING": "TRANSFORMER", "EDGE": "EDGE"}  # by execution mode
 MAX_NAME = 255
 
 
@@ -114,7 +115,9 @@ def job_row(call: Call, new: NewJobJson, commit: Row, **more: object) -> Json:
         raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
     if new.runtime_parameters and new.runtime_parameters.strip():
         parse_document(new.runtime_parameters, "runtimeParameters")
-    executor = new.executor_type or ("EDGE" if new.edge else _executor(commit))
+    executor = new.executor_type or (
+        "EDGE" if new.edge else EXECUTOR_OF.get(commit.execution_mode, "COLLECTOR")
+    )
     if executor not in EXECUTORS:
         raise bad_request(f"executorType '{executor}': expected one of {', '.join(EXECUTORS)}")
     return {
@@ -132,11 +135,6 @@ def job_row(call: Call, new: NewJobJson, commit: Row, **more: object) -> Json:
         "last_modified_on": call.now,
         **more,
     }
-
-
-def _executor(commit: Row) -> str:
-    modes = {"BATCH": "TRANSFORMER", "STREAMING": "TRANSFORMER", "EDGE": "EDGE"}
-    return modes.get(commit.execution_mode, "COLLECTOR")
 
 
 def insert_jobs(
@@ -179,6 +177,13 @@ COMMITS = any_of(
         commits.c.id.in_(ids)
     )
 )
+
+
+def change_job(call: Call, row: Row, new: NewJobJson, commit: Row, **more: object) -> None:
+    """Give a stored job other properties."""
+    values = job_row(call, new, commit, **more)
+    call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
+    label_tree.remember(call, "JOB", values["tags"], row.organization)
 
 
 def show_jobs(call: Call, rows: list[Row]) -> list[JobJson]:

@@ -14,13 +14,8 @@ from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Job status and history")
-EVENT_NAMES = {
-    words.SAVE: "SAVE_PIPELINE",
-    words.START: "START_PIPELINE",
-    words.STOP: "STOP_PIPELINE",
-    words.DELETE: "DELETE_PIPELINE",
-    words.STOP_DELETE: "STOP_DELETE_PIPELINE",
-}
+EVENTS = ("SAVE", "START", "STOP", "DELETE", "STOP_DELETE")
+EVENT_NAMES = {getattr(words, event): f"{event}_PIPELINE" for event in EVENTS}
 
 
 class AckTrackerJson(Struct, rename="camel"):
