@@ -51,19 +51,12 @@ def queue(work: RunnerWork, kind: int, instance: Instance, payload: str | None) 
 
 def queue_start(work: RunnerWork, run: Run, instance: Instance) -> None:
     """Queue SAVE and START of a pipeline instance (engine-protocol.md, section 10)."""
-    start = {
-        "name": instance.name,
-        "rev": "0",
-        "user": run.user_id,
-        "interceptorConfiguration": None,
-        "groups": run.groups,
-    }
     queue(work, words.SAVE, instance, None)
-    queue(work, words.START, instance, dump(start))
+    queue_simple(work, words.START, instance, run.user_id, interceptorConfiguration=None, groups=run.groups)
 
 
-def queue_simple(work: RunnerWork, kind: int, instance: Instance, user: str, **more: int) -> None:
-    """Queue STOP, DELETE or STOP_DELETE for an instance."""
+def queue_simple(work: RunnerWork, kind: int, instance: Instance, user: str, **more: object) -> None:
+    """Queue an event that names an instance's pipeline, and says ``more`` of it."""
     queue(work, kind, instance, dump({"name": instance.name, "rev": "0", "user": user, **more}))
 
 

@@ -91,16 +91,10 @@ class RunnerWork(Records):
 
     def keep_offset(self, instance: Instance) -> None:
         """Store the offset of an instance for the job's next run."""
-        here = (offsets.c.job_id == instance.job_id, offsets.c.slot == instance.slot)
-        self.db.execute(offsets.delete().where(*here))
-        values = {
-            "job_id": instance.job_id,
-            "slot": instance.slot,
-            "offset": instance.offset,
-            "protocol": instance.offset_protocol,
-            "changed_on": self.now,
-        }
-        insert_rows(self.db, offsets, [values])
+        place = {"job_id": instance.job_id, "slot": instance.slot}
+        self.db.execute(offsets.delete().where(*(offsets.c[name] == value for name, value in place.items())))
+        kept = {"offset": instance.offset, "protocol": instance.offset_protocol, "changed_on": self.now}
+        insert_rows(self.db, offsets, [place | kept])
         self._offsets.pop(instance.job_id, None)
 
     def fire(self, organization: str, event: str, values: dict[str, str]) -> None:

@@ -60,7 +60,8 @@ def export_jobs(call: Call, body: list[str]) -> Raw:
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 
-def _answer(call: Call, ids: list[str]) -> list[ImportedJobJson]:
+def _import(call: Call, updates: JobUpdates, documents: list[Json]) -> list[ImportedJobJson]:
+    ids = [import_job(call, document, updates, updates.update_pipeline_refs) for document in documents]
     return [ImportedJobJson(job) for job in shown(call, ids)]
 
 
@@ -77,12 +78,9 @@ def _answer(call: Call, ids: list[str]) -> list[ImportedJobJson]:
 )
 def import_jobs(call: Call, updates: JobUpdates, body: bytes) -> list[ImportedJobJson]:
     """Import a zip of job export documents."""
-    ids = []
-    for _, document in read_zip(body):
-        for part in document.get("jobJsonList") or [document]:
-            if isinstance(part, dict) and "minimalJobJson" in part:
-                ids.append(import_job(call, part, updates, updates.update_pipeline_refs))
-    return _answer(call, ids)
+    parts = [part for _, document in read_zip(body) for part in document.get("jobJsonList") or [document]]
+    found = [part for part in parts if isinstance(part, dict) and "minimalJobJson" in part]
+    return _import(call, updates, found)
 
 
 @app.route(
@@ -97,4 +95,4 @@ def import_jobs_json(call: Call, updates: JobUpdates, body: Json | list[Json]) -
     parts = body if isinstance(body, list) else body.get("jobJsonList") or [body]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise bad_request("expected export documents with minimalJobJson")
-    return _answer(call, [import_job(call, part, updates, updates.update_pipeline_refs) for part in parts])
+    return _import(call, updates, parts)

@@ -25,6 +25,7 @@ from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, roles
 app = App("jobrunner", "Engines")
 MANAGER = roles("datacollector:admin", "datacollector:manager", "jobrunner:operator")
 Percent = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 ENGINES = Query(select(engines).where(engines.c.organization == bindparam("org")))
 ORDER = {
     name.upper(): engines.c[name] for name in ("id", "last_reported_time", "http_url", "version", "cpu_load")
@@ -43,9 +44,7 @@ class EngineUpdateJson(Struct, rename="camel"):
     labels: list[str] | None = None
     max_cpu_load: Percent | None = None
     max_memory_used: Percent | None = None
-    max_pipelines: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = field(
-        default=None, name="maxPipelinesRunning"
-    )
+    max_pipelines: Count | None = field(default=None, name="maxPipelinesRunning")
 
 
 class EngineJson(Struct, rename="camel", kw_only=True):

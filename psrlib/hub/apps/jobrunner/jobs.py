@@ -16,6 +16,7 @@ from psrlib.hub.apps.jobrunner.records import (
 )
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
+from psrlib.hub.runner import words
 from psrlib.hub.security.acl import all_permitted, drop_acls, permitted
 from psrlib.hub.store.queries import CHUNK, Query, Row, by_keys
 from psrlib.hub.store.schema.design import commits, pipelines
@@ -61,7 +62,6 @@ def create_jobs(call: Call, body: list[NewJobJson]) -> list[JobJson]:
     return insert_jobs(call, body)
 
 
-PIPELINES = by_keys(pipelines)
 JOBS = Query(select(jobs).where(jobs.c.organization == bindparam("org")))
 
 
@@ -81,8 +81,9 @@ def find_jobs(
 def _has_status(text: str) -> ColumnElement[bool]:
     if text == "null":
         return jobs.c.current_run.is_(None)
-    status, _, color = text.rpartition("_") if text in ("ACTIVE_GREEN", "ACTIVE_RED") else (text, "", "")
-    return (runs.c.status == status) & (runs.c.color == color) if color else runs.c.status == status
+    if text in ("ACTIVE_GREEN", "ACTIVE_RED"):
+        return (runs.c.status == words.ACTIVE) & (runs.c.color == text.removeprefix("ACTIVE_"))
+    return runs.c.status == text
 
 
 def _conditions(finding: Finding, org: str) -> list[ColumnElement[bool]]:
@@ -110,6 +111,7 @@ ORDER = {
 }
 
 
+@app.route("GET", "/jobrunner/rest/v1/jobs/byStatus", USER)
 @app.route("GET", "/jobrunner/rest/v1/jobs", USER)
 def list_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs with their current status."""
@@ -130,12 +132,6 @@ def count_jobs(
     if removed or system:
         return CountJson(0)
     return CountJson(JOBS.count().scalar(call.db, org=call.organization))
-
-
-@app.route("GET", "/jobrunner/rest/v1/jobs/byStatus", USER)
-def jobs_by_status(call: Call, finding: Finding) -> Listed[JobJson]:
-    """List jobs with a status."""
-    return find_jobs(call, finding)
 
 
 @app.route("GET", "/jobrunner/rest/v1/jobs/forPipelineCommit", USER)
@@ -245,7 +241,8 @@ def duplicate_job(call: Call, job: str, body: DuplicateJobJson) -> list[JobJson]
 def upgrade_jobs(call: Call, body: list[str]) -> list[JobJson]:
     """Move jobs to the newest published version of their pipelines."""
     rows = all_permitted(call, jobs, body, "Job", "WRITE")
-    latest = {row.id: row.latest_published for row in PIPELINES(call.db, [row.pipeline_id for row in rows])}
+    used = by_keys(pipelines)(call.db, [row.pipeline_id for row in rows])
+    latest = {pipeline.id: pipeline.latest_published for pipeline in used}
     changed = {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     for row in rows:
         values = {"commit_id": latest[row.pipeline_id], **changed}

@@ -115,9 +115,8 @@ def job_row(call: Call, new: NewJobJson, commit: Row, **more: object) -> Json:
         raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
     if new.runtime_parameters and new.runtime_parameters.strip():
         parse_document(new.runtime_parameters, "runtimeParameters")
-    executor = new.executor_type or (
-        "EDGE" if new.edge else EXECUTOR_OF.get(commit.execution_mode, "COLLECTOR")
-    )
+    fitting = EXECUTOR_OF.get(commit.execution_mode, "COLLECTOR")
+    executor = new.executor_type or ("EDGE" if new.edge else fitting)
     if executor not in EXECUTORS:
         raise bad_request(f"executorType '{executor}': expected one of {', '.join(EXECUTORS)}")
     return {
