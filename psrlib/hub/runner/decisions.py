@@ -91,8 +91,7 @@ def waits_for_engines(run: Run) -> bool:
 def second_placement(case: OpenRun, kept: list[Slot]) -> list[do.Change]:
     """Try again to give a run engines; one that waited for its first becomes ACTIVATING again."""
     changes = placement(case, kept)
-    placed = any(isinstance(change, do.Put) for change in changes)
-    if placed and all(instance.phase == words.STARTING for instance in case.present):
+    if _moves(changes) and all(instance.phase == words.STARTING for instance in case.present):
         changes.append(do.SetStatus(words.ACTIVATING, words.GRAY))
     return changes
 
