@@ -1,25 +1,14 @@
 """Messaging app: the poll of the engines (engine-protocol.md, 3.3)."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
 from msgspec import Struct
 
-from psrlib.hub.runner import engine_records, outbox
-from psrlib.hub.runner.entities import Engine
-from psrlib.hub.runner.intake import take_acks, take_all_statuses, take_figures, take_status
+from psrlib.hub.runner import engine_records, intake, outbox, reports, words
 from psrlib.hub.runner.outbox import ServerEvent
-from psrlib.hub.runner.reports import (
-    Ack,
-    EngineInfo,
-    PipelineStatus,
-    ProcessFigures,
-    StatusListJson,
-    read_text,
-)
-from psrlib.hub.runner.words import ACK, FIGURES, INFO, STATUS, STATUSES
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call, Raw
@@ -28,7 +17,6 @@ from psrlib.hub.web.routing import COMPONENT, App
 
 logger = logging.getLogger(__name__)
 app = App("messaging", "Polls of engines")
-NOTHING = b"[]"
 SHORT_POLL = 20  # events taken at once; more of them are taken in the writer thread
 R = TypeVar("R", bound=Struct)
 
@@ -51,10 +39,9 @@ class ClientEvent(Struct, rename="camel"):
     "/messaging/rest/v1/events",
     COMPONENT,
     direct=True,
-    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out "
-    "again; an event that "
-    "cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and in "
-    "all that engines send",
+    choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out again; an event "
+    "that cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and "
+    "in all that engines send",
 )
 async def events(call: Call, body: list[ClientEvent]) -> list[ServerEvent] | Raw:
     """Take the events of an engine and hand out those that wait for it."""
@@ -65,7 +52,7 @@ async def events(call: Call, body: list[ClientEvent]) -> list[ServerEvent] | Raw
     first = engine.id not in contacts.last_poll
     if not body and not first and engine.id not in contacts.waiting:
         contacts.note_poll(engine.id, call.now)
-        return Raw(NOTHING)
+        return Raw(b"[]")
     with contacts.poll(engine.id, call.hub.now):
         return await call.hub.write(
             lambda db: take_poll(RunnerWork(call.hub, db, call.now), engine, body),
@@ -77,38 +64,34 @@ def take_poll(work: RunnerWork, engine: Principal, arrived: list[ClientEvent]) -
     """Take an engine's events in order; return the server events it is due."""
     record = engine_records.find_or_insert(work, engine)
     for kind, same in groupby(arrived, key=lambda event: event.event_type_id):
-        _take(work, engine, record, kind, same)
+        match kind:
+            case words.ACK:
+                acks = [(event.event_id, ack) for event, ack in _read(reports.Ack, engine, same)]
+                intake.take_acks(work, engine.id, acks)
+            case words.STATUS:
+                statuses = [status for _, status in _read(reports.PipelineStatus, engine, same)]
+                intake.take_status(work, record, statuses)
+            case words.STATUSES:
+                for _, listed in _read(reports.StatusListJson, engine, same):
+                    intake.take_all_statuses(work, record, listed.statuses())
+            case words.INFO:
+                for _, info in _read(reports.EngineInfo, engine, same):
+                    engine_records.take_info(work, engine, info)
+            case words.FIGURES:
+                for _, figures in _read(reports.ProcessFigures, engine, same):
+                    intake.take_figures(work, engine, figures)
     handed = outbox.hand_out(work, engine.id)
     work.flush()
     return handed
 
 
-def _take(
-    work: RunnerWork, engine: Principal, record: Engine, kind: int, arrived: Iterable[ClientEvent]
-) -> None:
-    """Take events of one kind that came one after the other."""
-    if kind == ACK:
-        take_acks(work, engine.id, [(event.event_id, ack) for event, ack in _read(Ack, engine, arrived)])
-    elif kind == STATUS:
-        take_status(work, record, [status for _, status in _read(PipelineStatus, engine, arrived)])
-    elif kind == STATUSES:
-        for _, listed in _read(StatusListJson, engine, arrived):
-            take_all_statuses(work, record, listed.statuses())
-    elif kind == INFO:
-        for _, info in _read(EngineInfo, engine, arrived):
-            engine_records.take_info(work, engine, info)
-    elif kind == FIGURES:
-        for _, figures in _read(ProcessFigures, engine, arrived):
-            take_figures(work, engine, figures)
-
-
-def _read(record: type[R], engine: Principal, arrived: Iterable[ClientEvent]) -> list[tuple[ClientEvent, R]]:
-    """Return events with their payloads; one that cannot be read is passed over."""
-    found = []
+def _read(
+    record: type[R], engine: Principal, arrived: Iterable[ClientEvent]
+) -> Iterator[tuple[ClientEvent, R]]:
+    """Yield events with their payloads; one that cannot be read is passed over."""
     for event in arrived:
-        payload = read_text(record, event.payload)
+        payload = reports.read_text(record, event.payload)
         if payload is None:
             logger.warning("engine %s: event %d cannot be read", engine.id, event.event_type_id)
         else:
-            found.append((event, payload))
-    return found
+            yield event, payload

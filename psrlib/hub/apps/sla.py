@@ -5,7 +5,7 @@ from msgspec import Struct, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.slas import forget_violations, read_definition
-from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
+from psrlib.hub.security.acl import all_permitted, drop_acls, insert_acls
 from psrlib.hub.store.queries import Query, insert_rows
 from psrlib.hub.store.schema.design import slas, topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
@@ -49,7 +49,11 @@ def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
     """Create a data SLA, inactive."""
     if not body.label.strip() or len(body.label) > 255:
         raise bad_request("the SLA label must have 1 to 255 characters")
-    _check_definition(call, body.definition)
+    try:
+        definition = read_definition(body.definition)
+    except msgspec.MsgspecError as error:
+        raise bad_request(f"slaDefinition: {error}") from error
+    all_permitted(call, jobs, definition.job_ids or [], "Job", "READ")
     if body.topology_id:
         call.fetch(topologies, body.topology_id, "Topology")
     if body.topology_commit_id:
@@ -67,15 +71,6 @@ def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
     insert_rows(call.db, slas, [row])
     insert_acls(call, "SLA", [row["id"]], call.organization)
     return show(DataSlaJson, row)
-
-
-def _check_definition(call: Call, text: str | None) -> None:
-    try:
-        definition = read_definition(text)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise bad_request(f"slaDefinition: {error}") from error
-    for job in call.fetch_all(jobs, definition.job_ids or [], "Job"):
-        check_permission(call, job.id, "READ")
 
 
 @app.route("GET", "/sla/rest/v1/dataSlas", USER)

@@ -10,25 +10,19 @@ from psrlib.hub.runner.payload import RUN_KEY
 from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
 from psrlib.hub.store.text import Json
-from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import not_found
+from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import COMPONENT, App, roles
 
 app = App("timeseries", "Metrics of jobs and engines")
 READER = roles("timeseries:reader", "jobrunner:operator")
-SPANS_S = {
-    "LAST_5M": 300,
-    "LAST_15M": 900,
-    "LAST_1H": 3600,
-    "LAST_6H": 6 * 3600,
-    "LAST_12H": 12 * 3600,
-    "LAST_24H": 86_400,
-    "LAST_2D": 2 * 86_400,
-    "LAST_7D": 7 * 86_400,
-    "LAST_30D": 30 * 86_400,
+SPANS_S = {  # LAST_5M to LAST_30D
+    f"LAST_{n}{unit}": n * seconds
+    for unit, seconds, counts in (("M", 60, (5, 15)), ("H", 3600, (1, 6, 12, 24)), ("D", 86_400, (2, 7, 30)))
+    for n in counts
 }
-
-
+COUNTED = {"input": "batchInputRecords", "output": "batchOutputRecords", "error": "batchErrorRecords"}
 METERS = {
     "PIPELINE_BATCH_INPUT_RECORDS_METER": "batchInputRecords",
     "PIPELINE_BATCH_OUTPUT_RECORDS_METER": "batchOutputRecords",
@@ -97,13 +91,13 @@ class Span(Struct, rename="camel"):
     "organizations, of pipelines the hub deleted and of earlier runs (told by the metadata entry "
     "psr.job.runId, which the hub adds to the pipeline and engines send back) are taken and dropped",
 )
-def take_metrics(call: Call, body: list[MetricsJson]) -> Raw:
+def take_metrics(call: Call, body: list[MetricsJson]) -> None:
     """Store the metrics of running pipelines."""
     for item in body:
-        job_id = (item.metadata or {}).get("dpm.job.id")
+        metadata = item.metadata or {}
+        job_id = metadata.get("dpm.job.id")
         if isinstance(job_id, str):
-            _take(call, job_id, item)
-    return Raw(b"")
+            _take(call, job_id, metadata, item.metrics or {})
 
 
 CURRENT_RUN = Query(
@@ -113,36 +107,26 @@ CURRENT_RUN = Query(
 )
 
 
-def _take(call: Call, job_id: str, item: MetricsJson) -> None:
+def _take(call: Call, job_id: str, metadata: Json, registry: Json) -> None:
     row = CURRENT_RUN.first(call.db, job=job_id)
     if row is None or row.organization != call.principal.organization or not row.open:
         return
-    if (item.metadata or {}).get(RUN_KEY, row.id) != row.id:
+    if metadata.get(RUN_KEY, row.id) != row.id:
         return  # Edge goes on uploading what finished pipelines of earlier runs counted
-    registry = item.metrics or {}
-    values = {
-        "job_id": job_id,
-        "run_count": row.run_count,
-        "engine_id": call.principal.id,
+    key = {"job_id": job_id, "run_count": row.run_count, "engine_id": call.principal.id}
+    values: Json = {
         "organization": row.organization,
-        "commit_id": str((item.metadata or {}).get("dpm.pipeline.commitId") or ""),
-        "input_count": _count(registry, "batchInputRecords"),
-        "output_count": _count(registry, "batchOutputRecords"),
-        "error_count": _count(registry, "batchErrorRecords"),
+        "commit_id": str(metadata.get("dpm.pipeline.commitId") or ""),
         "stage_errors_count": _count(registry, "batchErrorMessages"),
-        "input_rate": _rate(registry, "batchInputRecords"),
-        "output_rate": _rate(registry, "batchOutputRecords"),
-        "error_rate": _rate(registry, "batchErrorRecords"),
         "changed_on": call.now,
         "document": registry,
     }
-    key = (
-        (metrics.c.job_id == job_id)
-        & (metrics.c.run_count == row.run_count)
-        & (metrics.c.engine_id == call.principal.id)
-    )
-    if call.db.execute(metrics.update().where(key).values(values)).rowcount == 0:
-        call.db.execute(metrics.insert().values(values))
+    for of, name in COUNTED.items():
+        values[f"{of}_count"] = _count(registry, name)
+        values[f"{of}_rate"] = float(_figure(registry, "meters", f"pipeline.{name}.meter", "m1_rate"))
+    same = [metrics.c[name] == value for name, value in key.items()]
+    if call.db.execute(metrics.update().where(*same).values(values)).rowcount == 0:
+        call.db.execute(metrics.insert().values(key | values))
 
 
 def _figure(registry: Json, family: str, name: str, key: str) -> float:
@@ -152,10 +136,6 @@ def _figure(registry: Json, family: str, name: str, key: str) -> float:
 
 def _count(registry: Json, name: str) -> int:
     return int(_figure(registry, "counters", f"pipeline.{name}.counter", "count"))
-
-
-def _rate(registry: Json, name: str) -> float:
-    return float(_figure(registry, "meters", f"pipeline.{name}.meter", "m1_rate"))
 
 
 RUNS_OF = Query(
@@ -173,19 +153,10 @@ def _rows(call: Call, job_id: str, engine_id: str | None = None) -> list[Row]:
 
 def _counts(rows: list[Row]) -> RecordCountsJson:
     last = rows[-1]
-    summed = (
-        "input_count",
-        "output_count",
-        "error_count",
-        "stage_errors_count",
-        "input_rate",
-        "output_rate",
-        "error_rate",
-    )
-    return RecordCountsJson(
-        job_id=last.job_id,
-        organization=last.organization,
-        run_count=last.run_count,
+    summed = ["stage_errors_count", *(f"{of}_{kind}" for of in COUNTED for kind in ("count", "rate"))]
+    return show(
+        RecordCountsJson,
+        last,
         sdc_id=last.engine_id if len(rows) == 1 else None,
         last_updated_on=max(row.changed_on for row in rows),
         **{name: sum(getattr(row, name) for row in rows) for name in summed},
@@ -224,9 +195,9 @@ def job_figure(
     if figure not in ("recordCount", "recordThroughput", "sankey"):
         raise not_found("Metric", figure)
     kind = "rate" if figure == "recordThroughput" else "count"
-    names = ["changed_on", *(f"{of}_{kind}" for of in ("input", "output", "error"))]
+    names = ["changed_on", *(f"{of}_{kind}" for of in COUNTED)]
     values = [[getattr(row, name) for name in names] for row in _rows(call, job, sdc_id)]
-    return SeriesListJson([SeriesJson(figure, ["time", "input", "output", "error"], values)])
+    return SeriesListJson([SeriesJson(figure, ["time", *COUNTED], values)])
 
 
 class MetricQuery(Struct, rename="camel"):
@@ -270,8 +241,7 @@ def _measured(registry: Json, measurement: str) -> Iterator[tuple[str, Json]]:
     name = METERS.get(measurement)
     if name is not None:
         counter = _entry(registry, "counters", f"pipeline.{name}.counter")
-        figures = counter | _entry(registry, "meters", f"pipeline.{name}.meter")
-        if figures:
+        if figures := counter | _entry(registry, "meters", f"pipeline.{name}.meter"):
             yield "", figures
     elif measurement == "STAGE_BATCH_PROCESSING_TIMER":
         timers = registry.get("timers")

@@ -74,18 +74,10 @@ class StartAgain(Change):
 
 
 class Store(Change):
-    """Columns of an instance."""
+    """Columns of an instance, or of an event that an engine acknowledged."""
 
-    instance: Instance
+    record: Instance | EngineEvent
     values: dict[str, object]
-
-
-class Acknowledge(Change):
-    """An event is done."""
-
-    event: EngineEvent
-    state: str
-    message: str | None
 
 
 class Tell(Change):

@@ -9,27 +9,16 @@ from croniter.croniter import CroniterError
 
 from psrlib.hub.web.issues import bad_request
 
-_MONTH_TOP, _LIMITS = 12, (59, 59, 23, 31, 12, 6)
+_LIMITS = (59, 59, 23, 31, 12, 6)  # largest second, minute, hour, day, month, weekday
 _DAYS = {name: str(n) for n, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
 _YEARS = re.compile(r"\*|\d{4}(-\d{4})?(,\d{4}(-\d{4})?)*")
 
 
 def next_time_ms(expression: str, after_ms: int, time_zone: str = "UTC") -> int:
-    """Return the first time after ``after_ms`` at which a Quartz expression fires, or 0 when there is none.
+    """Return when a Quartz expression fires first after a moment, both in epoch milliseconds; 0 for never.
 
-    Parameters
-    ----------
-    expression : str
-        ``second minute hour day-of-month month day-of-week [year]``; weekdays count from 1 = Sunday.
-    after_ms : int
-        Epoch milliseconds.
-    time_zone : str
-        Name of the zone the expression is meant in.
-
-    Raises
-    ------
-    IssueError
-        400 when the expression or the zone is wrong.
+    The expression is ``second minute hour day-of-month month day-of-week [year]``, where weekdays count from
+    1 = Sunday, and is meant in the zone of a name. 400 when one of the two is wrong.
 
     Examples
     --------
@@ -42,9 +31,8 @@ def next_time_ms(expression: str, after_ms: int, time_zone: str = "UTC") -> int:
     zone = _zone(time_zone)
     start = datetime.fromtimestamp(after_ms / 1000, tz=zone)
     try:
-        times = croniter(
-            " ".join(_translate(fields)), start, second_at_beginning=True, max_years_between_matches=8
-        )
+        text = " ".join(_translate(fields))
+        times = croniter(text, start, second_at_beginning=True, max_years_between_matches=8)
         for _ in range(64):
             found = times.get_next(datetime)
             if _year_fits(years, found.year):
@@ -77,11 +65,8 @@ def _zone(name: str) -> ZoneInfo:
 def _year_fits(years: str, year: int) -> bool:
     if years == "*":
         return True
-    for part in years.split(","):
-        low, _, high = part.partition("-")
-        if int(low) <= year <= int(high or low):
-            return True
-    return False
+    spans = [part.partition("-") for part in years.split(",")]
+    return any(int(low) <= year <= int(high or low) for low, _, high in spans)
 
 
 def _translate(fields: list[str]) -> list[str]:
@@ -99,17 +84,10 @@ def _steps(part: str, top: int) -> str:
 
 
 def _weekdays(field: str) -> str:
-    def one(found: re.Match[str]) -> str:
-        word = found.group(0)
-        return _DAYS[word] if word in _DAYS else str(int(word) - 1)
+    """Return croniter's weekdays: numbers from 0, and the last Friday as ``L5`` in place of ``6L``."""
 
-    parts = []
-    for part in field.split(","):
-        base, hash_, nth = part.partition("#")
-        body, slash, step = base.partition("/")
-        body = (
-            re.sub(r"[A-Z]{3}|\d+", one, body) if body not in ("*", "L") else ("6" if body == "L" else body)
-        )
-        body = f"L{body[:-1]}" if body.endswith("L") else body
-        parts.append(body + slash + step + hash_ + nth)
-    return ",".join(parts)
+    def number(found: re.Match[str]) -> str:
+        return _DAYS.get(found[0]) or str(int(found[0]) - 1)
+
+    parts = re.sub(r"(?<![#/\d])([A-Z]{3}|\d+)", number, field).split(",")
+    return ",".join("6" if part == "L" else re.sub(r"^(.+)L$", r"L\1", part) for part in parts)

@@ -17,13 +17,13 @@ def find_or_insert(work: RunnerWork, engine: Principal) -> Engine:
 
     Edge sends its info event only once; when that was lost, registration is all there is.
     """
-    known = work.engine(engine.id)
+    known = work.get(Engine, engine.id)
     if known is not None:
         return known
     statement = select(components.c.attributes).where(components.c.token_hash == engine.token_hash)
     attributes = work.db.execute(statement).scalar_one_or_none() or {}
     work.pools.clear()
-    return work.records.insert(
+    return work.insert(
         Engine(
             id=engine.id,
             organization=engine.organization,
@@ -58,7 +58,7 @@ def take_info(work: RunnerWork, engine: Principal, info: EngineInfo) -> None:
 
 def take_registration(work: RunnerWork, engine_id: str, attributes: Json) -> None:
     """Note that a known Edge began a new process: its info event comes once and may get lost."""
-    record = work.engine(engine_id)
+    record = work.get(Engine, engine_id)
     if record is not None:
         work.change(
             record,

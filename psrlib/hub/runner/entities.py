@@ -1,6 +1,6 @@
 """Rows the runner works on, as records: jobs, runs, pipeline instances, engines and events for engines.
 
-Their fields are columns of their tables (``psrlib/hub/store/schema/execution.py`` says what they hold).
+Their fields are columns of their tables (``psrlib/hub/store/schema`` says what they hold).
 They are changed through `psrlib.hub.runner.records.Records` only.
 """
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 from sqlalchemy import Table
 
-from psrlib.hub.store.schema import execution
+from psrlib.hub.store.schema import design, execution
 from psrlib.hub.store.text import Json
 
 
@@ -17,6 +17,16 @@ class Entity(Struct, eq=False):
     """A row as it will be when the transaction ends; the same object however often it is read."""
 
     table: ClassVar[Table]
+
+
+class Commit(Entity, eq=False):
+    """The version of a pipeline that a run takes."""
+
+    table = design.commits
+
+    id: str
+    number: int
+    name: str
 
 
 class Job(Entity, eq=False):

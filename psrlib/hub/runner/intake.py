@@ -1,13 +1,12 @@
 """Taking what engines report: acks, statuses, figures; each moves the runs it concerns."""
 
-from psrlib.hub.runner import decisions, outbox, reactions
-from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
+from psrlib.hub.runner import decisions, outbox, reactions, words
+from psrlib.hub.runner.entities import Engine, EngineEvent, Instance, Job
 from psrlib.hub.runner.reports import Ack, PipelineStatus, ProcessFigures
-from psrlib.hub.runner.words import GONE, STARTING
 from psrlib.hub.runner.work import RunnerWork
-from psrlib.hub.runner.writer import apply, open_run
+from psrlib.hub.runner.writer import apply, decide
 from psrlib.hub.store.contacts import Figures
-from psrlib.hub.store.schema.execution import engine_events, instances
+from psrlib.hub.store.schema.execution import engine_events
 from psrlib.hub.web.access import Principal
 
 
@@ -16,14 +15,12 @@ def take_acks(work: RunnerWork, engine_id: str, acks: list[tuple[str, Ack]]) -> 
     named = engine_events.c.id.in_([event_id for event_id, _ in acks])
     found = work.find(EngineEvent, engine_events.c.engine_id == engine_id, named)
     events = {event.id: event for event in found}
-    work.records.load(Instance, [event.instance for event in found if event.instance])
+    work.load(Instance, [event.instance or None for event in found])
     for event_id, ack in acks:
-        event = events.get(event_id)
-        if event is None:
-            continue
-        instance = work.records.get(Instance, event.instance) if event.instance else None
-        run_id = "" if instance is None else instance.run_id
-        apply(work, run_id, reactions.acknowledgement(event, instance, ack))
+        if event := events.get(event_id):
+            instance = work.get(Instance, event.instance or None)
+            run_id = "" if instance is None else instance.run_id
+            apply(work, run_id, reactions.acknowledgement(event, instance, ack))
 
 
 def take_status(work: RunnerWork, engine: Engine, statuses: list[PipelineStatus]) -> None:
@@ -32,9 +29,8 @@ def take_status(work: RunnerWork, engine: Engine, statuses: list[PipelineStatus]
     named = [by_name[status.name] for status in statuses if status.name in by_name]
     work.load_runs(instance.run_id for instance in named)
     for status in statuses:
-        instance = by_name.get(status.name or "")
-        if _take(work, engine, instance, status) and instance is not None:
-            settle(work, instance.run_id)
+        if run_id := _take(work, engine, by_name, status):
+            settle(work, run_id)
 
 
 def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineStatus]) -> None:
@@ -44,12 +40,11 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
     touched: dict[str, None] = {}
     resumed = _resume(work, engine, by_name, statuses) if engine.is_edge else set()
     for status in statuses:
-        instance = by_name.get(status.name or "")
-        if status.name not in resumed and _take(work, engine, instance, status) and instance is not None:
-            touched[instance.run_id] = None
+        if status.name not in resumed and (run_id := _take(work, engine, by_name, status)):
+            touched[run_id] = None
     names = {status.name for status in statuses}
     for instance in [instance for name, instance in by_name.items() if name not in names]:
-        asked = [instance.id] if engine.is_edge and instance.phase == STARTING else []
+        asked = [instance.id] if engine.is_edge and instance.phase == words.STARTING else []
         start = outbox.last_starts(work, asked).get(instance.id)
         if changes := reactions.absence(instance, engine, start, work.now):
             apply(work, instance.run_id, changes)
@@ -60,20 +55,22 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
 
 
 def _by_name(work: RunnerWork, engine: Engine) -> dict[str, Instance]:
-    return {i.name: i for i in work.instances_on(engine.id, instances.c.phase != GONE)}
+    return {i.name: i for i in work.instances_on(engine.id)}
 
 
-def _take(work: RunnerWork, engine: Engine, instance: Instance | None, status: PipelineStatus) -> bool:
-    """Take the status of one pipeline; return whether its run has to be looked at."""
+def _take(
+    work: RunnerWork, engine: Engine, by_name: dict[str, Instance], status: PipelineStatus
+) -> str | None:
+    """Take the status of one pipeline; return the id of its run when that has to be settled."""
+    instance = by_name.get(status.name or "")
     if instance is None:
-        kind = reactions.stray_removal(engine, status)
-        if kind is not None:
+        if kind := reactions.stray_removal(engine, status):
             outbox.queue_stray_removal(work, engine, status.name or "", kind)
-        return False
-    job = work.job(instance.job_id)
-    reaction = reactions.status_report(instance, status, "" if job is None else job.name, work.now)
-    apply(work, instance.run_id, reaction.changes)
-    return reaction.settles
+        return None
+    job = work.get(Job, instance.job_id)
+    changes, settles = reactions.status_report(instance, status, "" if job is None else job.name, work.now)
+    apply(work, instance.run_id, changes)
+    return instance.run_id if settles else None
 
 
 def _resume(
@@ -89,8 +86,7 @@ def _resume(
     starts = outbox.last_starts(work, [instance.id for instance, _ in found])
     resumed = set()
     for instance, status in found:
-        changes = reactions.resumption(instance, engine, starts.get(instance.id), status, work.now)
-        if changes:
+        if changes := reactions.resumption(instance, engine, starts.get(instance.id), status, work.now):
             apply(work, instance.run_id, changes)
             resumed.add(instance.name)
     return resumed
@@ -104,6 +100,4 @@ def take_figures(work: RunnerWork, engine: Principal, figures: ProcessFigures) -
 
 def settle(work: RunnerWork, run_id: str) -> None:
     """Let the states of a run's pipelines decide its status."""
-    case = open_run(work, run_id)
-    if case is not None:
-        apply(work, run_id, decisions.settlement(case, work.hub.contacts.silent))
+    decide(work, run_id, decisions.settlement, work.hub.contacts.silent)

@@ -1,46 +1,28 @@
 """Wishes about running jobs: stop, bring in line with labels, balance, acknowledge, give up."""
 
-from psrlib.hub.runner import decisions
-from psrlib.hub.runner.changes import Gone, SetStatus
-from psrlib.hub.runner.decisions import OpenRun
-from psrlib.hub.runner.entities import Instance, Job
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import decisions, words
+from psrlib.hub.runner.entities import Instance, Job, Run
 from psrlib.hub.runner.selection import pipelines_running
-from psrlib.hub.runner.words import DEACTIVATING, INACTIVE, INACTIVE_ERROR, RED
 from psrlib.hub.runner.work import RunnerWork
-from psrlib.hub.runner.writer import apply, open_run
+from psrlib.hub.runner.writer import apply, decide, open_run
 from psrlib.hub.web.issues import IssueError, bad_request
 
 
-def _open_run_of(work: RunnerWork, job: Job) -> OpenRun | None:
-    return open_run(work, job.current_run) if job.current_run else None
-
-
 def stop_job(work: RunnerWork, job: Job, user_id: str, force: bool = False) -> str:
-    """Stop a job's run; return the run's id.
-
-    Raises
-    ------
-    IssueError
-        400 when the job does not run, or is being stopped already and ``force`` is false.
-    """
-    case = _open_run_of(work, job)
+    """Stop a job's run; return its id. 400 when there is none, or it is being stopped and not forced to."""
+    case = open_run(work, job.current_run)
     if case is None:
         raise IssueError(400, "JOBRUNNER_07", f"job '{job.name}' is not running")
-    if case.run.status == DEACTIVATING and not force:
+    if case.run.status == words.DEACTIVATING and not force:
         raise IssueError(400, "JOBRUNNER_08", f"job '{job.name}' is being stopped already")
     apply(work, case.run.id, decisions.stopping(case, user_id, force))
     return case.run.id
 
 
 def synchronise(work: RunnerWork, job: Job) -> str:
-    """Bring a job's run in line with engine labels and the instances wanted; return the run's id.
-
-    Raises
-    ------
-    IssueError
-        400 when the job does not run.
-    """
-    case = _open_run_of(work, job)
+    """Bring a job's run in line with labels and instances wanted; return its id, 400 when there is none."""
+    case = open_run(work, job.current_run)
     if case is None:
         raise bad_request(f"job '{job.name}' is not running")
     apply(work, case.run.id, decisions.synchronisation(case))
@@ -49,7 +31,7 @@ def synchronise(work: RunnerWork, job: Job) -> str:
 
 def balance(work: RunnerWork, job: Job) -> str | None:
     """Move a pipeline of a job to a less loaded engine; return the run's id, None when there is none open."""
-    case = _open_run_of(work, job)
+    case = open_run(work, job.current_run)
     if case is None:
         return None
     work.flush()
@@ -58,22 +40,17 @@ def balance(work: RunnerWork, job: Job) -> str | None:
 
 
 def acknowledge_error(work: RunnerWork, job: Job, user_id: str) -> str:
-    """Let a job start again whose last run failed; return the run's id.
-
-    Raises
-    ------
-    IssueError
-        400 when there is no error to acknowledge.
-    """
-    run = work.run(job.current_run)
-    if run is None or run.status != INACTIVE_ERROR:
+    """Let a job start again whose last run failed; return the run's id, 400 when none failed."""
+    run = work.get(Run, job.current_run)
+    if run is None or run.status != words.INACTIVE_ERROR:
         raise bad_request(f"job '{job.name}' has no error to acknowledge")
-    apply(work, run.id, [SetStatus(INACTIVE, RED, user_id)])
+    apply(work, run.id, [do.SetStatus(words.INACTIVE, words.RED, user_id)])
     return run.id
 
 
 def give_up(work: RunnerWork, instance: Instance) -> None:
     """Stop counting on an instance whose engine was removed; its run looks for another engine."""
-    case = open_run(work, instance.run_id)
-    gone = [Gone(instance, drop=True)]
-    apply(work, instance.run_id, gone if case is None else decisions.giving_up(case, instance))
+    if open_run(work, instance.run_id) is None:
+        apply(work, instance.run_id, [do.Gone(instance, drop=True)])
+    else:
+        decide(work, instance.run_id, decisions.giving_up, instance)

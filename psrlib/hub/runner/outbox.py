@@ -5,9 +5,9 @@ import uuid
 from msgspec import Struct, field
 from sqlalchemy import ColumnElement
 
+from psrlib.hub.runner import words
 from psrlib.hub.runner.entities import Engine, EngineEvent, Instance, Run
 from psrlib.hub.runner.payload import save_payloads
-from psrlib.hub.runner.words import DELETE, SAVE, START, STOP, STOP_DELETE
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.store.schema.execution import engine_events
 from psrlib.hub.store.text import dump, load
@@ -34,55 +34,39 @@ class ServerEvent(Struct, rename="camel"):
     ack_event: bool = False
 
 
-def _queue(
-    work: RunnerWork, engine_id: str, organization: str, kind: int, instance: int, payload: str | None
+def _insert(
+    work: RunnerWork, kind: int, engine_id: str, organization: str, instance: int, payload: str | None
 ) -> None:
-    """Put an event at the end of an engine's queue; a payload of None is built when it is handed out."""
-    event = EngineEvent(
-        id=f"{uuid.uuid4()}:{organization}",
-        engine_id=engine_id,
-        organization=organization,
-        type=kind,
-        instance=instance,
-        payload=payload,
-        state="QUEUED",
-        created_on=work.now,
-    )
-    work.records.insert(event)
+    event_id = f"{uuid.uuid4()}:{organization}"
+    event = EngineEvent(event_id, engine_id, organization, kind, "QUEUED", instance, payload)
+    event.created_on = work.now
+    work.insert(event)
     work.hub.contacts.waiting.add(engine_id)
+
+
+def queue(work: RunnerWork, kind: int, instance: Instance, payload: str | None) -> None:
+    """Put an event at the end of the queue of an instance's engine; None is built when it is handed out."""
+    _insert(work, kind, instance.engine_id, instance.organization, instance.id, payload)
 
 
 def queue_start(work: RunnerWork, run: Run, instance: Instance) -> None:
     """Queue SAVE and START of a pipeline instance (engine-protocol.md, section 10)."""
-    start = {
-        "name": instance.name,
-        "rev": "0",
-        "user": run.user_id,
-        "interceptorConfiguration": None,
-        "groups": run.groups,
-    }
-    _queue(work, instance.engine_id, run.organization, SAVE, instance.id, None)
-    _queue(work, instance.engine_id, run.organization, START, instance.id, dump(start))
+    queue(work, words.SAVE, instance, None)
+    queue_simple(work, words.START, instance, run.user_id, interceptorConfiguration=None, groups=run.groups)
 
 
-def queue_again(work: RunnerWork, event: EngineEvent) -> None:
-    """Queue an event once more, as a new one."""
-    _queue(work, event.engine_id, event.organization, event.type, event.instance, event.payload)
-
-
-def queue_simple(work: RunnerWork, kind: int, instance: Instance, user: str, **more: int) -> None:
-    """Queue STOP, DELETE or STOP_DELETE for an instance."""
-    payload = dump({"name": instance.name, "rev": "0", "user": user, **more})
-    _queue(work, instance.engine_id, instance.organization, kind, instance.id, payload)
+def queue_simple(work: RunnerWork, kind: int, instance: Instance, user: str, **more: object) -> None:
+    """Queue an event that names an instance's pipeline, and says ``more`` of it."""
+    queue(work, kind, instance, dump({"name": instance.name, "rev": "0", "user": user, **more}))
 
 
 def queue_stray_removal(work: RunnerWork, engine: Engine, name: str, kind: int) -> None:
     """Queue the removal of a pipeline that no run of ours has on this engine, unless that waits already."""
     payload = {"name": name, "rev": "0", "user": "", "forceTimeoutMillis": STRAY_STOP_MS}
-    removals = engine_events.c.type.in_((STOP, DELETE, STOP_DELETE))
+    removals = engine_events.c.type.in_((words.STOP, words.DELETE, words.STOP_DELETE))
     pending = work.find(EngineEvent, engine_events.c.engine_id == engine.id, _WAITING, removals)
     if not any(load(event.payload).get("name") == name for event in pending):
-        _queue(work, engine.id, engine.organization, kind, 0, dump(payload))
+        _insert(work, kind, engine.id, engine.organization, 0, dump(payload))
 
 
 def drop_events(work: RunnerWork, instance_id: int) -> None:
@@ -98,14 +82,14 @@ def waits(work: RunnerWork, instance_id: int, kind: int) -> bool:
 
 def never_delivered(work: RunnerWork, instance_id: int) -> bool:
     """Whether an instance's SAVE never left the hub."""
-    return not _of(work, instance_id, engine_events.c.type == SAVE, engine_events.c.deliveries > 0)
+    return not _of(work, instance_id, engine_events.c.type == words.SAVE, engine_events.c.deliveries > 0)
 
 
 def last_starts(work: RunnerWork, ids: list[int]) -> dict[int, EngineEvent]:
     """Return the newest START event of each instance."""
     if not ids:
         return {}
-    mine = (engine_events.c.instance.in_(ids), engine_events.c.type == START)
+    mine = (engine_events.c.instance.in_(ids), engine_events.c.type == words.START)
     found = work.find(EngineEvent, *mine, engine_events.c.state != "DROPPED")
     return {event.instance: event for event in found}
 
@@ -134,5 +118,5 @@ def hand_out(work: RunnerWork, engine_id: str) -> list[ServerEvent]:
 
 def is_due(event: EngineEvent, now_ms: int) -> bool:
     """Whether an event that waits is handed out now: for the first time, or again after a while."""
-    wait_ms = STOP_REDELIVER_AFTER_MS if event.type == STOP_DELETE else REDELIVER_AFTER_MS
+    wait_ms = STOP_REDELIVER_AFTER_MS if event.type == words.STOP_DELETE else REDELIVER_AFTER_MS
     return event.state == "QUEUED" or now_ms - event.delivered_on >= wait_ms

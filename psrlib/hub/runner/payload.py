@@ -1,19 +1,24 @@
 """The SAVE event: a job's pipeline with its constants, as engines want it (engine-protocol.md, 5 and 8)."""
 
 import re
-from collections.abc import Iterable
 
 from sqlalchemy import select
 
-from psrlib.hub.runner.entities import Instance, Job, Run
+from psrlib.hub.runner.entities import Engine, Instance, Job, Run
 from psrlib.hub.runner.work import RunnerWork
-from psrlib.hub.store.queries import Row
+from psrlib.hub.store.queries import Row, any_of, by_keys
 from psrlib.hub.store.schema.design import acls, commits
 from psrlib.hub.store.text import Json, dump, load
 
 STATS_LIBRARY = "streamsets-datacollector-basic-lib"
 STATS_STAGE = "com_streamsets_pipeline_stage_destination_devnull_StatsDpmDirectlyDTarget"
 RUN_KEY = "psr.job.runId"  # metadata entry that engines echo with metrics; the hub's own
+DOCUMENTS = any_of(
+    lambda ids: select(commits.c.id, commits.c.definition, commits.c.rules, commits.c.description).where(
+        commits.c.id.in_(ids)
+    )
+)
+ACLS = by_keys(acls, "resource_id")
 TITLE_LETTERS = 9  # control-hub-rest.md, 1.6: the name starts with the first letters of the title
 
 
@@ -31,40 +36,25 @@ def pipeline_name(title: str, job_id: str) -> str:
 
 def save_payloads(work: RunnerWork, numbers: list[int]) -> dict[int, str]:
     """Return the payload of SAVE, JSON text, for each pipeline instance that has a run."""
-    work.records.load(Instance, numbers)
-    found = [work.records.get(Instance, number) for number in numbers]
-    live = [instance for instance in found if instance is not None]
+    work.load(Instance, numbers)
+    live = [found for number in numbers if (found := work.get(Instance, number)) is not None]
     work.load_runs(instance.run_id for instance in live)
-    runs = {instance.id: run for instance in live if (run := work.run(instance.run_id)) is not None}
-    documents = _documents(work, {run.commit_id for run in runs.values()})
-    rights = _acls(work, {run.job_id for run in runs.values()})
+    runs = {instance.id: run for instance in live if (run := work.get(Run, instance.run_id)) is not None}
+    documents = {row.id: row for row in DOCUMENTS(work.db, [run.commit_id for run in runs.values()])}
+    rights = {row.resource_id: row for row in ACLS(work.db, [run.job_id for run in runs.values()])}
     payloads = {}
     for instance in live:
-        run = runs.get(instance.id)
-        job = work.job(instance.job_id)
+        run, job = runs.get(instance.id), work.get(Job, instance.job_id)
         if run is not None and job is not None:
             commit, acl = documents[run.commit_id], rights.get(job.id)
             payloads[instance.id] = dump(_save_payload(work, instance, run, job, commit, acl))
     return payloads
 
 
-def _documents(work: RunnerWork, commit_ids: Iterable[str]) -> dict[str, Row]:
-    columns = (commits.c.id, commits.c.definition, commits.c.rules, commits.c.description)
-    statement = select(*columns).where(commits.c.id.in_(list(commit_ids)))
-    rows: list[Row] = list(work.db.execute(statement))
-    return {row.id: row for row in rows}
-
-
-def _acls(work: RunnerWork, job_ids: Iterable[str]) -> dict[str, Row]:
-    statement = select(acls).where(acls.c.resource_id.in_(list(job_ids)))
-    return {row.resource_id: row for row in work.db.execute(statement)}
-
-
 def _save_payload(
     work: RunnerWork, instance: Instance, run: Run, job: Job, commit: Row, acl: Row | None
 ) -> Json:
-    engine = work.engine(instance.engine_id)
-    definition = load(commit.definition)
+    engine, definition = work.get(Engine, instance.engine_id), load(commit.definition)
     is_edge = engine is not None and engine.is_edge
     _set_constants(definition, _constants(work, job, run))
     definition["metadata"] = {**(definition.get("metadata") or {}), RUN_KEY: run.id}
@@ -84,9 +74,8 @@ def _save_payload(
 
 def _constants(work: RunnerWork, job: Job, run: Run) -> Json:
     settings = job.settings
-    own = run.parameters or {}
     return {
-        **own,
+        **(run.parameters or {}),
         "JOB_ID": job.id,
         "JOB_NAME": job.name,
         "PIPELINE_COMMIT_ID": run.commit_id,
@@ -97,11 +86,7 @@ def _constants(work: RunnerWork, job: Job, run: Run) -> Json:
 
 
 def _set_constants(definition: Json, values: Json) -> None:
-    configuration = definition.setdefault("configuration", [])
-    entry = next((e for e in configuration if e.get("name") == "constants"), None)
-    if entry is None:
-        entry = {"name": "constants", "value": []}
-        configuration.append(entry)
+    entry = _entry(definition, "constants")
     own = {c["key"]: c.get("value") for c in entry.get("value") or [] if isinstance(c, dict) and "key" in c}
     entry["value"] = [{"key": key, "value": value} for key, value in (own | values).items()]
 
@@ -123,26 +108,21 @@ def _set_statistics_stage(definition: Json) -> None:
         "outputLanes": [],
         "eventLanes": [],
     }
-    configuration = definition.setdefault("configuration", [])
-    name = f"{STATS_LIBRARY}::{STATS_STAGE}::1"
+    _entry(definition, "statsAggregatorStage")["value"] = f"{STATS_LIBRARY}::{STATS_STAGE}::1"
+
+
+def _entry(definition: Json, name: str) -> Json:
+    """Return the entry of a pipeline's configuration, made when it is not there."""
+    configuration: list[Json] = definition.setdefault("configuration", [])
     for entry in configuration:
-        if entry.get("name") == "statsAggregatorStage":
-            entry["value"] = name
-            return
-    configuration.append({"name": "statsAggregatorStage", "value": name})
+        if entry.get("name") == name:
+            return entry
+    configuration.append({"name": name, "value": None})
+    return configuration[-1]
 
 
 def _acl_json(row: Row, name: str) -> Json:
-    permissions = [
-        {
-            "subjectId": p.get("subjectId"),
-            "subjectType": p.get("subjectType"),
-            "lastModifiedBy": p.get("lastModifiedBy"),
-            "lastModifiedOn": p.get("lastModifiedOn"),
-            "actions": p.get("actions"),
-        }
-        for p in row.permissions
-    ]
+    members = ("subjectId", "subjectType", "lastModifiedBy", "lastModifiedOn", "actions")
     return {
         "resourceId": name,
         "resourceOwner": row.resource_owner,
@@ -150,5 +130,5 @@ def _acl_json(row: Row, name: str) -> Json:
         "resourceType": "PIPELINE",
         "lastModifiedBy": row.last_modified_by,
         "lastModifiedOn": row.last_modified_on,
-        "permissions": permissions,
+        "permissions": [{member: p.get(member) for member in members} for p in row.permissions],
     }

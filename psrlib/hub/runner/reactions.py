@@ -3,84 +3,58 @@
 What it means for the run follows in `psrlib.hub.runner.decisions`.
 """
 
-from dataclasses import dataclass
-
-from psrlib.hub.runner.changes import (
-    Acknowledge,
-    Change,
-    Failed,
-    Gone,
-    Send,
-    SendAgain,
-    StartAgain,
-    Store,
-    Tell,
-)
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import words
 from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
 from psrlib.hub.runner.reports import Ack, PipelineStatus
-from psrlib.hub.runner.words import (
-    ACTIVE_STATES,
-    DELETE,
-    ENDED_STATES,
-    GONE,
-    RUNNING,
-    RUNNING_STATES,
-    SAVE,
-    START,
-    STARTING,
-    STOP,
-    STOP_DELETE,
-    STOPPING,
-)
 
 EARLIER_MS = 60_000  # how much older than its instance a report is that an earlier run left behind
 # Edge resumes nothing, whatever it stored: after a crash RUNNING, after an orderly end STOPPED
-RESUMED_STATES = RUNNING_STATES | {"STARTING", "STOPPED"}
+RESUMED_STATES = words.RUNNING_STATES | {"STARTING", "STOPPED"}
 
 
-@dataclass(frozen=True)
-class Reaction:
-    """Changes that a status brings, and whether the run has to be looked at after them."""
-
-    changes: list[Change]
-    settles: bool
-
-
-def acknowledgement(event: EngineEvent, instance: Instance | None, ack: Ack) -> list[Change]:
+def acknowledgement(event: EngineEvent, instance: Instance | None, ack: Ack) -> list[do.Change]:
     """Take an acknowledgement; one seen before changes nothing."""
     if event.state not in ("QUEUED", "DELIVERED"):
         return []
     good = ack.ack_event_status != "ERROR" or _is_harmless(event, ack.message or "")
-    changes: list[Change] = [Acknowledge(event, "SUCCESS" if good else "ERROR", ack.message)]
-    if instance is None or instance.phase == GONE:
+    changes: list[do.Change] = [
+        do.Store(event, {"state": "SUCCESS" if good else "ERROR", "message": ack.message})
+    ]
+    if instance is None or instance.phase == words.GONE:
         return changes
-    if event.type in (DELETE, STOP_DELETE):
-        changes.append(Gone(instance))  # either it is deleted, or it never was there
-    elif event.type == STOP and not good and instance.phase == STOPPING:
-        changes.append(Send(DELETE, instance))
-    elif event.type in (SAVE, START) and not good and instance.phase == STARTING:
-        changes.append(Failed(instance, ack.message or "the engine refused the pipeline"))
+    if event.type in (words.DELETE, words.STOP_DELETE):
+        changes.append(do.Gone(instance))  # either it is deleted, or it never was there
+    elif event.type == words.STOP and not good and instance.phase == words.STOPPING:
+        changes.append(do.Send(words.DELETE, instance))
+    elif event.type in (words.SAVE, words.START) and not good and instance.phase == words.STARTING:
+        changes.append(do.Failed(instance, ack.message or "the engine refused the pipeline"))
     return changes
 
 
 def _is_harmless(event: EngineEvent, message: str) -> bool:
     """A repeated SAVE or START answers with an error although the first one did its work."""
-    known = {SAVE: "already exists", START: "Cannot change state"}.get(event.type)
+    known = {words.SAVE: "already exists", words.START: "Cannot change state"}.get(event.type)
     return event.deliveries > 1 and known is not None and known in message
 
 
-def status_report(instance: Instance, status: PipelineStatus, job_name: str, now_ms: int) -> Reaction:
-    """Take the status of a pipeline."""
+def status_report(
+    instance: Instance, status: PipelineStatus, job_name: str, now_ms: int
+) -> tuple[list[do.Change], bool]:
+    """Take the status of a pipeline; also return whether its run has to be settled after the changes."""
     when, state = status.time_stamp or 0, status.pipeline_status or ""
     # engine-protocol.md, 9.2: an older change can arrive after a newer one
     if when < instance.status_time:
-        return Reaction([], False)
+        return [], False
+    values: dict[str, object]
     if when == instance.status_time and state == instance.status:
-        return Reaction(_new_offset(instance, status, now_ms), False)
-    late = when < instance.created_on - EARLIER_MS and state in ENDED_STATES
-    if instance.phase == STARTING and (late or state == "DELETED"):
-        return Reaction([], False)  # of an earlier run under the same name
-    values: dict[str, object] = {
+        is_offset_new = status.offset and status.offset != instance.offset
+        values = {"offset": status.offset, "last_reported": now_ms}
+        return [do.Store(instance, values)] if is_offset_new else [], False
+    late = when < instance.created_on - EARLIER_MS and state in words.ENDED_STATES
+    if instance.phase == words.STARTING and (late or state == "DELETED"):
+        return [], False  # of an earlier run under the same name
+    values = {
         "status": state,
         "status_time": when,
         "last_reported": now_ms,
@@ -88,18 +62,12 @@ def status_report(instance: Instance, status: PipelineStatus, job_name: str, now
         "title": status.title or instance.title,
         **_offset(status),
     }
-    if state in RUNNING_STATES and instance.phase == STARTING:
-        values["phase"] = RUNNING
-    changes: list[Change] = [Store(instance, values)]
+    if state in words.RUNNING_STATES and instance.phase == words.STARTING:
+        values["phase"] = words.RUNNING
+    changes: list[do.Change] = [do.Store(instance, values)]
     if state != instance.status:
         changes.append(_told(instance, status, job_name, state, now_ms))
-    return Reaction(changes, True)
-
-
-def _new_offset(instance: Instance, status: PipelineStatus, now_ms: int) -> list[Change]:
-    if not status.offset or status.offset == instance.offset:
-        return []
-    return [Store(instance, {"offset": status.offset, "last_reported": now_ms})]
+    return changes, True
 
 
 def _offset(status: PipelineStatus) -> dict[str, object]:
@@ -108,7 +76,7 @@ def _offset(status: PipelineStatus) -> dict[str, object]:
     return {"offset": status.offset, "offset_protocol": status.offset_protocol_version or 0}
 
 
-def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str, now_ms: int) -> Tell:
+def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str, now_ms: int) -> do.Tell:
     values = {
         "JOB_ID": instance.job_id,
         "JOB_NAME": job_name,
@@ -121,30 +89,30 @@ def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str,
         "TO_STATUS": state,
         "TRIGGERED_ON": str(now_ms),
     }
-    return Tell("PIPELINE_STATUS_CHANGE", values)
+    return do.Tell("PIPELINE_STATUS_CHANGE", values)
 
 
-def absence(instance: Instance, engine: Engine, start: EngineEvent | None, now_ms: int) -> list[Change]:
+def absence(instance: Instance, engine: Engine, start: EngineEvent | None, now_ms: int) -> list[do.Change]:
     """A started pipeline that a full report lacks was lost by its engine: it is sent again.
 
     ``start`` is its last START. Edge, which reports once a minute, confirms a start before it reports it:
     reports, acks and events are in one order.
     """
     confirmed = start is not None and start.state == "SUCCESS" and engine.is_edge
-    if instance.phase != RUNNING and not (instance.phase == STARTING and confirmed):
+    if instance.phase != words.RUNNING and not (instance.phase == words.STARTING and confirmed):
         return []
-    values = {"phase": STARTING, "status": "", "status_time": 0, "created_on": now_ms}
-    return [Store(instance, values), SendAgain(instance)]
+    values = {"phase": words.STARTING, "status": "", "status_time": 0, "created_on": now_ms}
+    return [do.Store(instance, values), do.SendAgain(instance)]
 
 
 def is_resumable(instance: Instance, status: PipelineStatus) -> bool:
     """Whether a status that an Edge reports may be left over from its last process."""
-    return instance.phase in (STARTING, RUNNING) and status.pipeline_status in RESUMED_STATES
+    return instance.phase in (words.STARTING, words.RUNNING) and status.pipeline_status in RESUMED_STATES
 
 
 def resumption(
     instance: Instance, engine: Engine, start: EngineEvent | None, status: PipelineStatus, now_ms: int
-) -> list[Change]:
+) -> list[do.Change]:
     """Start again what an Edge ran before its process began.
 
     A Data Collector resumes job pipelines by itself. Edge does not (engine-protocol.md, 11): what was
@@ -154,14 +122,14 @@ def resumption(
     if start is None or not 0 < start.delivered_on < engine.start_up_time:
         return []
     values: dict[str, object] = {
-        "phase": STARTING,
+        "phase": words.STARTING,
         "status": "",
         "status_time": (status.time_stamp or 0) + 1,  # later than what the old process left
         "created_on": now_ms,
         **_offset(status),
     }
     stop = status.pipeline_status != "STOPPED"
-    return [StartAgain(instance, start, stop), Store(instance, values)]
+    return [do.StartAgain(instance, start, stop), do.Store(instance, values)]
 
 
 def stray_removal(engine: Engine, status: PipelineStatus) -> int | None:
@@ -171,5 +139,5 @@ def stray_removal(engine: Engine, status: PipelineStatus) -> int | None:
     if not remote or state == "DELETED" or name.count(":") < 2:
         return None
     if not engine.is_edge:
-        return STOP_DELETE
-    return STOP if state in ACTIVE_STATES else DELETE
+        return words.STOP_DELETE
+    return words.STOP if state in words.ACTIVE_STATES else words.DELETE

@@ -4,7 +4,8 @@ Starting 6,000 jobs changes 36,000 rows. Read and written one by one they cost a
 are read by the hundreds, and what changed is written with one statement per table and set of columns.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, sele
 from sqlalchemy.sql.dml import Update
 
 from psrlib.hub.runner.entities import Entity
-from psrlib.hub.store.queries import CHUNK, Row, insert_rows
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.web.records import show
 
 E = TypeVar("E", bound=Entity)
@@ -26,41 +27,40 @@ class Records:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._known: dict[type[Entity], dict[object, Any]] = {}  # None: there is no such row
-        self._new: dict[type[Entity], list[Entity]] = {}
-        self._changed: dict[Entity, set[str]] = {}
+        self.db = connection
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop everything, also what was not written: the transaction was rolled back to a savepoint."""
+        # None as a record: there is no such row; as a key: nothing is meant, and nothing is read
+        self._known: dict[type[Entity], dict[object, Any]] = defaultdict(lambda: {None: None})
+        self._new: dict[type[Entity], list[Entity]] = defaultdict(list)
+        self._changed: dict[Entity, set[str]] = defaultdict(set)
 
     def get(self, kind: type[E], key: object) -> E | None:
-        """Return the row with a key, or None."""
-        known = self._known.setdefault(kind, {})
-        if key not in known:
-            self.load(kind, [key])
-        found: E | None = known[key]
+        """Return the row with a key; None when there is none, and for None."""
+        self.load(kind, [key])
+        found: E | None = self._known[kind][key]
         return found
 
     def load(self, kind: type[Entity], keys: Iterable[object]) -> None:
         """Read the rows of several keys that are not known yet."""
-        known = self._known.setdefault(kind, {})
-        wanted = [key for key in dict.fromkeys(keys) if key not in known]
-        if not wanted:
-            return
-        column = _key(kind.table)
-        for start in range(0, len(wanted), CHUNK):
-            part = wanted[start : start + CHUNK]
-            self.keep(kind, self._connection.execute(select(kind.table).where(column.in_(part))))
-        for key in wanted:
-            known.setdefault(key, None)
+        known = self._known[kind]
+        wanted = [key for key in keys if key not in known]
+        if wanted:
+            self.keep(kind, _reader(kind)(self.db, wanted))
+            for key in wanted:
+                known.setdefault(key, None)
 
     def find(self, kind: type[E], *conditions: ColumnElement[bool], limit: int | None = None) -> list[E]:
         """Return the rows that meet conditions, by ascending key; what was changed is written before."""
         self.flush()
         statement = select(kind.table).where(*conditions).order_by(_key(kind.table)).limit(limit)
-        return self.keep(kind, self._connection.execute(statement))
+        return self.keep(kind, self.db.execute(statement))
 
     def keep(self, kind: type[E], rows: Iterable[Row]) -> list[E]:
         """Return the records of rows just read; a row known before stays as it is in memory."""
-        known, name = self._known.setdefault(kind, {}), _key(kind.table).name
+        known, name = self._known[kind], _key(kind.table).name
         found: list[E] = []
         for row in rows:
             key = getattr(row, name)
@@ -73,45 +73,48 @@ class Records:
     def insert(self, record: E) -> E:
         """Add a row; one whose key the database counts up is not known before it is read."""
         kind, key = type(record), _key(record.table)
-        self._new.setdefault(kind, []).append(record)
+        self._new[kind].append(record)
         if key.autoincrement is not True:
-            self._known.setdefault(kind, {})[getattr(record, key.name)] = record
+            self._known[kind][getattr(record, key.name)] = record
         return record
 
     def change(self, record: Entity, **values: object) -> None:
         """Give columns of a row other values."""
         for name, value in values.items():
             setattr(record, name, value)
-        self._changed.setdefault(record, set()).update(values)
+        self._changed[record].update(values)
 
     def flush(self) -> None:
         """Write what was added and changed since the last time."""
-        new, self._new = self._new, {}
-        for kind, records in new.items():
+        for kind, records in self._new.items():
             for record in records:
                 self._changed.pop(record, None)
-            insert_rows(self._connection, kind.table, [asdict(record) for record in records])
-        changed, self._changed = self._changed, {}
-        groups: dict[tuple[Table, tuple[str, ...]], list[Entity]] = {}
-        for record, names in changed.items():
-            groups.setdefault((record.table, tuple(sorted(names))), []).append(record)
+            insert_rows(self.db, kind.table, [asdict(record) for record in records])
+        groups: dict[tuple[Table, tuple[str, ...]], list[Entity]] = defaultdict(list)
+        for record, names in self._changed.items():
+            groups[record.table, tuple(sorted(names))].append(record)
+        self._new.clear()
+        self._changed.clear()
         for (table, columns), records in groups.items():
             key = _key(table).name
             rows = [
                 {"at": getattr(record, key), **{f"new_{name}": getattr(record, name) for name in columns}}
                 for record in records
             ]
-            self._connection.execute(_update(table, columns), rows)
-
-    def forget(self) -> None:
-        """Drop everything, also what was not written: the transaction was rolled back to a savepoint."""
-        self._known, self._new, self._changed = {}, {}, {}
+            self.db.execute(_update(table, columns), rows)
 
 
 @cache
 def _key(table: Table) -> Column[Any]:
     (column,) = table.primary_key.columns
     return column
+
+
+@cache
+def _reader(kind: type[Entity]) -> Callable[..., list[Row]]:
+    """Return what reads rows by their keys, no more columns than the record has."""
+    columns = [kind.table.c[name] for name in kind.__struct_fields__]
+    return any_of(lambda keys: select(*columns).where(_key(kind.table).in_(keys)))
 
 
 @cache

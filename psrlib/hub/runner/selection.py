@@ -4,17 +4,17 @@ import hashlib
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from psrlib.hub.runner import words
 from psrlib.hub.runner.decisions import engine_labels
 from psrlib.hub.runner.entities import Engine, Job
 from psrlib.hub.runner.pool import Choice, Pool
-from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.execution import engines, instances
 
 LOADS = Query(
     select(instances.c.engine_id, func.count().label("n"))
-    .where(instances.c.phase != GONE, instances.c.organization == bindparam("org"))
+    .where(instances.c.phase != words.GONE, instances.c.organization == bindparam("org"))
     .group_by(instances.c.engine_id)
 )
 
@@ -48,21 +48,17 @@ def _pool(work: RunnerWork, job: Job) -> Pool:
         return pool
     mine = (engines.c.organization == job.organization, engines.c.executor_type == job.executor_type)
     silence_ms = heartbeat_ms(work.hub, work.db, job.organization)
-    wanted = set(job.labels)
+    wanted, is_responding = set(job.labels), work.hub.contacts.is_responding
     matching = [
         engine
         for engine in work.find(Engine, *mine)
-        if wanted <= engine_labels(engine) and _is_responding(work, engine, silence_ms)
+        if wanted <= engine_labels(engine)
+        and is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
     ]
     pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
     pool.fill(pipelines_running(work.db, job.organization))  # what was changed was written by find
     work.pools[key] = pool
     return pool
-
-
-def _is_responding(work: RunnerWork, engine: Engine, silence_ms: int) -> bool:
-    contacts = work.hub.contacts
-    return contacts.is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
 
 
 def _has_resources(engine: Engine) -> bool:

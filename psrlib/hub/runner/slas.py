@@ -1,24 +1,24 @@
 """Data SLAs: rates that engines report against thresholds; alerts raised and closed."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.security.acl import acl_row
-from psrlib.hub.store.queries import CHUNK, Row
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema.automation import alerts
 from psrlib.hub.store.schema.design import acls, slas
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
 from psrlib.hub.store.text import dump
 
 STALE_MS = 300_000  # a rate that no engine has reported for 5 minutes (LAST_5M) counts as 0
-ALERT_TYPE = "DATA_SLA"
 WORDS = {"THROUGHPUT_RATE": "throughput", "ERROR_RATE": "error rate"}
+Rates = dict[tuple[str, str], dict[str, float]]  # by job and organization, then by word; records per second
 
 
 class Condition(Struct, rename="camel"):
@@ -43,13 +43,7 @@ class SlaDefinition(Struct, rename="camel"):
 
 
 def read_definition(text: str | None) -> SlaDefinition:
-    """Return a stored ``slaDefinition``.
-
-    Raises
-    ------
-    msgspec.ValidationError, msgspec.DecodeError
-        When the text is no such definition.
-    """
+    """Return a ``slaDefinition``; a `msgspec.MsgspecError` when the text is none."""
     return msgspec.json.decode(text or "{}", type=SlaDefinition, strict=False)
 
 
@@ -59,60 +53,44 @@ def watch_slas(work: RunnerWork) -> None:
     An alert is raised once, when a job goes beyond a threshold, and is closed when it is back within.
     """
     work.flush()
-    judged = [
-        (row, definition)
-        for row in work.db.execute(select(slas).where(slas.c.status == "ACTIVE"))
-        if (definition := _definition(row)) is not None
-    ]
-    if not judged:
-        return
-    rates = _rates(work, sorted({job for _, definition in judged for job in definition.job_ids or []}))
+    active = work.db.execute(select(slas).where(slas.c.status == "ACTIVE"))
+    judged = [(row, read_definition(row.definition)) for row in active]
+    rates = _rates(work, [job for _, definition in judged for job in definition.job_ids or []])
     for row, definition in judged:
-        _judge(work, row, definition, rates)
+        if definition.enabled is not False:
+            _judge(work, row, definition, rates)
 
 
-def _definition(row: Row) -> SlaDefinition | None:
-    try:
-        definition = read_definition(row.definition)
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        return None  # stored by an older release, which took any JSON object
-    return definition if definition.enabled is not False else None
+LATEST = any_of(
+    lambda ids: (
+        select(metrics.c.job_id, metrics.c.organization, metrics.c.changed_on)
+        .add_columns(metrics.c.input_rate, metrics.c.error_rate)
+        .join(jobs, jobs.c.id == metrics.c.job_id)
+        .join(runs, (runs.c.id == jobs.c.current_run) & (runs.c.run_count == metrics.c.run_count))
+        .where(runs.c.open, metrics.c.job_id.in_(ids))
+    )
+)
 
 
-def _rates(work: RunnerWork, job_ids: Sequence[str]) -> dict[tuple[str, str], dict[str, float]]:
-    """Return the rates of jobs that run and have reported, by job and organization; records per second."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for start in range(0, len(job_ids), CHUNK):
-        latest = (
-            select(metrics.c.job_id, metrics.c.organization, metrics.c.changed_on)
-            .add_columns(metrics.c.input_rate, metrics.c.error_rate)
-            .join(jobs, jobs.c.id == metrics.c.job_id)
-            .join(runs, (runs.c.id == jobs.c.current_run) & (runs.c.run_count == metrics.c.run_count))
-            .where(runs.c.open, metrics.c.job_id.in_(job_ids[start : start + CHUNK]))
-        )
-        for row in work.db.execute(latest):
-            rates = found.setdefault((row.job_id, row.organization), dict.fromkeys(WORDS, 0.0))
-            if work.now - row.changed_on <= STALE_MS:
-                rates["THROUGHPUT_RATE"] += row.input_rate
-                rates["ERROR_RATE"] += row.error_rate
+def _rates(work: RunnerWork, job_ids: list[str]) -> Rates:
+    """Return the rates of jobs that run and have reported."""
+    found: Rates = {}
+    for row in LATEST(work.db, job_ids):
+        rates = found.setdefault((row.job_id, row.organization), dict.fromkeys(WORDS, 0.0))
+        if work.now - row.changed_on <= STALE_MS:
+            rates["THROUGHPUT_RATE"] += row.input_rate
+            rates["ERROR_RATE"] += row.error_rate
     return found
 
 
-def _judge(
-    work: RunnerWork,
-    row: Row,
-    definition: SlaDefinition,
-    rates: dict[tuple[str, str], dict[str, float]],
-) -> None:
+def _judge(work: RunnerWork, row: Row, definition: SlaDefinition, rates: Rates) -> None:
     before, now = set(row.violating), {}
     for job_id in definition.job_ids or []:
-        measured = rates.get((job_id, row.organization))
-        if measured is None:
-            continue
-        rate = measured[definition.qos_parameter]
-        broken = next((c for c in definition.sla_conditions or [] if c.is_broken(rate)), None)
-        if broken is not None:
-            now[job_id] = (rate, broken)
+        if measured := rates.get((job_id, row.organization)):
+            rate = measured[definition.qos_parameter]
+            broken = next((c for c in definition.sla_conditions or [] if c.is_broken(rate)), None)
+            if broken is not None:
+                now[job_id] = (rate, broken)
     if before == set(now):
         return
     for job_id in sorted(set(now) - before):
@@ -124,7 +102,9 @@ def _judge(
 def _raise_alert(
     work: RunnerWork, row: Row, definition: SlaDefinition, job_id: str, rate: float, broken: Condition
 ) -> None:
-    text = definition.alert_text or _sentence(row, definition, job_id, broken)
+    side, word = "above" if broken.sla_function_type == "MAX" else "below", WORDS[definition.qos_parameter]
+    sentence = f"{row.label}: {word} of job {job_id} is {side} {broken.value:g} records per second"
+    text = definition.alert_text or sentence
     info = {
         "slaLabel": row.label,
         "topologyId": row.topology_id,
@@ -136,20 +116,19 @@ def _raise_alert(
         "value": rate,
     }
     alert_id = f"{uuid.uuid4()}:{row.organization}"
-    work.db.execute(
-        alerts.insert().values(
-            id=alert_id,
-            organization=row.organization,
-            label=text,
-            status="ACTIVE",
-            type=ALERT_TYPE,
-            resource_id=job_id,
-            rule_id=row.id,
-            additional_info=dump(info),
-            triggered_on=work.now,
-        )
-    )
-    work.db.execute(acls.insert().values(acl_row(row.creator, work.now, alert_id, "ALERT", row.organization)))
+    alert = {
+        "id": alert_id,
+        "organization": row.organization,
+        "label": text,
+        "status": "ACTIVE",
+        "type": "DATA_SLA",
+        "resource_id": job_id,
+        "rule_id": row.id,
+        "additional_info": dump(info),
+        "triggered_on": work.now,
+    }
+    insert_rows(work.db, alerts, [alert])
+    insert_rows(work.db, acls, [acl_row(row.creator, work.now, alert_id, "ALERT", row.organization)])
     values = {
         "SLA_ID": row.id,
         "SLA_LABEL": row.label,
@@ -160,19 +139,12 @@ def _raise_alert(
     work.fire(row.organization, "DATA_SLA_TRIGGERED", values)
 
 
-def _sentence(row: Row, definition: SlaDefinition, job_id: str, broken: Condition) -> str:
-    side = "above" if broken.sla_function_type == "MAX" else "below"
-    word = WORDS[definition.qos_parameter]
-    return f"{row.label}: {word} of job {job_id} is {side} {broken.value:g} records per second"
-
-
-def close_alerts(connection: Connection, sla_id: str, job_ids: Iterable[str], now_ms: int) -> None:
+def close_alerts(connection: Connection, sla_id: str, job_ids: Collection[str], now_ms: int) -> None:
     """Acknowledge in nobody's name the active alerts of a data SLA about jobs that are within it again."""
-    wanted = [alerts.c.resource_id == job_id for job_id in sorted(job_ids)]
-    if wanted:
-        mine = (alerts.c.rule_id == sla_id) & (alerts.c.status == "ACTIVE") & or_(*wanted)
+    mine = (alerts.c.rule_id == sla_id, alerts.c.status == "ACTIVE", alerts.c.resource_id.in_(job_ids))
+    if job_ids:
         values = {"status": "ACKNOWLEDGED", "acked_on": now_ms}
-        connection.execute(alerts.update().where(mine).values(values))
+        connection.execute(alerts.update().where(*mine).values(values))
 
 
 def forget_violations(connection: Connection, sla_ids: Sequence[str], now_ms: int) -> None:

@@ -1,19 +1,29 @@
 """Starting jobs: a run for each, its pipelines on engines, and no more runs than an organization keeps."""
 
 import uuid
+from collections import defaultdict
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
-from psrlib.hub.runner.changes import Place
-from psrlib.hub.runner.entities import Job, Run
-from psrlib.hub.runner.words import ACTIVATING, GRAY, INACTIVE_ERROR
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import words
+from psrlib.hub.runner.entities import Commit, Job, Run
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, note_status
 from psrlib.hub.security import configuration
-from psrlib.hub.store.queries import CHUNK
+from psrlib.hub.store.queries import any_of
 from psrlib.hub.store.schema.execution import instances, run_events, runs
 from psrlib.hub.store.text import Json, load
 from psrlib.hub.web.issues import IssueError, bad_request
+
+TOO_MANY = any_of(
+    lambda ids: (
+        select(runs.c.job_id, func.count().label("n"))
+        .where(runs.c.job_id.in_(ids))
+        .group_by(runs.c.job_id)
+        .having(func.count() > bindparam("kept"))
+    )
+)
 
 
 def start_jobs(
@@ -21,18 +31,15 @@ def start_jobs(
 ) -> list[str]:
     """Start jobs; return the ids of their runs.
 
-    Raises
-    ------
-    IssueError
-        400 for a template and for a job that runs or whose error is not acknowledged.
+    400 for a template and for a job that runs or whose error is not acknowledged.
     """
     work.load_runs(job.current_run for job in started if job.current_run)
-    work.load_commits(job.commit_id for job in started)
+    work.load(Commit, [job.commit_id for job in started])
     work.load_offsets(job.id for job in started)
     made = []
     for job in started:
         run = _insert_run(work, job, _last_run(work, job), user_id, groups, parameters or {})
-        apply(work, run.id, [Place()])
+        apply(work, run.id, [do.Place()])
         made.append(run.id)
     _drop_old_runs(work, started)
     return made
@@ -42,8 +49,8 @@ def _last_run(work: RunnerWork, job: Job) -> Run | None:
     """Return the run before the one to come, refusing a job that cannot start."""
     if job.template:
         raise bad_request(f"job '{job.name}' is a template; start it with createAndStartJobInstances")
-    last = work.run(job.current_run)
-    if last is not None and last.status == INACTIVE_ERROR:
+    last = work.get(Run, job.current_run)
+    if last is not None and last.status == words.INACTIVE_ERROR:
         raise IssueError(400, "JOBRUNNER_05", f"job '{job.name}' has an error; acknowledge it first")
     if last is not None and last.open:
         raise IssueError(
@@ -58,7 +65,7 @@ def _insert_run(
     commit = work.commit(job.commit_id)
     own = job.settings.get("runtimeParameters")
     values = load(own) if isinstance(own, str) and own.strip() else {}
-    run = work.insert_run(
+    run = work.insert(
         Run(
             id=f"{uuid.uuid4()}:{job.organization}",
             job_id=job.id,
@@ -67,8 +74,8 @@ def _insert_run(
             commit_label=f"v{commit.number}",
             user_id=user_id,
             run_count=last.run_count + 1 if last is not None else 1,
-            status=ACTIVATING,
-            color=GRAY,
+            status=words.ACTIVATING,
+            color=words.GRAY,
             start_time=work.now,
             changed_on=work.now,
             parameters=(values if isinstance(values, dict) else {}) | parameters,
@@ -77,27 +84,21 @@ def _insert_run(
         )
     )
     work.change(job, current_run=run.id)
-    note_status(work, run, ACTIVATING)
+    note_status(work, run, words.ACTIVATING)
     return run
 
 
 def _drop_old_runs(work: RunnerWork, started: list[Job]) -> None:
     """Keep no more runs of each job than its organization's limit."""
-    by_limit: dict[int, list[str]] = {}
+    by_limit: dict[int, list[str]] = defaultdict(list)
     for job in started:
         entries = configuration.remembered(work.hub.cache, work.db, job.organization)
-        by_limit.setdefault(int(entries[configuration.MAX_JOB_RUNS]), []).append(job.id)
+        by_limit[int(entries[configuration.MAX_JOB_RUNS])].append(job.id)
     work.flush()
     for kept, ids in by_limit.items():
-        for start in range(0, len(ids) if kept > 0 else 0, CHUNK):
-            counts = (
-                select(runs.c.job_id, func.count())
-                .where(runs.c.job_id.in_(ids[start : start + CHUNK]))
-                .group_by(runs.c.job_id)
-                .having(func.count() > kept)
-            )
-            for job_id, n in list(work.db.execute(counts)):
-                _drop_oldest_runs(work, job_id, n - kept)
+        if kept > 0:
+            for row in TOO_MANY(work.db, ids, kept=kept):
+                _drop_oldest_runs(work, row.job_id, row.n - kept)
 
 
 def _drop_oldest_runs(work: RunnerWork, job_id: str, n: int) -> None:

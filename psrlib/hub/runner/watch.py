@@ -2,13 +2,12 @@
 
 from sqlalchemy import select
 
-from psrlib.hub.runner import decisions
-from psrlib.hub.runner.changes import SetWarnings
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.entities import Instance, Run
 from psrlib.hub.runner.intake import settle
-from psrlib.hub.runner.words import ACTIVATING, ACTIVE, DEACTIVATING, GONE, STOPPING
 from psrlib.hub.runner.work import RunnerWork
-from psrlib.hub.runner.writer import apply, open_run
+from psrlib.hub.runner.writer import apply, decide, open_run
 from psrlib.hub.security import configuration
 from psrlib.hub.store.schema.execution import engines, instances, runs
 from psrlib.hub.store.schema.security import configs
@@ -54,42 +53,39 @@ def _silent_engines(work: RunnerWork) -> dict[str, str]:
 
 def _handle_silence(work: RunnerWork, silent: dict[str, str]) -> None:
     """Runs on silent engines go red, and to another engine where failover is on."""
-    open_runs = select(runs.c.id).where(runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)))
-    live = work.find(Instance, instances.c.phase != GONE, instances.c.run_id.in_(open_runs))
+    open_runs = select(runs.c.id).where(runs.c.open, runs.c.status.in_((words.ACTIVATING, words.ACTIVE)))
+    live = work.find(Instance, instances.c.phase != words.GONE, instances.c.run_id.in_(open_runs))
     concerned = [instance for instance in live if instance.engine_id in silent]
     work.load_runs(instance.run_id for instance in concerned)
     for instance in concerned:
-        case = open_run(work, instance.run_id)
-        if case is not None:
-            apply(work, instance.run_id, decisions.silence(case, instance))
+        decide(work, instance.run_id, decisions.silence, instance)
 
 
 def _handle_return(work: RunnerWork, back: set[str]) -> None:
     # all live instances: engines that come back can be more than an IN (...) takes
-    returned = [i for i in work.find(Instance, instances.c.phase != GONE) if i.engine_id in back]
+    returned = [i for i in work.find(Instance, instances.c.phase != words.GONE) if i.engine_id in back]
     run_ids = dict.fromkeys(instance.run_id for instance in returned)
     work.load_runs(run_ids)
     for run_id in run_ids:
         if open_run(work, run_id) is not None:
-            apply(work, run_id, [SetWarnings([])])
+            apply(work, run_id, [do.SetWarnings([])])
             settle(work, run_id)
 
 
 def _place_waiting(work: RunnerWork) -> None:
     """Runs that lack engines (warnings 24 and 72) are tried again."""
-    waiting = work.find(Run, runs.c.open, runs.c.status.in_((ACTIVATING, ACTIVE)), ~is_empty(runs.c.warnings))
+    waiting = work.find(
+        Run, runs.c.open, runs.c.status.in_((words.ACTIVATING, words.ACTIVE)), ~is_empty(runs.c.warnings)
+    )
     work.load_runs(run.id for run in waiting)
     for run in waiting:
-        case = open_run(work, run.id)
-        if case is not None and decisions.waits_for_engines(run):
-            apply(work, run.id, decisions.second_placement(case, work.offsets_of(run.job_id)))
+        if decisions.waits_for_engines(run):
+            decide(work, run.id, decisions.second_placement, work.offsets_of(run.job_id))
 
 
 def _force_stops(work: RunnerWork) -> None:
-    stopping = select(runs.c.id).where(runs.c.open, runs.c.status.in_((DEACTIVATING, ACTIVE)))
-    waiting = work.find(Instance, instances.c.phase == STOPPING, instances.c.run_id.in_(stopping))
+    stopping = select(runs.c.id).where(runs.c.open, runs.c.status.in_((words.DEACTIVATING, words.ACTIVE)))
+    waiting = work.find(Instance, instances.c.phase == words.STOPPING, instances.c.run_id.in_(stopping))
     work.load_runs(instance.run_id for instance in waiting)
     for instance in waiting:
-        case = open_run(work, instance.run_id)
-        if case is not None:
-            apply(work, instance.run_id, decisions.late_stop(case, instance, work.now))
+        decide(work, instance.run_id, decisions.late_stop, instance, work.now)

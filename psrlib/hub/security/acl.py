@@ -1,13 +1,13 @@
 """Access control lists: written with every object, read where permissions are enforced."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from psrlib.hub.security import configuration
-from psrlib.hub.store.queries import by_key, insert_rows
+from psrlib.hub.store.queries import Row, by_key, insert_rows
 from psrlib.hub.store.schema import design
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import Principal
@@ -72,6 +72,21 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
         return
     if not is_permitted(call.db, principal, resource_id, action):
         raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")
+
+
+def permitted(call: Call, table: Table, entity_id: str, kind: str, action: str) -> Row:
+    """Return the row of an object on which the caller may act; 404 and 403 otherwise."""
+    row = call.fetch(table, entity_id, kind)
+    check_permission(call, row.id, action)
+    return row
+
+
+def all_permitted(call: Call, table: Table, ids: Sequence[str], kind: str, action: str) -> list[Row]:
+    """Return the rows of objects on all of which the caller may act, in the order of their ids."""
+    rows = call.fetch_all(table, ids, kind)
+    for row in rows:
+        check_permission(call, row.id, action)
+    return rows
 
 
 def is_permitted(connection: Connection, principal: Principal, resource_id: str, action: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from psrlib.hub.runner import decisions
+from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.changes import (
     Change,
     Failed,
@@ -21,7 +21,6 @@ from psrlib.hub.runner.changes import (
 from psrlib.hub.runner.decisions import NO_ENGINE, NOT_RESPONDING, OVER_THRESHOLDS, OpenRun, Slot
 from psrlib.hub.runner.entities import Engine, Instance, Job, Run
 from psrlib.hub.runner.pool import Choice
-from psrlib.hub.runner.words import DELETE, STOP, STOP_DELETE
 
 END = SetStatus("DEACTIVATING", "GRAY")
 GREEN, RED = SetStatus("ACTIVE", "GREEN"), SetStatus("ACTIVE", "RED")
@@ -134,17 +133,17 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "all finished ends the run": (
         on("FINISHED"),
         settle,
-        [END, Remove(instance(0, "a"), STOP_DELETE)],
+        [END, Remove(instance(0, "a"), words.STOP_DELETE)],
     ),
     "stopped at its engine ends the run": (
         on("STOPPED", "edge"),
         settle,
-        [END, Remove(instance(0, "edge"), DELETE)],
+        [END, Remove(instance(0, "edge"), words.DELETE)],
     ),
     "one of two finished is removed, the run goes on": (
         Case([instance(0, "a", status="FINISHED"), B]),
         settle,
-        [Remove(A, STOP_DELETE), GREEN],
+        [Remove(A, words.STOP_DELETE), GREEN],
     ),
     "a failed pipeline is judged after what went before": (
         Case([instance(0, "a", "STOPPING", "DELETED"), instance(1, "b", status="RUN_ERROR")]),
@@ -159,7 +158,7 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "stopped while stopping is deleted on edge": (
         replace(on("STOPPED", "edge", "STOPPING"), status="DEACTIVATING"),
         settle,
-        [Send(DELETE, A)],
+        [Send(words.DELETE, A)],
     ),
     "stopped while stopping waits for DELETED elsewhere": (
         replace(on("STOPPED", phase="STOPPING"), status="DEACTIVATING"),
@@ -170,43 +169,43 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "deleted by somebody else is not put anywhere when all others finished": (
         Case([instance(0, "a", status="DELETED"), instance(1, "b", status="FINISHED")]),
         settle,
-        [Gone(A), END, Remove(B, STOP_DELETE)],
+        [Gone(A), END, Remove(B, words.STOP_DELETE)],
     ),
     # a failed pipeline
     "a failure moves to an engine that is free": (
         Case(spare="ab"),
         fail,
-        [Remove(A, STOP_DELETE), MOVED],
+        [Remove(A, words.STOP_DELETE), MOVED],
     ),
     "a failure takes the offset along": (
         Case([OFFSET], spare="b"),
         fail,
-        [Remove(A, STOP_DELETE), Put(ENGINES["b"], 0, "42", 1, failover=True)],
+        [Remove(A, words.STOP_DELETE), Put(ENGINES["b"], 0, "42", 1, failover=True)],
     ),
     "an engine that failed in this run is not tried again": (
         Case([A, instance(0, "b", "GONE", "START_ERROR")], spare="b"),
         fail,
-        [FAIL, Remove(A, STOP_DELETE)],
+        [FAIL, Remove(A, words.STOP_DELETE)],
     ),
     "an engine that runs another pipeline of the run is not chosen": (
         Case([A, B], spare="b"),
         fail,
-        [FAIL, Remove(A, STOP_DELETE), Remove(B, STOP_DELETE)],
+        [FAIL, Remove(A, words.STOP_DELETE), Remove(B, words.STOP_DELETE)],
     ),
     "without failover a failure ends the run": (
         Case(failover=False, spare="b"),
         fail,
-        [FAIL, Remove(A, STOP_DELETE)],
+        [FAIL, Remove(A, words.STOP_DELETE)],
     ),
     "too many failovers are told and end the run": (
         Case(spare="b", failovers=2, settings={"globalMaxRetries": 2}),
         fail,
-        [LOST, FAIL, Remove(A, STOP_DELETE)],
+        [LOST, FAIL, Remove(A, words.STOP_DELETE)],
     ),
     "minus one failovers are no limit": (
         Case(spare="b", failovers=2, settings={"globalMaxRetries": -1}),
         fail,
-        [Remove(A, STOP_DELETE), MOVED],
+        [Remove(A, words.STOP_DELETE), MOVED],
     ),
     "a failure of a run that is being stopped changes nothing": (Case(status="DEACTIVATING"), fail, []),
     # a silent engine
@@ -290,17 +289,17 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "a stop takes the job's time": (
         Case(settings={"forceStopTimeout": 5}),
         lambda case: decisions.stopping(case, "b@acme", False),
-        [SetStatus("DEACTIVATING", "GRAY", "b@acme"), Remove(A, STOP_DELETE, "b@acme", 5)],
+        [SetStatus("DEACTIVATING", "GRAY", "b@acme"), Remove(A, words.STOP_DELETE, "b@acme", 5)],
     ),
     "a forced stop waits for nobody": (
         Case(),
         lambda case: decisions.stopping(case, "b@acme", True),
-        [SetStatus("DEACTIVATING", "GRAY", "b@acme"), Remove(A, STOP_DELETE, "b@acme", 0), Gone(A)],
+        [SetStatus("DEACTIVATING", "GRAY", "b@acme"), Remove(A, words.STOP_DELETE, "b@acme", 0), Gone(A)],
     ),
     "edge is stopped before it deletes": (
         on("RUNNING", "edge"),
         lambda case: decisions.stopping(case, "b@acme", False),
-        [SetStatus("DEACTIVATING", "GRAY", "b@acme"), Remove(A, STOP, "b@acme")],
+        [SetStatus("DEACTIVATING", "GRAY", "b@acme"), Remove(A, words.STOP, "b@acme")],
     ),
     "a pipeline on an engine that was forgotten is given up": (
         on("RUNNING", "elsewhere"),
@@ -336,7 +335,7 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "a balance moves to an engine with two pipelines fewer": (
         Case(spare="b"),
         lambda case: decisions.balance(case, {"a": 2}),
-        [Remove(A, STOP_DELETE), Put(ENGINES["b"], 0)],
+        [Remove(A, words.STOP_DELETE), Put(ENGINES["b"], 0)],
     ),
     "a difference of one is balanced": (Case(spare="b"), lambda case: decisions.balance(case, {"a": 1}), []),
     "minus one instances are balanced": (

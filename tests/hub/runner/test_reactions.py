@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from psrlib.hub.runner import reactions
+from psrlib.hub.runner import changes as do
+from psrlib.hub.runner import reactions, words
 from psrlib.hub.runner.entities import Engine, EngineEvent, Instance
 from psrlib.hub.runner.reports import Ack, PipelineStatus
-from psrlib.hub.runner.words import DELETE, SAVE, START, STOP, STOP_DELETE
 
 NOW_MS = 1_000_000
 COLLECTOR = Engine("a", "acme", "", "3.22.2", "COLLECTOR", start_up_time=500)
@@ -25,16 +25,18 @@ def instance(phase: str, status: str = "", **more: Any) -> Instance:
 @pytest.mark.parametrize(
     ("kind", "phase", "ack", "state", "follows"),
     [
-        pytest.param(SAVE, "STARTING", Ack("SUCCESS"), "SUCCESS", [], id="saved"),
-        pytest.param(START, "STARTING", Ack("ERROR", "no"), "ERROR", ["Failed"], id="start refused"),
-        pytest.param(START, "RUNNING", Ack("ERROR", "no"), "ERROR", [], id="refused but running"),
-        pytest.param(STOP, "STOPPING", Ack("SUCCESS"), "SUCCESS", [], id="stopped"),
-        pytest.param(STOP, "STOPPING", Ack("ERROR"), "ERROR", ["Send"], id="cannot stop: is deleted"),
-        pytest.param(STOP, "STARTING", Ack("ERROR"), "ERROR", [], id="stop before a new start"),
-        pytest.param(DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="deleted"),
-        pytest.param(DELETE, "STOPPING", Ack("ERROR"), "ERROR", ["Gone"], id="was not there"),
-        pytest.param(STOP_DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="stopped and deleted"),
-        pytest.param(STOP_DELETE, "GONE", Ack("SUCCESS"), "SUCCESS", [], id="gone before"),
+        pytest.param(words.SAVE, "STARTING", Ack("SUCCESS"), "SUCCESS", [], id="saved"),
+        pytest.param(words.START, "STARTING", Ack("ERROR", "no"), "ERROR", ["Failed"], id="start refused"),
+        pytest.param(words.START, "RUNNING", Ack("ERROR", "no"), "ERROR", [], id="refused but running"),
+        pytest.param(words.STOP, "STOPPING", Ack("SUCCESS"), "SUCCESS", [], id="stopped"),
+        pytest.param(words.STOP, "STOPPING", Ack("ERROR"), "ERROR", ["Send"], id="cannot stop: is deleted"),
+        pytest.param(words.STOP, "STARTING", Ack("ERROR"), "ERROR", [], id="stop before a new start"),
+        pytest.param(words.DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="deleted"),
+        pytest.param(words.DELETE, "STOPPING", Ack("ERROR"), "ERROR", ["Gone"], id="was not there"),
+        pytest.param(
+            words.STOP_DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="stopped and deleted"
+        ),
+        pytest.param(words.STOP_DELETE, "GONE", Ack("SUCCESS"), "SUCCESS", [], id="gone before"),
     ],
 )
 def test_an_ack_ends_an_event_and_may_move_its_instance(
@@ -42,18 +44,19 @@ def test_an_ack_ends_an_event_and_may_move_its_instance(
 ) -> None:
     """The event's state, and what happens to the instance after it."""
     first, *others = reactions.acknowledgement(event(kind), instance(phase), ack)
-    assert getattr(first, "state", None) == state
+    assert isinstance(first, do.Store)
+    assert first.values["state"] == state
     assert [type(change).__name__ for change in others] == follows
 
 
 @pytest.mark.parametrize(
     ("kind", "deliveries", "message", "state"),
     [
-        pytest.param(SAVE, 2, "Pipeline 'x' already exists", "SUCCESS", id="saved twice"),
-        pytest.param(SAVE, 1, "Pipeline 'x' already exists", "ERROR", id="a name that is taken"),
-        pytest.param(START, 2, "Cannot change state from RUNNING", "SUCCESS", id="started twice"),
-        pytest.param(START, 2, "disk full", "ERROR", id="another error"),
-        pytest.param(STOP, 2, "Cannot change state from STOPPED", "ERROR", id="stopped twice"),
+        pytest.param(words.SAVE, 2, "Pipeline 'x' already exists", "SUCCESS", id="saved twice"),
+        pytest.param(words.SAVE, 1, "Pipeline 'x' already exists", "ERROR", id="a name that is taken"),
+        pytest.param(words.START, 2, "Cannot change state from RUNNING", "SUCCESS", id="started twice"),
+        pytest.param(words.START, 2, "disk full", "ERROR", id="another error"),
+        pytest.param(words.STOP, 2, "Cannot change state from STOPPED", "ERROR", id="stopped twice"),
     ],
 )
 def test_the_error_of_an_event_that_was_repeated_does_no_harm(
@@ -61,21 +64,21 @@ def test_the_error_of_an_event_that_was_repeated_does_no_harm(
 ) -> None:
     """The first one did its work, and its ack was lost."""
     changes = reactions.acknowledgement(event(kind, deliveries=deliveries), None, Ack("ERROR", message))
-    assert [getattr(change, "state", None) for change in changes] == [state]
+    assert [change.values["state"] for change in changes if isinstance(change, do.Store)] == [state]
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "ERROR", "DROPPED"])
 def test_an_ack_counts_once(state: str) -> None:
     """Nothing follows from the ack of an event that is done or was taken back."""
-    assert reactions.acknowledgement(event(DELETE, state), instance("STOPPING"), Ack("SUCCESS")) == []
+    assert reactions.acknowledgement(event(words.DELETE, state), instance("STOPPING"), Ack("SUCCESS")) == []
 
 
 def report(known: Instance, **more: Any) -> tuple[list[dict[str, object]], list[str], bool]:
     """Return the columns stored, the events told, and whether the run is looked at."""
-    taken = reactions.status_report(known, PipelineStatus(**more), "Nightly", NOW_MS)
-    columns = [values for change in taken.changes if (values := getattr(change, "values", None)) is not None]
-    told = [change.event for change in taken.changes if isinstance(change, reactions.Tell)]
-    return columns[: len(columns) - len(told)], told, taken.settles
+    changes, settles = reactions.status_report(known, PipelineStatus(**more), "Nightly", NOW_MS)
+    columns = [values for change in changes if (values := getattr(change, "values", None)) is not None]
+    told = [change.event for change in changes if isinstance(change, do.Tell)]
+    return columns[: len(columns) - len(told)], told, settles
 
 
 def test_a_first_running_starts_the_phase_and_is_told() -> None:
@@ -141,10 +144,10 @@ def test_a_status_that_is_no_news_moves_no_run(
     ("engine", "phase", "start", "again"),
     [
         pytest.param(COLLECTOR, "RUNNING", None, True, id="it ran"),
-        pytest.param(COLLECTOR, "STARTING", event(START, "SUCCESS"), False, id="it has not begun"),
-        pytest.param(EDGE, "STARTING", event(START, "SUCCESS"), True, id="edge confirmed the start"),
-        pytest.param(EDGE, "STARTING", event(START), False, id="edge has not confirmed the start"),
-        pytest.param(EDGE, "STOPPING", event(START, "SUCCESS"), False, id="it is being stopped"),
+        pytest.param(COLLECTOR, "STARTING", event(words.START, "SUCCESS"), False, id="it has not begun"),
+        pytest.param(EDGE, "STARTING", event(words.START, "SUCCESS"), True, id="edge confirmed the start"),
+        pytest.param(EDGE, "STARTING", event(words.START), False, id="edge has not confirmed the start"),
+        pytest.param(EDGE, "STOPPING", event(words.START, "SUCCESS"), False, id="it is being stopped"),
     ],
 )
 def test_a_pipeline_that_a_full_report_lacks_is_sent_again_when_it_was_there(
@@ -168,22 +171,22 @@ def test_an_edge_starts_again_what_it_ran_before_its_process_began(
     state: str, delivered_on: int, stops: list[bool]
 ) -> None:
     """What it reports of its own later counts: the time is moved on by a millisecond."""
-    status, start = PipelineStatus(time_stamp=8, pipeline_status=state), event(START, "SUCCESS")
+    status, start = PipelineStatus(time_stamp=8, pipeline_status=state), event(words.START, "SUCCESS")
     start.delivered_on = delivered_on
     changes = reactions.resumption(instance("RUNNING", state), EDGE, start, status, NOW_MS)
-    assert [change.stop for change in changes if isinstance(change, reactions.StartAgain)] == stops
-    times = [change.values["status_time"] for change in changes if isinstance(change, reactions.Store)]
+    assert [change.stop for change in changes if isinstance(change, do.StartAgain)] == stops
+    times = [change.values["status_time"] for change in changes if isinstance(change, do.Store)]
     assert times == [9] * len(stops)
 
 
 @pytest.mark.parametrize(
     ("engine", "more", "kind"),
     [
-        pytest.param(COLLECTOR, {}, STOP_DELETE, id="failed over"),
-        pytest.param(EDGE, {}, STOP, id="on edge it is stopped"),
-        pytest.param(EDGE, {"pipeline_status": "STOPPED"}, DELETE, id="on edge it has stopped"),
+        pytest.param(COLLECTOR, {}, words.STOP_DELETE, id="failed over"),
+        pytest.param(EDGE, {}, words.STOP, id="on edge it is stopped"),
+        pytest.param(EDGE, {"pipeline_status": "STOPPED"}, words.DELETE, id="on edge it has stopped"),
         pytest.param(COLLECTOR, {"remote": False}, None, id="the engine's own"),
-        pytest.param(COLLECTOR, {"remote": None, "is_remote": True}, STOP_DELETE, id="the older word"),
+        pytest.param(COLLECTOR, {"remote": None, "is_remote": True}, words.STOP_DELETE, id="the older word"),
         pytest.param(COLLECTOR, {"pipeline_status": "DELETED"}, None, id="deleted"),
         pytest.param(COLLECTOR, {"name": "Orders:acme"}, None, id="no name of a job's pipeline"),
     ],

@@ -1,12 +1,12 @@
 """Jobrunner app: import and export of jobs with their pipelines (pipeline-json.md, 1.2)."""
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, field, to_builtins
 
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, show_jobs, shown
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import read_zip, write_zip
-from psrlib.hub.security.acl import check_permission
+from psrlib.hub.security.acl import all_permitted
 from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import Json
@@ -20,8 +20,8 @@ app = App("jobrunner", "Import and export archives of jobs")
 class JobUpdates(Updates, rename="camel"):
     """Which properties of a job, and whether its pipeline, are taken from an archive."""
 
+    migrate_offsets: bool = field(default=True, name="updateMigrateOffsets")
     update_pipeline_refs: bool = True
-    update_migrate_offsets: bool = True
 
 
 class ImportedJobJson(Struct, rename="camel"):
@@ -55,14 +55,13 @@ def export_document(call: Call, job: Row) -> Json:
 @app.route("POST", "/jobrunner/rest/v1/jobs/exportJobs", USER, writes=False)
 def export_jobs(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per job, its pipeline included."""
-    documents = []
-    for job in call.fetch_all(jobs, body, "Job"):
-        check_permission(call, job.id, "READ")
-        documents.append((job.name, export_document(call, job)))
+    found = all_permitted(call, jobs, body, "Job", "READ")
+    documents = [(job.name, export_document(call, job)) for job in found]
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 
-def _answer(call: Call, ids: list[str]) -> list[ImportedJobJson]:
+def _import(call: Call, updates: JobUpdates, documents: list[Json]) -> list[ImportedJobJson]:
+    ids = [import_job(call, document, updates, updates.update_pipeline_refs) for document in documents]
     return [ImportedJobJson(job) for job in shown(call, ids)]
 
 
@@ -79,12 +78,9 @@ def _answer(call: Call, ids: list[str]) -> list[ImportedJobJson]:
 )
 def import_jobs(call: Call, updates: JobUpdates, body: bytes) -> list[ImportedJobJson]:
     """Import a zip of job export documents."""
-    ids = []
-    for _, document in read_zip(body):
-        for part in document.get("jobJsonList") or [document]:
-            if isinstance(part, dict) and "minimalJobJson" in part:
-                ids.append(import_job(call, part, updates, updates.update_pipeline_refs))
-    return _answer(call, ids)
+    parts = [part for _, document in read_zip(body) for part in document.get("jobJsonList") or [document]]
+    found = [part for part in parts if isinstance(part, dict) and "minimalJobJson" in part]
+    return _import(call, updates, found)
 
 
 @app.route(
@@ -99,4 +95,4 @@ def import_jobs_json(call: Call, updates: JobUpdates, body: Json | list[Json]) -
     parts = body if isinstance(body, list) else body.get("jobJsonList") or [body]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise bad_request("expected export documents with minimalJobJson")
-    return _answer(call, [import_job(call, part, updates, updates.update_pipeline_refs) for part in parts])
+    return _import(call, updates, parts)

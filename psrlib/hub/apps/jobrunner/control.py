@@ -1,17 +1,18 @@
 """Jobrunner app: starting and stopping jobs."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, as_new_job, insert_jobs, shown
-from psrlib.hub.apps.jobrunner.status import INSTANCES, JobStatusJson, run_json_of
-from psrlib.hub.runner import lifecycle
+from psrlib.hub.apps.jobrunner.status import INSTANCES, JobStatusJson, show_runs
+from psrlib.hub.runner import lifecycle, words
 from psrlib.hub.runner.entities import Job
 from psrlib.hub.runner.start import start_jobs as start_runs
-from psrlib.hub.runner.words import GONE
-from psrlib.hub.runner.work import RunnerWork, work_of
-from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import Query, Row, any_of, by_keys, insert_rows
+from psrlib.hub.runner.work import OFFSETS, RunnerWork, work_of
+from psrlib.hub.security.acl import all_permitted, permitted
+from psrlib.hub.store.queries import any_of, by_keys, insert_rows
 from psrlib.hub.store.schema.design import commits
 from psrlib.hub.store.schema.execution import jobs, offsets, runs
 from psrlib.hub.store.text import Json, dump, load
@@ -21,7 +22,6 @@ from psrlib.hub.web.routing import App
 
 app = App("jobrunner", "Starting and stopping jobs")
 OPEN_RUNS = any_of(lambda ids: select(runs.c.job_id).where(runs.c.job_id.in_(ids), runs.c.open))
-OFFSETS = Query(select(offsets.c.offset).where(offsets.c.job_id == bindparam("job")).order_by(offsets.c.slot))
 
 
 class JobTemplateCreationInfoJson(Struct, rename="camel"):
@@ -44,40 +44,38 @@ class OffsetsJson(Struct):
     offsets: Json | None = None
 
 
-def _runnable(call: Call, ids: list[str]) -> list[Row]:
-    rows = call.fetch_all(jobs, ids, "Job")
-    for row in rows:
-        check_permission(call, row.id, "EXECUTE")
-    return rows
-
-
-def _begin(call: Call, ids: list[str]) -> tuple[RunnerWork, list[Job]]:
-    """Begin the runner's work on jobs that the caller may run, with their current runs."""
-    rows, work = _runnable(call, ids), work_of(call)
+def _do(
+    call: Call, ids: list[str], wish: Callable[[RunnerWork, list[Job]], list[str]]
+) -> list[JobStatusJson]:
+    """Do what is wished of jobs that the caller may run; return the runs whose ids the wish gives."""
+    rows, work = all_permitted(call, jobs, ids, "Job", "EXECUTE"), work_of(call)
     work.load_runs(row.current_run for row in rows if row.current_run)
-    return work, work.records.keep(Job, rows)
-
-
-def _finish(call: Call, work: RunnerWork, run_ids: list[str]) -> list[JobStatusJson]:
-    """Write what was changed; return runs in wire form."""
+    run_ids = wish(work, work.keep(Job, rows))
     work.flush()
-    found = run_json_of(call, run_ids)
-    return [found[run_id] for run_id in run_ids]
+    return show_runs(call, call.fetch_all(runs, run_ids, "Job status"))
+
+
+def _each(call: Call, ids: list[str], wish: Callable[..., str | None], *more: object) -> list[JobStatusJson]:
+    """Do what is wished of each job; ``wish`` takes work, job and ``more``, and gives the id of the run."""
+
+    def wishes(work: RunnerWork, found: list[Job]) -> list[str]:
+        return [run_id for job in found if (run_id := wish(work, job, *more)) is not None]
+
+    return _do(call, ids, wishes)
 
 
 def _start(call: Call, ids: list[str], parameters: Json | None = None) -> list[JobStatusJson]:
-    work, started = _begin(call, ids)
     user = call.principal
-    return _finish(call, work, start_runs(work, started, user.id, sorted(user.groups), parameters))
+    groups = sorted(user.groups)
+    return _do(call, ids, lambda work, found: start_runs(work, found, user.id, groups, parameters))
 
 
 @app.route(
     "POST",
     "/jobrunner/rest/v1/job/{job}/start",
     OPERATOR,
-    choice="400 JOBRUNNER_06 for a job that runs; without a matching engine the run is "
-    "ACTIVE/RED with warning "
-    "JOBRUNNER_24 (none) or JOBRUNNER_72 (thresholds) and starts as soon as one is there",
+    choice="400 JOBRUNNER_06 for a job that runs; without a matching engine the run is ACTIVE/RED with "
+    "warning JOBRUNNER_24 (none) or JOBRUNNER_72 (thresholds) and starts as soon as one is there",
 )
 def start(call: Call, job: str, body: Json) -> JobStatusJson:
     """Start a job, with other runtime parameters when given."""
@@ -95,24 +93,18 @@ def start_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
     return _start(call, body)
 
 
-def _stop(call: Call, ids: list[str], force: bool) -> list[JobStatusJson]:
-    work, stopped = _begin(call, ids)
-    user_id = call.principal.id
-    return _finish(call, work, [lifecycle.stop_job(work, job, user_id, force) for job in stopped])
-
-
 @app.route(
     "POST", "/jobrunner/rest/v1/job/{job}/stop", OPERATOR, choice="400 JOBRUNNER_07 when it does not run"
 )
 def stop(call: Call, job: str) -> JobStatusJson:
     """Stop a job."""
-    return _stop(call, [job], False)[0]
+    return _each(call, [job], lifecycle.stop_job, call.principal.id)[0]
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs/stopJobs", OPERATOR, choice="array of job status")
 def stop_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
     """Stop several jobs."""
-    return _stop(call, body, False)
+    return _each(call, body, lifecycle.stop_job, call.principal.id)
 
 
 @app.route(
@@ -123,31 +115,25 @@ def stop_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
 )
 def force_stop(call: Call, job: str) -> JobStatusJson:
     """Stop a job without waiting for its engines."""
-    return _stop(call, [job], True)[0]
+    return _each(call, [job], lifecycle.stop_job, call.principal.id, True)[0]
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs/forceStopJobs", OPERATOR)
 def force_stop_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
     """Stop several jobs without waiting for their engines."""
-    return _stop(call, body, True)
-
-
-def _synchronise(call: Call, ids: list[str]) -> list[JobStatusJson]:
-    """Take pipelines off engines that lost the labels, and put missing ones on engines that have them."""
-    work, found = _begin(call, ids)
-    return _finish(call, work, [lifecycle.synchronise(work, job) for job in found])
+    return _each(call, body, lifecycle.stop_job, call.principal.id, True)
 
 
 @app.route("POST", "/jobrunner/rest/v1/job/{job}/sync", OPERATOR)
 def sync(call: Call, job: str) -> JobStatusJson:
     """Bring a running job in line with engine labels."""
-    return _synchronise(call, [job])[0]
+    return _each(call, [job], lifecycle.synchronise)[0]
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs/syncJobs", OPERATOR)
 def sync_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
     """Bring several running jobs in line with engine labels."""
-    return _synchronise(call, body)
+    return _each(call, body, lifecycle.synchronise)
 
 
 @app.route(
@@ -158,15 +144,7 @@ def sync_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
 )
 def balance_jobs(call: Call, body: list[str]) -> list[JobStatusJson]:
     """Redistribute jobs over engines."""
-    work, found = _begin(call, body)
-    balanced = [lifecycle.balance(work, job) for job in found]
-    return _finish(call, work, [run_id for run_id in balanced if run_id is not None])
-
-
-def _acknowledge(call: Call, ids: list[str]) -> list[JobStatusJson]:
-    work, found = _begin(call, ids)
-    user_id = call.principal.id
-    return _finish(call, work, [lifecycle.acknowledge_error(work, job, user_id) for job in found])
+    return _each(call, body, lifecycle.balance)
 
 
 @app.route(
@@ -174,17 +152,17 @@ def _acknowledge(call: Call, ids: list[str]) -> list[JobStatusJson]:
 )
 def acknowledge_error(call: Call, job: str) -> JobStatusJson:
     """Acknowledge the error of a job."""
-    return _acknowledge(call, [job])[0]
+    return _each(call, [job], lifecycle.acknowledge_error, call.principal.id)[0]
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs/acknowledgeErrors", OPERATOR)
 def acknowledge_errors(call: Call, body: list[str]) -> list[JobStatusJson]:
     """Acknowledge the errors of several jobs."""
-    return _acknowledge(call, body)
+    return _each(call, body, lifecycle.acknowledge_error, call.principal.id)
 
 
 def _reset(call: Call, ids: list[str]) -> None:
-    rows = _runnable(call, ids)
+    rows = all_permitted(call, jobs, ids, "Job", "EXECUTE")
     running = {row.job_id for row in OPEN_RUNS(call.db, ids)}
     for row in rows:
         if row.id in running:
@@ -214,7 +192,7 @@ def reset_offset(call: Call, job: str) -> None:
 )
 def create_and_start(call: Call, template: str, body: JobTemplateCreationInfoJson) -> list[JobStatusJson]:
     """Create and start one job per parameter object of a template."""
-    row = _runnable(call, [template])[0]
+    row = permitted(call, jobs, template, "Job", "EXECUTE")
     if not row.template:
         raise bad_request(f"job '{row.name}' is not a template")
     commit = call.fetch(commits, row.commit_id, "Pipeline commit")
@@ -252,10 +230,10 @@ def _postfix(call: Call, info: JobTemplateCreationInfoJson, values: Json, number
 def committed_offsets(call: Call, job: str) -> OffsetsJson | Raw:
     """Return the offsets a job's next run starts from."""
     row = call.fetch(jobs, job, "Job")
-    kept = [kept.offset for kept in OFFSETS.rows(call.db, job=row.id)]
+    kept = [kept.offset for kept in OFFSETS(call.db, [row.id])]
     parts = INSTANCES(call.db, [row.current_run or ""])
     merged: Json = {}
-    for text in [*kept, *(part.offset for part in parts if part.phase != GONE and part.offset)]:
+    for text in [*kept, *(part.offset for part in parts if part.phase != words.GONE and part.offset)]:
         merged.update(_entries(text))
     return OffsetsJson(offsets=merged) if merged else Raw(b"")
 

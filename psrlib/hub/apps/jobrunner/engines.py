@@ -1,5 +1,6 @@
 """Jobrunner app: engines, their labels, thresholds and pipelines; the endpoints of sync mode."""
 
+from collections import defaultdict
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -7,19 +8,16 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.jobrunner.status import PipelineStatusJson, show_instance
-from psrlib.hub.runner import engine_records, lifecycle
+from psrlib.hub.runner import engine_records, intake, lifecycle, words
 from psrlib.hub.runner.decisions import engine_labels
-from psrlib.hub.runner.entities import Engine
-from psrlib.hub.runner.intake import take_all_statuses, take_figures, take_status
+from psrlib.hub.runner.entities import Engine, Job
 from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusListJson, read
-from psrlib.hub.runner.selection import pipelines_running
-from psrlib.hub.runner.words import GONE
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms, work_of
-from psrlib.hub.security.acl import check_permission, drop_acls
+from psrlib.hub.security.acl import drop_acls, permitted
 from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engines, instances
 from psrlib.hub.store.text import Json, contains, has_item
-from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.records import Listed, Listing, show
 from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, roles
@@ -27,17 +25,26 @@ from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, roles
 app = App("jobrunner", "Engines")
 MANAGER = roles("datacollector:admin", "datacollector:manager", "jobrunner:operator")
 Percent = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+ENGINES = Query(select(engines).where(engines.c.organization == bindparam("org")))
+ORDER = {
+    name.upper(): engines.c[name] for name in ("id", "last_reported_time", "http_url", "version", "cpu_load")
+}
+PRESENT = select(instances).where(instances.c.phase != words.GONE).order_by(instances.c.id)
+NAMES = PRESENT.with_only_columns(instances.c.engine_id, instances.c.name)
+PRESENT_IN = Query(NAMES.where(instances.c.organization == bindparam("org")))
+PRESENT_ON = Query(PRESENT.where(instances.c.engine_id == bindparam("engine")))
 
 
 class EngineUpdateJson(Struct, rename="camel"):
-    """What is changed of an engine."""
+    """What is changed of an engine; thresholds of None stay."""
 
     id: str | None = None
     organization: str | None = None
     labels: list[str] | None = None
     max_cpu_load: Percent | None = None
     max_memory_used: Percent | None = None
-    max_pipelines_running: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    max_pipelines: Count | None = field(default=None, name="maxPipelinesRunning")
 
 
 class EngineJson(Struct, rename="camel", kw_only=True):
@@ -86,27 +93,23 @@ class LoadFinding(Finding, rename="camel"):
 
 def show_engines(call: Call, rows: list[Row]) -> list[EngineJson]:
     """Return engines in wire form, with what the hub remembers of their polls."""
-    load_of: dict[str, int] = {}
-    names: dict[str, list[str]] = {row.id: [] for row in rows}
+    names: dict[str, list[str]] = defaultdict(list)
     heartbeat = {}
     for organization in {row.organization for row in rows}:
-        load_of |= pipelines_running(call.db, organization)
         heartbeat[organization] = heartbeat_ms(call.hub, call.db, organization)
-        for instance in LIVE.rows(call.db, org=organization):
-            names.setdefault(instance.engine_id, []).append(instance.name)
-    return [
-        _show(call, row, load_of.get(row.id, 0), names[row.id], heartbeat[row.organization]) for row in rows
-    ]
+        for instance in PRESENT_IN.rows(call.db, org=organization):
+            names[instance.engine_id].append(instance.name)
+    return [_show(call, row, names[row.id], heartbeat[row.organization]) for row in rows]
 
 
-def _show(call: Call, row: Row, n_pipelines: int, names: list[str], heartbeat_ms: int) -> EngineJson:
+def _show(call: Call, row: Row, names: list[str], heartbeat_ms: int) -> EngineJson:
     contacts = call.hub.contacts
     figures = contacts.figures.get(row.id)
     return show(
         EngineJson,
         row,
         pipelines_committed=names,
-        pipelines_count=n_pipelines,
+        pipelines_count=len(names),
         last_reported_time=max(row.last_reported_time, contacts.last_poll.get(row.id, 0)),
         responding=contacts.is_responding(row.id, call.now, heartbeat_ms, row.last_reported_time),
         edge=row.executor_type == "EDGE",
@@ -115,22 +118,13 @@ def _show(call: Call, row: Row, n_pipelines: int, names: list[str], heartbeat_ms
     )
 
 
-ENGINES = Query(select(engines).where(engines.c.organization == bindparam("org")))
-LIVE = Query(
-    select(instances.c.engine_id, instances.c.name).where(
-        instances.c.organization == bindparam("org"), instances.c.phase != GONE
-    )
-)
-
-
 def _finding(finding: Finding) -> Query:
     query = ENGINES
-    if finding.executor_type:
-        query = query.where(engines.c.executor_type == finding.executor_type)
+    for name in ("executor_type", "version"):
+        if value := getattr(finding, name):
+            query = query.where(engines.c[name] == value)
     if finding.edge:
         query = query.where(engines.c.executor_type == "EDGE")
-    if finding.version:
-        query = query.where(engines.c.version == finding.version)
     if label := finding.label:
         query = query.where(has_item(engines.c.labels, label) | has_item(engines.c.reported_labels, label))
     if text := finding.filter_text:
@@ -146,15 +140,6 @@ def _page(call: Call, finding: Finding, wrap: bool) -> Listed[EngineJson]:
     return call.page(
         finding, _finding(finding), ORDER, show_all=lambda rows: show_engines(call, rows), wrap=wrap
     )
-
-
-ORDER = {
-    "ID": engines.c.id,
-    "LAST_REPORTED_TIME": engines.c.last_reported_time,
-    "HTTP_URL": engines.c.http_url,
-    "VERSION": engines.c.version,
-    "CPU_LOAD": engines.c.cpu_load,
-}
 
 
 @app.route("GET", "/jobrunner/rest/v1/sdcs", USER)
@@ -192,6 +177,10 @@ def _fetch(call: Call, engine: str) -> Row:
     return call.fetch(engines, engine, "Engine")
 
 
+def _fetch_own(call: Call, engine: str) -> Row:
+    return permitted(call, engines, engine, "Engine", "WRITE")
+
+
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}/labels", USER)
 def get_engine_labels(call: Call, engine: str) -> list[str]:
     """Return the labels of an engine, assigned and reported."""
@@ -206,13 +195,16 @@ def get_engine_labels(call: Call, engine: str) -> list[str]:
 )
 def update_labels(call: Call, engine: str, body: EngineUpdateJson) -> EngineJson:
     """Replace the labels assigned in the hub."""
-    row = _fetch(call, engine)
-    check_permission(call, row.id, "WRITE")
+    row = _fetch_own(call, engine)
     if body.id is not None and body.id != row.id:
         raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
-    labels = list(dict.fromkeys(body.labels or []))
-    call.db.execute(engines.update().where(engines.c.id == row.id).values(labels=labels))
-    return get_engine(call, engine)
+    return _update(call, row, {"labels": list(dict.fromkeys(body.labels or []))})
+
+
+def _update(call: Call, row: Row, values: dict[str, object]) -> EngineJson:
+    if values:
+        call.db.execute(engines.update().where(engines.c.id == row.id).values(values))
+    return get_engine(call, row.id)
 
 
 @app.route(
@@ -223,24 +215,9 @@ def update_labels(call: Call, engine: str, body: EngineUpdateJson) -> EngineJson
 )
 def update_thresholds(call: Call, engine: str, body: EngineUpdateJson) -> EngineJson:
     """Change the thresholds above which an engine gets no more pipelines."""
-    row = _fetch(call, engine)
-    check_permission(call, row.id, "WRITE")
-    values = {
-        "max_cpu_load": row.max_cpu_load if body.max_cpu_load is None else body.max_cpu_load,
-        "max_memory_used": row.max_memory_used if body.max_memory_used is None else body.max_memory_used,
-        "max_pipelines": row.max_pipelines
-        if body.max_pipelines_running is None
-        else body.max_pipelines_running,
-    }
-    call.db.execute(engines.update().where(engines.c.id == row.id).values(values))
-    return get_engine(call, engine)
-
-
-PIPELINES_ON = Query(
-    select(instances)
-    .where(instances.c.engine_id == bindparam("engine"), instances.c.phase != GONE)
-    .order_by(instances.c.id)
-)
+    row = _fetch_own(call, engine)
+    given = {name: getattr(body, name) for name in ("max_cpu_load", "max_memory_used", "max_pipelines")}
+    return _update(call, row, {name: value for name, value in given.items() if value is not None})
 
 
 @app.route(
@@ -248,7 +225,7 @@ PIPELINES_ON = Query(
 )
 def engine_pipelines(call: Call, engine: str) -> list[PipelineStatusJson]:
     """List the pipelines of an engine."""
-    return [show_instance(call, i) for i in PIPELINES_ON.rows(call.db, engine=_fetch(call, engine).id)]
+    return [show_instance(call, i) for i in PRESENT_ON.rows(call.db, engine=_fetch(call, engine).id)]
 
 
 @app.route(
@@ -259,8 +236,7 @@ def engine_pipelines(call: Call, engine: str) -> list[PipelineStatusJson]:
 )
 def delete_engine(call: Call, engine: str) -> None:
     """Forget an engine."""
-    row = _fetch(call, engine)
-    check_permission(call, row.id, "WRITE")
+    row = _fetch_own(call, engine)
     _give_up(call, row.id)
     call.db.execute(engines.delete().where(engines.c.id == row.id))
     drop_acls(call, [row.id])
@@ -269,7 +245,7 @@ def delete_engine(call: Call, engine: str) -> None:
 
 def _give_up(call: Call, engine_id: str) -> None:
     work = work_of(call)
-    for instance in work.instances_on(engine_id, instances.c.phase != GONE):
+    for instance in work.instances_on(engine_id):
         lifecycle.give_up(work, instance)
     work.flush()
 
@@ -291,9 +267,9 @@ def balance_engines(call: Call, body: list[str]) -> list[str]:
     """Redistribute the jobs of engines."""
     work = work_of(call)
     call.fetch_all(engines, body, "Engine")
-    found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != GONE)
+    found = select(instances.c.job_id).where(instances.c.engine_id.in_(body), instances.c.phase != words.GONE)
     for job_id in sorted(set(call.db.execute(found).scalars())):
-        job = work.job(job_id)
+        job = work.get(Job, job_id)
         if job is not None:
             lifecycle.balance(work, job)
     return []
@@ -306,34 +282,30 @@ def _record(call: Call) -> tuple[RunnerWork, Engine]:
 
 
 @app.route("POST", "/jobrunner/rest/v1/sdc/updateLastModifiedTime", COMPONENT)
-def heartbeat(call: Call) -> Raw:
+def heartbeat(call: Call) -> None:
     """Take the heartbeat of an engine in sync mode."""
     _record(call)
-    return Raw(b"")
 
 
 @app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvents", COMPONENT)
-def statuses_of_engine(call: Call, body: StatusListJson) -> Raw:
+def statuses_of_engine(call: Call, body: StatusListJson) -> None:
     """Take the statuses of all pipelines of an engine in sync mode."""
     work, engine = _record(call)
-    take_all_statuses(work, engine, body.statuses())
-    return Raw(b"")
+    intake.take_all_statuses(work, engine, body.statuses())
 
 
 @app.route("POST", "/jobrunner/rest/v1/job/pipelineStatusEvent", COMPONENT)
-def status_of_pipeline(call: Call, body: Json) -> Raw:
+def status_of_pipeline(call: Call, body: Json) -> None:
     """Take one status change in sync mode."""
     work, engine = _record(call)
-    take_status(work, engine, [read(PipelineStatus, body)])
-    return Raw(b"")
+    intake.take_status(work, engine, [read(PipelineStatus, body)])
 
 
 @app.route("POST", "/jobrunner/rest/v1/sdc/processMetrics", COMPONENT)
-def process_metrics(call: Call, body: Json) -> Raw:
+def process_metrics(call: Call, body: Json) -> None:
     """Take CPU and memory figures in sync mode."""
     work, _ = _record(call)
-    take_figures(work, call.principal, read(ProcessFigures, body))
-    return Raw(b"")
+    intake.take_figures(work, call.principal, read(ProcessFigures, body))
 
 
 @app.route(
@@ -342,6 +314,5 @@ def process_metrics(call: Call, body: Json) -> Raw:
     COMPONENT,
     choice="taken and dropped: timeseries has the same figures",
 )
-def job_metrics(call: Call, body: list[Json]) -> Raw:
+def job_metrics(call: Call, body: list[Json]) -> None:
     """Take job metrics (off by default in engines)."""
-    return Raw(b"")

@@ -7,13 +7,12 @@ organization: job ``<uuid>:a`` becomes ``<uuid>:b`` there, and is found by that 
 import re
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import Table, select
 
 from psrlib.hub.apps.jobrunner.jobs import refuse_running
-from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, insert_jobs, job_row
+from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, change_job, insert_jobs
 from psrlib.hub.apps.pipelinestore.records import EDITOR as PIPELINE_EDITOR
-from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import CommitBatch, Content, Kept
 from psrlib.hub.security.acl import check_permission
@@ -32,20 +31,14 @@ _VERSION = re.compile(r"v?(\d{1,9})")
 class Updates(Struct, rename="camel"):
     """Which properties of a job are taken from an archive; ``force_import``: all jobs are created anew."""
 
-    update_num_instances: bool = False
-    update_runtime_parameters: bool = False
-    update_labels: bool = False
-    update_migrate_offsets: bool = False
+    instances: bool = field(default=False, name="updateNumInstances")
+    runtime_parameters: bool = field(default=False, name="updateRuntimeParameters")
+    labels: bool = field(default=False, name="updateLabels")
+    migrate_offsets: bool = field(default=False, name="updateMigrateOffsets")
     force_import: bool = False
 
-    def taken(self) -> dict[str, bool]:
-        """Return whether an archive sets each of the fields that have a flag."""
-        return {
-            "instances": self.update_num_instances,
-            "runtime_parameters": self.update_runtime_parameters,
-            "labels": self.update_labels,
-            "migrate_offsets": self.update_migrate_offsets,
-        }
+
+FLAGS = ("instances", "runtime_parameters", "labels", "migrate_offsets")  # fields of a job, too
 
 
 def local_id(call: Call, foreign: str | None) -> str | None:
@@ -78,13 +71,9 @@ def version_number(text: str | None) -> int:
 def import_job(call: Call, document: Json, updates: Updates, with_pipeline: bool = True) -> str:
     """Bring the job of an export document into the organization; return its id.
 
-    ``with_pipeline``: a job that is here already gets the pipeline of the document too.
-
-    Raises
-    ------
-    IssueError
-        400 for a document without what it needs, or a job that runs; 403 without the permission to change
-        what is here, without the role for pipelines, or beyond a limit.
+    ``with_pipeline``: a job that is here already gets the pipeline of the document too. 400 for a document
+    without what it needs, or a job that runs; 403 without the permission to change what is here, without the
+    role for pipelines, or beyond a limit.
     """
     try:
         given = msgspec.convert(document.get("minimalJobJson"), JobJson)
@@ -112,8 +101,8 @@ def _present_job(call: Call, given: JobJson) -> Row | None:
 
 def _create_job(call: Call, given: JobJson, pipeline: JsonValue, updates: Updates) -> str:
     commit = _commit(call, given, pipeline)
-    taken = updates.taken()
-    fields = {n: getattr(given, n) for n in NewJobJson.__struct_fields__ if taken.get(n, True)}
+    names = [name for name in NewJobJson.__struct_fields__ if getattr(updates, name, True)]
+    fields = {name: getattr(given, name) for name in names}
     fields |= {"pipeline_id": commit.pipeline_id, "commit_id": commit.id, "rules_id": commit.rules_id}
     kept = None if updates.force_import else local_id(call, given.id)
     return str(insert_jobs(call, [NewJobJson(**fields)], ids=[kept] if kept else None)[0].id)
@@ -121,13 +110,11 @@ def _create_job(call: Call, given: JobJson, pipeline: JsonValue, updates: Update
 
 def _update_job(call: Call, present: Row, given: JobJson, commit: Row, updates: Updates) -> str:
     new = as_new_job(present, commit)
-    for name, taken in updates.taken().items():
-        if taken:
+    for name in FLAGS:
+        if getattr(updates, name):
             setattr(new, name, getattr(given, name))
     new.pipeline_id, new.commit_id, new.tags = commit.pipeline_id, commit.id, given.tags
-    values = job_row(call, new, commit)
-    call.db.execute(jobs.update().where(jobs.c.id == present.id).values(values))
-    label_tree.remember(call, "JOB", values["tags"], present.organization)
+    change_job(call, present, new, commit)
     return str(present.id)
 
 

@@ -1,5 +1,6 @@
 """Jobrunner app: jobs and job templates."""
 
+from msgspec import field
 from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import (
@@ -8,16 +9,16 @@ from psrlib.hub.apps.jobrunner.records import (
     JobJson,
     NewJobJson,
     as_new_job,
+    change_job,
     insert_jobs,
-    job_row,
     show_jobs,
     shown,
 )
-from psrlib.hub.apps.jobrunner.status import empty_status_filter
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
-from psrlib.hub.security.acl import check_permission, drop_acls
-from psrlib.hub.store.queries import Query, Row, by_keys
+from psrlib.hub.runner import words
+from psrlib.hub.security.acl import all_permitted, drop_acls, permitted
+from psrlib.hub.store.queries import CHUNK, Query, Row, by_keys
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import instances, jobs, metrics, offsets, run_events, runs
 from psrlib.hub.store.text import contains, has_item, has_path
@@ -40,8 +41,8 @@ class Finding(Listing, rename="camel"):
     edge: bool | None = None
     executor_type: str | None = None
     archived: bool | None = None
-    job_template: bool | None = None
-    template_job_id: str | None = None
+    template: bool | None = field(default=None, name="jobTemplate")
+    template_id: str | None = field(default=None, name="templateJobId")
 
 
 @app.route(
@@ -61,7 +62,6 @@ def create_jobs(call: Call, body: list[NewJobJson]) -> list[JobJson]:
     return insert_jobs(call, body)
 
 
-PIPELINES = by_keys(pipelines)
 JOBS = Query(select(jobs).where(jobs.c.organization == bindparam("org")))
 
 
@@ -80,23 +80,17 @@ def find_jobs(
 
 def _has_status(text: str) -> ColumnElement[bool]:
     if text == "null":
-        return empty_status_filter()
-    status, _, color = text.rpartition("_") if text in ("ACTIVE_GREEN", "ACTIVE_RED") else (text, "", "")
-    return (runs.c.status == status) & (runs.c.color == color) if color else runs.c.status == status
+        return jobs.c.current_run.is_(None)
+    if text in ("ACTIVE_GREEN", "ACTIVE_RED"):
+        return (runs.c.status == words.ACTIVE) & (runs.c.color == text.removeprefix("ACTIVE_"))
+    return runs.c.status == text
 
 
 def _conditions(finding: Finding, org: str) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    equal = ("archived", "template", "template_id", "executor_type")
+    found = [jobs.c[name] == value for name in equal if (value := getattr(finding, name)) is not None]
     if finding.removed:
         found.append(jobs.c.id == "")
-    if finding.archived is not None:
-        found.append(jobs.c.archived == finding.archived)
-    if finding.job_template is not None:
-        found.append(jobs.c.template == finding.job_template)
-    if finding.template_job_id:
-        found.append(jobs.c.template_id == finding.template_job_id)
-    if finding.executor_type:
-        found.append(jobs.c.executor_type == finding.executor_type)
     if finding.edge:
         found.append(jobs.c.executor_type == "EDGE")
     if finding.job_label:
@@ -117,6 +111,7 @@ ORDER = {
 }
 
 
+@app.route("GET", "/jobrunner/rest/v1/jobs/byStatus", USER)
 @app.route("GET", "/jobrunner/rest/v1/jobs", USER)
 def list_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs with their current status."""
@@ -139,12 +134,6 @@ def count_jobs(
     return CountJson(JOBS.count().scalar(call.db, org=call.organization))
 
 
-@app.route("GET", "/jobrunner/rest/v1/jobs/byStatus", USER)
-def jobs_by_status(call: Call, finding: Finding) -> Listed[JobJson]:
-    """List jobs with a status."""
-    return find_jobs(call, finding)
-
-
 @app.route("GET", "/jobrunner/rest/v1/jobs/forPipelineCommit", USER)
 def jobs_for_commit(call: Call, listing: Listing, pipeline_commit_id: str | None = None) -> Listed[JobJson]:
     """List jobs that use a pipeline commit."""
@@ -161,9 +150,7 @@ def list_job_tags(call: Call, listing: Listing, parent_id: str | None = None) ->
 @app.route("GET", "/jobrunner/rest/v1/job/{job}", USER)
 def get_job(call: Call, job: str) -> JobJson:
     """Return a job."""
-    row = call.fetch(jobs, job, "Job")
-    check_permission(call, row.id, "READ")
-    return show_jobs(call, [row])[0]
+    return show_jobs(call, [permitted(call, jobs, job, "Job", "READ")])[0]
 
 
 @app.route(
@@ -174,28 +161,19 @@ def get_job(call: Call, job: str) -> JobJson:
 )
 def update_job(call: Call, job: str, body: JobJson) -> JobJson:
     """Update a job."""
-    row = call.fetch(jobs, job, "Job")
-    check_permission(call, row.id, "WRITE")
+    row = permitted(call, jobs, job, "Job", "WRITE")
     if body.id is not None and body.id != row.id:
         raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
     refuse_running(call, [row])
-    commit = published_commit_of(call, body.commit_id, row.organization)
+    commit, org = call.fetch(commits, body.commit_id, "Pipeline commit"), row.organization
+    if commit.draft or commit.organization != org:
+        raise bad_request(f"commit '{commit.id}' is not a published commit of organization '{org}'")
     if body.tags is None and body.job_tags is not None:
         body.tags = [tag.tag for tag in body.job_tags if tag.tag]
     if body.commit_id != row.commit_id:
         body.rules_id = commit.rules_id
-    values = job_row(call, body, commit, archived=bool(body.archived))
-    call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
-    label_tree.remember(call, "JOB", values["tags"], row.organization)
+    change_job(call, row, body, commit, archived=bool(body.archived))
     return shown(call, [row.id])[0]
-
-
-def published_commit_of(call: Call, commit_id: str, organization: str) -> Row:
-    """Return a published commit of an organization."""
-    commit = call.fetch(commits, commit_id, "Pipeline commit")
-    if commit.draft or commit.organization != organization:
-        raise bad_request(f"commit '{commit_id}' is not a published commit of organization '{organization}'")
-    return commit
 
 
 def refuse_running(call: Call, rows: list[Row]) -> None:
@@ -209,12 +187,9 @@ def refuse_running(call: Call, rows: list[Row]) -> None:
 
 def delete_rows(call: Call, ids: list[str]) -> None:
     """Delete jobs that do not run, with everything of theirs."""
-    rows = call.fetch_all(jobs, ids, "Job")
-    for row in rows:
-        check_permission(call, row.id, "WRITE")
-    refuse_running(call, rows)
-    for start in range(0, len(ids), 500):
-        part = ids[start : start + 500]
+    refuse_running(call, all_permitted(call, jobs, ids, "Job", "WRITE"))
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
         old = select(runs.c.id).where(runs.c.job_id.in_(part))
         call.db.execute(run_events.delete().where(run_events.c.run_id.in_(old)))
         for table in (instances, offsets, metrics, runs):
@@ -223,15 +198,10 @@ def delete_rows(call: Call, ids: list[str]) -> None:
         drop_acls(call, part)
 
 
+@app.route("DELETE", "/jobrunner/rest/v2/job/{job}", OPERATOR, choice="second version of the call")
 @app.route("DELETE", "/jobrunner/rest/v1/job/{job}", OPERATOR, choice="refused with 400 while the job runs")
 def delete_job(call: Call, job: str) -> None:
     """Delete a job."""
-    delete_rows(call, [job])
-
-
-@app.route("DELETE", "/jobrunner/rest/v2/job/{job}", OPERATOR)
-def delete_job_v2(call: Call, job: str) -> None:
-    """Delete a job (second version of the call)."""
     delete_rows(call, [job])
 
 
@@ -251,8 +221,7 @@ def delete_jobs(call: Call, body: list[str]) -> list[str]:
 )
 def duplicate_job(call: Call, job: str, body: DuplicateJobJson) -> list[JobJson]:
     """Copy a job."""
-    row = call.fetch(jobs, job, "Job")
-    check_permission(call, row.id, "READ")
+    row = permitted(call, jobs, job, "Job", "READ")
     commit = call.fetch(commits, row.commit_id, "Pipeline commit")
     n = body.number_of_copies
     copies = []
@@ -271,14 +240,11 @@ def duplicate_job(call: Call, job: str, body: DuplicateJobJson) -> list[JobJson]
 )
 def upgrade_jobs(call: Call, body: list[str]) -> list[JobJson]:
     """Move jobs to the newest published version of their pipelines."""
-    rows = call.fetch_all(jobs, body, "Job")
-    latest = {row.id: row.latest_published for row in PIPELINES(call.db, [row.pipeline_id for row in rows])}
+    rows = all_permitted(call, jobs, body, "Job", "WRITE")
+    used = by_keys(pipelines)(call.db, [row.pipeline_id for row in rows])
+    latest = {pipeline.id: pipeline.latest_published for pipeline in used}
+    changed = {"last_modified_by": call.principal.id, "last_modified_on": call.now}
     for row in rows:
-        check_permission(call, row.id, "WRITE")
-        values = {
-            "commit_id": latest[row.pipeline_id],
-            "last_modified_by": call.principal.id,
-            "last_modified_on": call.now,
-        }
+        values = {"commit_id": latest[row.pipeline_id], **changed}
         call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
     return shown(call, body)

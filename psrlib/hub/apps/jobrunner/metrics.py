@@ -5,8 +5,8 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.jobs import Finding, find_jobs
 from psrlib.hub.apps.jobrunner.records import JobJson
-from psrlib.hub.runner.words import RED
-from psrlib.hub.security.acl import check_permission
+from psrlib.hub.runner import words
+from psrlib.hub.security.acl import permitted
 from psrlib.hub.store.queries import Query, by_key
 from psrlib.hub.store.schema.design import acl_audits
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
@@ -54,8 +54,7 @@ class AuditPaging(Struct, rename="camel"):
 )
 def job_metrics(call: Call, job: str, run_count: int | None = None, sdc_id: str | None = None) -> Json:
     """Return the metric registry of a run."""
-    row = call.fetch(jobs, job, "Job")
-    check_permission(call, row.id, "READ")
+    row = permitted(call, jobs, job, "Job", "READ")
     current = by_key(runs).first(call.db, key=row.current_run) if row.current_run else None
     wanted = run_count or (current.run_count if current is not None else 0)
     merged: Json = {}
@@ -82,7 +81,7 @@ def _add(merged: Json, registry: Json) -> None:
 @app.route("GET", "/jobrunner/rest/v1/metrics/problematicJobs", USER)
 def problematic_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs whose current status is red."""
-    return find_jobs(call, finding, runs.c.color == RED, status="INACTIVE")
+    return find_jobs(call, finding, runs.c.color == words.RED, status="INACTIVE")
 
 
 @app.route("GET", "/jobrunner/rest/v1/metrics/listAclAudits", ORG_ADMIN)

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import fields
 from sqlalchemy import select
 
-from psrlib.hub.apps.jobrunner.status import run_json_of
+from psrlib.hub.apps.jobrunner.status import current_runs
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document, published_commit
@@ -25,6 +25,7 @@ OPERATOR = roles("jobrunner:operator")
 Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 EXECUTORS = ("COLLECTOR", "TRANSFORMER", "EDGE")
+EXECUTOR_OF = {"BATCH": "TRANSFORMER", "STREAMING": "TRANSFORMER", "EDGE": "EDGE"}  # by execution mode
 MAX_NAME = 255
 
 
@@ -114,7 +115,8 @@ def job_row(call: Call, new: NewJobJson, commit: Row, **more: object) -> Json:
         raise bad_request(f"numInstances is {n_instances}; expected 1 or more, or -1 for every engine")
     if new.runtime_parameters and new.runtime_parameters.strip():
         parse_document(new.runtime_parameters, "runtimeParameters")
-    executor = new.executor_type or ("EDGE" if new.edge else _executor(commit))
+    fitting = EXECUTOR_OF.get(commit.execution_mode, "COLLECTOR")
+    executor = new.executor_type or ("EDGE" if new.edge else fitting)
     if executor not in EXECUTORS:
         raise bad_request(f"executorType '{executor}': expected one of {', '.join(EXECUTORS)}")
     return {
@@ -132,11 +134,6 @@ def job_row(call: Call, new: NewJobJson, commit: Row, **more: object) -> Json:
         "last_modified_on": call.now,
         **more,
     }
-
-
-def _executor(commit: Row) -> str:
-    modes = {"BATCH": "TRANSFORMER", "STREAMING": "TRANSFORMER", "EDGE": "EDGE"}
-    return modes.get(commit.execution_mode, "COLLECTOR")
 
 
 def insert_jobs(
@@ -181,13 +178,18 @@ COMMITS = any_of(
 )
 
 
+def change_job(call: Call, row: Row, new: NewJobJson, commit: Row, **more: object) -> None:
+    """Give a stored job other properties."""
+    values = job_row(call, new, commit, **more)
+    call.db.execute(jobs.update().where(jobs.c.id == row.id).values(values))
+    label_tree.remember(call, "JOB", values["tags"], row.organization)
+
+
 def show_jobs(call: Call, rows: list[Row]) -> list[JobJson]:
     """Return jobs in wire form with their current status."""
     found = {row.id: row for row in COMMITS(call.db, [row.commit_id for row in rows])}
-    statuses = run_json_of(call, [row.current_run for row in rows if row.current_run])
-    return [
-        _show(row, row.settings, found[row.commit_id], statuses.get(row.current_run or "")) for row in rows
-    ]
+    statuses = current_runs(call, rows)
+    return [_show(row, row.settings, found[row.commit_id], statuses.get(row.id)) for row in rows]
 
 
 def _show(row: Row | Json, settings: Json, commit: Row, status: JsonValue) -> JobJson:

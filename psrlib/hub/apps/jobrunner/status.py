@@ -1,10 +1,12 @@
 """Jobrunner app: job status, history, counts."""
 
-from msgspec import Struct, field
-from sqlalchemy import ColumnElement, bindparam, case, func, select
+from collections import defaultdict
 
-from psrlib.hub.runner.words import ACTIVE, DELETE, GONE, SAVE, START, STOP, STOP_DELETE
-from psrlib.hub.security.acl import check_permission
+from msgspec import Struct, field
+from sqlalchemy import bindparam, case, func, select
+
+from psrlib.hub.runner import words
+from psrlib.hub.security.acl import check_permission, permitted
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys
 from psrlib.hub.store.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
 from psrlib.hub.web.call import Call
@@ -12,13 +14,8 @@ from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App
 
 app = App("jobrunner", "Job status and history")
-EVENT_NAMES = {
-    SAVE: "SAVE_PIPELINE",
-    START: "START_PIPELINE",
-    STOP: "STOP_PIPELINE",
-    DELETE: "DELETE_PIPELINE",
-    STOP_DELETE: "STOP_DELETE_PIPELINE",
-}
+EVENTS = ("SAVE", "START", "STOP", "DELETE", "STOP_DELETE")
+EVENT_NAMES = {getattr(words, event): f"{event}_PIPELINE" for event in EVENTS}
 
 
 class AckTrackerJson(Struct, rename="camel"):
@@ -110,79 +107,47 @@ class StatusCountsJson(Struct):
     data: list[StatusCountJson]
 
 
-def empty_status_filter() -> ColumnElement[bool]:
-    """Return the condition of jobs that never ran."""
-    return jobs.c.current_run.is_(None)
-
-
-def run_json_of(call: Call, ids: list[str]) -> dict[str, JobStatusJson]:
-    """Return runs in wire form by run id; everything is read in bulk."""
-    rows = by_keys(runs)(call.db, ids)
-    by_run: dict[str, list[Row]] = {row.id: [] for row in rows}
-    numbers = {}
-    for instance in INSTANCES(call.db, ids):
-        by_run[instance.run_id].append(instance)
-        numbers[instance.id] = instance.run_id
-    acks = _acks(call, {row.id for row in rows if row.open}, numbers)
-    counts = _counts(call, rows)
-    return {
-        row.id: _show(call, row, by_run[row.id], acks.get(row.id, []), counts.get(row.id)) for row in rows
-    }
-
-
 INSTANCES = any_of(lambda ids: select(instances).where(instances.c.run_id.in_(ids)).order_by(instances.c.id))
+_ACK = [engine_events.c[name] for name in ("instance", "engine_id", "created_on", "state", "message", "type")]
 ACKS = any_of(
     lambda numbers: (
-        select(
-            engine_events.c.instance,
-            engine_events.c.engine_id,
-            engine_events.c.created_on,
-            engine_events.c.state,
-            engine_events.c.message,
-            engine_events.c.type,
-        )
-        .where(engine_events.c.instance.in_(numbers))
-        .order_by(engine_events.c.number)
+        select(*_ACK).where(engine_events.c.instance.in_(numbers)).order_by(engine_events.c.number)
     )
 )
+COUNTED = ("input_record_count", "output_record_count", "error_record_count")
 COUNTS = any_of(
     lambda ids: (
-        select(
-            metrics.c.job_id,
-            metrics.c.run_count,
-            func.sum(metrics.c.input_count).label("input_count"),
-            func.sum(metrics.c.output_count).label("output_count"),
-            func.sum(metrics.c.error_count).label("error_count"),
-            func.max(metrics.c.changed_on).label("changed_on"),
-        )
+        select(metrics.c.job_id, metrics.c.run_count, func.max(metrics.c.changed_on).label("changed_on"))
+        .add_columns(*(func.sum(metrics.c[name.replace("_record", "")]).label(name) for name in COUNTED))
         .where(metrics.c.job_id.in_(ids))
         .group_by(metrics.c.job_id, metrics.c.run_count)
     )
 )
 
 
-def _acks(call: Call, open_runs: set[str], numbers: dict[int, str]) -> dict[str, list[AckTrackerJson]]:
-    acks: dict[str, list[AckTrackerJson]] = {}
-    for row in ACKS(call.db, [number for number, run_id in numbers.items() if run_id in open_runs]):
+def show_runs(call: Call, rows: list[Row]) -> list[JobStatusJson]:
+    """Return runs in wire form; everything is read in bulk."""
+    parts: dict[str, list[Row]] = {row.id: [] for row in rows}
+    for instance in INSTANCES(call.db, list(parts)):
+        parts[instance.run_id].append(instance)
+    run_of = {part.id: run.id for run in rows if run.open for part in parts[run.id]}
+    acks: dict[str, list[AckTrackerJson]] = defaultdict(list)
+    for row in ACKS(call.db, run_of):
         if row.state in ("SUCCESS", "ERROR"):
             name = EVENT_NAMES.get(row.type, str(row.type))
             ack = AckTrackerJson(row.engine_id, row.created_on, row.state, row.message, name)
-            acks.setdefault(numbers[row.instance], []).append(ack)
-    return acks
-
-
-def _counts(call: Call, rows: list[Row]) -> dict[str, Row]:
-    by_key = {(row.job_id, row.run_count): row.id for row in rows}
-    found: list[Row] = COUNTS(call.db, [row.job_id for row in rows])
-    return {by_key[(m.job_id, m.run_count)]: m for m in found if (m.job_id, m.run_count) in by_key}
+            acks[run_of[row.instance]].append(ack)
+    counts = {(row.job_id, row.run_count): row for row in COUNTS(call.db, [run.job_id for run in rows])}
+    return [
+        _show(call, run, parts[run.id], acks[run.id], counts.get((run.job_id, run.run_count))) for run in rows
+    ]
 
 
 def _show(
     call: Call, run: Row, parts: list[Row], acks: list[AckTrackerJson], counts: Row | None
 ) -> JobStatusJson:
-    live = [i for i in parts if i.phase != GONE] if run.open else []
-    last_of_each_slot = list({i.slot: i for i in parts}.values())
-    latest = live or last_of_each_slot
+    live = [i for i in parts if i.phase != words.GONE] if run.open else []
+    latest = live or list({i.slot: i for i in parts}.values())  # without live ones the last of each slot
     status = show(
         JobStatusJson,
         run,
@@ -192,11 +157,16 @@ def _show(
         pipeline_status=[show_instance(call, i) for i in live],
     )
     if counts is not None:
-        status.input_record_count = int(counts.input_count)
-        status.output_record_count = int(counts.output_count)
-        status.error_record_count = int(counts.error_count)
+        for name in COUNTED:
+            setattr(status, name, int(getattr(counts, name)))
         status.last_reported_metric_time = counts.changed_on
     return status
+
+
+def current_runs(call: Call, rows: list[Row]) -> dict[str, JobStatusJson]:
+    """Return the newest runs of jobs in wire form, by job."""
+    found = by_keys(runs)(call.db, [row.current_run for row in rows if row.current_run])
+    return {run.job_id: run for run in show_runs(call, found)}
 
 
 def show_instance(call: Call, instance: Row) -> PipelineStatusJson:
@@ -213,11 +183,8 @@ def show_instance(call: Call, instance: Row) -> PipelineStatusJson:
 
 def _current(call: Call, rows: list[Row]) -> list[CurrentStatusJson]:
     """Return the current status of jobs; of one that never ran, one with null status."""
-    found = run_json_of(call, [row.current_run for row in rows if row.current_run])
-    return [
-        found[row.current_run] if row.current_run else CurrentStatusJson(job_id=row.id, sdc_ids=[])
-        for row in rows
-    ]
+    found = current_runs(call, rows)
+    return [found.get(row.id) or CurrentStatusJson(job_id=row.id) for row in rows]
 
 
 @app.route(
@@ -228,9 +195,7 @@ def _current(call: Call, rows: list[Row]) -> list[CurrentStatusJson]:
 )
 def current_status(call: Call, job: str) -> CurrentStatusJson:
     """Return a job's current status."""
-    row = call.fetch(jobs, job, "Job")
-    check_permission(call, row.id, "READ")
-    return _current(call, [row])[0]
+    return _current(call, [permitted(call, jobs, job, "Job", "READ")])[0]
 
 
 @app.route("POST", "/jobrunner/rest/v1/jobs/status", USER, writes=False)
@@ -246,11 +211,6 @@ RUNS = Query(select(runs).where(runs.c.job_id == bindparam("job")))
 RUN_EVENTS = Query(select(run_events).where(run_events.c.run_id == bindparam("run")))
 
 
-def _show_runs(call: Call, rows: list[Row]) -> list[JobStatusJson]:
-    found = run_json_of(call, [row.id for row in rows])
-    return [found[row.id] for row in rows]
-
-
 @app.route("GET", "/jobrunner/rest/v1/jobs/status", USER)
 def all_statuses(call: Call, listing: Listing) -> Listed[JobStatusJson]:
     """List the current status of every job that ran."""
@@ -258,23 +218,21 @@ def all_statuses(call: Call, listing: Listing) -> Listed[JobStatusJson]:
         listing,
         CURRENT_RUNS,
         {"START_TIME": runs.c.start_time, "ID": runs.c.id},
-        show_all=lambda rows: _show_runs(call, rows),
+        show_all=lambda rows: show_runs(call, rows),
     )
 
 
 @app.route("GET", "/jobrunner/rest/v1/job/{job}/history", USER, choice="newest first")
 def history(call: Call, job: str, paging: Paging, with_wrapper: bool = False) -> Listed[JobStatusJson]:
     """List the runs of a job."""
-    row = call.fetch(jobs, job, "Job")
-    check_permission(call, row.id, "READ")
     return call.page(
         paging,
         RUNS,
         {"RUN_COUNT": runs.c.run_count},
-        show_all=lambda rows: _show_runs(call, rows),
+        show_all=lambda rows: show_runs(call, rows),
         wrap=with_wrapper,
         newest_first=True,
-        job=row.id,
+        job=permitted(call, jobs, job, "Job", "READ").id,
     )
 
 
@@ -294,7 +252,8 @@ def run_history(call: Call, run: str, paging: Paging, with_wrapper: bool = False
 
 
 _WORD = case(
-    (runs.c.status == ACTIVE, runs.c.status + "_" + runs.c.color), else_=func.coalesce(runs.c.status, "")
+    (runs.c.status == words.ACTIVE, runs.c.status + "_" + runs.c.color),
+    else_=func.coalesce(runs.c.status, ""),
 ).label("status")
 STATUS_COUNTS = Query(
     select(_WORD, func.count().label("count"))
