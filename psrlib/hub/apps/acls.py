@@ -4,7 +4,7 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 from sqlalchemy import Table
 
-from psrlib.hub.security.acl import ACTIONS, Millis, PermissionJson, check_permission
+from psrlib.hub.security.acl import ACTIONS, PermissionJson, check_permission
 from psrlib.hub.store.queries import Row, by_key, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.schema.automation import agents, alerts, deployments, subscriptions, tasks
@@ -19,7 +19,7 @@ from psrlib.hub.store.schema.design import (
 from psrlib.hub.store.schema.execution import engines, jobs
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import show, stored
+from psrlib.hub.web.records import Millis, show, stored
 from psrlib.hub.web.routing import USER, App
 
 app = App("acl", "Access control lists of all kinds of objects")

@@ -1,21 +1,20 @@
 """Access control lists: written with every object, read where permissions are enforced."""
 
 from collections.abc import Iterable
-from typing import Annotated
 
-from msgspec import Meta, Struct
-from sqlalchemy import Connection
+from msgspec import Struct
+from sqlalchemy import Connection, Table
 
 from psrlib.hub.security import configuration
-from psrlib.hub.store.queries import by_key, insert_rows
+from psrlib.hub.store.queries import Row, by_key, insert_rows
 from psrlib.hub.store.schema import design
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import forbidden
+from psrlib.hub.web.records import Millis
 
 ACTIONS = ["READ", "WRITE", "EXECUTE"]
-Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 
 
 class PermissionJson(Struct, rename="camel"):
@@ -72,6 +71,19 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
         return
     if not is_permitted(call.db, principal, resource_id, action):
         raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")
+
+
+def permitted(call: Call, table: Table, entity_id: str, kind: str, action: str) -> Row:
+    """Return the row with an id that the caller may read, write or execute.
+
+    Raises
+    ------
+    IssueError
+        404 as `Call.fetch`, 403 as `check_permission`.
+    """
+    row = call.fetch(table, entity_id, kind)
+    check_permission(call, row.id, action)
+    return row
 
 
 def is_permitted(connection: Connection, principal: Principal, resource_id: str, action: str) -> bool:

@@ -10,7 +10,6 @@ from msgspec import UNSET, Struct, UnsetType, field
 from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.apps.security.records import UserJson, insert_user
-from psrlib.hub.security.acl import Millis
 from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.security import components, users
 from psrlib.hub.store.text import Json
@@ -18,7 +17,7 @@ from psrlib.hub.web.access import SYSTEM_ORGANIZATION, token_hash
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
 from psrlib.hub.web.issues import bad_request, forbidden, not_found
-from psrlib.hub.web.records import show
+from psrlib.hub.web.records import Millis, show
 from psrlib.hub.web.routing import ANYONE, ORG_ADMIN, USER, App
 
 app = App("security", "API credentials and the entry points of the 4.x client line")

@@ -9,10 +9,8 @@ from psrlib.hub.apps.security.records import (
     GroupJson,
     all_group,
     audit_action,
-    changed,
     check_id,
     check_roles,
-    created,
     find_named,
 )
 from psrlib.hub.security.roles import ROLES
@@ -80,7 +78,7 @@ def create_group(call: Call, org: str, body: GroupJson) -> GroupJson:
     if body.id == all_group(org):
         raise duplicate("Group", body.id)
     roles = check_roles(call, body.roles or ["user"], org)
-    row = stored(body, groups, organization=org, roles=roles, deleted=False, **created(call))
+    row = stored(body, groups, organization=org, roles=roles, deleted=False, **call.created)
     try:
         insert_rows(call.db, groups, [row])
     except IntegrityError as error:
@@ -180,7 +178,7 @@ def update_group(call: Call, org: str, group: str, body: GroupJson) -> GroupJson
         "roles": row.roles if body.roles is None else check_roles(call, body.roles, org),
         "external_group_ids": body.external_group_ids,
     }
-    call.db.execute(groups.update().where(groups.c.id == row.id).values(values | changed(call)))
+    call.db.execute(groups.update().where(groups.c.id == row.id).values(values | call.changed))
     if body.users is not None:
         members = _show(call, [row])[0].users
         _set_members(call, row.id, org, body.users)

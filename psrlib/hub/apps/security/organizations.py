@@ -5,16 +5,15 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from sqlalchemy import select
 
-from psrlib.hub.apps.security.records import UserJson, changed, created, find_named, insert_user
+from psrlib.hub.apps.security.records import UserJson, find_named, insert_user
 from psrlib.hub.security import configuration
-from psrlib.hub.security.acl import Millis
 from psrlib.hub.security.bootstrap import PASSWORD_LIFE_MS
 from psrlib.hub.store.queries import Query, by_key, insert_rows
 from psrlib.hub.store.schema.security import organizations, sessions
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden
-from psrlib.hub.web.records import Listed, Listing, show, stored
+from psrlib.hub.web.records import Audited, Listed, Listing, Millis, show, stored
 from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App
 
 app = App("security", "Organizations and their configuration")
@@ -22,7 +21,7 @@ ORGANIZATIONS = Query(select(organizations))
 OrganizationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class OrganizationJson(Struct, rename="camel"):
+class OrganizationJson(Audited):
     """An organization (control-hub-rest.md, 2.2)."""
 
     id: OrganizationId
@@ -32,10 +31,6 @@ class OrganizationJson(Struct, rename="camel"):
     password_expiry_ms: Millis | None = field(default=PASSWORD_LIFE_MS, name="passwordExpiryTimeInMillis")
     valid_domains: str | None = "*"
     external_auth_enabled: bool | None = False
-    creator: str | None = None
-    created_on: Millis | None = None
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
 
 
 class NewOrganizationJson(Struct, rename="camel"):
@@ -81,7 +76,7 @@ def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJs
         password_expiry_ms=new.password_expiry_ms or PASSWORD_LIFE_MS,
         valid_domains=new.valid_domains or "*",
         external_auth_enabled=bool(new.external_auth_enabled),
-        **created(call),
+        **call.created,
     )
     insert_rows(call.db, organizations, [row])
     call.forget()
@@ -137,7 +132,7 @@ def update_organization(call: Call, org: str, body: OrganizationJson) -> Organiz
         external_auth_enabled=bool(body.external_auth_enabled),
         creator=row.creator,
         created_on=row.created_on,
-        **changed(call),
+        **call.changed,
     )
     call.db.execute(organizations.update().where(organizations.c.id == org).values(values))
     call.forget()

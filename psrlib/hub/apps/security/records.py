@@ -8,18 +8,17 @@ from sqlalchemy import Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.security import configuration
-from psrlib.hub.security.acl import Millis
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
 from psrlib.hub.store.queries import Query, Row, any_of, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import Json, contains, dump
+from psrlib.hub.store.text import contains, dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
-from psrlib.hub.web.records import show, stored
+from psrlib.hub.web.records import Audited, Millis, show, stored
 
 
-class UserJson(Struct, rename="camel"):
+class UserJson(Audited):
     """A user (control-hub-rest.md, 3.2)."""
 
     id: str
@@ -35,13 +34,9 @@ class UserJson(Struct, rename="camel"):
     deleted: bool | None = field(default=False, name="userDeleted")
     delete_time: Millis | None = None
     destroyer: str | None = None
-    creator: str | None = None
-    created_on: Millis | None = None
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
 
 
-class GroupJson(Struct, rename="camel"):
+class GroupJson(Audited):
     """A group (control-hub-rest.md, 3.3)."""
 
     id: str
@@ -51,10 +46,6 @@ class GroupJson(Struct, rename="camel"):
     users: list[str] | None = None
     external_group_ids: list[str] | None = None
     deleted: bool | None = field(default=False, name="groupDeleted")
-    creator: str | None = None
-    created_on: Millis | None = None
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
 
 
 class PasswordsJson(Struct, rename="camel"):
@@ -102,16 +93,6 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> list[str
     ):
         raise forbidden("system roles are given by a system administrator, in the system organization")
     return wanted
-
-
-def changed(call: Call) -> Json:
-    """Return the columns that tell who changes a row, and when."""
-    return {"last_modified_by": call.principal.id, "last_modified_on": call.now}
-
-
-def created(call: Call) -> Json:
-    """Return the columns that tell who makes a row, and when."""
-    return {"creator": call.principal.id, "created_on": call.now, **changed(call)}
 
 
 def find_named(query: Query, table: Table, text: str | None) -> Query:
@@ -174,7 +155,7 @@ def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
         deleted=False,
         delete_time=0,
         destroyer=None,
-        **created(call),
+        **call.created,
     )
     try:
         insert_rows(call.db, security.users, [stored(made, security.users)])

@@ -8,7 +8,6 @@ from psrlib.hub.apps.security.records import (
     UserJson,
     audit_action,
     audit_changes,
-    changed,
     check_roles,
     end_sessions,
     fetch_user,
@@ -92,7 +91,7 @@ def update_user(call: Call, org: str, user: str, body: UserJson) -> UserJson:
         name_in_org=body.name_in_org,
         roles=check_roles(call, body.roles, org),
         active=before.active if body.active is None else body.active,
-        **changed(call),
+        **call.changed,
     )
     if body.password_generated is not None:
         after.password_generated = body.password_generated
@@ -131,7 +130,7 @@ def update_password(call: Call, user: str, body: PasswordsJson) -> None:
         "password_generated": False,
         "password_expiry_time": call.now + call.fetch_organization(row.organization).password_expiry_ms,
     }
-    call.db.execute(users.update().where(users.c.id == row.id).values(values | changed(call)))
+    call.db.execute(users.update().where(users.c.id == row.id).values(values | call.changed))
     end_sessions(call, [row.id], keep=call.principal.token_hash)
     audit_action(call, row.organization, "USER_SET_PASSWORD", row.id)
 
@@ -160,7 +159,7 @@ def _set_active(call: Call, ids: list[str], active: bool) -> None:
     for user_id in ids:
         fetch_user(call, user_id)
         audit_action(call, call.organization, "USER_ACTIVATE" if active else "USER_DEACTIVATE", user_id)
-    call.db.execute(users.update().where(users.c.id.in_(ids)).values(active=active, **changed(call)))
+    call.db.execute(users.update().where(users.c.id.in_(ids)).values(active=active, **call.changed))
 
 
 @app.route(
