@@ -101,7 +101,7 @@ def _groups(work: RunnerWork, user: str, organization: str) -> list[str]:
 
 
 def _drop_old(work: RunnerWork, task: Row) -> None:
-    kept = configuration.limit(work.db, task.organization, configuration.MAX_TASK_RUNS)
+    kept = configuration.limit(work.hub.cache, work.db, task.organization, configuration.MAX_TASK_RUNS)
     mine = task_runs.c.task_id == task.id
     n = work.db.execute(select(func.count()).select_from(task_runs).where(mine)).scalar_one()
     if kept < 1 or n <= kept:

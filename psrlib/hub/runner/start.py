@@ -85,8 +85,8 @@ def _drop_old_runs(work: RunnerWork, started: list[Job]) -> None:
     """Keep no more runs of each job than its organization's limit."""
     by_limit: dict[int, list[str]] = {}
     for job in started:
-        entries = configuration.remembered(work.hub.cache, work.db, job.organization)
-        by_limit.setdefault(int(entries[configuration.MAX_JOB_RUNS]), []).append(job.id)
+        kept = configuration.limit(work.hub.cache, work.db, job.organization, configuration.MAX_JOB_RUNS)
+        by_limit.setdefault(kept, []).append(job.id)
     work.flush()
     for kept, ids in by_limit.items():
         for start in range(0, len(ids) if kept > 0 else 0, CHUNK):

@@ -66,10 +66,8 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
     principal = call.principal
     if principal.is_org_admin:
         return
-    entries = configuration.remembered(call.hub.cache, call.db, principal.organization)
-    if entries[configuration.PERMISSIONS].lower() != "true":
-        return
-    if not is_permitted(call.db, principal, resource_id, action):
+    enforced = configuration.is_on(call.hub.cache, call.db, principal.organization, configuration.PERMISSIONS)
+    if enforced and not is_permitted(call.db, principal, resource_id, action):
         raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")
 
 

@@ -205,8 +205,7 @@ def _note_agent(call: Call, organization: str, component_id: str, attributes: Js
 
 
 def _check_room(call: Call, organization: str) -> None:
-    entries = configuration.remembered(call.hub.cache, call.db, organization)
-    allowed = int(entries[configuration.MAX_ENGINES])
+    allowed = configuration.limit(call.hub.cache, call.db, organization, configuration.MAX_ENGINES)
     registered = COMPONENTS.where(components.c.registered, components.c.type.in_(ENGINE_TYPES))
     if 0 <= allowed <= registered.count().scalar(call.db, org=organization):
         raise over_limit("engines", allowed)
