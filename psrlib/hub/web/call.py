@@ -115,10 +115,8 @@ class Call:
         if organization and organization != self.organization and not self.principal.is_system_admin:
             raise forbidden(f"'{self.principal.id}' has no access to organization '{organization}'")
 
-    def fetch(self, table: Table, entity_id: str, kind: str, own: str = "organization") -> Row:
+    def fetch(self, table: Table, entity_id: str, kind: str) -> Row:
         """Return the row with an id, if it exists in an organization the caller may touch.
-
-        ``own`` names the column that holds the organization.
 
         Raises
         ------
@@ -126,7 +124,7 @@ class Call:
             404; the same words for an unknown id and for a foreign one.
         """
         row: Row | None = by_key(table).first(self.db, key=entity_id)
-        if row is None or not self.may_see(getattr(row, own)):
+        if row is None or not self.may_see(row.organization):
             raise not_found(kind, entity_id)
         return row
 

@@ -96,8 +96,7 @@ class ComponentVersionRangeJson(Struct, rename="camel"):
     TOKEN_ROLES,
     status=201,
     choice="tokens are opaque and shown once; componentId is made by the hub until the engine "
-    "registers its own; "
-    "at most 10000 in one call",
+    "registers its own; at most 10000 in one call",
 )
 def create_components(call: Call, org: str, body: NewComponentsJson) -> list[ComponentTokenJson]:
     """Make n component tokens in one call."""
@@ -125,12 +124,9 @@ def list_components(
 ) -> Listed[ComponentJson]:
     """List components; tokens are never repeated."""
     call.fetch_organization(org)
-    query = COMPONENTS
-    if component_type_id:
-        query = query.where(components.c.type == component_type_id)
     return call.page(
         listing,
-        query,
+        COMPONENTS.equal(components.c.type, component_type_id),
         {"ID": components.c.id, "LAST_VALIDATED_ON": components.c.last_validated_on},
         lambda row: _show(call, row),
         org=org,
@@ -146,9 +142,8 @@ def _show(call: Call, row: Row) -> ComponentJson:
     "POST",
     "/security/public-rest/v1/components/registration",
     ANYONE,
-    choice="403 for an unknown or deactivated token and for a token bound to another id; no "
-    "version range is checked; "
-    "configuration is always empty (no sync mode)",
+    choice="403 for an unknown or deactivated token and for a token bound to another id; no version range is "
+    "checked; configuration is always empty (no sync mode)",
 )
 def register(call: Call, body: RegistrationJson) -> RegisteredJson:
     """Bind a component token to the engine's own id; repeated at every start of the engine."""

@@ -11,14 +11,15 @@ from psrlib.hub.apps.security.records import (
     audit_action,
     check_id,
     check_roles,
-    find_named,
+    fetch_own,
+    mark_deleted,
 )
 from psrlib.hub.security.roles import ROLES
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys, insert_rows
 from psrlib.hub.store.schema.security import group_members, groups, users
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request, duplicate, not_found
+from psrlib.hub.web.issues import check_same, duplicate, not_found
 from psrlib.hub.web.records import Listed, Listing, Page, show, stored
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
@@ -102,14 +103,6 @@ def _set_members(call: Call, group: str, organization: str, members: list[str]) 
     insert_rows(call.db, group_members, [{"group_id": group, "user_id": user_id} for user_id in wanted])
 
 
-def fetch_group(call: Call, group_id: str) -> Row:
-    """Return a group of the call's organization."""
-    row = call.fetch(groups, group_id, "Group")
-    if row.organization != call.organization or row.deleted:
-        raise not_found("Group", group_id)
-    return row
-
-
 def _show(call: Call, rows: list[Row]) -> list[GroupJson]:
     """Return groups in wire form, members read in one query."""
     members: dict[str, list[str]] = {row.id: [] for row in rows}
@@ -148,7 +141,7 @@ def list_groups(call: Call, org: str, listing: Listing, deleted: bool = False) -
         others = replace(listing, offset=max(offset - 1, 0), length=room)
     page = call.page(
         others,
-        find_named(GROUPS, groups, text),
+        GROUPS.matching(text, groups.c.id, groups.c.name),
         {"ID": groups.c.id, "NAME": groups.c.name},
         show_all=lambda rows: _show(call, rows),
         org=org,
@@ -164,15 +157,14 @@ def get_group(call: Call, org: str, group: str) -> GroupJson:
     """Return a group."""
     if group == all_group(org):
         return _everyone(call, org)
-    return _show(call, [fetch_group(call, group)])[0]
+    return _show(call, [fetch_own(call, groups, group, "Group")])[0]
 
 
 @app.route("POST", "/security/rest/v1/organization/{org}/group/{group}", ORG_ADMIN)
 def update_group(call: Call, org: str, group: str, body: GroupJson) -> GroupJson:
     """Update a group; members are replaced when given."""
-    row = fetch_group(call, group)
-    if body.id != row.id:
-        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
+    row = fetch_own(call, groups, group, "Group")
+    check_same(body.id, row.id)
     values = {
         "name": body.name,
         "roles": row.roles if body.roles is None else check_roles(call, body.roles, org),
@@ -196,10 +188,9 @@ def delete_group(call: Call, group: str) -> None:
 def delete_groups(call: Call, body: list[str]) -> list[str]:
     """Delete groups."""
     for group_id in body:
-        fetch_group(call, group_id)
+        fetch_own(call, groups, group_id, "Group")
         audit_action(call, call.organization, "GROUP_DELETE", group_id)
-    gone = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
-    call.db.execute(groups.update().where(groups.c.id.in_(body)).values(gone))
+    mark_deleted(call, groups, body)
     call.db.execute(group_members.delete().where(group_members.c.group_id.in_(body)))
     return []
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct, field
+from msgspec import field
 from msgspec.structs import fields, replace
 from sqlalchemy import Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.security import configuration
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
-from psrlib.hub.store.queries import Query, Row, any_of, insert_rows
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import contains, dump
+from psrlib.hub.store.text import dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
@@ -48,27 +48,6 @@ class GroupJson(Audited):
     deleted: bool | None = field(default=False, name="groupDeleted")
 
 
-class PasswordsJson(Struct, rename="camel"):
-    """Old and new password; the field names are this hub's choice."""
-
-    old_password: str | None = None
-    new_password: str = ""
-
-
-_WIRE_NAMES = {each.name: each.encode_name for each in fields(UserJson)}
-# fields of a user whose changes are audited
-AUDITED = (
-    "name",
-    "email",
-    "roles",
-    "groups",
-    "active",
-    "name_in_org",
-    "password_generated",
-    "password_expiry_time",
-)
-
-
 def all_group(organization: str) -> str:
     """Return the id of the group that holds every user."""
     return f"all@{organization}"
@@ -95,9 +74,11 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> list[str
     return wanted
 
 
-def find_named(query: Query, table: Table, text: str | None) -> Query:
-    """Return the query narrowed down to rows with a text in their id or name, where one is given."""
-    return query.where(contains(table.c.id, text) | contains(table.c.name, text)) if text else query
+def check_user_roles(call: Call, user: UserJson, organization: str) -> list[str]:
+    """Return the roles of a user as `check_roles` does; "user" must be one of them."""
+    if "user" not in user.roles:
+        raise bad_request(f"user '{user.id}': roles must contain 'user'")
+    return check_roles(call, user.roles, organization)
 
 
 def audit_action(
@@ -126,19 +107,17 @@ def audit_action(
 
 def audit_changes(call: Call, organization: str, before: UserJson, after: UserJson) -> None:
     """Write a row of the action audit per field of a user that was changed."""
-    for name in AUDITED:
-        old, new = getattr(before, name), getattr(after, name)
-        if old != new:
+    for each in fields(UserJson):
+        old, new = getattr(before, each.name), getattr(after, each.name)
+        if old != new and each.name not in call.changed:
             texts = [value if isinstance(value, str) else dump(value) for value in (new, old)]
-            audit_action(call, organization, "USER_UPDATE", after.id, _WIRE_NAMES[name], *texts)
+            audit_action(call, organization, "USER_UPDATE", after.id, each.encode_name, *texts)
 
 
 def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
     """Create a user, checking id, roles, groups and the organization's limit; return it as it was made."""
     check_id(user.id, organization, "user")
-    roles = check_roles(call, user.roles, organization)
-    if "user" not in roles:
-        raise bad_request(f"user '{user.id}': roles must contain 'user'")
+    roles = check_user_roles(call, user, organization)
     configuration.check_room(
         call.hub.cache, call.db, organization, configuration.MAX_USERS, security.users, "users"
     )
@@ -210,12 +189,18 @@ def show_users(call: Call, rows: list[Row]) -> list[UserJson]:
     return [show(UserJson, row, groups=groups[row.id]) for row in rows]
 
 
-def fetch_user(call: Call, user_id: str) -> Row:
-    """Return a user of the call's organization."""
-    row = call.fetch(security.users, user_id, "User")
+def fetch_own(call: Call, table: Table, entity_id: str, kind: str) -> Row:
+    """Return a user or group of the call's organization; 404 for one that is deleted or of another one."""
+    row = call.fetch(table, entity_id, kind)
     if row.organization != call.organization or row.deleted:
-        raise not_found("User", user_id)
+        raise not_found(kind, entity_id)
     return row
+
+
+def mark_deleted(call: Call, table: Table, ids: list[str]) -> None:
+    """Delete users or groups; their ids stay taken."""
+    gone = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
+    call.db.execute(table.update().where(table.c.id.in_(ids)).values(gone))
 
 
 def end_sessions(call: Call, users: list[str], keep: str = "") -> None:
