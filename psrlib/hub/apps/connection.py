@@ -1,6 +1,7 @@
 """Connection app: connections to outside systems (control-hub-rest.md, 7.6)."""
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, select
 
 from psrlib.hub.designs import labels as label_tree
@@ -84,12 +85,6 @@ def _show(row: Row) -> ConnectionJson:
     return show(ConnectionJson, row, raw_connection_tags=row.tags, tags=tags)
 
 
-def _show_light(row: Row) -> ConnectionJson:
-    record = _show(row)
-    record.definition = record.library_definition = None
-    return record
-
-
 def _columns(call: Call, new: ConnectionJson, organization: str) -> Json:
     """Return the columns of a connection as it was sent, checked."""
     check_name(new.name, "connection name")
@@ -133,7 +128,7 @@ def list_connections(
         listing,
         query.matching(listing.filter_text, columns.name, columns.id),
         {"NAME": columns.name, "ID": columns.id, "LAST_MODIFIED_TIME": columns.last_modified_on},
-        _show_light,
+        lambda row: replace(_show(row), definition=None, library_definition=None),
         wrap=with_total_count or listing.with_wrapper,
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from psrlib.hub.security.acl import check_permission, permitted
+from psrlib.hub.security.acl import all_permitted, permitted
 from psrlib.hub.security.owned import Owned
 from psrlib.hub.store.queries import Row, by_key, of_organization
 from psrlib.hub.store.schema.automation import agents, deployments
@@ -158,8 +158,7 @@ def delete_deployment(call: Call, deployment: str) -> None:
 @app.route("POST", "/provisioning/rest/v1/deployments/deleteDeployments", OPERATOR)
 def delete_deployments(call: Call, body: list[str]) -> list[str]:
     """Delete inactive deployments."""
-    for row in call.fetch_all(deployments, body, "Deployment"):
-        check_permission(call, row.id, "WRITE")
+    for row in all_permitted(call, deployments, body, "Deployment", "WRITE"):
         if row.status == "ACTIVE":
             raise bad_request(f"deployment '{row.name}' is ACTIVE; stop it first")
     DEPLOYMENT.delete(call, body)

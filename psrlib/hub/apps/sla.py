@@ -4,7 +4,7 @@ import msgspec
 from msgspec import field
 
 from psrlib.hub.runner.slas import forget_violations, read_definition
-from psrlib.hub.security.acl import check_permission
+from psrlib.hub.security.acl import all_permitted
 from psrlib.hub.security.owned import Owned
 from psrlib.hub.store.queries import of_organization
 from psrlib.hub.store.schema.design import slas, topologies, topology_commits
@@ -44,21 +44,16 @@ class DataSlaJson(Audited):
 def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
     """Create a data SLA, inactive."""
     check_name(body.label, "SLA label")
-    _check_definition(call, body.definition)
+    try:
+        definition = read_definition(body.definition)
+    except msgspec.MsgspecError as error:
+        raise bad_request(f"slaDefinition: {error}") from error
+    all_permitted(call, jobs, definition.job_ids or [], "Job", "READ")
     if body.topology_id:
         call.fetch(topologies, body.topology_id, "Topology")
     if body.topology_commit_id:
         call.fetch(topology_commits, body.topology_commit_id, "Topology commit")
     return show(DataSlaJson, SLA.create(call, stored(body, slas, status="INACTIVE")))
-
-
-def _check_definition(call: Call, text: str | None) -> None:
-    try:
-        definition = read_definition(text)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise bad_request(f"slaDefinition: {error}") from error
-    for job in call.fetch_all(jobs, definition.job_ids or [], "Job"):
-        check_permission(call, job.id, "READ")
 
 
 @app.route("GET", "/sla/rest/v1/dataSlas", USER)

@@ -1,6 +1,6 @@
 """Access control lists: written with every object, read where permissions are enforced."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 from sqlalchemy import Connection, Table
@@ -72,16 +72,18 @@ def check_permission(call: Call, resource_id: str, action: str) -> None:
 
 
 def permitted(call: Call, table: Table, entity_id: str, kind: str, action: str) -> Row:
-    """Return the row with an id that the caller may read, write or execute.
-
-    Raises
-    ------
-    IssueError
-        404 as `Call.fetch`, 403 as `check_permission`.
-    """
+    """Return the row of an object on which the caller may act; 404 and 403 otherwise."""
     row = call.fetch(table, entity_id, kind)
     check_permission(call, row.id, action)
     return row
+
+
+def all_permitted(call: Call, table: Table, ids: Sequence[str], kind: str, action: str) -> list[Row]:
+    """Return the rows of objects on all of which the caller may act, in the order of their ids."""
+    rows = call.fetch_all(table, ids, kind)
+    for row in rows:
+        check_permission(call, row.id, action)
+    return rows
 
 
 def is_permitted(connection: Connection, principal: Principal, resource_id: str, action: str) -> bool:

@@ -1,26 +1,19 @@
 """Security app: groups, roles and component types."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from psrlib.hub.apps.security.records import (
-    GroupJson,
-    all_group,
-    audit_action,
-    check_id,
-    check_roles,
-    fetch_own,
-    mark_deleted,
-)
+from psrlib.hub.apps.security import records
+from psrlib.hub.apps.security.records import all_group, audit_action, fetch_own
 from psrlib.hub.security.roles import ROLES
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys, insert_rows
 from psrlib.hub.store.schema.security import group_members, groups, users
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import check_same, duplicate, not_found
-from psrlib.hub.web.records import Listed, Listing, Page, show, stored
+from psrlib.hub.web.records import Audited, Listed, Listing, Page, show, stored
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
 app = App("security", "Groups and roles")
@@ -41,6 +34,18 @@ COMPONENT_TYPES = {
     "dc-edge": "Data Collector Edge",
     "provisioning-agent": "Provisioning Agent",
 }
+
+
+class GroupJson(Audited):
+    """A group (control-hub-rest.md, 3.3)."""
+
+    id: str
+    name: str
+    organization: str | None = None
+    roles: list[str] | None = None
+    users: list[str] | None = None
+    external_group_ids: list[str] | None = None
+    deleted: bool | None = field(default=False, name="groupDeleted")
 
 
 class RoleJson(Struct):
@@ -75,10 +80,10 @@ def create_group(call: Call, org: str, body: GroupJson) -> GroupJson:
     """Create a group, with members when given."""
     call.fetch_organization(org)
     call.check_body_organization(body.organization)
-    check_id(body.id, org, "group")
+    records.check_id(body.id, org, "group")
     if body.id == all_group(org):
         raise duplicate("Group", body.id)
-    roles = check_roles(call, body.roles or ["user"], org)
+    roles = records.check_roles(call, body.roles or ["user"], org)
     row = stored(body, groups, organization=org, roles=roles, deleted=False, **call.created)
     try:
         insert_rows(call.db, groups, [row])
@@ -167,7 +172,7 @@ def update_group(call: Call, org: str, group: str, body: GroupJson) -> GroupJson
     check_same(body.id, row.id)
     values = {
         "name": body.name,
-        "roles": row.roles if body.roles is None else check_roles(call, body.roles, org),
+        "roles": row.roles if body.roles is None else records.check_roles(call, body.roles, org),
         "external_group_ids": body.external_group_ids,
     }
     call.db.execute(groups.update().where(groups.c.id == row.id).values(values | call.changed))
@@ -190,7 +195,7 @@ def delete_groups(call: Call, body: list[str]) -> list[str]:
     for group_id in body:
         fetch_own(call, groups, group_id, "Group")
         audit_action(call, call.organization, "GROUP_DELETE", group_id)
-    mark_deleted(call, groups, body)
+    records.mark_deleted(call, groups, body)
     call.db.execute(group_members.delete().where(group_members.c.group_id.in_(body)))
     return []
 

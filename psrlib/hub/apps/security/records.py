@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from msgspec import field
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 from sqlalchemy import Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
@@ -11,7 +11,6 @@ from psrlib.hub.security import configuration
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
 from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
@@ -34,18 +33,6 @@ class UserJson(Audited):
     deleted: bool | None = field(default=False, name="userDeleted")
     delete_time: Millis | None = None
     destroyer: str | None = None
-
-
-class GroupJson(Audited):
-    """A group (control-hub-rest.md, 3.3)."""
-
-    id: str
-    name: str
-    organization: str | None = None
-    roles: list[str] | None = None
-    users: list[str] | None = None
-    external_group_ids: list[str] | None = None
-    deleted: bool | None = field(default=False, name="groupDeleted")
 
 
 def all_group(organization: str) -> str:
@@ -105,15 +92,6 @@ def audit_action(
     insert_rows(call.db, security.action_audits, [row])
 
 
-def audit_changes(call: Call, organization: str, before: UserJson, after: UserJson) -> None:
-    """Write a row of the action audit per field of a user that was changed."""
-    for each in fields(UserJson):
-        old, new = getattr(before, each.name), getattr(after, each.name)
-        if old != new and each.name not in call.changed:
-            texts = [value if isinstance(value, str) else dump(value) for value in (new, old)]
-            audit_action(call, organization, "USER_UPDATE", after.id, each.encode_name, *texts)
-
-
 def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
     """Create a user, checking id, roles, groups and the organization's limit; return it as it was made."""
     check_id(user.id, organization, "user")
@@ -143,13 +121,6 @@ def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
     insert_memberships(call, user.id, organization, groups)
     audit_action(call, organization, "USER_CREATE", user.id)
     return made
-
-
-def set_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
-    """Make a user a member of exactly these groups."""
-    members = security.group_members
-    call.db.execute(members.delete().where(members.c.user_id == user_id))
-    insert_memberships(call, user_id, organization, groups)
 
 
 _GROUPS = any_of(

@@ -1,7 +1,7 @@
 """Security app: users."""
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.security import records
@@ -9,6 +9,7 @@ from psrlib.hub.apps.security.records import UserJson, audit_action, end_session
 from psrlib.hub.security.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, verify_password
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.security import group_members, users
+from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_same, forbidden
 from psrlib.hub.web.records import Listed, Listing, stored
@@ -86,11 +87,16 @@ def update_user(call: Call, org: str, user: str, body: UserJson) -> UserJson:
     )
     call.db.execute(users.update().where(users.c.id == before.id).values(stored(after, users)))
     if body.groups is not None:
-        records.set_memberships(call, before.id, org, body.groups)
+        call.db.execute(group_members.delete().where(group_members.c.user_id == before.id))
+        records.insert_memberships(call, before.id, org, body.groups)
     if not after.active:
         end_sessions(call, [before.id])
     after = get_user(call, user)
-    records.audit_changes(call, org, before, after)
+    for each in fields(UserJson):
+        old, new = getattr(before, each.name), getattr(after, each.name)
+        if old != new and each.name not in call.changed:
+            texts = [value if isinstance(value, str) else dump(value) for value in (new, old)]
+            audit_action(call, org, "USER_UPDATE", user, each.encode_name, *texts)
     return after
 
 
