@@ -35,7 +35,7 @@ class DpmAgentJson(Struct, rename="camel", omit_defaults=True):
 class DeploymentStatusJson(Struct, rename="camel"):
     """How a deployment is, and on which agent."""
 
-    deployment_id: str | None = None
+    id: str | None = field(default=None, name="deploymentId")
     organization: str | None = None
     status: str | None = None
     error_message: str | None = None
@@ -63,7 +63,7 @@ def _show_status(call: Call, row: Row) -> DeploymentStatusJson:
     if row.agent_id:
         found = by_key(agents).first(call.db, key=row.agent_id)
         agent = DpmAgentJson(row.agent_id) if found is None else show(DpmAgentJson, found)
-    return show(DeploymentStatusJson, row, deployment_id=row.id, dpm_agent=agent)
+    return show(DeploymentStatusJson, row, dpm_agent=agent)
 
 
 def _show(call: Call, row: Row) -> DeploymentJson:

@@ -54,14 +54,9 @@ def drop_acls(call: Call, ids: list[str]) -> None:
 
 
 def check_permission(call: Call, resource_id: str, action: str) -> None:
-    """Refuse the caller an action on an object where the organization enforces permissions.
+    """Refuse the caller an action on an object (403), where the organization enforces permissions.
 
     Organization administrators are exempt (control-hub-rest.md, section 8).
-
-    Raises
-    ------
-    IssueError
-        403 naming the action and the object.
     """
     principal = call.principal
     if principal.is_org_admin:

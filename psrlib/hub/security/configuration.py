@@ -113,15 +113,10 @@ def check_room(
     what: str,
     n_new: int = 1,
 ) -> None:
-    """Refuse a create that would exceed the organization's limit.
+    """Refuse a create that would exceed the organization's limit (403).
 
     The count is kept as an upper bound: creates raise it, deletes leave it, and only when it meets the limit
     the rows are counted again.
-
-    Raises
-    ------
-    IssueError
-        403 naming the limit.
     """
     allowed = limit(cache, connection, organization, entry_id)
     if allowed < 0:

@@ -14,17 +14,7 @@ FIXED = ("id", "organization", "creator", "created_on")
 
 @dataclass(frozen=True)
 class Owned:
-    """A kind of object.
-
-    Attributes
-    ----------
-    table : Table
-        With columns ``id``, ``organization`` and those of `psrlib.hub.store.schema.columns.audit`.
-    name : str
-        What messages call an object.
-    resource_type : str
-        What access lists call it.
-    """
+    """A kind of object: its table, its name in messages and its type in access lists."""
 
     table: Table
     name: str

@@ -23,8 +23,8 @@ from psrlib.hub.web.records import Listed, Listing, show
 from psrlib.hub.web.routing import ANYONE, USER, App, roles
 
 app = App("security", "Components: tokens and registration")
-TYPES = ("dc", "transformer", "dc-edge", "provisioning-agent")
 ENGINE_TYPES = ("dc", "transformer", "dc-edge")
+TYPES = (*ENGINE_TYPES, "provisioning-agent")
 TOKEN_ROLES = roles(
     "auth-token-admin", "datacollector:admin", "datacollector:creator", "provisioning:operator"
 )
@@ -183,7 +183,10 @@ def _bind(call: Call, row: Row, component_id: str) -> None:
         call.db.execute(components.delete().where(components.c.token_hash == old.token_hash))
         call.after.append(lambda: call.hub.callers.components.pop(old.token_hash, None))
     elif row.type in ENGINE_TYPES:
-        _check_room(call, row.organization)
+        allowed = configuration.limit(call.hub.cache, call.db, row.organization, configuration.MAX_ENGINES)
+        registered = COMPONENTS.where(components.c.registered, components.c.type.in_(ENGINE_TYPES))
+        if 0 <= allowed <= registered.count().scalar(call.db, org=row.organization):
+            raise over_limit("engines", allowed)
 
 
 def _note_agent(call: Call, organization: str, component_id: str, attributes: Json) -> None:
@@ -197,13 +200,6 @@ def _note_agent(call: Call, organization: str, component_id: str, attributes: Js
     }
     call.db.execute(agents.delete().where(agents.c.id == component_id))
     insert_rows(call.db, agents, [values])
-
-
-def _check_room(call: Call, organization: str) -> None:
-    allowed = configuration.limit(call.hub.cache, call.db, organization, configuration.MAX_ENGINES)
-    registered = COMPONENTS.where(components.c.registered, components.c.type.in_(ENGINE_TYPES))
-    if 0 <= allowed <= registered.count().scalar(call.db, org=organization):
-        raise over_limit("engines", allowed)
 
 
 def _fetch(call: Call, ids: list[str]) -> list[Row]:
