@@ -4,39 +4,30 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 from sqlalchemy import Table
 
-from psrlib.hub.security.acl import ACTIONS, Millis, PermissionJson, check_permission
+from psrlib.hub.security.acl import ACTIONS, PermissionJson, permitted
 from psrlib.hub.store.queries import Row, by_key, insert_rows
-from psrlib.hub.store.schema import security
-from psrlib.hub.store.schema.automation import agents, alerts, deployments, subscriptions, tasks
-from psrlib.hub.store.schema.design import (
-    acl_audits,
-    acls,
-    connections,
-    pipelines,
-    report_definitions,
-    topologies,
-)
-from psrlib.hub.store.schema.execution import engines, jobs
+from psrlib.hub.store.schema import automation, design, execution, security
+from psrlib.hub.store.schema.design import acl_audits, acls
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import show, stored
+from psrlib.hub.web.issues import bad_request, check_same
+from psrlib.hub.web.records import Millis, show, stored
 from psrlib.hub.web.routing import USER, App
 
 app = App("acl", "Access control lists of all kinds of objects")
 
 # path below which acl and permissions/{subject} are served, table, resourceType
 RESOURCES: tuple[tuple[str, Table, str], ...] = (
-    ("/jobrunner/rest/v1/job", jobs, "JOB"),
-    ("/jobrunner/rest/v1/sdc", engines, "SDC"),
-    ("/pipelinestore/rest/v1/pipeline", pipelines, "PIPELINE"),
-    ("/topology/rest/v1/topology", topologies, "TOPOLOGY"),
-    ("/connection/rest/v1/connection", connections, "CONNECTION"),
-    ("/reporting/rest/v1/report", report_definitions, "REPORT_DEFINITION"),
-    ("/notification/rest/v1/eventsub", subscriptions, "EVENT_SUBSCRIPTION"),
-    ("/notification/rest/v1/alerts", alerts, "ALERT"),
-    ("/scheduler/rest/v1/jobs", tasks, "SCHEDULER_JOB"),
-    ("/provisioning/rest/v1/deployment", deployments, "DEPLOYMENT"),
-    ("/provisioning/rest/v1/dpmAgent", agents, "PROVISIONING_AGENT"),
+    ("/jobrunner/rest/v1/job", execution.jobs, "JOB"),
+    ("/jobrunner/rest/v1/sdc", execution.engines, "SDC"),
+    ("/pipelinestore/rest/v1/pipeline", design.pipelines, "PIPELINE"),
+    ("/topology/rest/v1/topology", design.topologies, "TOPOLOGY"),
+    ("/connection/rest/v1/connection", design.connections, "CONNECTION"),
+    ("/reporting/rest/v1/report", design.report_definitions, "REPORT_DEFINITION"),
+    ("/notification/rest/v1/eventsub", automation.subscriptions, "EVENT_SUBSCRIPTION"),
+    ("/notification/rest/v1/alerts", automation.alerts, "ALERT"),
+    ("/scheduler/rest/v1/jobs", automation.tasks, "SCHEDULER_JOB"),
+    ("/provisioning/rest/v1/deployment", automation.deployments, "DEPLOYMENT"),
+    ("/provisioning/rest/v1/dpmAgent", automation.agents, "PROVISIONING_AGENT"),
 )
 
 
@@ -94,8 +85,7 @@ def _save(call: Call, acl: AclJson) -> AclJson:
 
 def _serve(base: str, table: Table, kind: str) -> None:
     def fetch(call: Call, resource_id: str, action: str) -> tuple[Row, AclJson]:
-        resource = call.fetch(table, resource_id, kind)
-        check_permission(call, resource.id, action)
+        resource = permitted(call, table, resource_id, kind, action)
         return resource, _acl_of(call, resource, kind)
 
     def get(call: Call, id: str) -> AclJson:
@@ -112,8 +102,7 @@ def _serve(base: str, table: Table, kind: str) -> None:
 
     def set_one(call: Call, id: str, subject: str, body: PermissionJson) -> AclJson:
         resource, acl = fetch(call, id, "WRITE")
-        if body.subject_id != subject:
-            raise bad_request(f"the body's subjectId is '{body.subject_id}', the path's '{subject}'")
+        check_same(body.subject_id, subject, "subjectId")
         acl.permissions = [each for each in acl.permissions or [] if each.subject_id != subject]
         if body.actions:
             acl.permissions.append(_permission(call, body, resource))

@@ -1,28 +1,39 @@
 """Connection app: connections to outside systems (control-hub-rest.md, 7.6)."""
 
 from msgspec import Struct, field
-from sqlalchemy import ColumnElement, bindparam, select
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, select
 
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.commits import version_text
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document
-from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Query, Row, insert_rows
+from psrlib.hub.security.owned import Owned
+from psrlib.hub.store.queries import Query, Row, insert_rows, of_organization
 from psrlib.hub.store.schema.design import commits, connection_audits, connections
-from psrlib.hub.store.text import Json, contains, has_item, load
+from psrlib.hub.store.text import Json, has_item, load
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import CountJson, Listed, Listing, Paging, show, stored
+from psrlib.hub.web.issues import check_name, check_same
+from psrlib.hub.web.records import (
+    Audited,
+    AuditPaging,
+    CountJson,
+    Listed,
+    Listing,
+    Millis,
+    Span,
+    show,
+    stored,
+)
 from psrlib.hub.web.routing import EITHER, USER, App, roles
 
 app = App("connection", "Connections to outside systems")
-CONNECTIONS = Query(select(connections).where(connections.c.organization == bindparam("org")))
+CONNECTION = Owned(connections, "Connection", "CONNECTION")
 EDITOR = roles("connection:editor", "connection:user")
 LAST_30_DAYS_MS = 30 * 86_400_000
 
 
-class ConnectionJson(Struct, rename="camel"):
+class ConnectionJson(Audited, kw_only=True):
     """A connection."""
 
     name: str
@@ -37,10 +48,7 @@ class ConnectionJson(Struct, rename="camel"):
     library_definition: str | None = None
     raw_connection_tags: list[str] | None = None
     tags: list[TagJson] | None = None
-    creator: str | None = None
-    created_on: int | None = field(default=None, name="createTime")
-    last_modified_by: str | None = None
-    last_modified_on: int | None = None
+    created_on: Millis | None = field(default=None, name="createTime")
 
 
 class ConnectionAuditJson(Struct, rename="camel"):
@@ -53,14 +61,6 @@ class ConnectionAuditJson(Struct, rename="camel"):
     connection_name: str
     time: int = field(name="auditTime")
     action: str = field(name="auditAction")
-
-
-class AuditPaging(Struct, rename="camel"):
-    """Which part of the audits is wanted; newest first."""
-
-    offset: int = 0
-    length: int = field(default=-1, name="len")
-    sort_order: str = "DESC"
 
 
 class UsingCommitJson(Struct, rename="camel"):
@@ -85,25 +85,16 @@ def _show(row: Row) -> ConnectionJson:
     return show(ConnectionJson, row, raw_connection_tags=row.tags, tags=tags)
 
 
-def _show_light(row: Row) -> ConnectionJson:
-    record = _show(row)
-    record.definition = record.library_definition = None
-    return record
-
-
-def _columns(call: Call, new: ConnectionJson, **more: object) -> Json:
-    """Return the columns of a connection as it was sent, checked; ``more`` are those the hub knows better."""
-    if not new.name.strip() or len(new.name) > 255:
-        raise bad_request("the connection name must have 1 to 255 characters")
+def _columns(call: Call, new: ConnectionJson, organization: str) -> Json:
+    """Return the columns of a connection as it was sent, checked."""
+    check_name(new.name, "connection name")
     if new.definition:
         parse_document(new.definition, "connectionDefinition")
     if new.library_definition:
         parse_document(new.library_definition, "libraryDefinition")
     tags = list(dict.fromkeys(new.raw_connection_tags or []))
-    changed = {"last_modified_by": call.principal.id, "last_modified_on": call.now}
-    columns = stored(new, connections, tags=tags, **changed, **more)
-    label_tree.remember(call, "CONNECTION", tags, columns["organization"])
-    return columns
+    label_tree.remember(call, "CONNECTION", tags, organization)
+    return stored(new, connections, tags=tags)
 
 
 def _audit(call: Call, row: Row, action: str, user: str = "") -> None:
@@ -118,25 +109,10 @@ def _audit(call: Call, row: Row, action: str, user: str = "") -> None:
     insert_rows(call.db, connection_audits, [values])
 
 
-def _fetch(call: Call, connection: str, action: str) -> Row:
-    row = call.fetch(connections, connection, "Connection")
-    check_permission(call, row.id, action)
-    return row
-
-
 @app.route("PUT", "/connection/rest/v1/connections", EDITOR)
 def create_connection(call: Call, body: ConnectionJson) -> ConnectionJson:
     """Create a connection."""
-    known = {
-        "id": call.new_id(),
-        "organization": call.organization,
-        "creator": call.principal.id,
-        "created_on": call.now,
-    }
-    row = _columns(call, body, **known)
-    insert_rows(call.db, connections, [row])
-    insert_acls(call, "CONNECTION", [row["id"]], call.organization)
-    made = call.fetch(connections, row["id"], "Connection")
+    made = CONNECTION.create(call, _columns(call, body, call.organization))
     _audit(call, made, "CREATE")
     return _show(made)
 
@@ -146,36 +122,32 @@ def list_connections(
     call: Call, listing: Listing, connection_type: str | None = None, with_total_count: bool = False
 ) -> Listed[ConnectionJson]:
     """List connections without definitions; wrapped when withTotalCount is true."""
-    query = CONNECTIONS
-    if connection_type:
-        query = query.where(connections.c.connection_type == connection_type)
-    if text := listing.filter_text:
-        query = query.where(contains(connections.c.name, text) | contains(connections.c.id, text))
-    order = {
-        "NAME": connections.c.name,
-        "ID": connections.c.id,
-        "LAST_MODIFIED_TIME": connections.c.last_modified_on,
-    }
-    return call.page(listing, query, order, _show_light, wrap=with_total_count or listing.with_wrapper)
+    columns = connections.c
+    query = of_organization(connections).equal(columns.connection_type, connection_type)
+    return call.page(
+        listing,
+        query.matching(listing.filter_text, columns.name, columns.id),
+        {"NAME": columns.name, "ID": columns.id, "LAST_MODIFIED_TIME": columns.last_modified_on},
+        lambda row: replace(_show(row), definition=None, library_definition=None),
+        wrap=with_total_count or listing.with_wrapper,
+    )
 
 
 @app.route("GET", "/connection/rest/v1/connection/{connection}", USER)
 def get_connection(call: Call, connection: str) -> ConnectionJson:
     """Return a connection."""
-    return _show(_fetch(call, connection, "READ"))
+    return _show(CONNECTION.fetch(call, connection, "READ"))
 
 
 @app.route("POST", "/connection/rest/v1/connection/{connection}", EDITOR)
 def update_connection(call: Call, connection: str, body: ConnectionJson) -> ConnectionJson:
     """Update a connection."""
-    row = _fetch(call, connection, "WRITE")
-    if body.id is not None and body.id != row.id:
-        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
-    kept = {name: getattr(row, name) for name in ("id", "organization", "creator", "created_on")}
-    values = _columns(call, body, **kept)
-    call.db.execute(connections.update().where(connections.c.id == row.id).values(values))
+    row = CONNECTION.fetch(call, connection, "WRITE")
+    if body.id is not None:
+        check_same(body.id, row.id)
+    CONNECTION.update(call, row.id, _columns(call, body, row.organization))
     _audit(call, row, "UPDATE")
-    return _show(_fetch(call, connection, "READ"))
+    return get_connection(call, connection)
 
 
 @app.route(
@@ -183,10 +155,9 @@ def update_connection(call: Call, connection: str, body: ConnectionJson) -> Conn
 )
 def delete_connection(call: Call, connection: str) -> None:
     """Delete a connection."""
-    row = _fetch(call, connection, "WRITE")
+    row = CONNECTION.fetch(call, connection, "WRITE")
     _audit(call, row, "DELETE")
-    call.db.execute(connections.delete().where(connections.c.id == row.id))
-    drop_acls(call, [row.id])
+    CONNECTION.delete(call, [row.id])
 
 
 @app.route(
@@ -198,9 +169,10 @@ def delete_connection(call: Call, connection: str) -> None:
 )
 def connection_configs(call: Call, connection: str, user: str | None = None) -> ConnectionConfigJson:
     """Return the configuration of a connection to an engine."""
-    row = call.fetch(connections, connection, "Connection")
-    if not call.principal.is_component:
-        check_permission(call, row.id, "READ")
+    if call.principal.is_component:
+        row = call.fetch(connections, connection, "Connection")
+    else:
+        row = CONNECTION.fetch(call, connection, "READ")
     definition = load(row.definition) or {}
     _audit(call, row, "READ", user or "")
     return ConnectionConfigJson(
@@ -219,14 +191,14 @@ def commits_using(call: Call, connection: str) -> list[UsingCommitJson]:
     """List pipeline commits that use a connection."""
     return [
         UsingCommitJson(row.id, version_text(row.number, row.draft), row.pipeline_id, row.name)
-        for row in _using(_fetch(call, connection, "READ")).rows(call.db)
+        for row in _using(CONNECTION.fetch(call, connection, "READ")).rows(call.db)
     ]
 
 
 @app.route("GET", "/connection/rest/v1/connection/{connection}/countPipelineCommits", USER)
 def count_using(call: Call, connection: str) -> CountJson:
     """Count pipeline commits that use a connection."""
-    return CountJson(_using(_fetch(call, connection, "READ")).count().scalar(call.db))
+    return CountJson(_using(CONNECTION.fetch(call, connection, "READ")).count().scalar(call.db))
 
 
 @app.route("GET", "/connection/rest/v1/connections/tags", USER)
@@ -237,11 +209,10 @@ def connection_tags(call: Call, listing: Listing, parent_id: str | None = None) 
 
 def _audits(call: Call, paging: AuditPaging, *conditions: ColumnElement[bool]) -> Listed[ConnectionAuditJson]:
     return call.page(
-        Paging(paging.offset, paging.length, order=paging.sort_order),
+        paging,
         Query(select(connection_audits).where(*conditions), kept=False),
         {"TIME": connection_audits.c.id},
         lambda row: show(ConnectionAuditJson, row, id=str(row.id)),
-        wrap=False,
     )
 
 
@@ -253,19 +224,14 @@ def recent_audits(call: Call, org: str, paging: AuditPaging) -> Listed[Connectio
 
 
 @app.route("GET", "/connection/rest/v1/connections/{org}/connectionAuditsTime", USER)
-def audits_between(
-    call: Call, org: str, paging: AuditPaging, start_time: int = 0, end_time: int = -1
-) -> Listed[ConnectionAuditJson]:
+def audits_between(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[ConnectionAuditJson]:
     """List connection audits of a time range."""
     table = connection_audits
-    conditions = [table.c.organization == org, table.c.time >= start_time]
-    if end_time >= 0:
-        conditions.append(table.c.time <= end_time)
-    return _audits(call, paging, *conditions)
+    return _audits(call, paging, table.c.organization == org, span.holds(table.c.time))
 
 
 @app.route("GET", "/connection/rest/v1/connections/{connection}/audit", USER)
 def audits_of(call: Call, connection: str, paging: AuditPaging) -> Listed[ConnectionAuditJson]:
     """List the audits of one connection."""
-    row = _fetch(call, connection, "READ")
+    row = CONNECTION.fetch(call, connection, "READ")
     return _audits(call, paging, connection_audits.c.connection_id == row.id)

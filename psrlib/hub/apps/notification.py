@@ -2,30 +2,23 @@
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, convert, field
-from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.server import EVENT_TYPES
 from psrlib.hub.events.actions import KINDS, read_action
-from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Query, Row, insert_rows
+from psrlib.hub.security.acl import drop_acls
+from psrlib.hub.security.owned import Owned
+from psrlib.hub.store.queries import Row, of_organization
 from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
-from psrlib.hub.store.text import Json, contains
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request, not_found
-from psrlib.hub.web.records import Listed, Listing, Paging, show
+from psrlib.hub.web.issues import bad_request, check_name, not_found
+from psrlib.hub.web.records import Audited, Listed, Listing, Wrapping, show
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("notification", "Subscriptions and alerts")
 SUBSCRIBER = roles("notification:user")
-SUBSCRIPTIONS = Query(
-    select(subscriptions).where(subscriptions.c.organization == bindparam("org"), ~subscriptions.c.deleted)
-)
-ACTIONS_TAKEN = Query(
-    select(action_runs).where(
-        action_runs.c.organization == bindparam("org"), action_runs.c.state != "WAITING"
-    )
-)
-ALERTS = Query(select(alerts).where(alerts.c.organization == bindparam("org")))
+SUBSCRIPTION = Owned(subscriptions, "Subscription", "EVENT_SUBSCRIPTION")
+SUBSCRIPTIONS = of_organization(subscriptions).where(~subscriptions.c.deleted)
 
 
 class EventJson(Struct, rename="camel"):
@@ -44,7 +37,7 @@ class ActionJson(Struct, rename="camel"):
     id: str | UnsetType | None = UNSET
 
 
-class EventSubscriptionJson(Struct, rename="camel"):
+class EventSubscriptionJson(Audited):
     """A subscription."""
 
     name: str
@@ -56,10 +49,6 @@ class EventSubscriptionJson(Struct, rename="camel"):
     enabled: bool | None = True
     deleted: bool | None = False
     error_message: str | None = None
-    creator: str | None = None
-    created_on: int | None = None
-    last_modified_by: str | None = None
-    last_modified_on: int | None = None
 
 
 class ActionAuditJson(Struct, rename="camel"):
@@ -91,10 +80,9 @@ class AlertJson(Struct, rename="camel"):
     acked_on: int
 
 
-def _columns(call: Call, new: EventSubscriptionJson, **more: object) -> Json:
-    """Return the columns of a subscription as it was sent, checked; ``more`` are those the hub knows."""
-    if not new.name.strip() or len(new.name) > 255:
-        raise bad_request("the subscription name must have 1 to 255 characters")
+def _columns(new: EventSubscriptionJson) -> Json:
+    """Return the columns of a subscription as it was sent, checked."""
+    check_name(new.name, "subscription name")
     for event in new.events:
         if event.event_type not in EVENT_TYPES:
             raise bad_request(f"eventType '{event.event_type}': expected one of {', '.join(EVENT_TYPES)}")
@@ -114,9 +102,6 @@ def _columns(call: Call, new: EventSubscriptionJson, **more: object) -> Json:
         "events": [EventJson(event.event_type, event.filter) for event in new.events],
         "actions": [ActionJson(action.event_type, action.config or "{}")],
         "error_message": None,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-        **more,
     }
 
 
@@ -130,20 +115,10 @@ def _show(row: Row) -> EventSubscriptionJson:
 
 
 def _fetch(call: Call, subscription_id: str) -> Row:
-    row = call.fetch(subscriptions, subscription_id, "Subscription")
+    """Return a subscription that the caller may change."""
+    row = SUBSCRIPTION.fetch(call, subscription_id, "WRITE")
     if row.deleted:
         raise not_found("Subscription", subscription_id)
-    return row
-
-
-def _change(call: Call, row: Row, values: Json) -> EventSubscriptionJson:
-    call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(values))
-    return _show(_fetch(call, row.id))
-
-
-def _fetch_writable(call: Call, subscription_id: str) -> Row:
-    row = _fetch(call, subscription_id)
-    check_permission(call, row.id, "WRITE")
     return row
 
 
@@ -155,31 +130,24 @@ def _fetch_writable(call: Call, subscription_id: str) -> Row:
 )
 def create_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscriptionJson:
     """Create a subscription."""
-    known = {
-        "id": call.new_id(),
-        "organization": call.organization,
-        "creator": call.principal.id,
-        "created_on": call.now,
-    }
-    row = _columns(call, body, **known)
-    insert_rows(call.db, subscriptions, [row])
+    made = SUBSCRIPTION.create(call, _columns(body))
     call.forget()
-    insert_acls(call, "EVENT_SUBSCRIPTION", [row["id"]], call.organization)
-    return _show(_fetch(call, row["id"]))
+    return _show(made)
 
 
 @app.route("POST", "/notification/rest/v1/eventsub/updateEventSub", SUBSCRIBER)
 def update_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscriptionJson:
     """Update a subscription."""
-    row = _fetch_writable(call, body.id or "")
+    row = _fetch(call, body.id or "")
+    SUBSCRIPTION.update(call, row.id, _columns(body))
     call.forget()
-    return _change(call, row, _columns(call, body))
+    return _show(call.fetch(subscriptions, row.id, "Subscription"))
 
 
 @app.route("POST", "/notification/rest/v1/eventsub/deleteEventSub", SUBSCRIBER)
 def delete_subscription(call: Call, body: str) -> None:
     """Delete a subscription; the body is its bare id."""
-    row = _fetch_writable(call, body)
+    row = _fetch(call, body)
     call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(deleted=True))
     call.forget()
     drop_acls(call, [row.id])
@@ -188,27 +156,26 @@ def delete_subscription(call: Call, body: str) -> None:
 @app.route("POST", "/notification/rest/v1/eventsub/ackEventSubError", SUBSCRIBER)
 def acknowledge(call: Call, body: str) -> EventSubscriptionJson:
     """Clear the error of a subscription; the body is its bare id."""
-    return _change(call, _fetch_writable(call, body), {"error_message": None})
+    row = _fetch(call, body)
+    call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(error_message=None))
+    return _show(call.fetch(subscriptions, row.id, "Subscription"))
 
 
 @app.route("GET", "/notification/rest/v1/eventsub", USER)
 def list_subscriptions(call: Call, listing: Listing) -> Listed[EventSubscriptionJson]:
     """List subscriptions."""
-    table, query = subscriptions, SUBSCRIPTIONS
-    if text := listing.filter_text:
-        query = query.where(contains(table.c.name, text) | contains(table.c.id, text))
-    return call.page(listing, query, {"NAME": table.c.name, "ID": table.c.id}, _show)
+    order = {"NAME": subscriptions.c.name, "ID": subscriptions.c.id}
+    return call.page(listing, SUBSCRIPTIONS.matching(listing.filter_text, *order.values()), order, _show)
 
 
 @app.route("GET", "/notification/rest/v1/externalActions/audits", USER)
-def action_audits(call: Call, paging: Paging, with_wrapper: bool = False) -> Listed[ActionAuditJson]:
+def action_audits(call: Call, paging: Wrapping) -> Listed[ActionAuditJson]:
     """List external actions taken for subscriptions."""
     return call.page(
         paging,
-        ACTIONS_TAKEN,
+        of_organization(action_runs).where(action_runs.c.state != "WAITING"),
         {"CREATED_TIME": action_runs.c.id},
         lambda row: show(ActionAuditJson, row, id=str(row.id), success=row.state == "DONE"),
-        wrap=with_wrapper,
     )
 
 
@@ -216,18 +183,10 @@ def _show_alert(row: Row) -> AlertJson:
     return show(AlertJson, row, text=row.label)
 
 
-def _alerts(call: Call, listing: Listing, query: Query, alert_status: str | None) -> Listed[AlertJson]:
-    if alert_status:
-        query = query.where(alerts.c.status == alert_status)
-    if text := listing.filter_text:
-        query = query.where(contains(alerts.c.label, text) | contains(alerts.c.id, text))
-    return call.page(listing, query, {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id}, _show_alert)
-
-
 @app.route("GET", "/notification/rest/v1/alerts", USER, choice="alerts come from data SLAs alone")
 def list_alerts(call: Call, listing: Listing, alert_status: str | None = None) -> Listed[AlertJson]:
     """List alerts."""
-    return _alerts(call, listing, ALERTS, alert_status)
+    return _alerts(call, listing, alert_status, None)
 
 
 @app.route("GET", "/notification/rest/v1/alerts/resource/{resource}", USER)
@@ -235,7 +194,13 @@ def list_alerts_of(
     call: Call, resource: str, listing: Listing, alert_status: str | None = None
 ) -> Listed[AlertJson]:
     """List alerts of one object."""
-    return _alerts(call, listing, ALERTS.where(alerts.c.resource_id == resource), alert_status)
+    return _alerts(call, listing, alert_status, resource)
+
+
+def _alerts(call: Call, listing: Listing, status: str | None, resource: str | None) -> Listed[AlertJson]:
+    query = of_organization(alerts).equal(alerts.c.status, status).equal(alerts.c.resource_id, resource)
+    found = query.matching(listing.filter_text, alerts.c.label, alerts.c.id)
+    return call.page(listing, found, {"TRIGGERED_ON": alerts.c.triggered_on, "ID": alerts.c.id}, _show_alert)
 
 
 @app.route("POST", "/notification/rest/v1/alerts/ackAlerts", SUBSCRIBER)

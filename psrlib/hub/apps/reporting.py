@@ -1,20 +1,20 @@
 """Reporting app: report definitions (control-hub-rest.md, 7.7); no reports are made of them."""
 
 from msgspec import Struct
-from sqlalchemy import bindparam, select
 
-from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
-from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
+from psrlib.hub.security.acl import check_permission
+from psrlib.hub.security.owned import Owned
+from psrlib.hub.store.queries import Row, by_key, of_organization
 from psrlib.hub.store.schema.design import report_definitions, topology_commits
-from psrlib.hub.store.text import Json, contains
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import Listed, Paging, show
+from psrlib.hub.web.issues import check_name
+from psrlib.hub.web.records import Audited, Listed, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("reporting", "Report definitions")
 OPERATOR = roles("reporting:operator")
-DEFINITIONS = Query(select(report_definitions).where(report_definitions.c.organization == bindparam("org")))
+DEFINITION = Owned(report_definitions, "Report definition", "REPORT_DEFINITION")
 IN_DOCUMENT = ("description", "start_time", "end_time", "report_artifacts")
 
 
@@ -25,7 +25,7 @@ class ArtifactJson(Struct, rename="camel"):
     resource_type: str = "JOB"
 
 
-class ReportDefinitionJson(Struct, rename="camel"):
+class ReportDefinitionJson(Audited):
     """A report definition; times are epoch milliseconds or expressions."""
 
     name: str
@@ -35,10 +35,6 @@ class ReportDefinitionJson(Struct, rename="camel"):
     start_time: int | str | None = None
     end_time: int | str | None = None
     report_artifacts: list[ArtifactJson] | None = None
-    creator: str | None = None
-    created_on: int | None = None
-    last_modified_by: str | None = None
-    last_modified_on: int | None = None
 
 
 def _show(row: Row) -> ReportDefinitionJson:
@@ -46,15 +42,9 @@ def _show(row: Row) -> ReportDefinitionJson:
 
 
 def _columns(call: Call, new: ReportDefinitionJson) -> Json:
-    if not new.name.strip() or len(new.name) > 255:
-        raise bad_request("the report name must have 1 to 255 characters")
+    check_name(new.name, "report name")
     _check_artifacts(call, new.report_artifacts or [])
-    return {
-        "name": new.name,
-        "document": {name: getattr(new, name) for name in IN_DOCUMENT},
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
-    }
+    return {"name": new.name, "document": {name: getattr(new, name) for name in IN_DOCUMENT}}
 
 
 def _check_artifacts(call: Call, artifacts: list[ArtifactJson]) -> None:
@@ -69,15 +59,7 @@ def _check_artifacts(call: Call, artifacts: list[ArtifactJson]) -> None:
 @app.route("PUT", "/reporting/rest/v1/reports", OPERATOR, choice="artifacts are not checked for existence")
 def create_definition(call: Call, body: ReportDefinitionJson) -> ReportDefinitionJson:
     """Create a report definition."""
-    row = _columns(call, body) | {
-        "id": call.new_id(),
-        "organization": call.organization,
-        "creator": call.principal.id,
-        "created_on": call.now,
-    }
-    insert_rows(call.db, report_definitions, [row])
-    insert_acls(call, "REPORT_DEFINITION", [row["id"]], call.organization)
-    return _show(call.fetch(report_definitions, row["id"], "Report definition"))
+    return _show(DEFINITION.create(call, _columns(call, body)))
 
 
 @app.route("GET", "/reporting/rest/v1/reports", USER)
@@ -85,16 +67,9 @@ def list_definitions(
     call: Call, paging: Paging, filter_text: str | None = None, organization: str | None = None
 ) -> Listed[ReportDefinitionJson]:
     """List report definitions."""
-    table, query = report_definitions, DEFINITIONS
-    if filter_text:
-        query = query.where(contains(table.c.name, filter_text) | contains(table.c.id, filter_text))
-    return call.page(paging, query, {"NAME": table.c.name, "ID": table.c.id}, _show, wrap=False)
-
-
-def _fetch(call: Call, definition: str, action: str) -> Row:
-    row = call.fetch(report_definitions, definition, "Report definition")
-    check_permission(call, row.id, action)
-    return row
+    order = {"NAME": report_definitions.c.name, "ID": report_definitions.c.id}
+    query = of_organization(report_definitions).matching(filter_text, *order.values())
+    return call.page(paging, query, order, _show)
 
 
 @app.route(
@@ -105,20 +80,19 @@ def _fetch(call: Call, definition: str, action: str) -> Row:
 )
 def get_definition(call: Call, definition: str) -> ReportDefinitionJson:
     """Return a report definition."""
-    return _show(_fetch(call, definition, "READ"))
+    return _show(DEFINITION.fetch(call, definition, "READ"))
 
 
 @app.route("POST", "/reporting/rest/v1/report/{definition}", OPERATOR)
 def update_definition(call: Call, definition: str, body: ReportDefinitionJson) -> ReportDefinitionJson:
     """Update a report definition."""
-    row, table = _fetch(call, definition, "WRITE"), report_definitions
-    call.db.execute(table.update().where(table.c.id == row.id).values(_columns(call, body)))
-    return _show(_fetch(call, definition, "WRITE"))
+    DEFINITION.fetch(call, definition, "WRITE")
+    DEFINITION.update(call, definition, _columns(call, body))
+    return _show(DEFINITION.fetch(call, definition, "WRITE"))
 
 
 @app.route("DELETE", "/reporting/rest/v1/report/{definition}", OPERATOR)
 def delete_definition(call: Call, definition: str) -> None:
     """Delete a report definition."""
-    row = _fetch(call, definition, "WRITE")
-    call.db.execute(report_definitions.delete().where(report_definitions.c.id == row.id))
-    drop_acls(call, [row.id])
+    DEFINITION.fetch(call, definition, "WRITE")
+    DEFINITION.delete(call, [definition])

@@ -1,21 +1,21 @@
 """Scheduler app: scheduled tasks on jobs and reports (control-hub-rest.md, 7.1)."""
 
 import uuid
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
-from sqlalchemy import bindparam, select
+from msgspec import UNSET, Struct, UnsetType, convert, field
 
 from psrlib.hub.runner.cron import next_time_ms
-from psrlib.hub.security.acl import check_permission, insert_acls
-from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
+from psrlib.hub.security.acl import permitted
+from psrlib.hub.security.owned import Owned
+from psrlib.hub.store.queries import Row, by_key, insert_rows, of_organization
 from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
 from psrlib.hub.store.schema.design import report_definitions
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import Page, Paging, show
+from psrlib.hub.web.issues import bad_request, check_name
+from psrlib.hub.web.records import Millis, Page, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("scheduler", "Scheduled tasks")
@@ -25,7 +25,7 @@ ACTIONS = {"PAUSE": "PAUSED", "RESUME": "RUNNING", "KILL": "KILLED", "DELETE": "
 TASK_ACTIONS = ("START", "STOP", "UPGRADE")
 MISSED = ("IGNORE", "RUN ALL", "RUN ONCE")
 DEFAULT_CRON = "0 0 1/1 * ? *"
-TASKS = Query(select(tasks).where(tasks.c.organization == bindparam("org"), tasks.c.status != "DELETED"))
+TASK = Owned(tasks, "Scheduled task", "SCHEDULER_JOB")
 T = TypeVar("T")
 
 
@@ -35,7 +35,6 @@ class Field(Struct, Generic[T]):
     value: T | None = None
 
 
-Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 Text = Field[str] | str | UnsetType | None  # wrapped or plain, as the client likes; answered the same way
 Moment = Field[Millis] | Millis | UnsetType | None
 
@@ -75,7 +74,7 @@ class SelectorJson(Struct, rename="camel"):
     report_name: Text = UNSET
 
 
-class TaskJson(SelectorJson, rename="camel", omit_defaults=True):
+class TaskJson(SelectorJson, omit_defaults=True):
     """A scheduled task."""
 
     id: Text = UNSET
@@ -91,9 +90,9 @@ class TaskJson(SelectorJson, rename="camel", omit_defaults=True):
     missed: Text = field(default=UNSET, name="missedTriggerHandling")
     organization: str | None = None
     creator: str | None = None
-    created_on: int | None = field(default=None, name="createTime")
+    created_on: Millis | None = field(default=None, name="createTime")
     last_modified_by: str | None = None
-    last_modified_on: int | None = None
+    last_modified_on: Millis | None = None
     next_time: int | None = field(default=None, name="nextExecutionTime")
     messages: list[str] | None = None
     runs: list[TaskRunJson] | None = None
@@ -199,8 +198,7 @@ def _action(task: TaskJson) -> str:
 def _columns(call: Call, task: TaskJson) -> Json:
     """Return the columns of a task as it was sent, checked."""
     name = value_of(task.name, "")
-    if not name.strip() or len(name) > 255:
-        raise bad_request("the task name must have 1 to 255 characters")
+    check_name(name, "task name")
     target = _target(call, task)
     cron, zone = value_of(task.cron, DEFAULT_CRON), value_of(task.time_zone, "UTC")
     missed = value_of(task.missed, "IGNORE").replace("_", " ")
@@ -224,8 +222,6 @@ def _columns(call: Call, task: TaskJson) -> Json:
         "end_time": end,
         "next_time": 0 if end and following > end else following,
         "document": task,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
     }
 
 
@@ -234,9 +230,7 @@ def _target(call: Call, task: TaskJson) -> str:
     if value_of(task.type, "PIPELINE_JOB") == "REPORT_JOB":
         report = call.fetch(report_definitions, value_of(task.report_id, ""), "Report definition")
         return str(report.id)
-    job = call.fetch(jobs, value_of(task.job_id, ""), "Job")
-    check_permission(call, job.id, "EXECUTE")
-    return str(job.id)
+    return str(permitted(call, jobs, value_of(task.job_id, ""), "Job", "EXECUTE").id)
 
 
 def _audit(call: Call, task_id: str, action: str) -> None:
@@ -252,17 +246,9 @@ def _audit(call: Call, task_id: str, action: str) -> None:
 )
 def create_task(call: Call, body: TaskEnvelope) -> SingleJson:
     """Create a scheduled task."""
-    task_id = str(uuid.uuid4())
-    row = _columns(call, body.data) | {
-        "id": task_id,
-        "organization": call.organization,
-        "creator": call.principal.id,
-        "created_on": call.now,
-    }
-    insert_rows(call.db, tasks, [row])
-    insert_acls(call, "SCHEDULER_JOB", [task_id], call.organization)
-    _audit(call, task_id, "CREATE")
-    return _shown(call, task_id)
+    made = TASK.create(call, _columns(call, body.data), str(uuid.uuid4()))
+    _audit(call, made.id, "CREATE")
+    return _single(_show(made))
 
 
 KNOWN = ("id", "organization", "creator", "created_on", "last_modified_by", "last_modified_on", "next_time")
@@ -300,7 +286,7 @@ def list_tasks(call: Call, paging: Paging) -> TaskPageJson:
     columns = {"name": tasks.c.name, "status": tasks.c.status, "id": tasks.c.id}
     page = call.page(
         Paging(paging.offset, paging.length, "IT", "DESC" if by.startswith("-") else "ASC"),
-        TASKS,
+        of_organization(tasks).where(tasks.c.status != "DELETED"),
         {"ID": tasks.c.id, "IT": columns.get(by.removeprefix("-"), tasks.c.name)},
         show_all=_show_all,
         wrap=True,
@@ -309,16 +295,10 @@ def list_tasks(call: Call, paging: Paging) -> TaskPageJson:
     return TaskPageJson(page.data, PaginationJson(page.total_count, paging.offset, paging.length))
 
 
-def _fetch(call: Call, task: str, action: str) -> Row:
-    row = call.fetch(tasks, task, "Scheduled task")
-    check_permission(call, row.id, action)
-    return row
-
-
 @app.route("GET", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", USER)
 def get_task(call: Call, task: str, run_info: bool = False, audit_info: bool = False) -> SingleJson:
     """Return a scheduled task, with runs and audits when asked for."""
-    row = _fetch(call, task, "READ")
+    row = TASK.fetch(call, task, "READ")
     record = _show(row)
     if run_info:
         runs = by_key(task_runs, "task_id").page(task_runs.c.scheduled_time, task_runs.c.id, descending=True)
@@ -332,10 +312,10 @@ def get_task(call: Call, task: str, run_info: bool = False, audit_info: bool = F
 @app.route("POST", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", OPERATOR)
 def update_task(call: Call, task: str, body: TaskEnvelope) -> SingleJson:
     """Update a scheduled task."""
-    row = _fetch(call, task, "WRITE")
+    row = TASK.fetch(call, task, "WRITE")
     if row.status in ("KILLED", "DELETED"):
         raise bad_request(f"task '{row.name}' is {row.status}")
-    call.db.execute(tasks.update().where(tasks.c.id == row.id).values(_columns(call, body.data)))
+    TASK.update(call, row.id, _columns(call, body.data))
     _audit(call, row.id, "UPDATE")
     return _shown(call, row.id)
 
@@ -353,15 +333,15 @@ def act_on_task(call: Call, task: str, action: str | None = None) -> SingleJson:
 
 
 def _act(call: Call, task: str, action: str) -> None:
-    row = _fetch(call, task, "WRITE")
+    row = TASK.fetch(call, task, "WRITE")
     if action not in ACTIONS:
         raise bad_request(f"action '{action}': expected one of {', '.join(ACTIONS)}")
     if row.status == "DELETED" or (row.status == "KILLED" and action != "DELETE"):
         raise bad_request(f"task '{row.name}' is {row.status}")
-    values: Json = {"status": ACTIONS[action], "last_modified_on": call.now}
+    values: Json = {"status": ACTIONS[action]}
     if action == "RESUME":
         values["next_time"] = next_time_ms(row.cron, max(call.now, row.start_time), row.time_zone)
-    call.db.execute(tasks.update().where(tasks.c.id == row.id).values(values))
+    TASK.update(call, row.id, values)
     _audit(call, row.id, action)
 
 

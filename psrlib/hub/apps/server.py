@@ -37,8 +37,6 @@ EVENT_TYPES = {
     "MAX_GLOBAL_FAILOVER_RETRIES_EXHAUSTED": "Max Global Failover Retries Exhausted",
 }
 
-ACTION_TYPES = {"EMAIL": "Email", "WEBHOOKV1": "Webhook"}
-
 
 class HealthJson(Struct):
     """Whether the hub is up."""
@@ -88,7 +86,8 @@ def login_page(call: Call) -> Raw:
 )
 def translations(call: Call) -> Json:
     """Return the part of the translations that clients read: subscription events and actions."""
-    return {"notifications": {"subscriptions": {"events": EVENT_TYPES, "actions": ACTION_TYPES}}}
+    actions = {"EMAIL": "Email", "WEBHOOKV1": "Webhook"}
+    return {"notifications": {"subscriptions": {"events": EVENT_TYPES, "actions": actions}}}
 
 
 def _serve_documents(name: str) -> None:

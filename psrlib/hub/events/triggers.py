@@ -52,7 +52,7 @@ def fire(
     or a configuration changes.
     """
     wanted: dict[str, list[Wish]] = cache.recall(
-        organization, "wishes", lambda: _read_wishes(connection, organization)
+        organization, "wishes", lambda: _read_wishes(cache, connection, organization)
     )
     waiting = [
         _waiting(wish, event, values, now_ms)
@@ -64,17 +64,16 @@ def fire(
 
 
 def _may_hear(cache: Cache, connection: Connection, row: Row, resource_id: str) -> bool:
-    entries = configuration.remembered(cache, connection, row.organization)
-    if entries[configuration.PERMISSIONS].lower() != "true":
+    if not configuration.is_on(cache, connection, row.organization, configuration.PERMISSIONS):
         return True
     user = user_principal(connection, row.creator, "")
     return user is not None and (user.is_org_admin or is_permitted(connection, user, resource_id, "READ"))
 
 
-def _read_wishes(connection: Connection, organization: str) -> dict[str, list[Wish]]:
+def _read_wishes(cache: Cache, connection: Connection, organization: str) -> dict[str, list[Wish]]:
     """Return, per event, what subscriptions wait for it."""
     rows = _ENABLED.rows(connection, org=organization)
-    if not rows or not configuration.is_on(connection, organization, configuration.EVENTS):
+    if not rows or not configuration.is_on(cache, connection, organization, configuration.EVENTS):
         return {}
     wishes: dict[str, list[Wish]] = {}
     for row in rows:

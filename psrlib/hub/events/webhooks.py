@@ -66,10 +66,8 @@ def _values(connection: Connection, row: Row) -> dict[str, str]:
 
 def _config(row: Row) -> str:
     """Return the configuration of the action, JSON text; empty when the subscription has it no more."""
-    for action in row.actions or []:
-        if action["eventType"] == row.action_type:
-            return str(action["config"])
-    return ""
+    actions: list[dict[str, str]] = row.actions or []
+    return next((each["config"] for each in actions if each["eventType"] == row.action_type), "")
 
 
 async def _carry_out(

@@ -83,7 +83,7 @@ def _act(work: RunnerWork, task: Row) -> str:
 
 
 def _drop_old(work: RunnerWork, task: Row) -> None:
-    kept = configuration.limit(work.db, task.organization, configuration.MAX_TASK_RUNS)
+    kept = configuration.limit(work.hub.cache, work.db, task.organization, configuration.MAX_TASK_RUNS)
     mine = task_runs.c.task_id == task.id
     n = work.db.execute(select(func.count()).select_from(task_runs).where(mine)).scalar_one()
     if 0 < kept < n:

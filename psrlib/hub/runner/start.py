@@ -92,8 +92,8 @@ def _drop_old_runs(work: RunnerWork, started: list[Job]) -> None:
     """Keep no more runs of each job than its organization's limit."""
     by_limit: dict[int, list[str]] = defaultdict(list)
     for job in started:
-        entries = configuration.remembered(work.hub.cache, work.db, job.organization)
-        by_limit[int(entries[configuration.MAX_JOB_RUNS])].append(job.id)
+        kept = configuration.limit(work.hub.cache, work.db, job.organization, configuration.MAX_JOB_RUNS)
+        by_limit[kept].append(job.id)
     work.flush()
     for kept, ids in by_limit.items():
         if kept > 0:

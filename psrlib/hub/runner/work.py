@@ -104,8 +104,7 @@ class RunnerWork(Records):
 
 def heartbeat_ms(hub: Hub, db: Connection, organization: str) -> int:
     """Return after how much silence an engine counts as not responding."""
-    entries = configuration.remembered(hub.cache, db, organization)
-    return int(entries[configuration.HEARTBEAT_S]) * 1000
+    return configuration.limit(hub.cache, db, organization, configuration.HEARTBEAT_S) * 1000
 
 
 def work_of(call: Call) -> RunnerWork:

@@ -1,9 +1,8 @@
 """Access control lists: written with every object, read where permissions are enforced."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from sqlalchemy import Connection, Table
 
 from psrlib.hub.security import configuration
@@ -13,9 +12,9 @@ from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import forbidden
+from psrlib.hub.web.records import Millis
 
 ACTIONS = ["READ", "WRITE", "EXECUTE"]
-Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 
 
 class PermissionJson(Struct, rename="camel"):
@@ -55,22 +54,15 @@ def drop_acls(call: Call, ids: list[str]) -> None:
 
 
 def check_permission(call: Call, resource_id: str, action: str) -> None:
-    """Refuse the caller an action on an object where the organization enforces permissions.
+    """Refuse the caller an action on an object (403), where the organization enforces permissions.
 
     Organization administrators are exempt (control-hub-rest.md, section 8).
-
-    Raises
-    ------
-    IssueError
-        403 naming the action and the object.
     """
     principal = call.principal
     if principal.is_org_admin:
         return
-    entries = configuration.remembered(call.hub.cache, call.db, principal.organization)
-    if entries[configuration.PERMISSIONS].lower() != "true":
-        return
-    if not is_permitted(call.db, principal, resource_id, action):
+    enforced = configuration.is_on(call.hub.cache, call.db, principal.organization, configuration.PERMISSIONS)
+    if enforced and not is_permitted(call.db, principal, resource_id, action):
         raise forbidden(f"'{principal.id}' has no {action} permission on '{resource_id}'")
 
 

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from psrlib.hub.store.queries import by_key, insert_rows
 from psrlib.hub.store.schema import security
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import SYSTEM_ADMIN_ROLE, SYSTEM_ORGANIZATION
 
 SYSTEM_ADMIN = "admin@admin"
@@ -14,12 +15,8 @@ def create_system_organization(connection: Connection, now_ms: int) -> None:
     """Create organization ``admin`` and user ``admin@admin``, unless they exist."""
     if by_key(security.organizations).first(connection, key=SYSTEM_ORGANIZATION):
         return
-    audit = {
-        "creator": SYSTEM_ADMIN,
-        "created_on": now_ms,
-        "last_modified_by": SYSTEM_ADMIN,
-        "last_modified_on": now_ms,
-    }
+    audit: Json = dict.fromkeys(("creator", "last_modified_by"), SYSTEM_ADMIN)
+    audit |= dict.fromkeys(("created_on", "last_modified_on"), now_ms)
     organization = {
         "id": SYSTEM_ORGANIZATION,
         "name": "System organization",

@@ -8,14 +8,12 @@ and nowhere else.
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, Table, bindparam, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from psrlib.hub.store.cache import Cache
-from psrlib.hub.store.queries import Query
+from psrlib.hub.store.queries import of_organization
 from psrlib.hub.store.schema import security
 from psrlib.hub.web.issues import over_limit
-
-Kind = Literal["boolean", "integer", "string"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,9 @@ class Entry:
 
     id: str
     label: str
-    kind: Kind
     default: str
-    system: bool = False
+    kind: Literal["boolean", "integer", "string"] = "integer"
+    system: bool = True
 
 
 EVENTS = "dpm.enable.events"
@@ -43,43 +41,26 @@ HEARTBEAT_S = "org.engine.heartbeat.interval"
 MAX_HEARTBEAT_S = "org.max.engine.heartbeat.interval"
 
 ENTRIES = (
-    Entry(EVENTS, "Enable events to trigger subscriptions", "boolean", "false"),
-    Entry(PERMISSIONS, "Enforce permissions during object access", "boolean", "false"),
-    Entry("accountType", "Organization account type", "string", "ENTERPRISE", True),
-    Entry("contractExpirationTime", "Timestamp of the contract expiration", "integer", "-1", True),
-    Entry("trialExpirationTime", "Timestamp of the trial expiration", "integer", "-1", True),
-    Entry(MAX_USERS, "Maximum number of users for the organization", "integer", "1000", True),
-    Entry(MAX_ENGINES, "Maximum number of Data Collectors for the organization", "integer", "1000", True),
-    Entry(MAX_PIPELINES, "Maximum number of pipelines for the organization", "integer", "10000", True),
-    Entry(MAX_JOBS, "Maximum number of jobs for the organization", "integer", "10000", True),
-    Entry(MAX_TOPOLOGIES, "Maximum number of topologies for the organization", "integer", "1000", True),
-    Entry(
-        MAX_TOPOLOGY_COMMITS,
-        "Maximum number of topology commits for the organization",
-        "integer",
-        "10000",
-        True,
-    ),
-    Entry(MAX_JOB_RUNS, "System limit on the maximum number of job runs", "integer", "100", True),
-    Entry(MAX_TASK_RUNS, "System limit on the maximum number of scheduled task runs", "integer", "100", True),
-    Entry(
-        MAX_HEARTBEAT_S,
-        "System limit on the execution engine heartbeat interval",
-        "integer",
-        "3600",
-        True,
-    ),
-    Entry(HEARTBEAT_S, "Execution engine heartbeat interval", "integer", "60"),
-    Entry("org.time.series", "Enable Time Series Analysis", "boolean", "true", True),
-    Entry("org.system.sdc", "Enable System Data Collector", "boolean", "true"),
+    Entry(EVENTS, "Enable events to trigger subscriptions", "false", "boolean", system=False),
+    Entry(PERMISSIONS, "Enforce permissions during object access", "false", "boolean", system=False),
+    Entry("accountType", "Organization account type", "ENTERPRISE", "string"),
+    Entry("contractExpirationTime", "Timestamp of the contract expiration", "-1"),
+    Entry("trialExpirationTime", "Timestamp of the trial expiration", "-1"),
+    Entry(MAX_USERS, "Maximum number of users for the organization", "1000"),
+    Entry(MAX_ENGINES, "Maximum number of Data Collectors for the organization", "1000"),
+    Entry(MAX_PIPELINES, "Maximum number of pipelines for the organization", "10000"),
+    Entry(MAX_JOBS, "Maximum number of jobs for the organization", "10000"),
+    Entry(MAX_TOPOLOGIES, "Maximum number of topologies for the organization", "1000"),
+    Entry(MAX_TOPOLOGY_COMMITS, "Maximum number of topology commits for the organization", "10000"),
+    Entry(MAX_JOB_RUNS, "System limit on the maximum number of job runs", "100"),
+    Entry(MAX_TASK_RUNS, "System limit on the maximum number of scheduled task runs", "100"),
+    Entry(MAX_HEARTBEAT_S, "System limit on the execution engine heartbeat interval", "3600"),
+    Entry(HEARTBEAT_S, "Execution engine heartbeat interval", "60", system=False),
+    Entry("org.time.series", "Enable Time Series Analysis", "true", "boolean"),
+    Entry("org.system.sdc", "Enable System Data Collector", "true", "boolean", system=False),
 )
 BY_ID = {entry.id: entry for entry in ENTRIES}
 GLOBAL = ""  # organization column of global values
-_STORED = Query(
-    select(security.configs.c.id, security.configs.c.value).where(
-        security.configs.c.organization == bindparam("organization")
-    )
-)
 
 
 def values(connection: Connection, organization: str) -> dict[str, str]:
@@ -95,7 +76,8 @@ def values(connection: Connection, organization: str) -> dict[str, str]:
 
 
 def _stored(connection: Connection, organization: str) -> dict[str, str]:
-    return {row.id: row.value for row in _STORED.rows(connection, organization=organization)}
+    rows = of_organization(security.configs).rows(connection, org=organization)
+    return {row.id: row.value for row in rows}
 
 
 def save(connection: Connection, organization: str, changes: dict[str, str]) -> None:
@@ -107,18 +89,23 @@ def save(connection: Connection, organization: str, changes: dict[str, str]) -> 
     connection.execute(table.insert(), rows)
 
 
-def is_on(connection: Connection, organization: str, entry_id: str) -> bool:
+def remembered(cache: Cache, connection: Connection, organization: str) -> dict[str, str]:
+    """Return every entry's value for an organization, from memory where it is there."""
+    return cache.recall(organization, "configuration", lambda: values(connection, organization))
+
+
+def is_on(cache: Cache, connection: Connection, organization: str, entry_id: str) -> bool:
     """Return a boolean entry."""
-    return values(connection, organization)[entry_id].lower() == "true"
+    return remembered(cache, connection, organization)[entry_id].lower() == "true"
 
 
-def limit(connection: Connection, organization: str, entry_id: str) -> int:
+def limit(cache: Cache, connection: Connection, organization: str, entry_id: str) -> int:
     """Return an integer entry; -1 means no limit."""
-    return int(values(connection, organization)[entry_id])
+    return int(remembered(cache, connection, organization)[entry_id])
 
 
 def check_room(
-    memory: Cache,
+    cache: Cache,
     connection: Connection,
     organization: str,
     entry_id: str,
@@ -126,31 +113,21 @@ def check_room(
     what: str,
     n_new: int = 1,
 ) -> None:
-    """Refuse a create that would exceed the organization's limit.
+    """Refuse a create that would exceed the organization's limit (403).
 
     The count is kept as an upper bound: creates raise it, deletes leave it, and only when it meets the limit
     the rows are counted again.
-
-    Raises
-    ------
-    IssueError
-        403 naming the limit.
     """
-    allowed = int(remembered(memory, connection, organization)[entry_id])
+    allowed = limit(cache, connection, organization, entry_id)
     if allowed < 0:
         return
     key = (table.name, organization)
-    known = memory.counts.get(key)
+    known = cache.counts.get(key)
     if known is None or known + n_new > allowed:
         known = _count(connection, organization, table)
     if known + n_new > allowed:
         raise over_limit(what, allowed)
-    memory.counts[key] = known + n_new
-
-
-def remembered(memory: Cache, connection: Connection, organization: str) -> dict[str, str]:
-    """Return every entry's value for an organization, from memory where it is there."""
-    return memory.recall(organization, "configuration", lambda: values(connection, organization))
+    cache.counts[key] = known + n_new
 
 
 def _count(connection: Connection, organization: str, table: Table) -> int:

@@ -20,21 +20,11 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, stored: str | None, generated: str | None) -> bool:
     """Tell whether a password is right.
 
-    Parameters
-    ----------
-    password : str
-        What the caller sent.
-    stored : str or None
-        argon2 hash; None when there is none.
-    generated : str or None
-        Initial password that holds while no hash exists (a hub without mail: the user id); None for an
-        unknown user.
+    ``stored`` is the argon2 hash; while there is none, the ``generated`` initial password holds (a hub
+    without mail: the user id), which is None for an unknown user.
     """
-    if (
-        stored is None
-        and generated is not None
-        and hmac.compare_digest(password.encode(), generated.encode())
-    ):
+    is_generated = generated is not None and hmac.compare_digest(password.encode(), generated.encode())
+    if stored is None and is_generated:
         return True
     try:
         return _HASHER.verify(stored or _NOBODY, password) and stored is not None

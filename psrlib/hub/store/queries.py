@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from psrlib.hub.store.schema.columns import JsonText
+from psrlib.hub.store.text import contains
 
 # SQL of an INSERT, order of its values (none: by name), columns that are written as text
 Insert = tuple[str, tuple[str, ...], list[tuple[str, Callable[..., str | None]]]]
@@ -56,6 +57,14 @@ class Query:
     def where(self, *conditions: ColumnElement[bool]) -> "Query":
         """Return the query narrowed down, for what is asked too seldom to be kept; same open values."""
         return Query(self._statement.where(*conditions), kept=False) if conditions else self
+
+    def equal(self, column: ColumnElement[Any], value: object) -> "Query":
+        """Return the query narrowed down to rows with a value in a column, where one is given."""
+        return self if value is None else self.where(column == value)
+
+    def matching(self, text: str | None, *columns: ColumnElement[Any]) -> "Query":
+        """Return the query narrowed down to rows with a text in one of the columns, where one is given."""
+        return self.where(or_(*(contains(column, text) for column in columns))) if text else self
 
     def join(self, table: Table, on: ColumnElement[bool], *conditions: ColumnElement[bool]) -> "Query":
         """Return the query narrowed down by conditions on another table's row, or none; not kept."""
@@ -209,6 +218,12 @@ def any_of(
 def by_key(table: Table, column: str = "id") -> Query:
     """Return the query of the rows of a table that have a value ``key`` in a column."""
     return Query(select(table).where(table.c[column] == bindparam("key")))
+
+
+@cache
+def of_organization(table: Table) -> Query:
+    """Return the query of the rows of a table that belong to organization ``org``."""
+    return Query(select(table).where(table.c.organization == bindparam("org")))
 
 
 @cache

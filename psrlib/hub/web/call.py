@@ -12,7 +12,7 @@ from psrlib.hub.store.schema import security
 from psrlib.hub.web.access import Principal
 from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import forbidden, not_found, unauthenticated
-from psrlib.hub.web.records import Listed, Listing, Page, Paging
+from psrlib.hub.web.records import Listed, Page, Paging, Wrapping
 from psrlib.hub.web.routing import Route
 
 MAX_ROWS = 2**31
@@ -92,6 +92,16 @@ class Call:
         self.hub.cache.forget()
         self.after.append(self.hub.cache.forget)
 
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The columns that tell who changes a row, and when."""
+        return {"last_modified_by": self.principal.id, "last_modified_on": self.now}
+
+    @property
+    def created(self) -> dict[str, Any]:
+        """The columns that tell who makes a row, and when."""
+        return {"creator": self.principal.id, "created_on": self.now, **self.changed}
+
     def new_id(self, organization: str | None = None) -> str:
         """Return a fresh ``<uuid>:<organization>`` id."""
         return f"{uuid.uuid4()}:{organization or self.organization}"
@@ -105,10 +115,8 @@ class Call:
         if organization and organization != self.organization and not self.principal.is_system_admin:
             raise forbidden(f"'{self.principal.id}' has no access to organization '{organization}'")
 
-    def fetch(self, table: Table, entity_id: str, kind: str, own: str = "organization") -> Row:
+    def fetch(self, table: Table, entity_id: str, kind: str) -> Row:
         """Return the row with an id, if it exists in an organization the caller may touch.
-
-        ``own`` names the column that holds the organization.
 
         Raises
         ------
@@ -116,7 +124,7 @@ class Call:
             404; the same words for an unknown id and for a foreign one.
         """
         row: Row | None = by_key(table).first(self.db, key=entity_id)
-        if row is None or not self.may_see(getattr(row, own)):
+        if row is None or not self.may_see(row.organization):
             raise not_found(kind, entity_id)
         return row
 
@@ -195,7 +203,7 @@ class Call:
         )
         rows = part.rows(self.db, **values)
         data = show_all(rows) if show_all is not None else [] if show is None else list(map(show, rows))
-        if not (isinstance(paging, Listing) and paging.with_wrapper if wrap is None else wrap):
+        if not (isinstance(paging, Wrapping) and paging.with_wrapper if wrap is None else wrap):
             return data
         complete = not offset and (length < 0 or len(rows) < length)
         total = len(rows) if complete else query.count().scalar(self.db, **values)

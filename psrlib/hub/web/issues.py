@@ -58,6 +58,18 @@ def bad_request(message: str) -> IssueError:
     return IssueError(400, "APP_ISSUES_03", message)
 
 
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that is blank or longer than 255 characters."""
+    if not name.strip() or len(name) > 255:
+        raise bad_request(f"the {what} must have 1 to 255 characters")
+
+
+def check_same(received: str | None, expected: str, field: str = "id") -> None:
+    """Refuse a body that names another object than the path."""
+    if received != expected:
+        raise bad_request(f"the body's {field} is '{received}', the path's '{expected}'")
+
+
 def duplicate(kind: str, entity_id: str) -> IssueError:
     """Return the answer for an id or name that is taken."""
     return IssueError(409, "APP_ISSUES_04", f"{kind} '{entity_id}' already exists")

@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter, itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from msgspec import Struct, field
-from sqlalchemy import Table
+from msgspec import Meta, Struct, field
+from sqlalchemy import ColumnElement, Table
 
 from psrlib.hub.store.queries import Row
 
 R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
 Reader = Callable[[Any], tuple[Any, ...]]
+Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]  # what a column of either database holds
 
 
 class Paging(Struct, rename="camel"):
@@ -24,12 +25,36 @@ class Paging(Struct, rename="camel"):
     order: str | None = None
 
 
-class Listing(Paging, rename="camel"):
-    """What most lists take."""
+class Wrapping(Paging):
+    """The same, and whether the part comes in the wrapper."""
 
     with_wrapper: bool = False
+
+
+class AuditPaging(Wrapping):
+    """The same for audits; the newest come first."""
+
+    order_by: str | None = field(default=None, name="sortField")
+    order: str | None = field(default="DESC", name="sortOrder")
+
+
+class Listing(Wrapping):
+    """What most lists take."""
+
     filter_text: str | None = None
     organization: str | None = None
+
+
+class Span(Struct, rename="camel"):
+    """A range of time, epoch milliseconds, both ends included; a negative end means until now."""
+
+    start_time: int = 0
+    end_time: int = -1
+
+    def holds(self, column: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return whether a time lies in the range."""
+        after = column >= self.start_time
+        return after if self.end_time < 0 else after & (column <= self.end_time)
 
 
 class Page(Struct, Generic[T], rename="camel"):
@@ -39,6 +64,15 @@ class Page(Struct, Generic[T], rename="camel"):
     offset: int
     length: int = field(name="len")
     data: list[T]
+
+
+class Audited(Struct, rename="camel", kw_only=True):
+    """Who made an object, who changed it last, and when: the hub says it, whatever a body says."""
+
+    creator: str | None = None
+    created_on: Millis | None = None
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
 
 
 class CountJson(Struct):

@@ -52,6 +52,23 @@ def test_pipelines_of_a_group_are_those_its_members_made(acme: Any) -> None:
     assert names("?group=all@acme") == names("") == ["Mine", "Theirs"]
 
 
+AUDITS = [
+    "/security/rest/v1/organization/acme/users/listActions",
+    "/security/rest/v1/metrics/acme/usersCreated",
+    "/security/rest/v1/sessions/acme/active",
+    "/jobrunner/rest/v1/metrics/listAclAudits",
+    "/connection/rest/v1/connections/acme/connectionAudits",
+]
+
+
+@pytest.mark.parametrize("path", AUDITS)
+def test_audits_come_in_the_wrapper_when_it_is_asked_for(path: str, lite_acme: Any) -> None:
+    """Bare lists otherwise, as every list."""
+    rows = lite_acme.get(path)
+    page = lite_acme.get(f"{path}?withWrapper=True&len=5")
+    assert (page["totalCount"], page["data"]) == (len(rows), rows)
+
+
 def test_labels_and_versions_of_engines_come_in_pages(lite_acme: Any) -> None:
     """offset and len, as every list."""
     lite_acme.engine(labels=("a", "b", "c"))

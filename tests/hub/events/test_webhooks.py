@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from support.hub_driver import ROLES
 
 from psrlib.hub.events.webhooks import deliver_waiting
 from psrlib.hub.runner.background import Background
@@ -148,6 +149,16 @@ def test_paused_killed_and_deleted_tasks_do_not_fire(acme: Any) -> None:
     acme.post(path + "DELETE")
     listing = acme.get("/scheduler/rest/v2/jobs/pageId=SchedulerJobListPage?len=-1")
     assert listing == {"response": [], "paginationInfo": {"total": 0, "offset": 0, "len": -1}}
+
+
+def test_a_task_tells_who_changed_it_last(lite_acme: Any) -> None:
+    """Also when it was paused by another user than its creator."""
+    made = task(lite_acme, lite_acme.job(), "STOP")
+    user = {"id": "u@acme", "name": "U", "roles": ROLES}
+    lite_acme.put("/security/rest/v1/organization/acme/users", user)
+    path = f"/scheduler/rest/v2/jobs/{made}/o:action/pageId=SchedulerJobManagePage?action=PAUSE"
+    paused = lite_acme.driver.login("u@acme").post(path)["response"]["data"]
+    assert (paused["creator"], paused["lastModifiedBy"]) == ("admin@acme", "u@acme")
 
 
 def test_a_task_ends_with_its_end_time(lite_acme: Any) -> None:

@@ -1,18 +1,18 @@
 """Jobrunner app: metrics of runs, problematic jobs, ACL audits."""
 
-from msgspec import Struct, field
+from msgspec import Struct
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.jobs import Finding, find_jobs
 from psrlib.hub.apps.jobrunner.records import JobJson
 from psrlib.hub.runner import words
 from psrlib.hub.security.acl import permitted
-from psrlib.hub.store.queries import Query, by_key
+from psrlib.hub.store.queries import Query, by_key, of_organization
 from psrlib.hub.store.schema.design import acl_audits
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.records import Listed, Paging, show
+from psrlib.hub.web.records import AuditPaging, Listed, show
 from psrlib.hub.web.routing import ORG_ADMIN, USER, App
 
 app = App("jobrunner", "Metrics of runs and ACL audits")
@@ -21,7 +21,6 @@ METRICS = Query(
     .where(metrics.c.job_id == bindparam("job"), metrics.c.run_count == bindparam("run_count"))
     .order_by(metrics.c.engine_id)
 )
-AUDITS = Query(select(acl_audits).where(acl_audits.c.organization == bindparam("org")))
 
 
 class AclAuditJson(Struct, rename="camel"):
@@ -34,16 +33,6 @@ class AclAuditJson(Struct, rename="camel"):
     user_id: str
     time: int
     permissions: list[Json]
-
-
-class AuditPaging(Struct, rename="camel"):
-    """Which part of the audits is wanted; newest first."""
-
-    organization: str | None = None
-    offset: int = 0
-    length: int = field(default=-1, name="len")
-    sort_order: str = "DESC"
-    with_wrapper: bool = False
 
 
 @app.route(
@@ -85,11 +74,11 @@ def problematic_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
 
 
 @app.route("GET", "/jobrunner/rest/v1/metrics/listAclAudits", ORG_ADMIN)
-def list_acl_audits(call: Call, paging: AuditPaging) -> Listed[AclAuditJson]:
+def list_acl_audits(call: Call, paging: AuditPaging, organization: str | None = None) -> Listed[AclAuditJson]:
     """List changes of access control lists."""
     return call.page(
-        Paging(paging.offset, paging.length, order=paging.sort_order),
-        AUDITS,
+        paging,
+        of_organization(acl_audits),
         {"TIME": acl_audits.c.id},
         lambda row: show(AclAuditJson, row, id=str(row.id)),
     )

@@ -1,41 +1,21 @@
 """Security app: login and action audits, metrics of users, sessions (control-hub-rest.md, 3.6)."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from msgspec import Struct, field
-from sqlalchemy import Column, ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, select
 
-from psrlib.hub.store.queries import Query, Row
+from psrlib.hub.store.queries import Query, Row, of_organization
 from psrlib.hub.store.schema.security import action_audits, group_members, login_audits, sessions, users
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import not_found
-from psrlib.hub.web.records import Listed, Paging, show
+from psrlib.hub.web.records import AuditPaging, Listed, Span, show
 from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, App
 
 app = App("security", "Audits, user metrics and sessions")
 T = TypeVar("T")
-Order = Mapping[str, ColumnElement[object]]
-
-
-class AuditPaging(Paging, rename="camel"):
-    """Which part of a list is wanted; the newest first."""
-
-    order_by: str | None = field(default=None, name="sortField")
-    order: str | None = field(default="DESC", name="sortOrder")
-    with_wrapper: bool = False
-
-
-class Span(Struct, rename="camel"):
-    """A range of time, epoch milliseconds, both ends included; a negative end means until now."""
-
-    start_time: int = 0
-    end_time: int = -1
-
-    def holds(self, column: Column[int]) -> ColumnElement[bool]:
-        """Return whether a time lies in the range."""
-        after = column >= self.start_time
-        return after if self.end_time < 0 else after & (column <= self.end_time)
 
 
 class LoginAuditJson(Struct, rename="camel"):
@@ -89,47 +69,39 @@ class UserSessionJson(Struct, rename="camel"):
     expires_on: int = field(name="expiryTime")
 
 
-def _page(
-    call: Call,
-    paging: AuditPaging,
-    statement: Select[tuple[object, ...]],
-    order: Order,
-    make: Callable[[Row], T],
-) -> Listed[T]:
-    query = Query(statement, kept=False)
-    return call.page(paging, query, order, make)
+@dataclass(frozen=True)
+class Table(Generic[T]):
+    """What is listed of a table, in which orders."""
+
+    rows: Query
+    order: dict[str, ColumnElement[object]]
+    show: Callable[[Row], T]
+
+    def page(self, call: Call, paging: AuditPaging, *which: ColumnElement[bool]) -> Listed[T]:
+        """Return one page of the rows under some conditions."""
+        return call.page(paging, self.rows.where(*which), self.order, self.show)
 
 
-def _logins(call: Call, paging: AuditPaging, org: str, *which: ColumnElement[bool]) -> Listed[LoginAuditJson]:
-    return _page(
-        call,
-        paging,
-        select(login_audits).where(login_audits.c.organization == org, *which),
-        {"LOGIN_TIMESTAMP": login_audits.c.login_time, "USER_ID": login_audits.c.user_id},
-        lambda row: show(LoginAuditJson, row, id=str(row.id)),
-    )
-
-
-def _actions(
-    call: Call, paging: AuditPaging, org: str, *which: ColumnElement[bool]
-) -> Listed[UserActionAuditJson]:
-    return _page(
-        call,
-        paging,
-        select(action_audits).where(action_audits.c.organization == org, *which),
-        {"TIME": action_audits.c.id, "ACTION": action_audits.c.action},
-        lambda row: show(UserActionAuditJson, row, id=str(row.id)),
-    )
-
-
-def _users(call: Call, paging: AuditPaging, org: str, which: ColumnElement[bool]) -> Listed[UserSummaryJson]:
-    return _page(
-        call,
-        paging,
-        select(users).where(users.c.organization == org, ~users.c.deleted, which),
-        {"ID": users.c.id, "CREATED_ON": users.c.created_on, "NAME": users.c.name},
-        lambda row: show(UserSummaryJson, row),
-    )
+LOGINS = Table(
+    of_organization(login_audits),
+    {"LOGIN_TIMESTAMP": login_audits.c.login_time, "USER_ID": login_audits.c.user_id},
+    lambda row: show(LoginAuditJson, row, id=str(row.id)),
+)
+ACTIONS = Table(
+    of_organization(action_audits),
+    {"TIME": action_audits.c.id, "ACTION": action_audits.c.action},
+    lambda row: show(UserActionAuditJson, row, id=str(row.id)),
+)
+USERS = Table(
+    of_organization(users).where(~users.c.deleted),
+    {"ID": users.c.id, "CREATED_ON": users.c.created_on, "NAME": users.c.name},
+    lambda row: show(UserSummaryJson, row),
+)
+SESSIONS = Table(
+    Query(select(sessions), kept=False),
+    {"EXPIRY_TIME": sessions.c.expires_on, "USER_ID": sessions.c.user_id},
+    lambda row: show(UserSessionJson, row),
+)
 
 
 def _user(call: Call, org: str, user: str) -> str:
@@ -142,68 +114,68 @@ def _user(call: Call, org: str, user: str) -> str:
 @app.route("GET", "/security/rest/v1/organization/{org}/users/listLogins", ORG_ADMIN)
 def list_logins(call: Call, org: str, paging: AuditPaging) -> Listed[LoginAuditJson]:
     """List logins of an organization."""
-    return _logins(call, paging, org)
+    return LOGINS.page(call, paging)
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/user/{user}/listLogins", ORG_ADMIN)
 def list_logins_of(call: Call, org: str, user: str, paging: AuditPaging) -> Listed[LoginAuditJson]:
     """List logins of a user."""
-    return _logins(call, paging, org, login_audits.c.user_id == _user(call, org, user))
+    return LOGINS.page(call, paging, login_audits.c.user_id == _user(call, org, user))
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/users/listActions", ORG_ADMIN)
 def list_actions(call: Call, org: str, paging: AuditPaging) -> Listed[UserActionAuditJson]:
     """List changes of users and groups."""
-    return _actions(call, paging, org)
+    return ACTIONS.page(call, paging)
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/user/{user}/listActions", ORG_ADMIN)
 def list_actions_of(call: Call, org: str, user: str, paging: AuditPaging) -> Listed[UserActionAuditJson]:
     """List changes of a user."""
-    return _actions(call, paging, org, action_audits.c.affects_user == _user(call, org, user))
+    return ACTIONS.page(call, paging, action_audits.c.affects_user == _user(call, org, user))
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/user/{user}/listActionsRequested", ORG_ADMIN)
 def list_actions_by(call: Call, org: str, user: str, paging: AuditPaging) -> Listed[UserActionAuditJson]:
     """List changes made by a user."""
-    return _actions(call, paging, org, action_audits.c.requester_id == _user(call, org, user))
+    return ACTIONS.page(call, paging, action_audits.c.requester_id == _user(call, org, user))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/loginAudits", ORG_ADMIN)
 def login_metrics(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[LoginAuditJson]:
     """List logins of a time range."""
-    return _logins(call, paging, org, span.holds(login_audits.c.login_time))
+    return LOGINS.page(call, paging, span.holds(login_audits.c.login_time))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/actionAudits", ORG_ADMIN)
 def action_metrics(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserActionAuditJson]:
     """List changes of a time range."""
-    return _actions(call, paging, org, span.holds(action_audits.c.time))
+    return ACTIONS.page(call, paging, span.holds(action_audits.c.time))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/usersCreated", ORG_ADMIN)
 def users_created(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserSummaryJson]:
     """List users created in a time range."""
-    return _users(call, paging, org, span.holds(users.c.created_on))
+    return USERS.page(call, paging, span.holds(users.c.created_on))
 
 
 def _logged_in(org: str, span: Span) -> Select[tuple[str]]:
-    table = login_audits
-    return select(table.c.user_id).where(
-        table.c.organization == org, table.c.success, span.holds(table.c.login_time)
+    mine = login_audits.c.organization == org
+    return select(login_audits.c.user_id).where(
+        mine, login_audits.c.success, span.holds(login_audits.c.login_time)
     )
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/loggedInUsers", ORG_ADMIN)
 def logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserSummaryJson]:
     """List users who logged in within a time range."""
-    return _users(call, paging, org, users.c.id.in_(_logged_in(org, span)))
+    return USERS.page(call, paging, users.c.id.in_(_logged_in(org, span)))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/notLoggedInUsers", ORG_ADMIN)
 def not_logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserSummaryJson]:
     """List users who did not log in within a time range."""
-    return _users(call, paging, org, users.c.id.not_in(_logged_in(org, span)))
+    return USERS.page(call, paging, users.c.id.not_in(_logged_in(org, span)))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/usersNotInGroup", ORG_ADMIN)
@@ -212,28 +184,18 @@ def users_not_in_group(
 ) -> Listed[UserSummaryJson]:
     """List users who are not in a group."""
     if group == f"all@{org}":
-        return _users(call, paging, org, users.c.id == "")
+        return USERS.page(call, paging, users.c.id == "")
     members = select(group_members.c.user_id).where(group_members.c.group_id == (group or ""))
-    return _users(call, paging, org, users.c.id.not_in(members))
-
-
-def _sessions(call: Call, paging: AuditPaging, *which: ColumnElement[bool]) -> Listed[UserSessionJson]:
-    return _page(
-        call,
-        paging,
-        select(sessions).where(sessions.c.expires_on > call.now, *which),
-        {"EXPIRY_TIME": sessions.c.expires_on, "USER_ID": sessions.c.user_id},
-        lambda row: show(UserSessionJson, row),
-    )
+    return USERS.page(call, paging, users.c.id.not_in(members))
 
 
 @app.route("GET", "/security/rest/v1/sessions/{org}/active", ORG_ADMIN, choice="without tokens")
 def active_sessions_of(call: Call, org: str, paging: AuditPaging) -> Listed[UserSessionJson]:
     """List the sessions of an organization."""
-    return _sessions(call, paging, sessions.c.organization == org)
+    return SESSIONS.page(call, paging, sessions.c.organization == org, sessions.c.expires_on > call.now)
 
 
 @app.route("GET", "/security/rest/v1/sessions/active", SYSTEM, choice="without tokens")
 def active_sessions(call: Call, paging: AuditPaging) -> Listed[UserSessionJson]:
     """List all sessions."""
-    return _sessions(call, paging)
+    return SESSIONS.page(call, paging, sessions.c.expires_on > call.now)

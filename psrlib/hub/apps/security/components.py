@@ -23,8 +23,8 @@ from psrlib.hub.web.records import Listed, Listing, show
 from psrlib.hub.web.routing import ANYONE, USER, App, roles
 
 app = App("security", "Components: tokens and registration")
-TYPES = ("dc", "transformer", "dc-edge", "provisioning-agent")
 ENGINE_TYPES = ("dc", "transformer", "dc-edge")
+TYPES = (*ENGINE_TYPES, "provisioning-agent")
 TOKEN_ROLES = roles(
     "auth-token-admin", "datacollector:admin", "datacollector:creator", "provisioning:operator"
 )
@@ -96,8 +96,7 @@ class ComponentVersionRangeJson(Struct, rename="camel"):
     TOKEN_ROLES,
     status=201,
     choice="tokens are opaque and shown once; componentId is made by the hub until the engine "
-    "registers its own; "
-    "at most 10000 in one call",
+    "registers its own; at most 10000 in one call",
 )
 def create_components(call: Call, org: str, body: NewComponentsJson) -> list[ComponentTokenJson]:
     """Make n component tokens in one call."""
@@ -125,12 +124,9 @@ def list_components(
 ) -> Listed[ComponentJson]:
     """List components; tokens are never repeated."""
     call.fetch_organization(org)
-    query = COMPONENTS
-    if component_type_id:
-        query = query.where(components.c.type == component_type_id)
     return call.page(
         listing,
-        query,
+        COMPONENTS.equal(components.c.type, component_type_id),
         {"ID": components.c.id, "LAST_VALIDATED_ON": components.c.last_validated_on},
         lambda row: _show(call, row),
         org=org,
@@ -146,9 +142,8 @@ def _show(call: Call, row: Row) -> ComponentJson:
     "POST",
     "/security/public-rest/v1/components/registration",
     ANYONE,
-    choice="403 for an unknown or deactivated token and for a token bound to another id; no "
-    "version range is checked; "
-    "configuration is always empty (no sync mode)",
+    choice="403 for an unknown or deactivated token and for a token bound to another id; no version range is "
+    "checked; configuration is always empty (no sync mode)",
 )
 def register(call: Call, body: RegistrationJson) -> RegisteredJson:
     """Bind a component token to the engine's own id; repeated at every start of the engine."""
@@ -188,7 +183,10 @@ def _bind(call: Call, row: Row, component_id: str) -> None:
         call.db.execute(components.delete().where(components.c.token_hash == old.token_hash))
         call.after.append(lambda: call.hub.callers.components.pop(old.token_hash, None))
     elif row.type in ENGINE_TYPES:
-        _check_room(call, row.organization)
+        allowed = configuration.limit(call.hub.cache, call.db, row.organization, configuration.MAX_ENGINES)
+        registered = COMPONENTS.where(components.c.registered, components.c.type.in_(ENGINE_TYPES))
+        if 0 <= allowed <= registered.count().scalar(call.db, org=row.organization):
+            raise over_limit("engines", allowed)
 
 
 def _note_agent(call: Call, organization: str, component_id: str, attributes: Json) -> None:
@@ -202,14 +200,6 @@ def _note_agent(call: Call, organization: str, component_id: str, attributes: Js
     }
     call.db.execute(agents.delete().where(agents.c.id == component_id))
     insert_rows(call.db, agents, [values])
-
-
-def _check_room(call: Call, organization: str) -> None:
-    entries = configuration.remembered(call.hub.cache, call.db, organization)
-    allowed = int(entries[configuration.MAX_ENGINES])
-    registered = COMPONENTS.where(components.c.registered, components.c.type.in_(ENGINE_TYPES))
-    if 0 <= allowed <= registered.count().scalar(call.db, org=organization):
-        raise over_limit("engines", allowed)
 
 
 def _fetch(call: Call, ids: list[str]) -> list[Row]:

@@ -9,8 +9,7 @@ import orjson
 from msgspec import UNSET, Struct, UnsetType, field
 from sqlalchemy import ColumnElement, bindparam, select
 
-from psrlib.hub.apps.security.records import UserJson, insert_user
-from psrlib.hub.security.acl import Millis
+from psrlib.hub.apps.security.records import UserJson, fetch_own, insert_user
 from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.security import components, users
 from psrlib.hub.store.text import Json
@@ -18,7 +17,7 @@ from psrlib.hub.web.access import SYSTEM_ORGANIZATION, token_hash
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
 from psrlib.hub.web.issues import bad_request, forbidden, not_found
-from psrlib.hub.web.records import show
+from psrlib.hub.web.records import Millis, show
 from psrlib.hub.web.routing import ANYONE, ORG_ADMIN, USER, App
 
 app = App("security", "API credentials and the entry points of the 4.x client line")
@@ -39,8 +38,6 @@ MEMBER_ROLES = [
     "notification:user",
     "connection:user",
 ]
-
-
 CREDENTIALS = Query(
     select(components)
     .where(components.c.organization == bindparam("org"), components.c.user_id.is_not(None))
@@ -110,10 +107,14 @@ def new_credential_token(organization: str) -> str:
 def _remember(call: Call, row: Row) -> None:
     principal = user_principal(call.db, row.user_id, row.token_hash)
     if not row.active or principal is None:
-        call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
-        return
-    known = {row.token_hash: (row.id, principal)}
-    call.after.append(lambda: call.hub.callers.credentials.update(known))
+        _forget(call, row)
+    else:
+        known = {row.token_hash: (row.id, principal)}
+        call.after.append(lambda: call.hub.callers.credentials.update(known))
+
+
+def _forget(call: Call, row: Row) -> None:
+    call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
 
 
 def _fetch(call: Call, org: str, credential: str) -> Row:
@@ -135,9 +136,7 @@ def create_credential(call: Call, org: str, body: ApiCredentialsJson) -> ApiCred
     user_id = body.user_id or call.principal.id
     if user_id != call.principal.id and not call.principal.is_org_admin:
         raise forbidden("credentials of another user are made by an administrator")
-    user = call.fetch(users, user_id, "User")
-    if user.organization != org or user.deleted:
-        raise not_found("User", user_id)
+    fetch_own(call, users, user_id, "User")
     token, credential_id = new_credential_token(org), str(uuid.uuid4())
     values = {
         "token_hash": token_hash(token),
@@ -183,7 +182,7 @@ def update_credential(call: Call, org: str, credential: str, body: ApiCredential
     token = new_credential_token(org) if body.generate_auth_token is True else None
     if token is not None:
         values |= {"token_hash": token_hash(token), "generated_on": call.now}
-        call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
+        _forget(call, row)
     if values:
         call.db.execute(components.update().where(components.c.id == row.id).values(values))
     fresh = _fetch(call, org, credential)
@@ -196,7 +195,7 @@ def delete_credential(call: Call, org: str, credential: str) -> None:
     """Delete an API credential: its token is refused from now on."""
     row = _fetch(call, org, credential)
     call.db.execute(components.delete().where(components.c.id == row.id))
-    call.after.append(lambda: call.hub.callers.credentials.pop(row.token_hash, None))
+    _forget(call, row)
 
 
 @app.route(

@@ -1,27 +1,19 @@
 """Security app: groups, roles and component types."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from psrlib.hub.apps.security.records import (
-    GroupJson,
-    all_group,
-    audit_action,
-    changed,
-    check_id,
-    check_roles,
-    created,
-    find_named,
-)
+from psrlib.hub.apps.security import records
+from psrlib.hub.apps.security.records import all_group, audit_action, fetch_own
 from psrlib.hub.security.roles import ROLES
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys, insert_rows
 from psrlib.hub.store.schema.security import group_members, groups, users
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request, duplicate, not_found
-from psrlib.hub.web.records import Listed, Listing, Page, show, stored
+from psrlib.hub.web.issues import check_same, duplicate, not_found
+from psrlib.hub.web.records import Audited, Listed, Listing, Page, show, stored
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
 app = App("security", "Groups and roles")
@@ -42,6 +34,18 @@ COMPONENT_TYPES = {
     "dc-edge": "Data Collector Edge",
     "provisioning-agent": "Provisioning Agent",
 }
+
+
+class GroupJson(Audited):
+    """A group (control-hub-rest.md, 3.3)."""
+
+    id: str
+    name: str
+    organization: str | None = None
+    roles: list[str] | None = None
+    users: list[str] | None = None
+    external_group_ids: list[str] | None = None
+    deleted: bool | None = field(default=False, name="groupDeleted")
 
 
 class RoleJson(Struct):
@@ -76,11 +80,11 @@ def create_group(call: Call, org: str, body: GroupJson) -> GroupJson:
     """Create a group, with members when given."""
     call.fetch_organization(org)
     call.check_body_organization(body.organization)
-    check_id(body.id, org, "group")
+    records.check_id(body.id, org, "group")
     if body.id == all_group(org):
         raise duplicate("Group", body.id)
-    roles = check_roles(call, body.roles or ["user"], org)
-    row = stored(body, groups, organization=org, roles=roles, deleted=False, **created(call))
+    roles = records.check_roles(call, body.roles or ["user"], org)
+    row = stored(body, groups, organization=org, roles=roles, deleted=False, **call.created)
     try:
         insert_rows(call.db, groups, [row])
     except IntegrityError as error:
@@ -102,14 +106,6 @@ def _set_members(call: Call, group: str, organization: str, members: list[str]) 
             raise not_found("User", user_id)
     call.db.execute(group_members.delete().where(group_members.c.group_id == group))
     insert_rows(call.db, group_members, [{"group_id": group, "user_id": user_id} for user_id in wanted])
-
-
-def fetch_group(call: Call, group_id: str) -> Row:
-    """Return a group of the call's organization."""
-    row = call.fetch(groups, group_id, "Group")
-    if row.organization != call.organization or row.deleted:
-        raise not_found("Group", group_id)
-    return row
 
 
 def _show(call: Call, rows: list[Row]) -> list[GroupJson]:
@@ -150,7 +146,7 @@ def list_groups(call: Call, org: str, listing: Listing, deleted: bool = False) -
         others = replace(listing, offset=max(offset - 1, 0), length=room)
     page = call.page(
         others,
-        find_named(GROUPS, groups, text),
+        GROUPS.matching(text, groups.c.id, groups.c.name),
         {"ID": groups.c.id, "NAME": groups.c.name},
         show_all=lambda rows: _show(call, rows),
         org=org,
@@ -166,21 +162,20 @@ def get_group(call: Call, org: str, group: str) -> GroupJson:
     """Return a group."""
     if group == all_group(org):
         return _everyone(call, org)
-    return _show(call, [fetch_group(call, group)])[0]
+    return _show(call, [fetch_own(call, groups, group, "Group")])[0]
 
 
 @app.route("POST", "/security/rest/v1/organization/{org}/group/{group}", ORG_ADMIN)
 def update_group(call: Call, org: str, group: str, body: GroupJson) -> GroupJson:
     """Update a group; members are replaced when given."""
-    row = fetch_group(call, group)
-    if body.id != row.id:
-        raise bad_request(f"the body's id is '{body.id}', the path's '{row.id}'")
+    row = fetch_own(call, groups, group, "Group")
+    check_same(body.id, row.id)
     values = {
         "name": body.name,
-        "roles": row.roles if body.roles is None else check_roles(call, body.roles, org),
+        "roles": row.roles if body.roles is None else records.check_roles(call, body.roles, org),
         "external_group_ids": body.external_group_ids,
     }
-    call.db.execute(groups.update().where(groups.c.id == row.id).values(values | changed(call)))
+    call.db.execute(groups.update().where(groups.c.id == row.id).values(values | call.changed))
     if body.users is not None:
         members = _show(call, [row])[0].users
         _set_members(call, row.id, org, body.users)
@@ -198,10 +193,9 @@ def delete_group(call: Call, group: str) -> None:
 def delete_groups(call: Call, body: list[str]) -> list[str]:
     """Delete groups."""
     for group_id in body:
-        fetch_group(call, group_id)
+        fetch_own(call, groups, group_id, "Group")
         audit_action(call, call.organization, "GROUP_DELETE", group_id)
-    gone = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
-    call.db.execute(groups.update().where(groups.c.id.in_(body)).values(gone))
+    records.mark_deleted(call, groups, body)
     call.db.execute(group_members.delete().where(group_members.c.group_id.in_(body)))
     return []
 

@@ -5,24 +5,22 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from sqlalchemy import select
 
-from psrlib.hub.apps.security.records import UserJson, changed, created, find_named, insert_user
+from psrlib.hub.apps.security.records import UserJson, insert_user
 from psrlib.hub.security import configuration
-from psrlib.hub.security.acl import Millis
 from psrlib.hub.security.bootstrap import PASSWORD_LIFE_MS
 from psrlib.hub.store.queries import Query, by_key, insert_rows
 from psrlib.hub.store.schema.security import organizations, sessions
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request, duplicate, forbidden
-from psrlib.hub.web.records import Listed, Listing, show, stored
+from psrlib.hub.web.issues import bad_request, check_same, duplicate, forbidden
+from psrlib.hub.web.records import Audited, Listed, Listing, Millis, show, stored
 from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App
 
 app = App("security", "Organizations and their configuration")
-ORGANIZATIONS = Query(select(organizations))
 OrganizationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class OrganizationJson(Struct, rename="camel"):
+class OrganizationJson(Audited):
     """An organization (control-hub-rest.md, 2.2)."""
 
     id: OrganizationId
@@ -32,10 +30,6 @@ class OrganizationJson(Struct, rename="camel"):
     password_expiry_ms: Millis | None = field(default=PASSWORD_LIFE_MS, name="passwordExpiryTimeInMillis")
     valid_domains: str | None = "*"
     external_auth_enabled: bool | None = False
-    creator: str | None = None
-    created_on: Millis | None = None
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
 
 
 class NewOrganizationJson(Struct, rename="camel"):
@@ -54,10 +48,6 @@ class ConfigJson(Struct):
     type: str | None = None
 
 
-def _fetch(call: Call, org: str) -> OrganizationJson:
-    return show(OrganizationJson, call.fetch(organizations, org, "Organization", own="id"))
-
-
 @app.route(
     "PUT",
     "/security/rest/v1/organizations",
@@ -68,10 +58,8 @@ def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJs
     """Create an organization with its first administrator and group all@<organization>."""
     new, admin = body.organization, body.organization_admin_user
     if admin.id != new.primary_admin_id:
-        raise bad_request(
-            f"organization.primaryAdminId is '{new.primary_admin_id}', organizationAdminUser.id "
-            f"is '{admin.id}'; they must be equal"
-        )
+        message = "organization.primaryAdminId is '%s', organizationAdminUser.id is '%s'; they must be equal"
+        raise bad_request(message % (new.primary_admin_id, admin.id))
     if by_key(organizations).first(call.db, key=new.id):
         raise duplicate("Organization", new.id)
     row = stored(
@@ -81,24 +69,23 @@ def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJs
         password_expiry_ms=new.password_expiry_ms or PASSWORD_LIFE_MS,
         valid_domains=new.valid_domains or "*",
         external_auth_enabled=bool(new.external_auth_enabled),
-        **created(call),
+        **call.created,
     )
     insert_rows(call.db, organizations, [row])
     call.forget()
     insert_user(call, admin, new.id)
-    return _fetch(call, new.id)
+    return show(OrganizationJson, row)
 
 
 @app.route("GET", "/security/rest/v1/organizations", SYSTEM)
 def list_organizations(call: Call, listing: Listing, active: bool | None = None) -> Listed[OrganizationJson]:
     """List organizations, the system organization included."""
-    query = find_named(ORGANIZATIONS, organizations, listing.filter_text)
-    if active is not None:
-        query = query.where(organizations.c.active == active)
+    columns = organizations.c
+    query = Query(select(organizations), kept=False).equal(columns.active, active)
     return call.page(
         listing,
-        query,
-        {"ID": organizations.c.id, "NAME": organizations.c.name},
+        query.matching(listing.filter_text, columns.id, columns.name),
+        {"ID": columns.id, "NAME": columns.name},
         lambda row: show(OrganizationJson, row),
     )
 
@@ -123,8 +110,7 @@ def get_organization(call: Call, org: str) -> OrganizationJson:
 def update_organization(call: Call, org: str, body: OrganizationJson) -> OrganizationJson:
     """Update an organization."""
     row = call.fetch_organization(org)
-    if body.id != org:
-        raise bad_request(f"the body's id is '{body.id}', the path's '{org}'")
+    check_same(body.id, org)
     if org == SYSTEM_ORGANIZATION and body.active is False:
         raise forbidden("the system organization stays active")
     active = row.active if body.active is None else body.active
@@ -137,14 +123,14 @@ def update_organization(call: Call, org: str, body: OrganizationJson) -> Organiz
         external_auth_enabled=bool(body.external_auth_enabled),
         creator=row.creator,
         created_on=row.created_on,
-        **changed(call),
+        **call.changed,
     )
     call.db.execute(organizations.update().where(organizations.c.id == org).values(values))
     call.forget()
     if not active:
         call.db.execute(sessions.delete().where(sessions.c.organization == org))
         call.after.append(lambda: call.hub.callers.drop_organization(org))
-    return _fetch(call, org)
+    return show(OrganizationJson, values)
 
 
 def _entries(call: Call, organization: str) -> list[ConfigJson]:

@@ -2,24 +2,22 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct, field
-from msgspec.structs import fields, replace
+from msgspec import field
+from msgspec.structs import replace
 from sqlalchemy import Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from psrlib.hub.security import configuration
-from psrlib.hub.security.acl import Millis
 from psrlib.hub.security.roles import ROLES, SYSTEM_ROLES
-from psrlib.hub.store.queries import Query, Row, any_of, insert_rows
+from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema import security
-from psrlib.hub.store.text import Json, contains, dump
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, forbidden, not_found
-from psrlib.hub.web.records import show, stored
+from psrlib.hub.web.records import Audited, Millis, show, stored
 
 
-class UserJson(Struct, rename="camel"):
+class UserJson(Audited):
     """A user (control-hub-rest.md, 3.2)."""
 
     id: str
@@ -35,47 +33,6 @@ class UserJson(Struct, rename="camel"):
     deleted: bool | None = field(default=False, name="userDeleted")
     delete_time: Millis | None = None
     destroyer: str | None = None
-    creator: str | None = None
-    created_on: Millis | None = None
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
-
-
-class GroupJson(Struct, rename="camel"):
-    """A group (control-hub-rest.md, 3.3)."""
-
-    id: str
-    name: str
-    organization: str | None = None
-    roles: list[str] | None = None
-    users: list[str] | None = None
-    external_group_ids: list[str] | None = None
-    deleted: bool | None = field(default=False, name="groupDeleted")
-    creator: str | None = None
-    created_on: Millis | None = None
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
-
-
-class PasswordsJson(Struct, rename="camel"):
-    """Old and new password; the field names are this hub's choice."""
-
-    old_password: str | None = None
-    new_password: str = ""
-
-
-_WIRE_NAMES = {each.name: each.encode_name for each in fields(UserJson)}
-# fields of a user whose changes are audited
-AUDITED = (
-    "name",
-    "email",
-    "roles",
-    "groups",
-    "active",
-    "name_in_org",
-    "password_generated",
-    "password_expiry_time",
-)
 
 
 def all_group(organization: str) -> str:
@@ -104,19 +61,11 @@ def check_roles(call: Call, names: Iterable[str], organization: str) -> list[str
     return wanted
 
 
-def changed(call: Call) -> Json:
-    """Return the columns that tell who changes a row, and when."""
-    return {"last_modified_by": call.principal.id, "last_modified_on": call.now}
-
-
-def created(call: Call) -> Json:
-    """Return the columns that tell who makes a row, and when."""
-    return {"creator": call.principal.id, "created_on": call.now, **changed(call)}
-
-
-def find_named(query: Query, table: Table, text: str | None) -> Query:
-    """Return the query narrowed down to rows with a text in their id or name, where one is given."""
-    return query.where(contains(table.c.id, text) | contains(table.c.name, text)) if text else query
+def check_user_roles(call: Call, user: UserJson, organization: str) -> list[str]:
+    """Return the roles of a user as `check_roles` does; "user" must be one of them."""
+    if "user" not in user.roles:
+        raise bad_request(f"user '{user.id}': roles must contain 'user'")
+    return check_roles(call, user.roles, organization)
 
 
 def audit_action(
@@ -143,21 +92,10 @@ def audit_action(
     insert_rows(call.db, security.action_audits, [row])
 
 
-def audit_changes(call: Call, organization: str, before: UserJson, after: UserJson) -> None:
-    """Write a row of the action audit per field of a user that was changed."""
-    for name in AUDITED:
-        old, new = getattr(before, name), getattr(after, name)
-        if old != new:
-            texts = [value if isinstance(value, str) else dump(value) for value in (new, old)]
-            audit_action(call, organization, "USER_UPDATE", after.id, _WIRE_NAMES[name], *texts)
-
-
 def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
     """Create a user, checking id, roles, groups and the organization's limit; return it as it was made."""
     check_id(user.id, organization, "user")
-    roles = check_roles(call, user.roles, organization)
-    if "user" not in roles:
-        raise bad_request(f"user '{user.id}': roles must contain 'user'")
+    roles = check_user_roles(call, user, organization)
     configuration.check_room(
         call.hub.cache, call.db, organization, configuration.MAX_USERS, security.users, "users"
     )
@@ -174,7 +112,7 @@ def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
         deleted=False,
         delete_time=0,
         destroyer=None,
-        **created(call),
+        **call.created,
     )
     try:
         insert_rows(call.db, security.users, [stored(made, security.users)])
@@ -183,13 +121,6 @@ def insert_user(call: Call, user: UserJson, organization: str) -> UserJson:
     insert_memberships(call, user.id, organization, groups)
     audit_action(call, organization, "USER_CREATE", user.id)
     return made
-
-
-def set_memberships(call: Call, user_id: str, organization: str, groups: list[str]) -> None:
-    """Make a user a member of exactly these groups."""
-    members = security.group_members
-    call.db.execute(members.delete().where(members.c.user_id == user_id))
-    insert_memberships(call, user_id, organization, groups)
 
 
 _GROUPS = any_of(
@@ -229,12 +160,18 @@ def show_users(call: Call, rows: list[Row]) -> list[UserJson]:
     return [show(UserJson, row, groups=groups[row.id]) for row in rows]
 
 
-def fetch_user(call: Call, user_id: str) -> Row:
-    """Return a user of the call's organization."""
-    row = call.fetch(security.users, user_id, "User")
+def fetch_own(call: Call, table: Table, entity_id: str, kind: str) -> Row:
+    """Return a user or group of the call's organization; 404 for one that is deleted or of another one."""
+    row = call.fetch(table, entity_id, kind)
     if row.organization != call.organization or row.deleted:
-        raise not_found("User", user_id)
+        raise not_found(kind, entity_id)
     return row
+
+
+def mark_deleted(call: Call, table: Table, ids: list[str]) -> None:
+    """Delete users or groups; their ids stay taken."""
+    gone = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
+    call.db.execute(table.update().where(table.c.id.in_(ids)).values(gone))
 
 
 def end_sessions(call: Call, users: list[str], keep: str = "") -> None:

@@ -185,16 +185,16 @@ def ldap(call: Call) -> bool:
 @app.route("POST", "/security/rest/v1/validateAuthToken/user", COMPONENT, writes=False)
 def validate_user(call: Call, body: TokenJson) -> SSOPrincipalJson:
     """Return the user of a session token to a component of the same organization."""
-    principal = call.hub.callers.user(body.auth_token, call.now)
-    if principal is None or not call.may_see(principal.organization):
-        raise IssueError(403, "SECURITY_05", "The token is not valid")
-    return _show(principal)
+    return _show_valid(call, call.hub.callers.user(body.auth_token, call.now))
 
 
 @app.route("POST", "/security/rest/v1/validateAuthToken/component", COMPONENT, writes=False)
 def validate_component(call: Call, body: TokenJson) -> SSOPrincipalJson:
     """Return the component of a token to a component of the same organization."""
-    principal = call.hub.callers.component(body.component_id or "", body.auth_token)
+    return _show_valid(call, call.hub.callers.component(body.component_id or "", body.auth_token))
+
+
+def _show_valid(call: Call, principal: Principal | None) -> SSOPrincipalJson:
     if principal is None or not call.may_see(principal.organization):
         raise IssueError(403, "SECURITY_05", "The token is not valid")
     return _show(principal)

@@ -1,27 +1,17 @@
 """Security app: users."""
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import fields, replace
 from sqlalchemy import bindparam, select
 
-from psrlib.hub.apps.security.records import (
-    PasswordsJson,
-    UserJson,
-    audit_action,
-    audit_changes,
-    changed,
-    check_roles,
-    end_sessions,
-    fetch_user,
-    find_named,
-    insert_user,
-    set_memberships,
-    show_users,
-)
+from psrlib.hub.apps.security import records
+from psrlib.hub.apps.security.records import UserJson, audit_action, end_sessions, fetch_own
 from psrlib.hub.security.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, verify_password
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.security import group_members, users
+from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request, forbidden
+from psrlib.hub.web.issues import bad_request, check_same, forbidden
 from psrlib.hub.web.records import Listed, Listing, stored
 from psrlib.hub.web.routing import ORG_ADMIN, USER, App
 
@@ -29,6 +19,14 @@ app = App("security", "Users, groups and roles")
 USERS = Query(
     select(users).where(users.c.organization == bindparam("org"), users.c.deleted == bindparam("deleted"))
 )
+OPTIONAL = ("email", "active", "password_generated", "password_expiry_time")  # stay where none is given
+
+
+class PasswordsJson(Struct, rename="camel"):
+    """Old and new password; the field names are this hub's choice."""
+
+    old_password: str | None = None
+    new_password: str = ""
 
 
 @app.route(
@@ -43,7 +41,7 @@ def create_user(call: Call, org: str, body: UserJson) -> UserJson:
     """Create a user."""
     call.fetch_organization(org)
     call.check_body_organization(body.organization)
-    return insert_user(call, body, org)
+    return records.insert_user(call, body, org)
 
 
 @app.route("GET", "/security/rest/v1/organization/{org}/users", USER)
@@ -52,14 +50,11 @@ def list_users(
 ) -> Listed[UserJson]:
     """List users of an organization."""
     call.fetch_organization(org)
-    query = find_named(USERS, users, listing.filter_text)
-    if active is not None:
-        query = query.where(users.c.active == active)
     return call.page(
         listing,
-        query,
+        USERS.equal(users.c.active, active).matching(listing.filter_text, users.c.id, users.c.name),
         {"ID": users.c.id, "NAME": users.c.name, "EMAIL": users.c.email},
-        show_all=lambda rows: show_users(call, rows),
+        show_all=lambda rows: records.show_users(call, rows),
         org=org,
         deleted=deleted,
     )
@@ -68,7 +63,7 @@ def list_users(
 @app.route("GET", "/security/rest/v1/organization/{org}/user/{user}", USER)
 def get_user(call: Call, user: str) -> UserJson:
     """Return a user."""
-    return show_users(call, [fetch_user(call, user)])[0]
+    return records.show_users(call, [fetch_own(call, users, user, "User")])[0]
 
 
 @app.route(
@@ -81,30 +76,27 @@ def get_user(call: Call, user: str) -> UserJson:
 def update_user(call: Call, org: str, user: str, body: UserJson) -> UserJson:
     """Update a user; roles and groups take effect at the next login."""
     before = get_user(call, user)
-    if body.id != before.id:
-        raise bad_request(f"the body's id is '{body.id}', the path's '{before.id}'")
-    if "user" not in body.roles:
-        raise bad_request(f"user '{body.id}': roles must contain 'user'")
+    check_same(body.id, before.id)
     after = replace(
         before,
         name=body.name,
-        email=before.email if body.email is None else body.email,
         name_in_org=body.name_in_org,
-        roles=check_roles(call, body.roles, org),
-        active=before.active if body.active is None else body.active,
-        **changed(call),
+        roles=records.check_user_roles(call, body, org),
+        **{name: given for name in OPTIONAL if (given := getattr(body, name)) is not None},
+        **call.changed,
     )
-    if body.password_generated is not None:
-        after.password_generated = body.password_generated
-    if body.password_expiry_time is not None:
-        after.password_expiry_time = body.password_expiry_time
     call.db.execute(users.update().where(users.c.id == before.id).values(stored(after, users)))
     if body.groups is not None:
-        set_memberships(call, before.id, org, body.groups)
+        call.db.execute(group_members.delete().where(group_members.c.user_id == before.id))
+        records.insert_memberships(call, before.id, org, body.groups)
     if not after.active:
         end_sessions(call, [before.id])
     after = get_user(call, user)
-    audit_changes(call, org, before, after)
+    for each in fields(UserJson):
+        old, new = getattr(before, each.name), getattr(after, each.name)
+        if old != new and each.name not in call.changed:
+            texts = [value if isinstance(value, str) else dump(value) for value in (new, old)]
+            audit_action(call, org, "USER_UPDATE", user, each.encode_name, *texts)
     return after
 
 
@@ -112,13 +104,12 @@ def update_user(call: Call, org: str, user: str, body: UserJson) -> UserJson:
     "POST",
     "/security/rest/v1/organization/{org}/user/{user}/updatePassword",
     USER,
-    choice=f"fields oldPassword and newPassword ({MIN_LENGTH} characters or more); users change "
-    f"their own with the "
-    "old one, administrators that of others without it; other sessions of the user end",
+    choice=f"fields oldPassword and newPassword ({MIN_LENGTH} characters or more); users change their own "
+    "with the old one, administrators that of others without it; other sessions of the user end",
 )
 def update_password(call: Call, user: str, body: PasswordsJson) -> None:
     """Set a password."""
-    row = fetch_user(call, user)
+    row = fetch_own(call, users, user, "User")
     own = row.id == call.principal.id
     if not own and not call.principal.is_org_admin:
         raise forbidden("the password of another user is changed by an administrator")
@@ -131,7 +122,7 @@ def update_password(call: Call, user: str, body: PasswordsJson) -> None:
         "password_generated": False,
         "password_expiry_time": call.now + call.fetch_organization(row.organization).password_expiry_ms,
     }
-    call.db.execute(users.update().where(users.c.id == row.id).values(values | changed(call)))
+    call.db.execute(users.update().where(users.c.id == row.id).values(values | call.changed))
     end_sessions(call, [row.id], keep=call.principal.token_hash)
     audit_action(call, row.organization, "USER_SET_PASSWORD", row.id)
 
@@ -158,9 +149,9 @@ def activate_users(call: Call, body: list[str]) -> list[str]:
 
 def _set_active(call: Call, ids: list[str], active: bool) -> None:
     for user_id in ids:
-        fetch_user(call, user_id)
+        fetch_own(call, users, user_id, "User")
         audit_action(call, call.organization, "USER_ACTIVATE" if active else "USER_DEACTIVATE", user_id)
-    call.db.execute(users.update().where(users.c.id.in_(ids)).values(active=active, **changed(call)))
+    call.db.execute(users.update().where(users.c.id.in_(ids)).values(active=active, **call.changed))
 
 
 @app.route(
@@ -178,10 +169,9 @@ def delete_user(call: Call, user: str) -> None:
 def delete_users(call: Call, body: list[str]) -> list[str]:
     """Delete deactivated users."""
     for user_id in body:
-        if fetch_user(call, user_id).active:
+        if fetch_own(call, users, user_id, "User").active:
             raise bad_request(f"user '{user_id}' is active; deactivate it first")
         audit_action(call, call.organization, "USER_DELETE", user_id)
-    gone = {"deleted": True, "delete_time": call.now, "destroyer": call.principal.id}
-    call.db.execute(users.update().where(users.c.id.in_(body)).values(gone))
+    records.mark_deleted(call, users, body)
     call.db.execute(group_members.delete().where(group_members.c.user_id.in_(body)))
     return []
