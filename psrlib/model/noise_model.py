@@ -90,10 +90,6 @@ class NoiseModel:
         model = read_model(file, content)
         return cls(model.name, hashlib.sha256(content).hexdigest(), build_archetypes(file, model))
 
-    def details(self, archetype: int) -> dict[str, QuantileTable]:
-        """Return the detail tables of an archetype by name (``psrlib.model.metrics.DETAILS``)."""
-        return self.archetypes[archetype].details
-
     def draw_organizations(self, words: WordArray) -> OrganizationDraws:
         """Draw organizations from raw random bits, by integer arithmetic only.
 
