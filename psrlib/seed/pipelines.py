@@ -12,8 +12,9 @@ from psrlib.seed import stages
 from psrlib.seed.document import Fragment, Organization, Pipeline, SeedDocument
 from psrlib.seed.stages import BASIC, LANE_MS, Json, entries, lane, special_stage
 
-PORTABLE, PORTABLE_SDC = {"schemaVersion": 5, "version": 7}, "3.0.0.0"  # read by every 3.x engine
-WITH_FRAGMENTS, FRAGMENTS_SDC = {"schemaVersion": 6, "version": 10}, "3.4.0"  # fragments came with schema 6
+# versions of the document, and of the engine that wrote it
+PORTABLE = ({"schemaVersion": 5, "version": 7}, "3.0.0.0")  # read by every 3.x engine
+WITH_FRAGMENTS = ({"schemaVersion": 6, "version": 10}, "3.4.0")  # fragments came with schema 6
 FRAGMENT_VERSIONS = {"schemaVersion": 2, "version": 2}
 DISCARD = f"{BASIC}::{stages.ERROR_STAGE}::1"
 DAY_MS = 86_400_000
@@ -104,7 +105,7 @@ def pipeline_definition(
     if not 1 <= commit <= pipeline.commits:
         raise ValueError(f'pipeline "{pipeline.key}" has commits 1 to {pipeline.commits}, not {commit}')
     choices = _choices(document, organization, pipeline)
-    versions = WITH_FRAGMENTS if pipeline.fragment else PORTABLE
+    versions, sdc_version = WITH_FRAGMENTS if pipeline.fragment else PORTABLE
     canvas, fragments = _lay_out(document, organization, pipeline, commit, choices)
     identity = {
         "pipelineId": _engine_side_id(pipeline.name, choices),
@@ -133,14 +134,7 @@ def pipeline_definition(
             ]
             for event in ("Start", "Stop")
         },
-        "info": _info(
-            identity,
-            pipeline.owner,
-            organization,
-            choices,
-            commit,
-            FRAGMENTS_SDC if pipeline.fragment else PORTABLE_SDC,
-        ),
+        "info": _info(identity, pipeline.owner, organization, choices, commit, sdc_version),
         "metadata": metadata,
     }
     if not pipeline.fragment:
@@ -244,7 +238,7 @@ def _fragment_body(
     }
     info = {
         "pipelineId": identity["fragmentId"],
-        **_info(identity, fragment.owner, organization, choices, 1, FRAGMENTS_SDC),
+        **_info(identity, fragment.owner, organization, choices, 1, WITH_FRAGMENTS[1]),
     }
     return {
         **FRAGMENT_VERSIONS,

@@ -197,7 +197,7 @@ def renamer(number: int, _: list[str]) -> list[Json]:
     )
 
 
-def same(*own: Json) -> Callable[[int, list[str]], list[Json]]:
+def constant(*own: Json) -> Callable[[int, list[str]], list[Json]]:
     """Return what configures a processor with the same entries always, and those that every one has."""
     return lambda _, __: [*own, *system_entries()]
 
@@ -215,8 +215,8 @@ CONVERSION = {
     "encoding": "UTF-8",
 }
 CONVERTER = "processor_fieldtypeconverter_FieldTypeConverterDProcessor"
-TO_TEXT = same(*entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[CONVERSION]))
-HIDE = same(*entries(fieldMaskConfigs=[MASK]))
+TO_TEXT = constant(*entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[CONVERSION]))
+HIDE = constant(*entries(fieldMaskConfigs=[MASK]))
 # instance name, (library, stage name, version), configuration, weight of 16; the weights follow the shares
 # of processors in public pipelines (pipeline-json, 9), those that need scripts or databases left out
 PROCESSORS = (
@@ -225,7 +225,7 @@ PROCESSORS = (
     ("FieldRemover", (BASIC, "processor_fieldfilter_FieldFilterDProcessor", "1"), remover, 2),
     ("FieldRenamer", (BASIC, "processor_fieldrenamer_FieldRenamerDProcessor", "2"), renamer, 1),
     ("FieldMasker", (BASIC, "processor_fieldmask_FieldMaskDProcessor", "1"), HIDE, 1),
-    ("DevIdentity", (DEV, "processor_identity_IdentityProcessor", "1"), same(), 1),
+    ("DevIdentity", (DEV, "processor_identity_IdentityProcessor", "1"), constant(), 1),
     ("Delay", (BASIC, "processor_delay_DelayProcessor", "1"), delay, 1),
 )
 PROCESSOR_OF_16 = [entry for entry in PROCESSORS for _ in range(entry[3])]
