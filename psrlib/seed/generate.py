@@ -50,8 +50,8 @@ def create_seed_file(
 ) -> str:
     """Draw a seed document as `create_seed` does, without ever holding it in memory; return its digest.
 
-    It becomes a ``.json``, ``.jsonl`` or ``.jsonl.gz`` file. Its bytes do not depend on ``workers``, the number
-    of processes (None: one per processor).
+    It becomes a ``.json``, ``.jsonl`` or ``.jsonl.gz`` file, made by ``workers`` processes (None: one per
+    processor), on whose number its bytes do not depend.
     """
     path = Path(path)
     form = suffix(path)
