@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from psrlib.model.fit import PUBLIC_PIPELINES, Fit, fit_metrics, fit_summary, format_model
+from psrlib.model.fit import Fit, fit_metrics, fit_summary, format_model
 from psrlib.model.fit.defaults import default_details
 from psrlib.model.fit.goodness import compare
 from psrlib.model.fit.privacy import measure_privacy
@@ -83,7 +83,7 @@ def main() -> None:
         frame = process(rng, 2 * n)
         train, test = frame.iloc[:n].reset_index(drop=True), frame.iloc[n:].reset_index(drop=True)
         started = time.perf_counter()
-        document, _ = fit_metrics(train, process.__name__, default_details(PUBLIC_PIPELINES))
+        document, _ = fit_metrics(train, process.__name__, default_details())
         model = NoiseModel.from_bytes(format_model(document).encode())
         seconds = time.perf_counter() - started
         summary: Fit = fit_summary(summarize(StatsSet(train.assign(org=""))))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from psrlib.arrays import IntArray, WordArray
-from psrlib.model.dependence import Conditional, Independent, Window
+from psrlib.model.dependence import Conditional, Window, independent_ranks
 from psrlib.model.marginal import Marginal
 from psrlib.model.normal import normal_rank, normal_score
 from psrlib.model.specs import AdditiveSpec
@@ -46,16 +46,7 @@ class Term:
 
 
 class Additive:
-    """Terms, residual, and the forest of the residual (None: the same everywhere).
-
-    Parameters
-    ----------
-    terms : sequence of Term
-    residual : Marginal
-        In units of 1/4096 standard deviation.
-    forest : Conditional or None
-        About ranks of the residual.
-    """
+    """Terms, the residual in units of 1/4096 standard deviation, and the forest of its ranks (None: none)."""
 
     def __init__(self, terms: Sequence[Term], residual: Marginal, forest: Conditional | None) -> None:
         self.terms = list(terms)
@@ -70,10 +61,8 @@ class Additive:
         first = np.minimum(self.residual.first_rank(low), np.uint64(SCALE - 1))
         end = np.maximum(self.residual.first_rank(high), first + np.uint64(1))
         left = Window(first, end)
-        if self.forest is None:
-            chosen = Independent().ranks(words, left)
-        else:
-            chosen = self.forest.ranks(known, words, left)
+        forest = self.forest
+        chosen = forest.ranks(known, words, left) if forest else independent_ranks(words, left)
         ranks = normal_rank(score + self.residual.value(chosen))
         inside: WordArray = np.minimum(np.maximum(ranks, window.first), window.end - np.uint64(1))
         return inside

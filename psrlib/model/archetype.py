@@ -5,15 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from psrlib.arrays import IntArray, WordArray
+from psrlib.model import dependence
 from psrlib.model.additive import Additive
-from psrlib.model.dependence import (
-    WORDS_PER_METRIC,
-    Conditional,
-    Gaussian,
-    Independent,
-    Window,
-    gaussian_ranks,
-)
+from psrlib.model.dependence import WORDS_PER_METRIC, Conditional, Gaussian, Window
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import AT_LEAST, INACTIVE, NEEDED_BY, NEEDS
 from psrlib.model.table import SCALE, QuantileTable
@@ -53,31 +47,24 @@ class Archetype:
     details: dict[str, QuantileTable]
 
     def draw(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:
-        """Draw the metrics of some organizations.
+        """Draw the metrics of some organizations, shape (n_organizations,) each.
 
-        Parameters
-        ----------
-        words : array of uint64, shape (n_organizations, n_words)
-        place : dict of str to int
-            Column of the first word of each metric.
-
-        Returns
-        -------
-        dict of str to array of int64, shape (n_organizations,)
-            Counts, and configuration where it is set.
+        ``words`` has shape (n_organizations, n_words); ``place`` is the column of each metric's first word.
         """
         known: dict[str, IntArray] = {}
-        scores = self._scores(words, place)
+        scores: dict[str, IntArray] = {}
+        if self.gaussian is not None:
+            scores = self.gaussian.scores(words[:, [place[name] for name in self.gaussian.metrics]])
         for name, metric in self.metrics.items():
             own = words[:, place[name] : place[name] + WORDS_PER_METRIC]
             low, high = bounds(name, known, len(words))
             window = self._window(metric, known, low, high)
             if name in scores:
-                ranks = gaussian_ranks(scores[name], window)
+                ranks = dependence.gaussian_ranks(scores[name], window)
             elif name in self.forests:
                 ranks = self.forests[name].ranks(known, own, window)
             else:
-                ranks = Independent().ranks(own, window)
+                ranks = dependence.independent_ranks(own, window)
             drawn = metric.marginal.value(ranks)
             values = np.clip(metric.scale.count(drawn, known), low, high)
             known[name] = values
@@ -86,12 +73,6 @@ class Archetype:
             if name == INACTIVE:
                 known["jobs"] = known["active_jobs"] + values
         return known
-
-    def _scores(self, words: WordArray, place: dict[str, int]) -> dict[str, IntArray]:
-        if self.gaussian is None:
-            return {}
-        columns = [place[name] for name in self.gaussian.metrics]
-        return self.gaussian.scores(words[:, columns])
 
     def _window(self, metric: Metric, known: dict[str, IntArray], low: IntArray, high: IntArray) -> Window:
         """Return the ranks whose values keep the rules; one rank at the nearest end where there are none."""

@@ -30,23 +30,13 @@ class Window:
     end: WordArray
 
 
-class Independent:
-    """Every metric by itself."""
-
-    def ranks(self, words: WordArray, window: Window) -> WordArray:
-        """Return a rank inside the window for each row of words, shape (n,)."""
-        return _inside(words[:, 0] >> _HALF, window)
+def independent_ranks(words: WordArray, window: Window) -> WordArray:
+    """Return a rank inside the window for each row of words, shape (n,)."""
+    return _inside(words[:, 0] >> _HALF, window)
 
 
 class Gaussian:
-    """Normal scores with a correlation matrix.
-
-    Parameters
-    ----------
-    metrics : sequence of str
-        In the order of rows and columns.
-    correlation : sequence of sequence of float
-        Symmetric, ones on the diagonal, positive definite.
+    """Normal scores with a correlation matrix, its rows and columns in the order of ``metrics``.
 
     Raises
     ------
@@ -85,16 +75,12 @@ class Tree:
 
 
 class Conditional:
-    """The forest of one metric.
+    """The forest of one metric: what the trees look at, edges of the cells as ranks, first nodes of trees.
 
-    Parameters
-    ----------
-    given : sequence of str
-        Names of the metrics the trees look at.
-    cells : sequence of int
-        Edges of the cells as ranks, from 0 to 2**32, ascending.
-    trees : sequence of NodeSpec
-        The first node of each.
+    Raises
+    ------
+    ValueError
+        If the edges do not ascend from 0 to 2**32, there is no tree, or one asks for what is not ``given``.
     """
 
     def __init__(self, given: Sequence[str], cells: Sequence[int], trees: Sequence[NodeSpec]) -> None:

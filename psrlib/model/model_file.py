@@ -9,21 +9,13 @@ from typing import Any
 import msgspec
 
 from psrlib.errors import InputError
+from psrlib.model import specs
 from psrlib.model.additive import Additive, read_additive
 from psrlib.model.archetype import Archetype, Metric
 from psrlib.model.dependence import Conditional, Gaussian
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import DETAILS, INACTIVE, drawing_order
-from psrlib.model.specs import (
-    FORMAT,
-    ArchetypeSpec,
-    ConditionalSpec,
-    DependenceSpec,
-    Details,
-    DetailSpec,
-    MarginalSpec,
-    ModelSpec,
-)
+from psrlib.model.specs import FORMAT, ArchetypeSpec, ConditionalSpec, DependenceSpec, MarginalSpec, ModelSpec
 from psrlib.model.table import QuantileTable
 from psrlib.scale import Scale
 from psrlib.words import CONFIG, LIMIT_OF, NOT_SET, REQUIRED_COUNTS
@@ -63,7 +55,7 @@ def _name_fault(file: str, document: dict[str, Any]) -> None:
                 _convert(f'{where}, dependence of "{name}"', spec, ConditionalSpec)
             _convert(where, archetype, ArchetypeSpec)
         for name, spec in document["details"].items():
-            _convert(f"{file}: details, {name}", spec, DetailSpec)
+            _convert(f"{file}: details, {name}", spec, specs.DetailSpec)
     _convert(file, document, ModelSpec)
 
 
@@ -134,7 +126,7 @@ def _archetype(where: str, spec: ArchetypeSpec, shared: dict[str, QuantileTable]
     return Archetype(spec.name, spec.weight, ordered, gaussian, forests, details)
 
 
-def _tables(where: str, details: Details | None) -> dict[str, QuantileTable]:
+def _tables(where: str, details: specs.Details | None) -> dict[str, QuantileTable]:
     tables = {}
     for name, detail in (details or {}).items():
         with _field(f"{where}, {name}"):
@@ -165,9 +157,7 @@ def _check_limits(where: str, metrics: dict[str, Metric]) -> None:
     for name, limit_name in LIMIT_OF.items():
         limit = metrics.get(limit_name)
         parts = [name] if name in metrics else ["active_jobs", INACTIVE]
-        if limit is None or limit.marginal.smallest == NOT_SET:
-            continue
-        if any(metrics[part].scale.base for part in parts):
+        if limit is None or limit.marginal.smallest == NOT_SET or any(metrics[p].scale.base for p in parts):
             continue
         largest = sum(metrics[part].marginal.largest for part in parts)
         if largest > limit.marginal.largest:

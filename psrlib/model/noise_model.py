@@ -90,21 +90,8 @@ class NoiseModel:
         model = read_model(file, content)
         return cls(model.name, hashlib.sha256(content).hexdigest(), build_archetypes(file, model))
 
-    def details(self, archetype: int) -> dict[str, QuantileTable]:
-        """Return the detail tables of an archetype by name (``psrlib.model.metrics.DETAILS``)."""
-        return self.archetypes[archetype].details
-
     def draw_organizations(self, words: WordArray) -> OrganizationDraws:
-        """Draw organizations from raw random bits, by integer arithmetic only.
-
-        Parameters
-        ----------
-        words : array of uint64, shape (n_organizations, n_words)
-
-        Returns
-        -------
-        OrganizationDraws
-        """
+        """Draw organizations from raw random bits of shape (n_organizations, n_words), by integers only."""
         words = np.asarray(words, dtype=np.uint64)
         n = len(words)
         chosen = self._choice.look_up(words[:, 0])
@@ -126,7 +113,7 @@ class NoiseModel:
         return n_keys(len(self._deciding))
 
     def draw_evenly(self, words: WordArray, first: int, keys: WordArray) -> OrganizationDraws:
-        """Draw neighbouring organizations so that together they show the model (``psrlib.model.even``).
+        """Draw neighbouring organizations so that together they show the model (``psrlib.model.sobol``).
 
         Parameters
         ----------

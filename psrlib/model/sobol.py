@@ -13,7 +13,6 @@ constants of Vegdahl (2021).
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,45 +73,19 @@ def _scramble(x: Halves, key: np.uint64) -> Halves:
 
 
 def _reversed(x: Halves) -> Halves:
-    """Return x with its 32 bits in reverse order."""
-    table = _reversed_bytes()
-    result: Halves = (
-        (table[x & np.uint32(0xFF)] << np.uint32(24))
-        | (table[(x >> np.uint32(8)) & np.uint32(0xFF)] << np.uint32(16))
-        | (table[(x >> np.uint32(16)) & np.uint32(0xFF)] << np.uint32(8))
-        | table[x >> np.uint32(24)]
-    )
-    return result
+    """Return x with its 32 bits in reverse order: neighbours change places, then pairs, fours, ..."""
+    for width, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF), (16, 0xFFFF)):
+        shift, lower = np.uint32(width), np.uint32(mask)
+        x = ((x >> shift) & lower) | ((x & lower) << shift)
+    return x
 
 
 def _sobol(index: Halves, dimension: int) -> Halves:
     """Return one coordinate of the points with these indices, in units of 2**-32."""
-    first, second, third, fourth = _byte_tables()[dimension]
-    result: Halves = (
-        first[index & np.uint32(0xFF)]
-        ^ second[(index >> np.uint32(8)) & np.uint32(0xFF)]
-        ^ third[(index >> np.uint32(16)) & np.uint32(0xFF)]
-        ^ fourth[index >> np.uint32(24)]
-    )
-    return result
-
-
-@cache
-def _reversed_bytes() -> Halves:
-    return np.array([int(f"{byte:08b}"[::-1], 2) for byte in range(256)], dtype=np.uint32)
-
-
-@cache
-def _byte_tables() -> NDArray[np.uint32]:
-    """Return what each byte of an index contributes, shape (GROUP, 4, 256)."""
-    tables = np.zeros((GROUP, 4, 256), dtype=np.uint32)
-    for dimension in range(GROUP):
-        numbers = _direction_numbers(dimension)
-        for place in range(_BITS):
-            byte, bit = divmod(place, 8)
-            has_bit = (np.arange(256) >> bit) & 1 == 1
-            tables[dimension, byte, has_bit] ^= np.uint32(numbers[place])
-    return tables
+    point = np.zeros_like(index)
+    for place, number in enumerate(_direction_numbers(dimension)):
+        point ^= ((index >> np.uint32(place)) & np.uint32(1)) * np.uint32(number)
+    return point
 
 
 def _direction_numbers(dimension: int) -> list[int]:

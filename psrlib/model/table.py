@@ -47,7 +47,6 @@ class QuantileTable:
             raise ValueError(f"{len(values)} values but {len(weights)} weights")
         self.values = list(values)
         self.thresholds = cumulative_thresholds(weights)
-        self._numbers: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,12 +75,6 @@ class QuantileTable:
         bits = (bits * self.thresholds[last]) >> np.uint64(SCALE_BITS)
         index = np.searchsorted(self.thresholds, bits, side="right").astype(np.int64)
         return np.minimum(index, last)
-
-    def draw(self, words: WordArray, limit: int | IntArray | None = None) -> IntArray:
-        """Return the integer values that the words draw, shape (n,); for tables of integers."""
-        if self._numbers is None:
-            self._numbers = np.array(self.values, dtype=np.int64)
-        return self._numbers[self.look_up(words, limit)]
 
 
 def cumulative_thresholds(weights: Sequence[float]) -> WordArray:

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from psrlib.arrays import IntArray
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import ranks
 from psrlib.seed.document import Job, ScheduledTask, Subscription, Topology
 from psrlib.seed.jobs import active_jobs
 from psrlib.seed.records import Entities, build, each, first_keys, neighbours
-from psrlib.seed.streams import IntArray, uniform
+from psrlib.seed.streams import uniform
 from psrlib.seed.vocabulary import TOPOLOGY_NAMES
 
 ACTIONS = ("START", "STOP", "UPGRADE")

@@ -1,6 +1,6 @@
 """Checking a seed document: keys and names are unique, and every reference leads somewhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from psrlib.errors import InputError
@@ -26,13 +26,7 @@ AT_LEAST = {
 
 
 def check_references(document: SeedDocument, file: str) -> None:
-    """Check a document.
-
-    Parameters
-    ----------
-    document : SeedDocument
-    file : str
-        Name that messages start with.
+    """Check a document; ``file`` is the name that messages start with.
 
     Raises
     ------
@@ -77,18 +71,14 @@ def _check_organization(organization: Organization, place: str) -> None:
 def _check_field(entities: Sequence[Any], field: str, known: set[str], target: str, place: str) -> None:
     for entity in entities:
         value = getattr(entity, field)
-        if type(value) is str:
-            if value in known:
-                continue
-            missing: Iterable[str] = (value,)
-        elif value is None or known.issuperset(value):
-            continue
-        else:
-            missing = [key for key in value if key not in known]
-        raise InputError(
-            f'{place} "{entity.key}", field "{field}", names {KINDS[target]} "{next(iter(missing))}", which'
-            " the organization lacks; create the document again with psr create-json"
-        )
+        if isinstance(value, str):
+            value = [value]
+        missing = [key for key in value or () if key not in known]
+        if missing:
+            raise InputError(
+                f'{place} "{entity.key}", field "{field}", names {KINDS[target]} "{missing[0]}", which'
+                " the organization lacks; create the document again with psr create-json"
+            )
 
 
 def _check_meaning(organization: Organization, place: str) -> None:
@@ -127,12 +117,10 @@ def _check_meaning(organization: Organization, place: str) -> None:
 
 
 def _unique(entities: Sequence[Any], field: str, place: str) -> set[str]:
-    values = {getattr(entity, field) for entity in entities}
-    if len(values) != len(entities):
-        seen: set[str] = set()
-        for entity in entities:
-            value = getattr(entity, field)
-            if value in seen:
-                raise InputError(f'{place} "{value}" stands twice (field "{field}"); each must be unique')
-            seen.add(value)
+    values: set[str] = set()
+    for entity in entities:
+        value = getattr(entity, field)
+        if value in values:
+            raise InputError(f'{place} "{value}" stands twice (field "{field}"); each must be unique')
+        values.add(value)
     return values

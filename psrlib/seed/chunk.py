@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from psrlib.arrays import IntArray, WordArray
 from psrlib.errors import InputError
 from psrlib.model import OrganizationDraws
 from psrlib.seed.columns import Details, Drawer, Rows
 from psrlib.seed.records import each, first_keys
 from psrlib.seed.roles import may_create
-from psrlib.seed.streams import IntArray, WordArray
 from psrlib.seed.vocabulary import Names
 
 # Kinds of entities with names; each has its place among the words of the names, so the order stays
@@ -103,7 +103,7 @@ class Chunk:
 
     def details(self, name: str) -> Details:
         """Return the detail tables of that name."""
-        return self.drawer.details(name, len(self.draws.archetype_names))
+        return self.drawer.details(name)
 
     @cached_property
     def user_words(self) -> tuple[WordArray, ...]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from psrlib.arrays import IntArray, WordArray
 from psrlib.model import NoiseModel, OrganizationDraws, QuantileTable
-from psrlib.seed.streams import IntArray, Streams, WordArray
+from psrlib.seed.streams import Streams
 
 FEW, MANY = 1024, 8192  # organizations drawn at once, multiples of a block: at first and later
 
@@ -68,17 +69,12 @@ class Details:
     Indices point into ``values``, the archetypes' values one after the other.
     """
 
-    def __init__(self, model: NoiseModel, n_archetypes: int, name: str) -> None:
-        tables: list[QuantileTable] = [model.details(archetype)[name] for archetype in range(n_archetypes)]
+    def __init__(self, tables: list[QuantileTable]) -> None:
         first = tables[0]
-        if all(
-            t is first or (t.values == first.values and np.array_equal(t.thresholds, first.thresholds))
-            for t in tables
-        ):
-            tables = tables[:1]
-        self.tables = tables
-        self.starts = np.cumsum([0, *(len(table.values) for table in tables)])
-        self.values: list[Any] = [value for table in tables for value in table.values]
+        same = (t.values == first.values and np.array_equal(t.thresholds, first.thresholds) for t in tables)
+        self.tables = [first] if all(same) else tables
+        self.starts = np.cumsum([0, *(len(table.values) for table in self.tables)])
+        self.values: list[Any] = [value for table in self.tables for value in table.values]
 
     @cached_property
     def numbers(self) -> IntArray:
@@ -131,10 +127,10 @@ class Drawer:
                 yield range(first, last), _slice(draws, first - start, last - start)
             start, many = end, min(2 * many, MANY)
 
-    def details(self, name: str, n_archetypes: int) -> Details:
+    def details(self, name: str) -> Details:
         """Return the detail tables of that name."""
         if name not in self._details:
-            self._details[name] = Details(self.model, n_archetypes, name)
+            self._details[name] = Details([archetype.details[name] for archetype in self.model.archetypes])
         return self._details[name]
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from psrlib.arrays import IntArray, WordArray
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Rows
 from psrlib.seed.document import Connection, Fragment, Pipeline
 from psrlib.seed.records import Entities, build, each, each_pair, first_keys, neighbours
-from psrlib.seed.streams import IntArray, WordArray, uniform
+from psrlib.seed.streams import uniform
 from psrlib.seed.vocabulary import (
     CONNECTION_NAMES,
     CONNECTIONS,

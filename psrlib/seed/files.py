@@ -23,6 +23,7 @@ from psrlib.seed.document import Head, Organization, Provenance, Record, SeedDoc
 T = TypeVar("T")
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
 GZIP_LEVEL = 1  # a fifth of level 6's time for a quarter more bytes on these documents
+ORGANIZATIONS = b',"organizations":['
 BLOCK = 256  # organizations in a block: enough to pay for numpy's calls, few enough for the caches
 
 
@@ -31,7 +32,7 @@ def seed_sha256(document: SeedDocument) -> str:
 
     It is the SHA-256 of the canonical JSON of all fields but ``sha256`` itself.
     """
-    digest = hashlib.sha256(document_head(document.provenance, document.variables))
+    digest = hashlib.sha256(_head(document.provenance, document.variables))
     for number, organization in enumerate(document.organizations):
         digest.update(b"," * (number > 0) + msgspec.json.encode(organization))
     digest.update(b"]}")
@@ -53,32 +54,27 @@ def save_seed(document: SeedDocument, path: str | Path) -> str:
     return write_blocks(document.provenance, document.variables, blocks, path)
 
 
-def document_head(provenance: Provenance, variables: dict[str, str]) -> bytes:
+def _head(provenance: Provenance, variables: dict[str, str]) -> bytes:
     """Return the canonical JSON of a document up to its first organization."""
-    head = Head("psr-seed/1", provenance, variables)
-    return msgspec.json.encode(head)[:-1] + b',"organizations":['
+    return msgspec.json.encode(Head("psr-seed/1", provenance, variables))[:-1] + ORGANIZATIONS
 
 
 @dataclass(frozen=True)
 class Block:
     """Neighbouring organizations: as part of the canonical JSON, and as part of the file."""
 
-    content: bytes | memoryview
-    packed: bytes | memoryview
+    content: bytes
+    packed: bytes
 
 
 def pack(organizations: list[Organization], form: str) -> Block:
     """Return the block of neighbouring organizations for a file of one form.
 
-    A worker process does this, for compressing takes longer than everything else together. Each block is a
-    gzip member of its own without time stamp, so equal blocks give equal bytes.
+    A worker process does this, for compressing takes longer than everything else together.
     """
     texts = list(map(msgspec.json.Encoder().encode, organizations))
     content = b",".join(texts)
-    if form == ".json":
-        return Block(content, content)
-    lines = b"\n".join([*texts, b""])
-    return Block(content, compress(lines) if form == ".jsonl.gz" else lines)
+    return Block(content, content if form == ".json" else _compressed(b"\n".join([*texts, b""]), form))
 
 
 def write_blocks(
@@ -86,31 +82,25 @@ def write_blocks(
 ) -> str:
     """Write a document block by block; see `save_seed`."""
     form = suffix(path)
-    start = document_head(provenance, variables)
-    digest = hashlib.sha256(start)
-    first = start if form == ".json" else start.removesuffix(b',"organizations":[') + b"}\n"
+    first, between, last = _head(provenance, variables), b",", b'],"sha256":"%s"}\n'
+    digest = hashlib.sha256(first)
+    if form != ".json":  # head and digest are lines of their own
+        first, between, last = first.removesuffix(ORGANIZATIONS) + b"}\n", b"", b'{"sha256":"%s"}\n'
     with new_file(path) as file:
-        file.write(compress(first) if form == ".jsonl.gz" else first)
-        separator = b""
-        for block in blocks:
-            digest.update(separator)
+        file.write(_compressed(first, form))
+        for number, block in enumerate(blocks):
+            digest.update(b"," * (number > 0))
             digest.update(block.content)
-            if form == ".json":
-                file.write(separator)
+            file.write(between * (number > 0))
             file.write(block.packed)
-            separator = b","
         digest.update(b"]}")
-        sha256 = digest.hexdigest()
-        last = b'{"sha256":"%s"}\n' % sha256.encode()
-        if form == ".json":
-            last = b"]," + last[1:]
-        file.write(compress(last) if form == ".jsonl.gz" else last)
-    return sha256
+        file.write(_compressed(last % digest.hexdigest().encode(), form))
+    return digest.hexdigest()
 
 
-def compress(data: bytes) -> bytes:
-    """Return a gzip member without time stamp."""
-    return gzip.compress(data, GZIP_LEVEL, mtime=0)
+def _compressed(data: bytes, form: str) -> bytes:
+    """Return a gzip member where the form asks for it, without time stamp: equal data give equal bytes."""
+    return gzip.compress(data, GZIP_LEVEL, mtime=0) if form == ".jsonl.gz" else data
 
 
 def load_seed(path: str | Path) -> SeedDocument:
@@ -142,7 +132,7 @@ def load_seed(path: str | Path) -> SeedDocument:
 
 def suffix(path: Path) -> str:
     """Return which of the three forms a file name asks for."""
-    for ending in sorted(SUFFIXES, key=len, reverse=True):
+    for ending in SUFFIXES:
         if path.name.endswith(ending):
             return ending
     raise InputError(f"{path.name}: a seed document's name ends with one of {', '.join(SUFFIXES)}")

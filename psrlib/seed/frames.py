@@ -76,7 +76,7 @@ def drawn_and_model(document: SeedDocument, model: NoiseModel, detail: str) -> p
         its archetypes, weighted by how many entities each archetype has in the document.
     """
     kind, value_of, part = DETAILS[detail]
-    numbers = {archetype.name: number for number, archetype in enumerate(model.archetypes)}
+    tables = {archetype.name: archetype.details[detail] for archetype in model.archetypes}
     drawn: Counter[Any] = Counter()
     expected: dict[Any, float] = defaultdict(float)
     entities: Counter[str] = Counter()
@@ -85,7 +85,7 @@ def drawn_and_model(document: SeedDocument, model: NoiseModel, detail: str) -> p
         entities[organization.archetype] += 1
     total = max(1, sum(entities.values()))
     for archetype, n in entities.items():
-        table = model.details(numbers[archetype])[detail]
+        table = tables[archetype]
         shares = np.diff(table.thresholds.astype(float), prepend=0.0) / SCALE
         for value, share in zip(table.values, shares, strict=True):
             expected[part(value)] += float(share) * n / total

@@ -50,15 +50,8 @@ def create_seed_file(
 ) -> str:
     """Draw a seed document as `create_seed` does, without ever holding it in memory; return its digest.
 
-    Parameters
-    ----------
-    model_path : path
-        A noise model.
-    random_seed, num_orgs : int
-    path : path
-        A ``.json``, ``.jsonl`` or ``.jsonl.gz`` file.
-    workers : int or None
-        Number of processes, None for one per processor; the bytes do not depend on it.
+    It becomes a ``.json``, ``.jsonl`` or ``.jsonl.gz`` file, made by ``workers`` processes (None: one per
+    processor), on whose number its bytes do not depend.
     """
     path = Path(path)
     form = suffix(path)

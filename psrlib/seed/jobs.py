@@ -4,12 +4,13 @@ from itertools import repeat
 
 import numpy as np
 
+from psrlib.arrays import IntArray
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Rows, ranks
 from psrlib.seed.designs import draw_words
 from psrlib.seed.document import Job, Pipeline
 from psrlib.seed.records import Entities, build, each
-from psrlib.seed.streams import IntArray, uniform
+from psrlib.seed.streams import uniform
 from psrlib.seed.vocabulary import PARAMETERS, QUALIFIERS, TAGS
 
 TEMPLATE_SHARE_BITS = 2  # one job in 2**2 is an instance of a template, where the organization has templates

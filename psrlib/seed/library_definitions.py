@@ -23,23 +23,15 @@ TYPES = ("STRING", "NUMBER", "BOOLEAN", "MODEL", "LIST", "MAP", "TEXT")
 
 
 def library_definitions(document: SeedDocument, organization: Organization, pipeline: Pipeline) -> str:
-    """Return the library definitions that all commits of a pipeline carry, as JSON text.
+    """Return the library definitions that all commits of a pipeline carry: 540,000 to 576,000 bytes of ASCII.
 
-    Parameters
-    ----------
-    document, organization, pipeline
-        Only random seed, organization id and key matter: they fix the size.
-
-    Returns
-    -------
-    str
-        540,000 to 576,000 bytes of ASCII; the same every time.
+    Random seed, organization id and key fix the size of the JSON text.
     """
     name = f"{document.provenance.random_seed}/{organization.id}/{pipeline.key}/definitions".encode()
     number = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
     size = SMALLEST + number % (LARGEST - SMALLEST + 1)
     head, tail = _definitions(), '"}}'
-    return head + _icon()[: size - len(head) - len(tail)] + tail
+    return head + _noise("last icon", LARGEST)[: size - len(head) - len(tail)] + tail
 
 
 @cache
@@ -65,10 +57,6 @@ def _definitions() -> str:
 
 
 @cache
-def _icon() -> str:
-    return _noise("last icon", LARGEST)
-
-
 def _noise(name: str, n: int) -> str:
     """Return ``n`` characters of base64 that do not compress, as images do not."""
     return base64.b64encode(hashlib.shake_128(name.encode()).digest(n)).decode()[:n]

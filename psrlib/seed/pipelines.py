@@ -7,31 +7,16 @@ of pipeline-json, section 7, are replayed on generated documents in ``tests/supp
 import hashlib
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
+from psrlib.seed import stages
 from psrlib.seed.document import Fragment, Organization, Pipeline, SeedDocument
-from psrlib.seed.stages import (
-    BASIC,
-    ERROR_STAGE,
-    LANE_MS,
-    PROCESSOR_OF_16,
-    STATS_STAGE,
-    Json,
-    data_generator,
-    entries,
-    finisher,
-    fragment_stage,
-    lane,
-    selector,
-    special_stage,
-    stage,
-    trash,
-)
+from psrlib.seed.stages import BASIC, LANE_MS, Json, entries, lane, special_stage
 
-PORTABLE = {"schemaVersion": 5, "version": 7, "sdcVersion": "3.0.0.0"}  # read by every 3.x engine
-WITH_FRAGMENTS = {"schemaVersion": 6, "version": 10, "sdcVersion": "3.4.0"}  # fragments came with schema 6
+# versions of the document, and of the engine that wrote it
+PORTABLE = ({"schemaVersion": 5, "version": 7}, "3.0.0.0")  # read by every 3.x engine
+WITH_FRAGMENTS = ({"schemaVersion": 6, "version": 10}, "3.4.0")  # fragments came with schema 6
 FRAGMENT_VERSIONS = {"schemaVersion": 2, "version": 2}
-DISCARD = f"{BASIC}::{ERROR_STAGE}::1"
+DISCARD = f"{BASIC}::{stages.ERROR_STAGE}::1"
 DAY_MS = 86_400_000
 DELAYS_MS = (5_000, 10_000, 15_000, 20_000)  # between batches: engines hardly feel a pipeline
 CHANGES = (
@@ -76,20 +61,24 @@ class Canvas:
         self.numbers[kind] = self.numbers.get(kind, 0) + 1
         return f"{self.prefix}{kind}_{self.numbers[kind]:02d}"
 
-    def add(self, stage_: Json) -> Json:
-        """Add a stage."""
-        self.stages.append(stage_)
-        return stage_
+    def add(self, stage: Json) -> Json:
+        """Add a stage and return it."""
+        self.stages.append(stage)
+        return stage
+
+    def trash(self, place: tuple[int, int], inputs: list[str]) -> None:
+        """Add a destination that throws records away."""
+        self.add(stages.trash(self.name("Trash"), place, inputs))
 
     def processor(self, place: tuple[int, int], inputs: list[str]) -> str:
         """Add a processor and return its output lane."""
         position = len(self.stages)
-        chosen, kind, configure, _ = PROCESSOR_OF_16[self.choices.number(f"stage {position}", 16)]
+        chosen, kind, configure, _ = stages.PROCESSOR_OF_16[self.choices.number(f"stage {position}", 16)]
         name = self.name(chosen)
         output = lane(name, self.lane_number)
         number = self.choices.number(f"value {position}", 1000) + self.commit
         parameters = self.parameters if chosen == "ExpressionEvaluator" else []
-        self.add(stage(name, kind, place, configure(number, parameters), inputs, [output], chosen))
+        self.add(stages.stage(name, kind, place, configure(number, parameters), inputs, [output], chosen))
         return output
 
     def chain(self, n: int, column: int, row: int, start: str) -> tuple[str, int]:
@@ -103,22 +92,10 @@ class Canvas:
 def pipeline_definition(
     document: SeedDocument, organization: Organization, pipeline: Pipeline, commit: int
 ) -> tuple[Json, Json]:
-    """Return the documents of one commit of a pipeline.
+    """Return the documents of one commit of a pipeline: ``pipelineConfig`` and ``pipelineRules``.
 
-    Parameters
-    ----------
-    document : SeedDocument
-        Variables resolved or not; only the random seed and the fragments matter.
-    organization : Organization
-    pipeline : Pipeline
-        One of the organization's.
-    commit : int
-        1 to ``pipeline.commits``; commits differ in description, generator settings and computed values.
-
-    Returns
-    -------
-    (dict, dict)
-        ``pipelineConfig`` and ``pipelineRules``.
+    Variables of the document may be resolved or not. Commits (1 to ``pipeline.commits``) differ in
+    description, generator settings and computed values.
 
     Raises
     ------
@@ -128,7 +105,7 @@ def pipeline_definition(
     if not 1 <= commit <= pipeline.commits:
         raise ValueError(f'pipeline "{pipeline.key}" has commits 1 to {pipeline.commits}, not {commit}')
     choices = _choices(document, organization, pipeline)
-    versions = WITH_FRAGMENTS if pipeline.fragment else PORTABLE
+    versions, sdc_version = WITH_FRAGMENTS if pipeline.fragment else PORTABLE
     canvas, fragments = _lay_out(document, organization, pipeline, commit, choices)
     identity = {
         "pipelineId": _engine_side_id(pipeline.name, choices),
@@ -140,8 +117,7 @@ def pipeline_definition(
     if pipeline.connection:
         metadata["dpm.pipeline.connections"] = [pipeline.connection]
     config = {
-        "schemaVersion": versions["schemaVersion"],
-        "version": versions["version"],
+        **versions,
         **identity,
         "configuration": _pipeline_configuration(pipeline.parameters),
         "uiInfo": {},
@@ -158,7 +134,7 @@ def pipeline_definition(
             ]
             for event in ("Start", "Stop")
         },
-        "info": _info(identity, pipeline.owner, organization, choices, commit, str(versions["sdcVersion"])),
+        "info": _info(identity, pipeline.owner, organization, choices, commit, sdc_version),
         "metadata": metadata,
     }
     if not pipeline.fragment:
@@ -181,7 +157,7 @@ def _lay_out(
     """Place the stages: generator, processors, a selector where there are branches, event consumer."""
     canvas = Canvas(choices, list(pipeline.parameters), commit)
     origin = canvas.add(
-        data_generator(
+        stages.data_generator(
             canvas.name("DevDataGenerator"),
             3 + choices.number("fields", 10),
             DELAYS_MS[(choices.number("delay", 4) + commit) % 4],
@@ -200,13 +176,13 @@ def _lay_out(
     else:
         current, column = canvas.chain(n_processors, column, 0, current)
         for row in range(pipeline.branches):
-            canvas.add(trash(canvas.name("Trash"), (column, row), [current]))
+            canvas.trash((column, row), [current])
     if pipeline.event_lane:
         place, events = (1, pipeline.branches + 1), origin["eventLanes"]
         if choices.number("executor", 2):
-            canvas.add(finisher(canvas.name("PipelineFinisher"), place, events))
+            canvas.add(stages.finisher(canvas.name("PipelineFinisher"), place, events))
         else:
-            canvas.add(trash(canvas.name("Trash"), place, events))
+            canvas.trash(place, events)
     return canvas, fragments
 
 
@@ -215,14 +191,14 @@ def _branch_out(canvas: Canvas, n_branches: int, n_processors: int, column: int,
     before = canvas.choices.number("before", n_processors)
     current, column = canvas.chain(before, column, 0, current)
     n_lanes = min(n_branches, MAX_LANES)
-    route = canvas.add(selector(canvas.name("StreamSelector"), (column, 0), [current], n_lanes))
+    route = canvas.add(stages.selector(canvas.name("StreamSelector"), (column, 0), [current], n_lanes))
     after = n_processors - 1 - before
     for row, output in enumerate(route["outputLanes"]):
         share = after // n_lanes + (row < after % n_lanes)
         end, last = canvas.chain(share, column + 1, row, output)
-        canvas.add(trash(canvas.name("Trash"), (last, row), [end]))
+        canvas.trash((last, row), [end])
     for row in range(n_lanes, n_branches):
-        canvas.add(trash(canvas.name("Trash"), (column, row), [current]))
+        canvas.trash((column, row), [current])
 
 
 def _use_fragment(
@@ -231,9 +207,9 @@ def _use_fragment(
     """Add the stage that stands for a fragment; return its output lane and the fragment's body."""
     instance = f"{''.join(filter(str.isalnum, fragment.name))}_01"
     name = canvas.name(instance.removesuffix("_01"))
-    identifier = _fragment_id(document, organization, fragment)
-    canvas.add(fragment_stage(name, (1, 0), [current], identifier, instance, fragment.name))
     body = _fragment_body(document, organization, fragment, instance, current, lane(name))
+    place, identifier = (1, 0), body["fragmentId"]
+    canvas.add(stages.fragment_stage(name, place, [current], identifier, instance, fragment.name))
     return lane(name), body
 
 
@@ -254,7 +230,7 @@ def _fragment_body(
     canvas.chain(fragment.stages, 0, 0, first_lane)
     canvas.stages[-1]["outputLanes"] = [last_lane]
     identity = {
-        "fragmentId": _fragment_id(document, organization, fragment),
+        "fragmentId": _engine_side_id(fragment.name, choices),
         "fragmentInstanceId": instance,
         "title": fragment.name,
         "description": "",
@@ -262,7 +238,7 @@ def _fragment_body(
     }
     info = {
         "pipelineId": identity["fragmentId"],
-        **_info(identity, fragment.owner, organization, choices, 1, str(WITH_FRAGMENTS["sdcVersion"])),
+        **_info(identity, fragment.owner, organization, choices, 1, WITH_FRAGMENTS[1]),
     }
     return {
         **FRAGMENT_VERSIONS,
@@ -281,35 +257,26 @@ def _choices(document: SeedDocument, organization: Organization, entity: Pipelin
     return Choices(document.provenance.random_seed, organization.id, entity.key)
 
 
-def _fragment_id(document: SeedDocument, organization: Organization, fragment: Fragment) -> str:
-    return _engine_side_id(fragment.name, _choices(document, organization, fragment))
-
-
 def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
     """Return the pipeline-level entries; see pipeline-json, 2.1, for the reason of each value."""
-    constants = [{"key": name, "value": value} for name, value in parameters.items()]
-    return [*BEFORE_CONSTANTS, {"name": "constants", "value": constants}, *AFTER_CONSTANTS]
-
-
-BEFORE_CONSTANTS = entries(
-    executionMode="STANDALONE",
-    deliveryGuarantee="AT_LEAST_ONCE",
-    startEventStage=DISCARD,
-    stopEventStage=DISCARD,
-    shouldRetry=True,
-    retryAttempts=-1,
-    notifyOnStates=["RUN_ERROR", "STOPPED", "FINISHED"],
-    emailIDs=[],
-    webhookConfigs=[],
-)
-AFTER_CONSTANTS = entries(
-    badRecordsHandling=DISCARD,
-    errorRecordPolicy="ORIGINAL_RECORD",
-    statsAggregatorStage=f"{BASIC}::{STATS_STAGE}::1",
-    rateLimit=0,
-    maxRunners=0,
-    shouldCreateFailureSnapshot=False,
-)
+    return entries(
+        executionMode="STANDALONE",
+        deliveryGuarantee="AT_LEAST_ONCE",
+        startEventStage=DISCARD,
+        stopEventStage=DISCARD,
+        shouldRetry=True,
+        retryAttempts=-1,
+        notifyOnStates=["RUN_ERROR", "STOPPED", "FINISHED"],
+        emailIDs=[],
+        webhookConfigs=[],
+        constants=[{"key": name, "value": value} for name, value in parameters.items()],
+        badRecordsHandling=DISCARD,
+        errorRecordPolicy="ORIGINAL_RECORD",
+        statsAggregatorStage=f"{BASIC}::{stages.STATS_STAGE}::1",
+        rateLimit=0,
+        maxRunners=0,
+        shouldCreateFailureSnapshot=False,
+    )
 
 
 def _info(
@@ -353,30 +320,18 @@ def _rules(identifier: str) -> Json:
     }
 
 
-def _metric_rule(
-    id_: str, text: str, metric: str, metric_type: str, element: str, condition: str
-) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "alertText": text,
-        "metricId": metric,
-        "metricType": metric_type,
-        "metricElement": element,
-        "condition": condition,
-        "sendEmail": False,
-        "enabled": False,
-        "timestamp": LANE_MS,
-    }
-
-
-ERRORS, MESSAGES = "pipeline.batchErrorRecords.counter", "pipeline.batchErrorMessages.counter"
 MANY = ("COUNTER", "COUNTER_COUNT", "${value() > 100}")
+ERRORS, MESSAGES = "pipeline.batchErrorRecords.counter", "pipeline.batchErrorMessages.counter"
 GAUGE = ("RuntimeStatsGauge.gauge", "GAUGE")
 IDLE = ("TIME_OF_LAST_RECEIVED_RECORD", "${time:now() - value() > 120000}")
 SLOW = ("CURRENT_BATCH_AGE", "${value() > 200}")
+ALERT_FIELDS = ("id", "alertText", "metricId", "metricType", "metricElement", "condition")
 METRIC_RULES = [
-    _metric_rule("badRecordsAlertID", "High incidence of Error Records", ERRORS, *MANY),
-    _metric_rule("stageErrorAlertID", "High incidence of Stage Errors", MESSAGES, *MANY),
-    _metric_rule("idleGaugeID", "Pipeline is Idle", *GAUGE, *IDLE),
-    _metric_rule("batchTimeAlertID", "Batch taking more time to process", *GAUGE, *SLOW),
+    dict(zip(ALERT_FIELDS, alert, strict=True)) | {"sendEmail": False, "enabled": False, "timestamp": LANE_MS}
+    for alert in (
+        ("badRecordsAlertID", "High incidence of Error Records", ERRORS, *MANY),
+        ("stageErrorAlertID", "High incidence of Stage Errors", MESSAGES, *MANY),
+        ("idleGaugeID", "Pipeline is Idle", *GAUGE, *IDLE),
+        ("batchTimeAlertID", "Batch taking more time to process", *GAUGE, *SLOW),
+    )
 ]

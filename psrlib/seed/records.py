@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from psrlib.arrays import IntArray
 from psrlib.seed.columns import Rows
-from psrlib.seed.streams import IntArray
 
 T = TypeVar("T")
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -28,17 +28,10 @@ class Entities(Generic[Record]):
 
 
 def build(kind: type[Record], key: str, rows: Rows, /, **columns: Iterable[Any]) -> Entities[Record]:
-    """Return a record per entity.
+    """Return a record of a kind per entity, with keys that begin with ``key``.
 
-    Parameters
-    ----------
-    kind : type
-        A record of `psrlib.seed.document` that begins with a key.
-    key : str
-        First part of the keys, such as ``job``.
-    rows : Rows
-    columns : iterables
-        A value per entity for each other field, under the field's name; ``itertools.repeat`` for one value.
+    ``columns`` holds a value per entity for each other field, under the field's name; ``itertools.repeat``
+    stands for one value of all.
     """
     others = [columns[field] for field in kind.__struct_fields__[1:]]
     return Entities(rows, list(map(kind, keys(key, rows), *others)))
@@ -51,12 +44,7 @@ def keys(kind: str, rows: Rows) -> list[str]:
 
 
 def first_keys(kind: str, n: int) -> list[str]:
-    """Return the first keys of a kind, at least ``n`` of them."""
-    return _first_keys(kind, 1 << n.bit_length())
-
-
-@cache
-def _first_keys(kind: str, n: int) -> list[str]:
+    """Return the first ``n`` keys of a kind."""
     return [f"{kind}-{number:04d}" for number in range(1, n + 1)]
 
 

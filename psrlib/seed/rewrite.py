@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
+from msgspec import Struct, structs
 
 from psrlib.errors import InputError
 from psrlib.seed.check import check_references
@@ -16,8 +16,6 @@ from psrlib.seed.variables import VARIABLE, known_variables, map_strings
 from psrlib.words import KINDS
 
 ANY = "*"  # every key of a map, in a field path
-FIELD_KEYS = {"field", "pattern", "replace"}
-VARIABLE_KEYS = {"variable", "value"}
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,9 @@ def load_rules(path: str | Path) -> list[Rule]:
 
 
 def rewrite_seed(document: SeedDocument, rules: list[Rule]) -> tuple[SeedDocument, dict[str, int]]:
-    """Apply rules in order.
+    """Apply rules in order; return the new document, checked, and the number of texts each rule concerns.
 
-    Parameters
-    ----------
-    document : SeedDocument
-    rules : list of VariableRule or FieldRule
-
-    Returns
-    -------
-    (SeedDocument, dict)
-        The new document, checked, and the number of texts that each rule concerns: for a field the changed
-        texts, for a variable those that use it.
+    For a field these are the changed texts, for a variable those that use it.
 
     Raises
     ------
@@ -99,7 +88,7 @@ def rewrite_seed(document: SeedDocument, rules: list[Rule]) -> tuple[SeedDocumen
     for rule in rules:
         if isinstance(rule, VariableRule):
             variables = {**document.variables, **known_variables(document, {rule.variable: rule.value})}
-            document = msgspec.structs.replace(document, variables=variables, sha256=None)
+            document = structs.replace(document, variables=variables, sha256=None)
             counts[str(rule)] = _n_uses(document.organizations, rule.variable)
         else:
             document, counts[str(rule)] = _apply(document, rule)
@@ -112,11 +101,10 @@ def rewrite_seed(document: SeedDocument, rules: list[Rule]) -> tuple[SeedDocumen
 def _rule(entry: Any, place: str) -> Rule:
     if not isinstance(entry, dict):
         raise InputError(f"{place}: expected field, pattern and replace, or variable and value")
-    wanted = VARIABLE_KEYS if "variable" in entry else FIELD_KEYS
-    if set(entry) != wanted:
-        raise InputError(
-            f"{place}: expected {', '.join(sorted(wanted))}; got {', '.join(sorted(map(str, entry)))}"
-        )
+    wanted = ["value", "variable"] if "variable" in entry else ["field", "pattern", "replace"]
+    got = sorted(map(str, entry))
+    if got != wanted:
+        raise InputError(f"{place}: expected {', '.join(wanted)}; got {', '.join(got)}")
     for key, value in entry.items():
         if not isinstance(value, str):
             raise InputError(f"{place}: {key}: expected text, got {value!r}; put it in quotes")
@@ -144,11 +132,11 @@ def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
             return None
         if isinstance(value, list):
             return [apply(item, path) for item in value]
-        if isinstance(value, msgspec.Struct):
+        if isinstance(value, Struct):
             known = value.__struct_fields__
             if not path or path[0] not in known:
                 raise InputError(f"{rule}: unknown field; {type(value).__name__} has {', '.join(known)}")
-            return msgspec.structs.replace(value, **{path[0]: apply(getattr(value, path[0]), path[1:])})
+            return structs.replace(value, **{path[0]: apply(getattr(value, path[0]), path[1:])})
         if isinstance(value, dict) and path:
             return {k: apply(item, path[1:]) if path[0] in (k, ANY) else item for k, item in value.items()}
         if not isinstance(value, str) or path:
@@ -161,20 +149,20 @@ def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
         return new
 
     organizations = [
-        msgspec.structs.replace(organization, **{kind: apply(getattr(organization, kind), fields)})
+        structs.replace(organization, **{kind: apply(getattr(organization, kind), fields)})
         for organization in document.organizations
     ]
-    return msgspec.structs.replace(document, organizations=organizations, sha256=None), changed
+    return structs.replace(document, organizations=organizations, sha256=None), changed
 
 
 def _n_uses(organizations: list[Organization], variable: str) -> int:
     """Count the texts that use a variable."""
-    found: list[str] = []
+    found = 0
 
     def look(text: str) -> str:
-        found.extend([text] if variable in VARIABLE.findall(text) else [])
+        nonlocal found
+        found += variable in VARIABLE.findall(text)
         return text
 
-    for organization in organizations:
-        map_strings(organization, look, organization.id)
-    return len(found)
+    map_strings(organizations, look)
+    return found

@@ -5,6 +5,7 @@ Names, versions and configuration are those of Data Collector 3.0, which every l
 the same in every document is made once and shared by all of them: read it, do not change it.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -46,20 +47,10 @@ def stage(
     outputs: list[str],
     label: str,
 ) -> Json:
-    """Return a stage.
+    """Return a stage with a name that is unique in the pipeline, such as ``Trash_01``.
 
-    Parameters
-    ----------
-    name : str
-        Unique in the pipeline, such as ``Trash_01``.
-    kind : (library, stage name without prefix, version)
-    place : (column, row)
-        Where the UI draws it.
-    configuration : list of {name, value}
-    inputs, outputs : list of str
-        Lane names.
-    label : str
-        What the UI shows.
+    ``kind`` is library, stage name without prefix, and version; ``place`` the column and row where the UI
+    draws it with its ``label``; ``inputs`` and ``outputs`` are names of lanes.
     """
     library, short, version = kind
     return {
@@ -206,19 +197,9 @@ def renamer(number: int, _: list[str]) -> list[Json]:
     )
 
 
-def identity(_: int, __: list[str]) -> list[Json]:
-    """Configuration of Dev Identity."""
-    return system_entries()
-
-
-def masker(_: int, __: list[str]) -> list[Json]:
-    """Configuration of a Field Masker."""
-    return entries(fieldMaskConfigs=[MASK]) + system_entries()
-
-
-def converter(_: int, __: list[str]) -> list[Json]:
-    """Configuration of a Field Type Converter."""
-    return entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[CONVERSION]) + system_entries()
+def constant(*own: Json) -> Callable[[int, list[str]], list[Json]]:
+    """Return what configures a processor with the same entries always, and those that every one has."""
+    return lambda _, __: [*own, *system_entries()]
 
 
 MASK = {"fields": ["/name"], "maskType": "FIXED_LENGTH", "mask": "", "regex": "(.*)", "groupsToShow": "1"}
@@ -234,15 +215,17 @@ CONVERSION = {
     "encoding": "UTF-8",
 }
 CONVERTER = "processor_fieldtypeconverter_FieldTypeConverterDProcessor"
+TO_TEXT = constant(*entries(convertBy="BY_FIELD", fieldTypeConverterConfigs=[CONVERSION]))
+HIDE = constant(*entries(fieldMaskConfigs=[MASK]))
 # instance name, (library, stage name, version), configuration, weight of 16; the weights follow the shares
 # of processors in public pipelines (pipeline-json, 9), those that need scripts or databases left out
 PROCESSORS = (
     ("ExpressionEvaluator", (BASIC, "processor_expression_ExpressionDProcessor", "2"), expression, 7),
-    ("FieldTypeConverter", (BASIC, CONVERTER, "2"), converter, 3),
+    ("FieldTypeConverter", (BASIC, CONVERTER, "2"), TO_TEXT, 3),
     ("FieldRemover", (BASIC, "processor_fieldfilter_FieldFilterDProcessor", "1"), remover, 2),
     ("FieldRenamer", (BASIC, "processor_fieldrenamer_FieldRenamerDProcessor", "2"), renamer, 1),
-    ("FieldMasker", (BASIC, "processor_fieldmask_FieldMaskDProcessor", "1"), masker, 1),
-    ("DevIdentity", (DEV, "processor_identity_IdentityProcessor", "1"), identity, 1),
+    ("FieldMasker", (BASIC, "processor_fieldmask_FieldMaskDProcessor", "1"), HIDE, 1),
+    ("DevIdentity", (DEV, "processor_identity_IdentityProcessor", "1"), constant(), 1),
     ("Delay", (BASIC, "processor_delay_DelayProcessor", "1"), delay, 1),
 )
 PROCESSOR_OF_16 = [entry for entry in PROCESSORS for _ in range(entry[3])]

@@ -10,10 +10,8 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-WordArray = NDArray[np.uint64]
-IntArray = NDArray[np.int64]
+from psrlib.arrays import IntArray, WordArray
 
 WORDS_PER_BLOCK = 4  # what Philox makes of one counter
 ORGANIZATION_WORD = 3  # of the four counter words; word 0 counts up by itself
@@ -68,16 +66,12 @@ class Streams:
 
     def _stream(self, purpose: str) -> tuple[np.random.Philox, Any, WordArray]:
         if purpose not in self._generators:
-            self._generators[purpose] = self._generator(purpose)
+            name = f"psr-seed/{self.random_seed}/{purpose}".encode()
+            key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
+            philox = np.random.Philox(key=key)
+            state: Any = philox.state  # a copy: counter 0, nothing buffered
+            self._generators[purpose] = philox, state, state["state"]["counter"]
         return self._generators[purpose]
-
-    def _generator(self, purpose: str) -> tuple[np.random.Philox, Any, WordArray]:
-        name = f"psr-seed/{self.random_seed}/{purpose}".encode()
-        key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
-        philox = np.random.Philox(key=key)
-        state: Any = philox.state  # a copy: counter 0, nothing buffered
-        counter: WordArray = state["state"]["counter"]
-        return philox, state, counter
 
 
 def uniform(words: WordArray, n: int | IntArray) -> IntArray:

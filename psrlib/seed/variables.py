@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -10,22 +10,12 @@ from psrlib.errors import InputError
 from psrlib.seed.document import SeedDocument
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-T = TypeVar("T")
 
 
 def resolve_variables(document: SeedDocument, overrides: Mapping[str, str] | None = None) -> SeedDocument:
-    """Return the document with every ``${variable}`` replaced by its value.
+    """Return the document with every ``${variable}`` replaced by its value, or by the one in ``overrides``.
 
-    Parameters
-    ----------
-    document : SeedDocument
-    overrides : mapping of str to str, optional
-        Values that take the place of the document's own.
-
-    Returns
-    -------
-    SeedDocument
-        Without digest, for its content is another one.
+    It is without digest, for its content is another one.
 
     Raises
     ------
@@ -37,10 +27,12 @@ def resolve_variables(document: SeedDocument, overrides: Mapping[str, str] | Non
     def replace(text: str) -> str:
         return VARIABLE.sub(lambda match: _value(match.group(1), values), text)
 
-    organizations = [
-        map_strings(organization, replace, f'organization "{organization.id}"')
-        for organization in document.organizations
-    ]
+    organizations = []
+    for organization in document.organizations:
+        try:
+            organizations.append(map_strings(organization, replace))
+        except InputError as error:
+            raise InputError(f'organization "{organization.id}": {error}') from error
     return msgspec.structs.replace(document, variables=values, organizations=organizations, sha256=None)
 
 
@@ -56,38 +48,20 @@ def known_variables(document: SeedDocument, values: Mapping[str, str]) -> Mappin
     return values
 
 
-def map_strings(value: T, replace: Callable[[str], str], place: str) -> T:
-    """Return a record with ``replace`` applied to each string that holds ``$``; what is equal stays the same.
-
-    Raises
-    ------
-    InputError
-        Naming the place, if ``replace`` fails with one.
-    """
-    try:
-        result: T = _map(value, replace)
-        return result
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
-
-
-def _map(value: Any, replace: Callable[[str], str]) -> Any:
-    kind = type(value)
-    if kind is str:
+def map_strings(value: Any, replace: Callable[[str], str]) -> Any:
+    """Return a value with ``replace`` applied to each string that holds ``${``; what is equal is the same."""
+    if isinstance(value, str):
         return replace(value) if "${" in value else value
-    if kind is list:
-        mapped = [_map(item, replace) for item in value]
+    if isinstance(value, list):
+        mapped = [map_strings(item, replace) for item in value]
         return mapped if any(a is not b for a, b in zip(mapped, value, strict=True)) else value
-    if kind is dict:
-        texts = {key: _map(item, replace) for key, item in value.items()}
+    if isinstance(value, dict):
+        texts = {key: map_strings(item, replace) for key, item in value.items()}
         return texts if texts != value else value
     if isinstance(value, msgspec.Struct):
-        changes = {}
-        for field in value.__struct_fields__:
-            old = getattr(value, field)
-            new = _map(old, replace)
-            if new is not old:
-                changes[field] = new
+        old = msgspec.structs.asdict(value)
+        new = {field: map_strings(item, replace) for field, item in old.items()}
+        changes = {field: item for field, item in new.items() if item is not old[field]}
         return msgspec.structs.replace(value, **changes) if changes else value
     return value
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from psrlib.seed.streams import IntArray, WordArray, uniform
+from psrlib.arrays import IntArray, WordArray
+from psrlib.seed.streams import uniform
 
 _WORDS: dict[str, Any] = orjson.loads(resources.files(__package__).joinpath("vocabulary.json").read_bytes())
 QUALIFIERS: list[str] = _WORDS["qualifiers"]

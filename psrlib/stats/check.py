@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from psrlib.errors import InputError
-from psrlib.stats.schema import DETAIL_TABLES, LARGEST, Column
+from psrlib.stats.schema import DETAIL_TABLES, LARGEST
 from psrlib.words import CONFIG, LIMIT_OF, NOT_SET, REQUIRED_COUNTS
 
 _ROWS_SHOWN = 5  # row numbers named per problem; the rest is counted
@@ -75,12 +75,7 @@ def integers(frame: pd.DataFrame, name: str, smallest: int, problems: Problems) 
 
 
 def check_organizations(path: Path) -> pd.DataFrame:
-    """Read and check ``orgs.csv``.
-
-    Returns
-    -------
-    DataFrame
-        Column ``org`` (text) and integer columns; unknown columns are further counts.
+    """Read and check ``orgs.csv``: ``org`` (text) and integer columns, unknown ones being further counts.
 
     Raises
     ------
@@ -158,7 +153,7 @@ def check_details(path: Path, table: str, organizations: set[str]) -> pd.DataFra
     """
     text = read_text_table(path)
     problems = Problems(path)
-    columns: dict[str, Column] = DETAIL_TABLES[table]
+    columns = DETAIL_TABLES[table]
     frame = pd.DataFrame(index=text.index)
     for name in text.columns:
         if name not in columns:
@@ -167,7 +162,7 @@ def check_details(path: Path, table: str, organizations: set[str]) -> pd.DataFra
         if name not in text:
             if column.required:
                 problems.add(name, "the column is missing")
-        elif column.kind == "text":
+        elif column.smallest is None:
             frame[name] = text[name].str.strip()
         else:
             frame[name] = integers(text, name, column.smallest, problems)

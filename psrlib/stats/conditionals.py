@@ -5,7 +5,7 @@ tells are counts of at least five. Scale and size of the leaves are those that m
 organizations most likely.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,36 +24,27 @@ _DEPTH = 30  # of a tree at most, so that every JSON reader takes it
 _MAX_CELLS = 40
 _LEVELS = 20  # cumulative indicators that a split tries to separate
 _PRICE = 1.0  # log likelihood that one more number in a leaf must gain
-_FOLDS = 3
+N_FOLDS = 3
 _BASES = 2  # how many metrics to try as base of a share or difference
 _BASE_CORRELATION = 0.5  # a base must go together with the metric at least this much (Spearman)
 _MIN_GAIN = 1.0  # log likelihood a more complicated form must gain on the held-out organizations
 _COARSER_GAIN = 16.0  # the same for larger leaves: two thirds of the organizations make them look too good
-_FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
+FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
 
 
 @dataclass(frozen=True)
 class Told:
     """One metric of all organizations on the scale that was chosen for it, and how it is cut into cells.
 
-    Attributes
-    ----------
-    values : array of int, shape (n_organizations,)
-    histogram : Histogram
-    cells : array of int, shape (n_cells,)
-        First value of each cell; cells hold about equal shares, frequent values have their own.
-    index : array of int, shape (n_organizations,)
-        The cell of each organization.
-    share : array of float, shape (n_cells,)
-        Of each cell in the histogram, positive.
+    Cells hold about equal shares of the organizations; frequent values have their own.
     """
 
     scale: Scale
-    values: IntArray
+    values: IntArray  # shape (n_organizations,)
     histogram: Histogram
-    cells: IntArray
-    index: IntArray
-    share: FloatArray
+    cells: IntArray  # first value of each cell, shape (n_cells,)
+    index: IntArray  # the cell of each organization, shape (n_organizations,)
+    share: FloatArray  # of each cell in the histogram, positive, shape (n_cells,)
 
     def marginal(self) -> dict[str, Any]:
         """Return scale and histogram as they stand in a summary."""
@@ -83,6 +74,20 @@ class Known:
     def matrix(self) -> FloatArray:
         """Return the features, shape (n_organizations, n_features)."""
         return np.stack(list(self.features.values()), axis=1).astype(np.float64)
+
+
+def folds(n: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield the rows to fit to, and the rows to judge by."""
+    fold = np.random.default_rng(1).permutation(n) % N_FOLDS
+    for f in range(N_FOLDS):
+        yield np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+
+
+def inside(first: FloatArray, end: FloatArray, edges: NDArray[Any]) -> FloatArray:
+    """Return the share of each cell that lies between ``first`` and ``end``, shape (n, n_cells)."""
+    overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
+    shares: FloatArray = np.clip(overlap, 0, None) / np.diff(edges)
+    return shares
 
 
 def possible_scales(
@@ -125,9 +130,9 @@ def choose_conditional(name: str, counts: IntArray, known: Known) -> tuple[Told,
     if min_leaf is None:
         return told, None
     names = list(known.features)
-    tree = _grow(known.matrix(), told, min_leaf)
-    leaves = {leaf: _leaf(told.index[tree.at == leaf], told.share) for leaf in np.unique(tree.at).tolist()}
-    node = _node(tree.nodes, leaves, names, 0)
+    nodes, at = _grow(known.matrix(), told, min_leaf, np.arange(len(counts)))
+    leaves = {leaf: _leaf(told.index[at == leaf], told.share) for leaf in np.unique(at).tolist()}
+    node = _node(nodes, leaves, names, 0)
     return told, {"given": names, "cells": told.cells.tolist(), "tree": node}
 
 
@@ -160,25 +165,19 @@ def _cell_starts(count: IntArray) -> IntArray:
     return np.array(starts, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class _Tree:
-    """A fitted tree (scikit-learn's arrays) and the leaf of each organization."""
+def _grow(x: FloatArray, told: Told, min_leaf: int, rows: IntArray) -> tuple[Any, IntArray]:
+    """Fit a tree to the cumulative indicators of the cells: a good split separates distributions.
 
-    nodes: Any
-    at: IntArray
-
-
-def _grow(x: FloatArray, told: Told, min_leaf: int, rows: IntArray | None = None) -> _Tree:
-    """Fit a tree to the cumulative indicators of the cells: a good split separates distributions."""
+    Return its nodes (scikit-learn's arrays) and the leaf of each organization.
+    """
     from sklearn.tree import DecisionTreeRegressor  # only summarizing needs it, and it takes a second to load
 
-    rows = np.arange(len(x)) if rows is None else rows
     n_cells = len(told.cells)
     levels = np.unique(np.linspace(1, n_cells - 1, min(_LEVELS, n_cells - 1)).round().astype(int))
     target = (told.index[rows, None] < levels[None, :]).astype(float)
     tree = DecisionTreeRegressor(min_samples_leaf=min_leaf, max_depth=_DEPTH, random_state=0)
     nodes = tree.fit(x[rows], target).tree_
-    return _Tree(nodes, nodes.apply(x.astype(np.float32)))
+    return nodes, nodes.apply(x.astype(np.float32))
 
 
 def _leaf(index: IntArray, share: FloatArray) -> dict[str, list[int]]:
@@ -207,26 +206,21 @@ def spread_leaf(leaf: dict[str, list[int]], share: FloatArray) -> FloatArray:
 
 def _held_out_likelihood(told: Told, counts: IntArray, known: Known, min_leaf: int | None) -> float:
     """Return the log likelihood of the counts, each fold under a tree of the other folds."""
-    fold = np.random.default_rng(1).permutation(len(counts)) % _FOLDS
     low, high = told.scale.window(counts, counts, known.counts)
     first = told.histogram.cumulative(low - 0.5)
     end = told.histogram.cumulative(np.maximum(high, low) + 0.5)
     edges = np.append(0.0, np.cumsum(told.share) / told.share.sum())
     total = 0.0
-    for f in range(_FOLDS):
-        train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+    for train, test in folds(len(counts)):
         at = np.zeros(len(counts), dtype=np.int64)
         if min_leaf is not None:
-            at = _grow(known.matrix(), told, min_leaf, train).at
+            _, at = _grow(known.matrix(), told, min_leaf, train)
         probability = np.zeros((len(counts), len(told.cells)))
         for leaf in np.unique(at[train]):
             members = train[at[train] == leaf]
             probability[at == leaf] = spread_leaf(_leaf(told.index[members], told.share), told.share)
-        overlap = np.minimum(end[test, None], edges[None, 1:]) - np.maximum(
-            first[test, None], edges[None, :-1]
-        )
-        inside = (np.clip(overlap, 0, None) / np.diff(edges) * probability[test]).sum(axis=1)
-        total += float(np.log((1 - _FLAT) * inside + _FLAT * (end - first)[test] + 1e-12).sum())
+        mass = (inside(first[test], end[test], edges) * probability[test]).sum(axis=1)
+        total += float(np.log((1 - FLAT) * mass + FLAT * (end - first)[test] + 1e-12).sum())
     return total
 
 

@@ -8,16 +8,18 @@ tenant's size, active jobs by keeping each job with the tenant's own probability
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from psrlib.arrays import IntArray
 from psrlib.stats.reading import StatsSet
+from psrlib.words import ACTIONS, EVENTS
 
 N_ORGANIZATIONS = 2000
 RANDOM_SEED = 1907
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,10 @@ def make_sample(n_organizations: int = N_ORGANIZATIONS, random_seed: int = RANDO
     organizations = _organizations(rng, n_organizations)
     meta = {"source": "synthetic", "collected_on": "", "anonymization": {}, "random_seed": random_seed}
     organizations.insert(0, "org", [f"o{number:05d}" for number in rng.permutation(n_organizations)])
-    details = {
-        "pipelines": _pipelines(rng, organizations),
-        "jobs": _jobs(rng, organizations),
-        "scheduled_tasks": _scheduled_tasks(rng, organizations),
-        "subscriptions": _subscriptions(rng, organizations),
-    }
+    details = {}
+    for table, columns in DETAILS.items():
+        tenant = organizations.loc[organizations.index.repeat(organizations[table])].reset_index(drop=True)
+        details[table] = pd.DataFrame({"org": tenant["org"], **columns(rng, tenant)})
     return StatsSet(organizations, details, meta)
 
 
@@ -114,78 +114,62 @@ def _organizations(rng: np.random.Generator, n: int) -> pd.DataFrame:
     )
 
 
-def _per_row(organizations: pd.DataFrame, column: str) -> tuple["pd.Series[str]", IntArray]:
-    """Return the key and the row number of the organization of each entity."""
-    rows = np.repeat(np.arange(len(organizations)), organizations[column])
-    return organizations["org"].iloc[rows].reset_index(drop=True), rows
-
-
-def _concentrated(rng: np.random.Generator, n_choices: IntArray) -> IntArray:
+def _concentrated(rng: np.random.Generator, n_choices: "pd.Series[int]") -> IntArray:
     """Return a choice per entity, low numbers far more often: few users own most of the work."""
-    return np.minimum((n_choices * rng.random(len(n_choices)) ** 2.5).astype(np.int64), n_choices - 1)
+    n = n_choices.to_numpy()
+    return np.minimum((n * rng.random(len(n)) ** 2.5).astype(np.int64), n - 1)
 
 
-def _pipelines(rng: np.random.Generator, organizations: pd.DataFrame) -> pd.DataFrame:
-    org, rows = _per_row(organizations, "pipelines")
-    n = len(rows)
+# Columns of the detail tables but the organization's key, from the row of its tenant for each entity
+def _pipelines(rng: np.random.Generator, tenant: pd.DataFrame) -> dict[str, Any]:
+    n = len(tenant)
     stages = 1 + rng.geometric(0.26, n)
     parameters = np.where(rng.random(n) < 0.6, 0, rng.negative_binomial(2.0, 0.25, n))
-    users = organizations["users"].to_numpy()[rows]
-    return pd.DataFrame(
-        {
-            "org": org,
-            "stages": stages,
-            "commits": np.minimum(1 + rng.negative_binomial(0.9, 0.22, n), 60),
-            "labels": rng.binomial(3, 0.2, n),
-            "parameters": parameters,
-            "definition_bytes": 9000 + 1900 * stages + rng.integers(0, 4000, n),
-            "owner": _concentrated(rng, users),
-        }
-    )
+    return {
+        "stages": stages,
+        "commits": np.minimum(1 + rng.negative_binomial(0.9, 0.22, n), 60),
+        "labels": rng.binomial(3, 0.2, n),
+        "parameters": parameters,
+        "definition_bytes": 9000 + 1900 * stages + rng.integers(0, 4000, n),
+        "owner": _concentrated(rng, tenant["users"]),
+    }
 
 
-def _jobs(rng: np.random.Generator, organizations: pd.DataFrame) -> pd.DataFrame:
-    org, rows = _per_row(organizations, "jobs")
-    number = np.concatenate([np.arange(count) for count in organizations["jobs"]])
-    active = number < organizations["active_jobs"].to_numpy()[rows]
-    n = len(rows)
-    return pd.DataFrame(
-        {
-            "org": org,
-            "status": np.where(active, "ACTIVE", "INACTIVE"),
-            "pipeline": _concentrated(rng, organizations["pipelines"].to_numpy()[rows]),
-            "owner": _concentrated(rng, organizations["users"].to_numpy()[rows]),
-            "instances": 1 + (rng.random(n) < 0.06) + (rng.random(n) < 0.02),
-            "engine_labels": 1 + rng.binomial(2, 0.1, n),
-            "tags": rng.binomial(3, 0.15, n),
-            "is_template": 0,
-        }
-    )
+def _jobs(rng: np.random.Generator, tenant: pd.DataFrame) -> dict[str, Any]:
+    n = len(tenant)
+    active = tenant.groupby("org", sort=False).cumcount() < tenant["active_jobs"]
+    return {
+        "status": np.where(active, "ACTIVE", "INACTIVE"),
+        "pipeline": _concentrated(rng, tenant["pipelines"]),
+        "owner": _concentrated(rng, tenant["users"]),
+        "instances": 1 + (rng.random(n) < 0.06) + (rng.random(n) < 0.02),
+        "engine_labels": 1 + rng.binomial(2, 0.1, n),
+        "tags": rng.binomial(3, 0.15, n),
+        "is_template": 0,
+    }
 
 
-def _scheduled_tasks(rng: np.random.Generator, organizations: pd.DataFrame) -> pd.DataFrame:
-    org, rows = _per_row(organizations, "scheduled_tasks")
+def _scheduled_tasks(rng: np.random.Generator, tenant: pd.DataFrame) -> dict[str, Any]:
     periods = [300, 3600, 21600, 43200, 86400, 604800, 2592000]
-    n = len(rows)
-    return pd.DataFrame(
-        {
-            "org": org,
-            "action": rng.choice(["START", "STOP", "UPGRADE"], n, p=[0.78, 0.17, 0.05]),
-            "period_s": rng.choice(periods, n, p=[0.02, 0.03, 0.11, 0.11, 0.55, 0.08, 0.1]),
-            "job": _concentrated(rng, organizations["jobs"].to_numpy()[rows]),
-        }
-    )
+    return {
+        "action": rng.choice(ACTIONS, len(tenant), p=[0.78, 0.17, 0.05]),
+        "period_s": rng.choice(periods, len(tenant), p=[0.02, 0.03, 0.11, 0.11, 0.55, 0.08, 0.1]),
+        "job": _concentrated(rng, tenant["jobs"]),
+    }
 
 
-def _subscriptions(rng: np.random.Generator, organizations: pd.DataFrame) -> pd.DataFrame:
-    org, rows = _per_row(organizations, "subscriptions")
-    n = len(rows)
-    events = ["JOB_STATUS_CHANGE", "PIPELINE_STATUS_CHANGE", "PIPELINE_COMMITTED"]
-    return pd.DataFrame(
-        {
-            "org": org,
-            "event": rng.choice(events, n, p=[0.62, 0.23, 0.15]),
-            "action": rng.choice(["WEBHOOK", "EMAIL"], n, p=[0.7, 0.3]),
-            "enabled": (rng.random(n) < 0.9).astype(int),
-        }
-    )
+def _subscriptions(rng: np.random.Generator, tenant: pd.DataFrame) -> dict[str, Any]:
+    n = len(tenant)
+    return {
+        "event": rng.choice(EVENTS, n, p=[0.62, 0.23, 0.15]),
+        "action": rng.choice(["WEBHOOK", "EMAIL"], n, p=[0.7, 0.3]),
+        "enabled": (rng.random(n) < 0.9).astype(int),
+    }
+
+
+DETAILS = {
+    "pipelines": _pipelines,
+    "jobs": _jobs,
+    "scheduled_tasks": _scheduled_tasks,
+    "subscriptions": _subscriptions,
+}

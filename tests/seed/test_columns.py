@@ -20,20 +20,10 @@ def test_rows_know_organization_and_number() -> None:
     assert rows.spread(np.array([10, 20, 30])).tolist() == [10, 10, 30, 30, 30]
 
 
-class TwoArchetypes:
-    """As much of a model as details need."""
-
-    def __init__(self, *tables: QuantileTable) -> None:
-        self.tables = tables
-
-    def details(self, archetype: int) -> dict[str, QuantileTable]:
-        return {"commits": self.tables[archetype]}
-
-
 def test_details_draw_from_the_table_of_each_archetype() -> None:
     """Entities of different archetypes in one column each use their own table, limits included."""
     first, second = QuantileTable([1, 2], [1, 1]), QuantileTable([7, 8, 9], [1, 1, 2])
-    details = Details(TwoArchetypes(first, second), 2, "commits")
+    details = Details([first, second])
     archetype = np.array([0, 1, 1, 0, 1])
     words = np.array([0, 0, 2**64 - 1, 2**63, 2**64 - 1], dtype=np.uint64)
     assert details.draw(archetype, words).tolist() == [1, 7, 9, 2, 9]
@@ -44,7 +34,7 @@ def test_details_draw_from_the_table_of_each_archetype() -> None:
 def test_equal_tables_are_looked_up_once() -> None:
     """Archetypes that share a table cost one look-up."""
     table = QuantileTable([1, 2], [1, 1])
-    assert len(Details(TwoArchetypes(table, QuantileTable([1, 2], [3, 3])), 2, "commits").tables) == 1
+    assert len(Details([table, QuantileTable([1, 2], [3, 3])]).tables) == 1
 
 
 def test_draws_of_jobs_without_pipelines_are_refused(

@@ -7,7 +7,7 @@ import pytest
 
 from psrlib.errors import InputError, ProcessError
 from psrlib.seed.files import Block
-from psrlib.seed.parallel import SLOT_BYTES, generate_blocks
+from psrlib.seed.parallel import generate_blocks
 
 
 def die(number: int) -> Block:
@@ -33,15 +33,15 @@ def test_an_error_in_a_worker_arrives() -> None:
 
 
 def big(number: int) -> Block:
-    """A block whose content says which it is; as large as a slot allows, then larger, then empty."""
-    content = bytes([number]) * (1000, SLOT_BYTES + 1, 0)[number % 3]
+    """A block whose content says which it is: small, then large, then empty."""
+    content = bytes([number]) * (1000, 1 << 26, 0)[number % 3]
     return Block(content, content if number % 2 else content[:10])
 
 
 def test_blocks_arrive_in_order_whatever_their_size() -> None:
-    """Small ones through shared memory, larger ones through the pipe, more of them than there are slots."""
+    """More blocks than are under way at once, small, large and empty in turn."""
     n = 13
     blocks = generate_blocks(big, iter(range(n)), 2)
-    got = [(bytes(block.content), bytes(block.packed)) for block in blocks]
+    got = [(block.content, block.packed) for block in blocks]
     expected = [big(number) for number in range(n)]
     assert got == [(block.content, block.packed) for block in expected]

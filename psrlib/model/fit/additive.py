@@ -46,19 +46,11 @@ class AdditiveFit:
         return AdditiveSpec(terms, self.table)
 
 
-def fit_additive(
-    features: dict[str, IntArray], first: FloatArray, end: FloatArray, seed: int = 0
-) -> AdditiveFit:
-    """Fit terms of all features.
+def fit_additive(features: dict[str, IntArray], first: FloatArray, end: FloatArray) -> AdditiveFit:
+    """Fit terms of all features: the metrics drawn before; constant ones get no term.
 
-    Parameters
-    ----------
-    features : dict of str to array of int, shape (n_organizations,)
-        Values of the metrics drawn before; constant ones get no term.
-    first, end : array of float, shape (n_organizations,)
-        Ranks that each organization's count takes, from 0 to 2**32.
-    seed : int
-        Of the places that organizations of one count take among its ranks.
+    ``first`` and ``end`` are the ranks that each organization's count takes, from 0 to 2**32. All have shape
+    (n_organizations,).
     """
     low, high = ndtri(np.clip(first / SCALE, 0, 1)), ndtri(np.clip(end / SCALE, 0, 1))
     names = [name for name, values in features.items() if np.ptp(values) > 0]
@@ -84,7 +76,7 @@ def fit_additive(
         terms.append(Term(name, basis.knots, score))
     predicted = predict(terms, features, len(x)).astype(float) / Z_ONE
     shift = float((mean - predicted).mean())
-    latent = _sampled(low, high, predicted + shift, spread, np.random.default_rng(seed))
+    latent = _sampled(low, high, predicted + shift, spread, np.random.default_rng(0))
     values = np.round((latent - predicted) * Z_ONE).astype(np.int64)
     table = residual_table(values)
     return AdditiveFit(terms, Marginal.from_table(table), table, values)

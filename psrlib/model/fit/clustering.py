@@ -17,7 +17,6 @@ MIN_ORGANIZATIONS = 20  # per archetype, fewer are too few to fit its dependence
 STABLE = 0.6  # adjusted Rand index between fits on resampled halves; 1 is perfect, 0 is chance
 _RESAMPLES = 4
 SIZES = {
-    1: ["all"],
     2: ["small", "large"],
     3: ["small", "middle", "large"],
     4: ["smallest", "small", "large", "largest"],
@@ -46,29 +45,17 @@ class Clustering:
 
 
 def find_archetypes(
-    frame: pd.DataFrame,
-    n_archetypes: int | None = None,
-    seed: int = 0,
-    likelihoods: Likelihoods | None = None,
+    frame: pd.DataFrame, n_archetypes: int | None = None, likelihoods: Likelihoods | None = None
 ) -> Clustering:
-    """Group organizations by a Gaussian mixture on normal scores.
+    """Group organizations, given by their counts, by a Gaussian mixture on normal scores.
 
     The number of archetypes is the one with the largest likelihood of held-out organizations among those that
     are stable (mean adjusted Rand index of at least 0.6 between fits on random halves) and whose smallest
-    archetype has at least 20 organizations; one archetype is always allowed.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Counts, one row per organization.
-    n_archetypes : int or None
-        A number given by the user, taken as it is.
-    likelihoods : function or None
-        From several ways to group the organizations (the archetype of each) to the log likelihoods of
-        held-out organizations; None takes the smallest Bayesian information criterion instead.
+    archetype has at least 20 organizations; one archetype is always allowed. Without ``likelihoods`` the
+    smallest Bayesian information criterion decides. A number given by the user is taken as it is.
     """
     scores = normal_scores(frame)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     tried: list[dict[str, Any]] = []
     labels: dict[int, IntArray] = {}
     numbers = [n_archetypes] if n_archetypes else range(1, MAX_ARCHETYPES + 1)
@@ -77,30 +64,23 @@ def find_archetypes(
             labels[number] = np.zeros(len(frame), dtype=np.int64)
             tried.append({"n_archetypes": 1, "verdict": "chosen: nothing to tell organizations apart"})
             break
-        mixture = _mixture(number, seed).fit(scores)
+        mixture = _mixture(number, 0).fit(scores)
         labels[number] = mixture.predict(scores).astype(np.int64)
         smallest = int(np.bincount(labels[number], minlength=number).min())
-        entry: dict[str, Any] = {
-            "n_archetypes": number,
-            "bic": round(float(mixture.bic(scores)), 1),
-            "smallest": smallest,
-        }
-        entry["stability"] = 1.0 if number == 1 else round(_stability(scores, number, rng), 3)
-        entry["verdict"] = _verdict(entry, bool(n_archetypes))
-        tried.append(entry)
+        stability = 1.0 if number == 1 else round(_stability(scores, number, rng), 3)
+        entry = {"n_archetypes": number, "bic": round(float(mixture.bic(scores)), 1)}
+        entry |= {"smallest": smallest, "stability": stability}
+        tried.append(entry | {"verdict": _verdict(entry, bool(n_archetypes))})
         if smallest < MIN_ORGANIZATIONS and number > 1 and not n_archetypes:
             break
-    allowed = [entry for entry in tried if entry["verdict"] == "possible"]
-    if allowed:
+    number = next(iter(labels))
+    if allowed := [entry for entry in tried if entry["verdict"] == "possible"]:
+        best, best_by = min(allowed, key=lambda entry: entry["bic"]), "smallest BIC"
         if likelihoods is not None and len(allowed) > 1:
             best = _most_likely(allowed, labels, likelihoods)
             best_by = "largest likelihood of held-out organizations"
-        else:
-            best, best_by = min(allowed, key=lambda entry: entry["bic"]), "smallest BIC"
         best["verdict"] = f"chosen: {best_by} among the stable ones"
         number = best["n_archetypes"]
-    else:
-        number = next(iter(labels))
     label = _by_size(frame, labels[number])
     return Clustering(label, _names(frame, label), tried)
 
@@ -172,11 +152,13 @@ def _names(frame: pd.DataFrame, label: IntArray) -> list[str]:
     ranks = frame.rank(pct=True)
     shift = (ranks.groupby(label).mean() - ranks.mean()).to_numpy(dtype=float)
     n = len(shift)
+    if n == 1:
+        return ["all"]
     sizes = SIZES.get(n, [f"size-{index + 1}" for index in range(n)])
     names = []
     for index in range(n):
         column = int(np.abs(shift[index]).argmax())
         strongest = str(frame.columns[column])
         direction = "many" if shift[index, column] > 0 else "few"
-        names.append(sizes[index] if n == 1 else f"{sizes[index]}, {direction} {strongest.replace('_', ' ')}")
+        names.append(f"{sizes[index]}, {direction} {strongest.replace('_', ' ')}")
     return names

@@ -4,7 +4,6 @@ A metric is independent, follows a forest, or follows a curve whose residual is 
 follows a forest.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,17 +16,15 @@ from psrlib.model.fit.smoothing import Smoothed, smooth
 from psrlib.model.marginal import Marginal
 from psrlib.model.table import SCALE
 from psrlib.scale import Scale
-from psrlib.stats.conditionals import possible_scales
+from psrlib.stats.conditionals import FLAT, N_FOLDS, folds, inside, possible_scales
 from psrlib.words import CONFIG
 
-_FOLDS = 3
 _TRIAL_TREES = 4
 _MIN_LEAF = (16, 32, 64)
 _MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
 _GAIN_EACH = 0.03  # and per organization: few cannot gain as much
 _COARSE = 64  # rounding a share of more than this moves it by less than a percent
-_FLAT = 0.02  # share of a flat background, so that no held-out organization counts minus infinity
 
 
 @dataclass(frozen=True)
@@ -54,18 +51,10 @@ def choose_metric(
     features: dict[str, IntArray],
     largest: int | None,
 ) -> FittedMetric:
-    """Choose scale and resolution for one metric.
+    """Choose scale and resolution for one metric; all arrays have shape (n_organizations,).
 
-    Parameters
-    ----------
-    name : str
-    counts : array of int, shape (n_organizations,)
-    known : dict of str to array
-        Counts drawn before: possible bases.
-    features : dict of str to array
-        What trees may look at: counts drawn before, and their shares and differences.
-    largest : int or None
-        Largest value the limits allow.
+    ``known`` are the counts drawn before, possible bases; ``features`` what trees may look at: these counts,
+    their shares and differences; ``largest`` is the largest value that the limits allow.
     """
     scales = possible_scales(name, counts, known, _place)
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
@@ -77,7 +66,7 @@ def choose_metric(
         options: list[int | None] = [None]
         if x.shape[1] and len(trial.cells.single) > 1:
             sizes = _MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF
-            options += [leaf for leaf in sizes if 2 * leaf <= len(counts) * (_FOLDS - 1) // _FOLDS]
+            options += [leaf for leaf in sizes if 2 * leaf <= len(counts) * (N_FOLDS - 1) // N_FOLDS]
         for min_leaf in options:
             score = _held_out_likelihood(trial, counts, known, x, min_leaf)
             scores[f"{scale.label}, {min_leaf or 'no'} per leaf"] = round(score, 1)
@@ -114,7 +103,7 @@ def _curve_likelihoods(
     first, end = _ranks(trial, counts, known)
     own = [trial.marginal.first_rank(trial.values + step).astype(float) for step in (0, 1)]
     total = dict.fromkeys(options, 0.0)
-    for train, test in _folds(len(counts)):
+    for train, test in folds(len(counts)):
         curve = fit_additive({name: v[train] for name, v in features.items()}, own[0][train], own[1][train])
         score = predict(curve.terms, {name: v[test] for name, v in features.items()}, len(test))
         window = residual_window(first[test], end[test], score)
@@ -172,19 +161,12 @@ def _held_out_likelihood(
     first, end = (ranks.astype(float) for ranks in _ranks(trial, counts, known))
     cells = trial.cells
     total = 0.0
-    for train, test in _folds(len(counts)):
+    for train, test in folds(len(counts)):
         part = replace(cells, middle=cells.middle[train], index=cells.index[train])
         probability = _cell_probability(part, x[train], x[test], min_leaf)
         mass = _mass(cells.edges, probability, first[test], end[test], (end - first)[test])
         total += float(np.log(mass).sum())
     return total
-
-
-def _folds(n: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield the rows to fit to, and the rows to judge by."""
-    fold = np.random.default_rng(1).permutation(n) % _FOLDS
-    for f in range(_FOLDS):
-        yield np.flatnonzero(fold != f), np.flatnonzero(fold == f)
 
 
 def _ranks(trial: FittedMetric, counts: IntArray, known: dict[str, IntArray]) -> tuple[WordArray, WordArray]:
@@ -205,7 +187,5 @@ def _mass(
     edges: IntArray, probability: FloatArray, first: FloatArray, end: FloatArray, background: FloatArray
 ) -> FloatArray:
     """Return the probability between two ranks, with a flat background as wide as ``background``."""
-    overlap = np.minimum(end[:, None], edges[None, 1:]) - np.maximum(first[:, None], edges[None, :-1])
-    share = np.clip(overlap, 0, None) / np.diff(edges)
-    mass: FloatArray = (1 - _FLAT) * (share * probability).sum(axis=1) + _FLAT * background / SCALE + 1e-12
-    return mass
+    mass = (inside(first, end, edges) * probability).sum(axis=1)
+    return np.asarray((1 - FLAT) * mass + FLAT * background / SCALE + 1e-12)

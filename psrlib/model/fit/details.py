@@ -1,6 +1,6 @@
 """Detail models from the detail tables of a stats set; defaults where a table or column is absent."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -34,58 +34,24 @@ def fit_details(stats: StatsSet) -> tuple[Details, dict[str, str]]:
     """
     details = default_details()
     source = dict.fromkeys(details, "default")
-    fitted = {**_from_pipelines(stats, details), **_from_jobs(stats), **_from_automation(stats)}
-    for name, table in fitted.items():
-        if table.values:
-            details[name] = table
+    shapes = details["pipeline_shape"]
+    fits: dict[str, tuple[str, str, Callable[[pd.DataFrame], DetailSpec]]] = {
+        "commits": ("pipelines", "commits", lambda t: _counts(t["commits"].clip(lower=1))),
+        "pipeline_labels": ("pipelines", "labels", lambda t: _counts(t["labels"])),
+        "owner_rank": ("pipelines", "owner", _owner_ranks),
+        "pipeline_shape": ("pipelines", "stages", lambda t: _shapes(t, shapes)),
+        "job_tags": ("jobs", "tags", lambda t: _counts(t["tags"])),
+        "job_instances": ("jobs", "instances", lambda t: _counts(t["instances"])),
+        "schedule_cron": ("scheduled_tasks", "period_s", lambda t: _crons(t["period_s"])),
+        "schedule_action": ("scheduled_tasks", "action", lambda t: _texts(t["action"], ACTIONS)),
+        "subscription_event": ("subscriptions", "event", lambda t: _texts(t["event"], EVENTS)),
+    }
+    for name, (table, column, fit) in fits.items():
+        frame = stats.details.get(table)
+        if frame is not None and column in frame and len(frame) >= _ENOUGH and (found := fit(frame)).values:
+            details[name] = found
             source[name] = "stats set"
     return details, source
-
-
-def _column(stats: StatsSet, table: str, column: str) -> "pd.Series[Any] | None":
-    frame = stats.details.get(table)
-    if frame is None or column not in frame or len(frame) < _ENOUGH:
-        return None
-    return frame[column]
-
-
-def _from_pipelines(stats: StatsSet, defaults: Details) -> Details:
-    fitted = {}
-    for name, column in (("commits", "commits"), ("pipeline_labels", "labels")):
-        values = _column(stats, "pipelines", column)
-        if values is not None:
-            fitted[name] = _counts(values.clip(lower=1) if name == "commits" else values)
-    owners = _column(stats, "pipelines", "owner")
-    if owners is not None:
-        fitted["owner_rank"] = _owner_ranks(stats.details["pipelines"])
-    if _column(stats, "pipelines", "stages") is not None:
-        fitted["pipeline_shape"] = _shapes(stats.details["pipelines"], defaults["pipeline_shape"])
-    return fitted
-
-
-def _from_jobs(stats: StatsSet) -> Details:
-    fitted = {}
-    for name, column in (("job_tags", "tags"), ("job_instances", "instances")):
-        values = _column(stats, "jobs", column)
-        if values is not None:
-            fitted[name] = _counts(values)
-    return fitted
-
-
-def _from_automation(stats: StatsSet) -> Details:
-    fitted = {}
-    periods = _column(stats, "scheduled_tasks", "period_s")
-    if periods is not None:
-        limits = np.array([limit for limit, _ in _CRONS])
-        crons = [_CRONS[index][1] for index in np.searchsorted(limits, periods)]
-        fitted["schedule_cron"] = _texts(pd.Series(crons), tuple(cron for _, cron in _CRONS))
-    actions = _column(stats, "scheduled_tasks", "action")
-    if actions is not None:
-        fitted["schedule_action"] = _texts(actions, ACTIONS)
-    events = _column(stats, "subscriptions", "event")
-    if events is not None:
-        fitted["subscription_event"] = _texts(events, EVENTS)
-    return fitted
 
 
 def _counts(values: "pd.Series[int]") -> DetailSpec:
@@ -102,6 +68,11 @@ def _texts(values: "pd.Series[str]", known: tuple[str, ...]) -> DetailSpec:
     shares = values.value_counts()
     table = {text: int(shares[text]) for text in known if shares.get(text, 0) >= _RARE}
     return DetailSpec(list(table), list(table.values()))
+
+
+def _crons(periods: "pd.Series[int]") -> DetailSpec:
+    limits, crons = zip(*_CRONS, strict=True)
+    return _texts(pd.Series(np.array(crons)[np.searchsorted(limits, periods)]), crons)
 
 
 def _owner_ranks(pipelines: pd.DataFrame) -> DetailSpec:
@@ -130,12 +101,8 @@ def _shapes(pipelines: pd.DataFrame, public: DetailSpec) -> DetailSpec:
         for index in near.tolist():
             _, branches, event_lane, _ = public.values[index]
             event_lane = min(event_lane, max(n_stages - 2, 0))
-            row = (
-                int(n_stages),
-                min(branches, int(n_stages) - 1 - event_lane),
-                event_lane,
-                int(n_parameters),
-            )
+            branches = min(branches, int(n_stages) - 1 - event_lane)
+            row = (int(n_stages), branches, event_lane, int(n_parameters))
             table[row] = table.get(row, 0) + int(n) * public.weights[index]
     rows = sorted(table)
     return DetailSpec([list(row) for row in rows], [table[row] for row in rows])

@@ -34,19 +34,11 @@ class Family:
 
 @dataclass(frozen=True)
 class FamilyFit:
-    """A fitted family.
-
-    Attributes
-    ----------
-    parameters : dict of str to float
-        Rounded to 6 significant digits, so that files do not carry the last bits of an optimizer.
-    aic : float
-        Akaike's information criterion; smaller is better.
-    """
+    """A fitted family."""
 
     family: Family
-    parameters: dict[str, float]
-    aic: float
+    parameters: dict[str, float]  # 6 significant digits, so that files do not carry an optimizer's last bits
+    aic: float  # Akaike's information criterion; smaller is better
     free: FloatArray  # the same on the optimizer's unbounded scale
 
     def cdf(self, values: IntArray) -> FloatArray:
@@ -80,8 +72,8 @@ def _power_law(k: FloatArray, p: FloatArray) -> FloatArray:
     return np.asarray(np.where(k >= 0, 1 - (np.maximum(k + 1, 0) / p[1] + 1) ** -p[0], 0))
 
 
-def _mean(counts: IntArray) -> float:
-    return max(float(counts.mean()), 1e-3)
+def _log_mean(counts: IntArray) -> float:
+    return float(np.log(max(float(counts.mean()), 1e-3)))
 
 
 def _log_mean_scale(counts: IntArray) -> list[float]:
@@ -90,13 +82,9 @@ def _log_mean_scale(counts: IntArray) -> list[float]:
 
 
 _BASE = (
-    Family("poisson", ("mean",), _poisson, lambda c: [np.log(_mean(c))], _positive),
+    Family("poisson", ("mean",), _poisson, lambda c: [_log_mean(c)], _positive),
     Family(
-        "negative_binomial",
-        ("mean", "size"),
-        _negative_binomial,
-        lambda c: [np.log(_mean(c)), 0.0],
-        _positive,
+        "negative_binomial", ("mean", "size"), _negative_binomial, lambda c: [_log_mean(c), 0.0], _positive
     ),
     Family(
         "lognormal",
@@ -105,7 +93,7 @@ _BASE = (
         _log_mean_scale,
         lambda x: np.array([x[0], _positive(x[1:])[0]]),
     ),
-    Family("power_law", ("index", "scale"), _power_law, lambda c: [0.5, np.log(_mean(c))], _positive),
+    Family("power_law", ("index", "scale"), _power_law, lambda c: [0.5, _log_mean(c)], _positive),
 )
 
 
@@ -142,14 +130,9 @@ def full_cdf(family: Family, parameters: FloatArray, values: IntArray) -> FloatA
 
 
 def fit_family(family: Family, counts: IntArray, near: FloatArray | None = None) -> FamilyFit:
-    """Fit a family by maximum likelihood.
+    """Fit a family to counts of shape (n_organizations,), not negative, by maximum likelihood.
 
-    Parameters
-    ----------
-    counts : array of int, shape (n_organizations,)
-        Not negative.
-    near : array of float or None
-        Where to start on the free scale; a good guess saves most of the work.
+    ``near`` is where to start on the free scale: a good guess saves most of the work.
 
     Raises
     ------

@@ -44,10 +44,8 @@ class Fit:
 
     def save(self, path: str | Path) -> None:
         """Write the model file, and the report under the same name in the folder ``reports`` beside it."""
-        path = Path(path)
-        report = report_path(path)
-        replace_file(path, self.text)
-        replace_file(report, json.dumps(self.report, indent=1) + "\n")
+        replace_file(Path(path), self.text)
+        replace_file(report_path(Path(path)), json.dumps(self.report, indent=1) + "\n")
 
 
 def report_path(model_path: Path) -> Path:
@@ -66,16 +64,8 @@ def fit_directory(
 ) -> Fit:
     """Fit a model to a stats set: its rows where ``orgs.csv`` is there, else its ``summary.json``.
 
-    Parameters
-    ----------
-    stats_dir : path
-        A folder, or a summary file.
-    name : str
-        Name written into the model.
-    n_archetypes : int or None
-        Number of archetypes; None chooses it (rows only).
-    evaluate : bool
-        Also measure goodness of fit and privacy on held-out halves (rows only).
+    ``stats_dir`` is the folder, or a summary file. With rows, the number of archetypes is chosen unless it is
+    given, and ``evaluate`` also measures goodness of fit and privacy on held-out halves.
 
     Raises
     ------
@@ -119,14 +109,7 @@ def fit_metrics(
     n_archetypes: int | None = None,
     description: str = "",
 ) -> tuple[ModelSpec, dict[str, Any]]:
-    """Fit archetypes, marginals and dependence to a table of counts and limits.
-
-    Returns
-    -------
-    model : ModelSpec
-    report : dict
-        The fit report as it is written.
-    """
+    """Fit archetypes, marginals and dependence to a table of counts and limits; also return the report."""
     if len(frame) < 2:
         raise FitError(f"{len(frame)} organization: a population needs at least 2")
     frame = lift_exceeded_limits(frame)
@@ -137,18 +120,20 @@ def fit_metrics(
         return _side_by_side("numbers of archetypes", held_out_likelihood, given, len(frame))
 
     clustering = find_archetypes(frame[counts], n_archetypes, likelihoods=likelihoods)
-    names = clustering.names
-    members = [frame[clustering.label == index].reset_index(drop=True) for index in range(len(names))]
-    fits = _side_by_side("archetypes", _fit_named, list(zip(names, members, strict=True)), len(frame))
-    model = ModelSpec(
-        format=FORMAT,
-        name=name,
-        description=description,
-        archetypes=[archetype for archetype, _ in fits],
-        details=details,
-    )
+    members = [
+        (kind, frame[clustering.label == index].reset_index(drop=True))
+        for index, kind in enumerate(clustering.names)
+    ]
+    fits = _side_by_side("archetypes", _fit_named, members, len(frame))
     chosen = {archetype.name: report for archetype, report in fits}
+    model = _model(name, description, [archetype for archetype, _ in fits], details)
     return model, {"archetypes": clustering.choice, "metrics": chosen}
+
+
+def _model(name: str, description: str, archetypes: list[ArchetypeSpec], details: Details) -> ModelSpec:
+    return ModelSpec(
+        format=FORMAT, name=name, description=description, archetypes=archetypes, details=details
+    )
 
 
 def _fit_named(archetype: str, members: pd.DataFrame) -> tuple[ArchetypeSpec, dict[str, Any]]:
@@ -170,17 +155,12 @@ def _side_by_side(
 def fit_summary(summary: dict[str, Any], name: str = "model") -> Fit:
     """Fit a model from a summary alone: its histograms and trees as they are."""
     n = summary["organizations"]
-    spec = ModelSpec(
-        format=FORMAT,
-        name=name,
-        description=f"Fitted from a summary alone: histograms and trees of {n} organizations.",
-        archetypes=[fit_tables(summary)],
-        details=default_details(),
-    )
+    description = f"Fitted from a summary alone: histograms and trees of {n} organizations."
+    spec = _model(name, description, [fit_tables(summary)], default_details())
     return _finish(spec, {"source": {"summary": True, "format": summary["format"], "archetypes": 1}})
 
 
-def evaluate_halves(frame: pd.DataFrame, n_archetypes: int | None = None, seed: int = 0) -> dict[str, Any]:
+def evaluate_halves(frame: pd.DataFrame, n_archetypes: int | None = None) -> dict[str, Any]:
     """Fit to one half, draw, and compare with the other half, beside real against real and row copies.
 
     ``drawn`` are as many organizations as the held-out half has, spread evenly over the model as in a seed
@@ -188,17 +168,17 @@ def evaluate_halves(frame: pd.DataFrame, n_archetypes: int | None = None, seed: 
     model than chance allows, which also lowers the AUC. Kolmogorov-Smirnov figures for ten times as many are
     given too, because two samples of 1,000 differ by 0.03 even when nothing is wrong.
     """
-    half = np.random.default_rng(seed).permutation(len(frame)) % 2 == 0
+    half = np.random.default_rng(0).permutation(len(frame)) % 2 == 0
     train, test = frame[half].reset_index(drop=True), frame[~half].reset_index(drop=True)
     spec, _ = fit_metrics(train, "half", default_details(), n_archetypes)
     model = _finish(spec, {}).model
-    drawn = model.draw(len(test), seed + 1).frame()[list(frame.columns)]
-    many = model.draw(10 * len(test), seed + 2).frame()[list(frame.columns)]
-    independent = model.draw(len(test), seed + 1, independent=True).frame()[list(frame.columns)]
+    drawn = model.draw(len(test), 1).frame()[list(frame.columns)]
+    many = model.draw(10 * len(test), 2).frame()[list(frame.columns)]
+    independent = model.draw(len(test), 1, independent=True).frame()[list(frame.columns)]
     return {
-        "drawn_against_held_out": compare(drawn, test).to_dict(),
-        "drawn_independently": compare(independent, test).to_dict(),
-        "real_against_real": compare(train, test).to_dict(),
+        "drawn_against_held_out": asdict(compare(drawn, test)),
+        "drawn_independently": asdict(compare(independent, test)),
+        "real_against_real": asdict(compare(train, test)),
         "many_drawn_ks_complement": round(ks_complement(ks_distances(many, test)), 4),
         "privacy": asdict(measure_privacy(many, train, test)),
     }

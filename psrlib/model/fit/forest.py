@@ -26,24 +26,12 @@ _LEAF_TOTAL = 1000  # weights of a leaf are integers that sum to about this
 
 @dataclass(frozen=True)
 class Cells:
-    """Intervals of ranks of a marginal, and where each organization falls.
+    """Intervals of ranks of a marginal, and where each organization falls."""
 
-    Attributes
-    ----------
-    edges : array of int, shape (n_cells + 1,)
-        Ranks from 0 to 2**32; each edge is the first rank of some value.
-    middle : array of float, shape (n_organizations,)
-        Middle rank of each organization's value.
-    index : array of int, shape (n_organizations,)
-        The cell of each organization.
-    single : array of bool, shape (n_cells,)
-        Cells that are one value.
-    """
-
-    edges: IntArray
-    middle: FloatArray
-    index: IntArray
-    single: NDArray[np.bool_]
+    edges: IntArray  # ranks from 0 to 2**32, each the first one of some value; shape (n_cells + 1,)
+    middle: FloatArray  # middle rank of each organization's value, shape (n_organizations,)
+    index: IntArray  # the cell of each organization, shape (n_organizations,)
+    single: NDArray[np.bool_]  # cells that are one value, shape (n_cells,)
 
 
 def make_cells(marginal: Marginal, values: IntArray) -> Cells:
@@ -81,34 +69,24 @@ class Forest:
 
     def probability(self, features: FloatArray) -> FloatArray:
         """Return the mean cell probabilities, shape (n, n_cells)."""
-        total = 0.0
+        total: Any = 0.0
         for tree, leaves in zip(self.trees, self.leaves, strict=True):
-            size = max(leaves) + 1
-            table = np.zeros((size, len(next(iter(leaves.values())))))
-            for leaf, weights in leaves.items():
-                table[leaf] = weights
-            total = total + table[tree.apply(features.astype(np.float32))]
+            at = tree.apply(features.astype(np.float32))
+            total = total + np.stack([leaves[leaf] for leaf in at.tolist()])
         return np.asarray(total / len(self.trees))
 
 
-def fit_forest(features: FloatArray, cells: Cells, n_trees: int, min_leaf: int, seed: int = 0) -> Forest:
-    """Fit trees to the cells.
+def fit_forest(features: FloatArray, cells: Cells, n_trees: int, min_leaf: int) -> Forest:
+    """Fit trees of at least ``min_leaf`` organizations per leaf to the cells that organizations fall into.
 
-    Parameters
-    ----------
-    features : array of float, shape (n_organizations, n_features)
-        Values of the metrics drawn before.
-    cells : Cells
-        Of the same organizations.
-    min_leaf : int
-        Organizations per leaf, at least.
+    ``features`` are the metrics drawn before, shape (n_organizations, n_features).
     """
     levels = cells.edges[1:-1]
     if len(levels) > _LEVELS:
         levels = levels[np.linspace(0, len(levels) - 1, _LEVELS).round().astype(int)]
     target = (cells.middle[:, None] < levels[None, :]).astype(float)
     forest = RandomForestRegressor(
-        n_trees, min_samples_leaf=min_leaf, max_features=1.0, bootstrap=n_trees > 1, random_state=seed
+        n_trees, min_samples_leaf=min_leaf, max_features=1.0, bootstrap=n_trees > 1, random_state=0
     )
     forest.fit(features, target[:, 0] if target.shape[1] == 1 else target)
     trees = [estimator.tree_ for estimator in forest.estimators_]

@@ -1,6 +1,6 @@
 """Goodness of fit: drawn organizations against organizations the model has not seen."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,54 +17,36 @@ _FOLDS = 5
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two samples of organizations compared.
+    """Two samples of organizations compared; figures of four digits."""
 
-    Attributes
-    ----------
-    auc : float
-        Cross-validated area under the ROC curve of gradient boosting telling one from the other; 0.5: cannot.
-    ks_complement : float
-        1 - Kolmogorov-Smirnov distance, mean over metrics.
-    spearman_difference : float
-        Largest difference of a Spearman coefficient between two metrics.
-    per_metric : dict of str to float
-        Kolmogorov-Smirnov distance of each metric.
-    """
-
-    auc: float
-    ks_complement: float
-    spearman_difference: float
-    per_metric: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures rounded to four digits."""
-        figures = asdict(self)
-        figures["per_metric"] = {name: round(value, 4) for name, value in self.per_metric.items()}
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+    auc: float  # cross-validated, of gradient boosting telling one from the other; 0.5: it cannot
+    ks_complement: float  # 1 - Kolmogorov-Smirnov distance, mean over metrics
+    spearman_difference: float  # the largest of a Spearman coefficient between two metrics
+    per_metric: dict[str, float]  # Kolmogorov-Smirnov distance of each
 
 
-def compare(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Comparison:
+def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
     """Compare two samples with the same columns, one row per organization."""
-    per_metric = ks_distances(first, second)
+    distances = ks_distances(first, second)
     return Comparison(
-        boosting_auc(first, second, seed),
-        ks_complement(per_metric),
-        spearman_difference(first, second),
-        per_metric,
+        round(boosting_auc(first, second), 4),
+        round(ks_complement(distances), 4),
+        round(spearman_difference(first, second), 4),
+        {name: round(value, 4) for name, value in distances.items()},
     )
 
 
-def boosting_auc(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> float:
+def boosting_auc(first: pd.DataFrame, second: pd.DataFrame) -> float:
     """Return how well gradient boosting tells two samples apart, on held-out organizations."""
     x, y = (sample.to_numpy(dtype=float) for sample in (first, second))
     label = np.repeat([0, 1], [len(x), len(y)])
-    folds = StratifiedKFold(min(_FOLDS, len(x), len(y)), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(min(_FOLDS, len(x), len(y)), shuffle=True, random_state=0)
     fold = np.empty(len(label), dtype=np.int64)
     for number, (_, test) in enumerate(folds.split(label, label)):
         fold[test] = number
 
     def classify(known: FloatArray, is_first: FloatArray, others: FloatArray) -> FloatArray:
-        model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+        model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
         return -np.asarray(model.fit(known, is_first < 0).predict_proba(others)[:, 1])
 
     return two_sample_auc(x, y, fold, classify)
@@ -89,19 +71,14 @@ def spearman_difference(first: pd.DataFrame, second: pd.DataFrame) -> float:
     return float(difference.abs().to_numpy().max())
 
 
-def metric_p_values(
-    model: NoiseModel, observed: pd.DataFrame, repeats: int = 99, random_seed: int = 1
-) -> dict[str, float]:
+def metric_p_values(model: NoiseModel, observed: pd.DataFrame, repeats: int = 99) -> dict[str, float]:
     """Return, per metric, the parametric-bootstrap p-value of the observed distribution under the model.
 
     Samples as large as the observed one are drawn from the model; the p-value is the share of them that lie
     at least as far from the model (Kolmogorov-Smirnov distance to a large draw) as the observed sample.
     """
-    population = model.draw(20_000, random_seed).frame()
-    samples = [
-        model.draw(len(observed), random_seed + 1 + index, independent=True).frame()
-        for index in range(repeats)
-    ]
+    population = model.draw(20_000, 1).frame()
+    samples = [model.draw(len(observed), 2 + index, independent=True).frame() for index in range(repeats)]
     p_values = {}
     for name in observed:
         seen = ks_distance(observed[name], population[name])

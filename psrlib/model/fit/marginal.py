@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import chisquare
 
-from psrlib.arrays import FloatArray, IntArray
+from psrlib.arrays import IntArray
 from psrlib.errors import FitError
-from psrlib.model.fit.families import FAMILIES, FamilyFit, fit_family, full_cdf
+from psrlib.model.fit.families import FAMILIES, FamilyFit, fit_family
 
 REPEATS = 19  # bootstrap samples; p-values are multiples of 0.05
 ACCEPT = 0.2  # smallest p-value at which a family is kept
@@ -30,13 +30,12 @@ class MarginalChoice:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-def choose_family(counts: IntArray, seed: int = 0) -> MarginalChoice:
+def choose_family(counts: IntArray) -> MarginalChoice:
     """Choose a family for counts of one metric in one archetype, shape (n_organizations,)."""
     if len(np.unique(counts)) < _MIN_VALUES or counts.min() < 0:
         return MarginalChoice(None, None, {"all": "fewer than four distinct values, or negative ones"})
     rejected: dict[str, str] = {}
     fits: list[FamilyFit] = []
-    uniform = _uniform_p_value(counts)
     for family in FAMILIES:
         if family.zero and (counts == 0).mean() < _ZEROS:
             rejected[family.name] = "hardly any zeros to treat apart"
@@ -51,27 +50,27 @@ def choose_family(counts: IntArray, seed: int = 0) -> MarginalChoice:
     best = fits[0]
     for fit in fits[1:]:
         rejected[fit.family.name] = f"AIC {fit.aic - best.aic:.1f} above {best.family.name}"
-    rejected["uniform"] = f"chi-square p = {uniform:.3f}"
-    p_value = bootstrap_p_value(best, counts, seed)
+    rejected["uniform"] = f"chi-square p = {_uniform_p_value(counts):.3f}"
+    p_value = bootstrap_p_value(best, counts)
     if p_value < ACCEPT:
         rejected[best.family.name] = f"best AIC, but bootstrap p = {p_value:.3f} is below {ACCEPT}"
         return MarginalChoice(None, p_value, rejected)
     return MarginalChoice(best, p_value, rejected)
 
 
-def bootstrap_p_value(fit: FamilyFit, counts: IntArray, seed: int = 0, repeats: int = REPEATS) -> float:
+def bootstrap_p_value(fit: FamilyFit, counts: IntArray) -> float:
     """Return how often a sample from the fitted family, fitted again, lies farther from its own fit."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sample = counts if len(counts) <= _LARGEST_SAMPLE else rng.choice(counts, _LARGEST_SAMPLE, replace=False)
     observed = distance(fit, sample)
     farther = 0
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         drawn = draw_family(fit, len(sample), rng, int(counts.max()))
         try:
             farther += distance(fit_family(fit.family, drawn, fit.free), drawn) >= observed
         except FitError:
             farther += 1
-    return (farther + 1) / (repeats + 1)
+    return (farther + 1) / (REPEATS + 1)
 
 
 def distance(fit: FamilyFit, counts: IntArray) -> float:
@@ -81,13 +80,12 @@ def distance(fit: FamilyFit, counts: IntArray) -> float:
 
 
 def draw_family(fit: FamilyFit, n: int, rng: np.random.Generator, largest: int) -> IntArray:
-    """Draw from a fitted family by inversion on a grid; for tests, never for seed documents."""
+    """Draw from a fitted family by inversion on a grid: for the bootstrap, never for seed documents."""
     reach = max(10 * largest, 50)
     grid = np.unique(
         np.concatenate([np.arange(min(reach, 2000)), np.geomspace(1, reach, 3000).astype(np.int64)])
     )
-    cumulative: FloatArray = full_cdf(fit.family, np.array(list(fit.parameters.values())), grid)
-    index = np.searchsorted(cumulative, rng.random(n))
+    index = np.searchsorted(fit.cdf(grid), rng.random(n))
     return np.asarray(grid[np.minimum(index, len(grid) - 1)], dtype=np.int64)
 
 

@@ -15,23 +15,16 @@ HANDFUL = 3  # ... at least this many of them, make an organization recognisable
 
 @dataclass(frozen=True)
 class Privacy:
-    """Copies and nearest neighbours.
+    """Copies: the share of recognisable organizations that equal a training organization in every count.
 
-    Attributes
-    ----------
-    drawn_copies, held_out_copies : float
-        Share of recognisable organizations that equal a training organization in every count.
-    distance_ratio : float
-        Median distance from a drawn organization to its nearest training organization, over the same from a
-        held-out organization; 1 or more: drawn ones are not nearer than strangers.
-    ratio_5 : float
-        The same ratio at the 5 % quantile: the nearest ones.
+    A ratio is the distance from a drawn organization to its nearest training organization over the same from
+    a held-out organization; 1 or more: drawn ones are not nearer than strangers.
     """
 
     drawn_copies: float
     held_out_copies: float
-    distance_ratio: float
-    ratio_5: float
+    distance_ratio: float  # of the medians
+    ratio_5: float  # of the 5 % quantiles: the nearest ones
 
 
 def measure_privacy(drawn: pd.DataFrame, training: pd.DataFrame, held_out: pd.DataFrame) -> Privacy:
@@ -46,12 +39,10 @@ def measure_privacy(drawn: pd.DataFrame, training: pd.DataFrame, held_out: pd.Da
     samples = [_recognisable(frame[counts]) for frame in (drawn, held_out)]
     if min(len(sample) for sample in samples) == 0:
         return Privacy(0.0, 0.0, 1.0, 1.0)
-    copies = [float(np.mean([tuple(row) in known for row in s.to_numpy().tolist()])) for s in samples]
+    copies = [np.mean([tuple(row) in known for row in s.to_numpy().tolist()]) for s in samples]
     near: list[FloatArray] = [tree.query(log_scale(s.to_numpy()), k=1)[0][:, 0] for s in samples]
     ratios = [np.quantile(near[0], q) / max(float(np.quantile(near[1], q)), 1e-9) for q in (0.5, 0.05)]
-    return Privacy(
-        round(copies[0], 5), round(copies[1], 5), round(float(ratios[0]), 3), round(float(ratios[1]), 3)
-    )
+    return Privacy(*(round(float(share), 5) for share in copies), *(round(float(r), 3) for r in ratios))
 
 
 def _recognisable(frame: pd.DataFrame) -> pd.DataFrame:

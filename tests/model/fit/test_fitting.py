@@ -62,7 +62,7 @@ def test_details_come_from_the_stats_set(tiny_fit: Fit) -> None:
     sources = tiny_fit.report["details"]
     assert sources["commits"] == sources["owner_rank"] == sources["pipeline_shape"] == "stats set"
     assert sources["user_roles"] == "default"
-    shapes = tiny_fit.model.details(0)["pipeline_shape"].values
+    shapes = tiny_fit.model.archetypes[0].details["pipeline_shape"].values
     assert all(stages >= 1 + branches + event for stages, branches, event, _ in shapes)
 
 
