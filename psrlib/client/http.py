@@ -2,7 +2,6 @@
 
 import logging
 import random
-import threading
 import time
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -69,7 +68,6 @@ class HttpClient:
         self.deadline_s = deadline_s
         self.calls = CallCounter()
         self.limit = AdaptiveLimit(workers)
-        self.sessions_lock = threading.Lock()
         self._random = random.Random()
         self._timeout_s = (CONNECT_TIMEOUT_S, timeout_s)
         # Threads may share this session: sending a prepared request only reads its settings, the pool of

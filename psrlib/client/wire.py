@@ -77,8 +77,7 @@ class OwnedApp(App):
 
     def acl(self, id: str) -> Json:
         """Return an object's ACL."""
-        found: Json = self._get(self.ACL_PATH.format(id), "owners")
-        return found
+        return self._get(self.ACL_PATH.format(id), "owners") or {}
 
     def set_owner(self, id: str, owner: str) -> None:
         """Make a user the owner of an object, and nobody else a reader."""

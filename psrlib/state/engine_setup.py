@@ -105,5 +105,4 @@ def _tokens(
 def _delete(session: ControlHub, organization: str, ids: list[str]) -> None:
     """Remove registrations that no engine can use because their tokens are lost."""
     if ids:
-        session.security.deactivate_components(organization, ids)
         session.security.delete_components(organization, ids)

@@ -87,7 +87,6 @@ def _teardown_organization(
     ]
     users = [id for id in ids["users"] if id != desired.users[0].id]
     if users:
-        yield [partial(hub.security.deactivate_users, desired.id, users)]
         yield [partial(hub.security.delete_users, desired.id, users)]
     if ids["groups"]:
         yield [partial(hub.security.delete_groups, desired.id, ids["groups"])]
@@ -130,5 +129,4 @@ def _stop(session: ControlHub, jobs: Sequence[dict[str, Any]]) -> None:
 def _delete_engine(session: ControlHub, id: str) -> None:
     """Remove an engine and its registration, so that its token is void."""
     session.jobrunner.delete_engine(id)
-    session.security.deactivate_components(session.organization, [id])
     session.security.delete_components(session.organization, [id])

@@ -17,8 +17,7 @@ class Connections(OwnedApp):
 
     def connection(self, connection_id: str) -> Json:
         """Return a connection with its definition."""
-        found: Json = self._get(f"{BASE}/connection/{connection_id}", "connections")
-        return found
+        return self._get(f"{BASE}/connection/{connection_id}", "connections") or {}
 
     def create_connection(self, connection: Json) -> Json:
         """Create a connection."""

@@ -56,8 +56,7 @@ class Security(App):
 
     def current_user(self) -> Json:
         """Return the principal of the session."""
-        found: Json = self._get(f"{BASE}/currentUser", "metadata")
-        return found
+        return self._get(f"{BASE}/currentUser", "metadata") or {}
 
     def users(self, organization: str) -> list[Json]:
         """Return all users of an organization, without deleted ones."""
@@ -90,13 +89,10 @@ class Security(App):
         }
         return self._post(f"{BASE}/organization/{organization}/user/{user['id']}", "users", body) or {}
 
-    def deactivate_users(self, organization: str, ids: list[str]) -> None:
-        """Deactivate users, which comes before deleting them."""
-        self._post(f"{BASE}/organization/{organization}/users/deactivate", "users", ids)
-
     def delete_users(self, organization: str, ids: list[str]) -> None:
-        """Delete users."""
-        self._post(f"{BASE}/organization/{organization}/users/delete", "users", ids)
+        """Deactivate users, which the hub wants first, and delete them."""
+        for call in ("deactivate", "delete"):
+            self._post(f"{BASE}/organization/{organization}/users/{call}", "users", ids)
 
     def groups(self, organization: str) -> list[Json]:
         """Return all groups of an organization."""
@@ -131,10 +127,7 @@ class Security(App):
         path = f"{BASE}/organization/{organization}/components"
         return self._list(path, "engine tokens", {**ALL, "orderBy": "ID"})
 
-    def deactivate_components(self, organization: str, ids: list[str]) -> None:
-        """Deactivate components."""
-        self._post(f"{BASE}/organization/{organization}/components/deactivate", "engine tokens", ids)
-
     def delete_components(self, organization: str, ids: list[str]) -> None:
-        """Delete components."""
-        self._post(f"{BASE}/organization/{organization}/components/delete", "engine tokens", ids)
+        """Deactivate components, so that their tokens are void, and delete them."""
+        for call in ("deactivate", "delete"):
+            self._post(f"{BASE}/organization/{organization}/components/{call}", "engine tokens", ids)
