@@ -135,9 +135,10 @@ class ControlHub(Session):
         AuthenticationError
             If the hub refuses user name and password.
         """
-        login = Request("POST", LOGIN_PATH, "sessions", repeatable=True, headers=HEADERS, deadline_s=deadline_s)
+        body = {"userName": self.user, "password": self._password}
+        login = Request("POST", LOGIN_PATH, "sessions", body=body, repeatable=True, headers=HEADERS)
         try:
-            answer = self.http.send(replace(login, body={"userName": self.user, "password": self._password}))
+            answer = self.http.send(replace(login, deadline_s=deadline_s))
         except HubError as error:
             if is_absent(error):
                 raise HubUnreachableError(

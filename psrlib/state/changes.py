@@ -1,6 +1,6 @@
 """Bring entities that exist to what the seed document says, and remove duplicates of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from psrlib.state.design import connection_body
 from psrlib.state.diff import Item, identity
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.people import user_body
-from psrlib.state.reading import hub_id
+from psrlib.state.reading import access, hub_id
 from psrlib.state.schedule import Call, Steps
 from psrlib.words import OWNED
 
@@ -60,22 +60,14 @@ def _duplicates(work: OrganizationWork, kind: str) -> Iterable[str]:
 
 def removals(session: Session, kind: str, ids: Sequence[str]) -> list[Call]:
     """Return the calls that remove entities: one for all jobs or topologies, one for each other entity."""
-    many = {"jobs": session.jobrunner.delete_jobs, "topologies": session.topology.delete_topologies}
-    if kind in many:
-        return [partial(many[kind], list(ids))] if ids else []
-    one: dict[str, Callable[[str], None]] = {
-        "connections": session.connection.delete_connection,
-        "fragments": session.pipelinestore.delete_pipeline,
-        "pipelines": session.pipelinestore.delete_pipeline,
-        "scheduled_tasks": session.scheduler.delete_task,
-        "subscriptions": session.notification.delete_subscription,
-    }
-    return [partial(one[kind], id) for id in ids]
+    delete = access(session, kind).delete
+    if kind in ("jobs", "topologies"):
+        return [partial(delete, list(ids))] if ids else []
+    return [partial(delete, id) for id in ids]
 
 
 def _change_owner(work: OrganizationWork, item: Item) -> None:
-    id = work.hub_id(item.kind, _entity(work, item).key)
-    work.not_owned.append((item.kind, id, work.user_id(item.desired)))
+    work.must_own(item.kind, _entity(work, item).key, item.desired)
     work.count_change("owners")
 
 
