@@ -30,17 +30,13 @@ class App:
     def __init__(self, session: Caller) -> None:
         self._session = session
 
-    @property
-    def _organization(self) -> str:
-        return self._session.organization
-
     def _get(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> Any:
         return self._session.answer(Request("GET", path, kind, query or {}, repeatable=True)).body
 
     def _list(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> list[Json]:
         """Return all rows, those of the session's organization if no query is given."""
         if query is None:
-            query = {**ALL, "organization": self._organization}
+            query = {**ALL, "organization": self._session.organization}
         return rows(self._get(path, kind, query), kind)
 
     def _send_once(
@@ -84,7 +80,7 @@ class OwnedApp(App):
         body = {
             "resourceId": id,
             "resourceType": self.RESOURCE_TYPE,
-            "organization": self._organization,
+            "organization": self._session.organization,
             "resourceOwner": owner,
             "permissions": [],
         }

@@ -1,5 +1,6 @@
 """What acts on jobs: scheduled tasks, subscriptions, topologies."""
 
+from contextlib import suppress
 from functools import partial
 
 from psrlib.client import ControlHub
@@ -12,9 +13,6 @@ from psrlib.state.create_once import repeat_lost
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.reading import hub_id
 from psrlib.state.schedule import Steps
-
-TIME_ZONE = "UTC"
-PUBLISH_MESSAGE = "Commit 1"
 
 
 def automation_steps(work: OrganizationWork) -> Steps[None]:
@@ -40,7 +38,7 @@ def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
                 "name": task.name,
                 "executionInfo.action": task.action,
                 "crontabMask": task.cron,
-                "timeZone": TIME_ZONE,
+                "timeZone": "UTC",
                 "status": "RUNNING",
             },
         )
@@ -84,10 +82,9 @@ def _event_id(work: OrganizationWork, event: str) -> str:
     known = work.knowledge
     with known.lock:
         if known.event_ids is None:
-            try:
+            known.event_ids = {}
+            with suppress(HubError):
                 known.event_ids = event_ids(work.hub.texts())
-            except HubError:
-                known.event_ids = {}
     if not known.event_ids or event in known.event_ids:
         return event
     words = event.replace("_", " ").lower()
@@ -112,7 +109,7 @@ def publish_topology(work: OrganizationWork, row: Json) -> None:
         return any(hub_id("topologies", r) == id and not r.get("draft") for r in store.topologies()) or None
 
     def publish() -> bool:
-        store.publish(str(row["commitId"]), PUBLISH_MESSAGE)
+        store.publish(str(row["commitId"]), "Commit 1")
         return True
 
     repeat_lost(publish, done)

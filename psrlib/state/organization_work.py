@@ -84,16 +84,9 @@ class Knowledge:
 
 
 class OrganizationWork:
-    """One organization being populated.
+    """One organization being populated by the system administrator, whose session ``hub`` is.
 
-    Parameters
-    ----------
-    hub : ControlHub
-        Session of the system administrator.
-    document, desired : SeedDocument, Organization
-        The whole document and the organization at work.
-    found : ObservedOrganization or None
-        What the hub holds of it; None when it does not exist yet.
+    ``found`` is what the hub holds of the organization, None when it does not exist yet.
     """
 
     def __init__(
@@ -205,7 +198,7 @@ class OrganizationWork:
 
         def attempt(remaining: Sequence[Any]) -> list[Json]:
             nonlocal actor
-            if actor is not None and actor in self._by_login:
+            if actor is not None:
                 try:
                     return create(self.hub.for_user(self.user_id(actor)), remaining)
                 except HubError as error:
@@ -219,8 +212,7 @@ class OrganizationWork:
         for name, row in rows.items():
             entity = by_name[name]
             self.note(kind, entity.key, row)
-            by_owner = actor is not None and actor in self._by_login
-            if not by_owner and entity.owner != self.desired.users[0].key:
+            if actor is None and entity.owner != self.desired.users[0].key:
                 self.must_own(kind, entity.key, entity.owner)
 
     def must_own(self, kind: str, key: str, owner: str) -> None:

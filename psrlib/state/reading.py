@@ -71,12 +71,9 @@ class Reader:
     """
 
     def __init__(
-        self, desired: seed.Organization, row: Json, random_seed: int, role_ids: frozenset[str] = frozenset()
+        self, desired: seed.Organization, row: Json, random_seed: int, role_ids: frozenset[str]
     ) -> None:
-        self._unknown_roles = {
-            user.id: {role for role in user.roles if role_ids and role not in role_ids}
-            for user in desired.users
-        }
+        self._unknown_roles = {user.id: set(user.roles) - role_ids for user in desired.users if role_ids}
         self.desired = desired
         self.row = row
         self.entries: list[Json] = []

@@ -26,21 +26,8 @@ def apply_rewrite(
 ) -> PopulateReport:
     """Update what differs between two documents on a hub that holds the first.
 
-    Changed jobs that run are stopped before and started again.
-
-    Parameters
-    ----------
-    document : SeedDocument
-        What the hub holds now, variables resolved.
-    rewritten : SeedDocument
-        The same entities with other texts (`psrlib.seed.rewrite_seed`), variables resolved.
-    hub : ControlHub
-        Session of the system administrator.
-
-    Returns
-    -------
-    PopulateReport
-        ``changed`` counts the updated entities per kind.
+    Both have their variables resolved; `psrlib.seed.rewrite_seed` makes the second. Changed jobs that run
+    are stopped before and started again. The report's ``changed`` counts the updated entities per kind.
 
     Raises
     ------

@@ -81,8 +81,7 @@ def _teardown_organization(
         *(partial(_delete_engine, session, id) for id in ids["engines"]),
     ]
     ids["users"] = [id for id in ids["users"] if id != desired.users[0].id]
-    if ids["users"]:
-        yield [partial(hub.security.delete_users, desired.id, ids["users"])]
+    yield [partial(hub.security.delete_users, desired.id, ids["users"])]
     if ids["groups"]:
         yield [partial(hub.security.delete_groups, desired.id, ids["groups"])]
     if not kept and found.active:

@@ -21,7 +21,7 @@ class Connections(OwnedApp):
 
     def create_connection(self, connection: Json) -> Json:
         """Create a connection."""
-        body = {**connection, "organization": self._organization}
+        body = {**connection, "organization": self._session.organization}
         return self._send_once(f"{BASE}/connections", "connections", body) or {}
 
     def update_connection(self, connection: Json) -> None:

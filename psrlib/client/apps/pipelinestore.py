@@ -39,8 +39,6 @@ class PipelineStore(OwnedApp):
 
     def commits(self, commit_ids: Sequence[str]) -> list[Json]:
         """Return commits with their definitions."""
-        if not commit_ids:
-            return []
         return rows(self._post(f"{BASE}/pipelineCommit", "pipelines", list(commit_ids)), "pipeline commits")
 
     def import_pipelines(

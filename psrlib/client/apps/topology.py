@@ -21,7 +21,7 @@ class Topologies(OwnedApp):
 
     def topology(self, commit_id: str) -> Json:
         """Return a topology commit with its definition."""
-        query = {"organization": self._organization, "validate": False}
+        query = {"organization": self._session.organization, "validate": False}
         found: Json = self._get(f"{BASE}/topology/{commit_id}", "topologies", query) or {}
         return found["topology"] if isinstance(found.get("topology"), dict) else found
 
@@ -31,7 +31,7 @@ class Topologies(OwnedApp):
         body = {
             "name": name,
             "description": "",
-            "organization": self._organization,
+            "organization": self._session.organization,
             "topologyDefinition": orjson.dumps(definition).decode(),
         }
         return self._send_once(f"{BASE}/topologies", "topologies", body) or {}
