@@ -68,9 +68,8 @@ def _create(
 
 def _create_organization(work: OrganizationWork) -> None:
     desired, security = work.desired, work.hub.security
-    create = partial(
-        security.create_organization, desired.id, desired.name, user_body(work, desired.users[0])
-    )
+    admin = user_body(work, desired.users[0])
+    create = partial(security.create_organization, desired.id, desired.name, admin)
     taken = f"; if it appeared just now, another populate is at work on {work.hub.url}: {{}}"
     _create(work, "organizations", desired.id, desired.id, create, security.organizations, taken)
     work.note("users", desired.users[0].key, {"id": desired.users[0].id})
