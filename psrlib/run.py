@@ -30,20 +30,9 @@ def open_hub(
 ) -> ControlHub:
     """Log in to the Control Hub meant; the embedded one is started when it does not run yet.
 
-    Parameters
-    ----------
-    run_dir : Path
-        Folder of the run; the embedded hub keeps its database there.
-    sch_url : str
-        Address, or ``embedded``.
-    sch_username : str
-        System administrator.
-    sch_password : str or None
-        None takes the environment variable ``PSR_SCH_PASSWORD``.
-    allow_remote : bool
-        Accept a hub that is not on this machine; populating one has to be meant.
-    **options
-        Passed on to `ControlHub`: ``workers``, ``verify``, ``organization_password``.
+    The embedded hub (``sch_url="embedded"``) keeps its database in the run's folder. A password of None is
+    taken from the environment variable ``PSR_SCH_PASSWORD``; ``allow_remote`` accepts a hub that is not on
+    this machine, since populating one has to be meant; the other options are those of `ControlHub`.
 
     Raises
     ------
@@ -84,17 +73,9 @@ def open_run(
 ) -> Iterator[ControlHub]:
     """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
 
-    Parameters
-    ----------
-    run_dir : path
-        Folder of the run, holding ``hub.db`` and ``engines/``.
-    document : SeedDocument or None
-        Variables resolved; ``webhook_url`` tells the fleet where subscriptions post to. None leaves the
-        engines of an embedded run down.
-    sch_url : str
-        URL, or ``embedded``.
-    sch_password : str or None
-        None means the environment variable PSR_SCH_PASSWORD.
+    The folder holds ``hub.db`` and ``engines/``. The variables of the document are resolved; its
+    ``webhook_url`` tells the fleet where subscriptions post to. Without document the engines stay down.
+    Address, user and password are those of `open_hub`.
 
     Raises
     ------

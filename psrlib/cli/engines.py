@@ -148,7 +148,7 @@ def _identities(
         return list(setup_engines(document, hub, _run_dir(seed))), hub.url
     if where["sch_url"] == EMBEDDED:
         return identities, start_hub(_run_dir(seed)).url
-    check_address(where["sch_url"], where["yes"])
+    check_address(where["sch_url"], where["allow_remote"])
     return identities, where["sch_url"]
 
 

@@ -34,7 +34,7 @@ OPTIONS = (
         "better in PSR_ORGANIZATION_PASSWORD.",
     ),
     click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a seed variable."),
-    click.option("--yes", is_flag=True, help="Allow a Control Hub on another machine."),
+    click.option("--yes", "allow_remote", is_flag=True, help="Allow a Control Hub on another machine."),
     click.option(
         "--ca-bundle",
         type=click.Path(exists=True, dir_okay=False),
@@ -62,33 +62,18 @@ def open_document(seed: Path, settings: tuple[str, ...]) -> "SeedDocument":
     return resolve_variables(load_seed(seed), dict(setting.split("=", 1) for setting in settings))
 
 
-def open_hub(
-    seed: Path,
-    sch_url: str,
-    sch_username: str,
-    sch_password: str | None,
-    organization_password: str | None,
-    yes: bool,
-    ca_bundle: str | None,
-    workers: int | None,
-) -> "ControlHub":
-    """Log in; the embedded hub of the seed document's folder is started unless it runs."""
+def open_hub(seed: Path, **where: Any) -> "ControlHub":
+    """Log in as the options of `hub_options` say; the embedded hub is started unless it runs."""
     from psrlib import run
     from psrlib.state import check_address
 
-    if sch_url != EMBEDDED and not sch_password:
-        check_address(sch_url, yes)
-        sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
-    return run.open_hub(
-        seed.resolve().parent,
-        sch_url,
-        sch_username,
-        sch_password,
-        allow_remote=yes,
-        workers=workers,
-        verify=ca_bundle or True,
-        organization_password=organization_password,
-    )
+    if where["sch_url"] != EMBEDDED and not where["sch_password"]:
+        check_address(where["sch_url"], where["allow_remote"])
+        where["sch_password"] = click.prompt(
+            f"Password of {where['sch_username']}", hide_input=True, err=True
+        )
+    certificates = where.pop("ca_bundle") or True
+    return run.open_hub(seed.resolve().parent, verify=certificates, **where)
 
 
 @click.command()

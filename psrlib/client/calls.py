@@ -5,11 +5,14 @@ from collections import Counter
 
 
 class CallCounter:
-    """Requests sent per kind (``users``, ``pipelines``, ``sessions``, ...), repeats included; thread-safe."""
+    """Requests sent per kind (``users``, ``pipelines``, ``sessions``, ...), repeats included; thread-safe.
+
+    ``waited_s`` adds up the seconds until each answer came; connections overlap.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._waited_s = 0.0
+        self.waited_s = 0.0
         self._lock = threading.Lock()
 
     def add(self, kind: str) -> None:
@@ -20,18 +23,13 @@ class CallCounter:
     def add_answer(self, duration_s: float) -> None:
         """Add the time that an answer took."""
         with self._lock:
-            self._waited_s += duration_s
+            self.waited_s += duration_s
 
     @property
     def total(self) -> int:
         """All requests sent so far."""
         with self._lock:
             return self._counts.total()
-
-    @property
-    def waited_s(self) -> float:
-        """Seconds until the answers came, added up over all requests: connections overlap."""
-        return self._waited_s
 
     def by_kind(self) -> dict[str, int]:
         """Return the number of requests per kind, in the order of the names."""
@@ -49,6 +47,4 @@ class CallCounter:
         >>> calls.since(before)
         {'users': 1}
         """
-        return {
-            kind: n - earlier.get(kind, 0) for kind, n in self.by_kind().items() if n > earlier.get(kind, 0)
-        }
+        return dict(Counter(self.by_kind()) - Counter(earlier))

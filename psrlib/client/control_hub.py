@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -60,32 +61,26 @@ class ControlHub(Session):
         verify: bool | str = True,
         organization_password: str | None = None,
     ) -> None:
-        http = HttpClient(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
-        self._open(http, user, password, organization_password, {})
+        self.http = HttpClient(
+            url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify
+        )
+        self._organization_password = organization_password
+        self._sessions: dict[str, ControlHub] = {}
+        self._begin(user, password)
         try:
             self.log_in(min(deadline_s, FIRST_LOGIN_S))
         except BaseException:
-            http.close()
+            self.close()
             raise
 
-    def _open(
-        self,
-        http: HttpClient,
-        user: str,
-        password: str,
-        organization_password: str | None,
-        sessions: dict[str, "ControlHub"],
-    ) -> None:
+    def _begin(self, user: str, password: str) -> None:
+        """Set what every user's session has for itself."""
         super().__init__()
-        self.http = http
         self.user = user
         self._password = password
-        self._organization_password = organization_password
-        self._sessions = sessions
         self._token: str | None = None
-        self._lock = threading.Lock()
         self._role_ids: frozenset[str] | None = None
-        self._role_lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __enter__(self) -> "ControlHub":
         return self
@@ -126,14 +121,11 @@ class ControlHub(Session):
 
     def for_user(self, user: str) -> "ControlHub":
         """Return a user's session, the same object each time; it logs in at its first request."""
-        with self.http.sessions_lock:
-            session = self._sessions.get(user)
-            if session is None:
-                session = ControlHub.__new__(ControlHub)
-                password = user if self._organization_password is None else self._organization_password
-                session._open(self.http, user, password, self._organization_password, self._sessions)
-                self._sessions[user] = session
-        return session
+        if user not in self._sessions:
+            session = copy(self)
+            session._begin(user, user if self._organization_password is None else self._organization_password)
+            self._sessions.setdefault(user, session)  # of two threads that were here, the first one's
+        return self._sessions[user]
 
     def log_in(self, deadline_s: float | None = None) -> None:
         """Start a new session (control-hub-rest, 1.3); ``deadline_s`` limits the time for it.
@@ -144,17 +136,9 @@ class ControlHub(Session):
             If the hub refuses user name and password.
         """
         body = {"userName": self.user, "password": self._password}
-        login = Request(
-            "POST",
-            LOGIN_PATH,
-            "sessions",
-            body=body,
-            repeatable=True,
-            headers=HEADERS,
-            deadline_s=deadline_s,
-        )
+        login = Request("POST", LOGIN_PATH, "sessions", body=body, repeatable=True, headers=HEADERS)
         try:
-            answer = self.http.send(login)
+            answer = self.http.send(replace(login, deadline_s=deadline_s))
         except HubError as error:
             if is_absent(error):
                 raise HubUnreachableError(
@@ -202,7 +186,7 @@ class ControlHub(Session):
 
     def role_ids(self) -> frozenset[str]:
         """Return the ids of the roles the hub knows, asked for once; empty when it does not say."""
-        with self._role_lock:
+        with self._lock:
             if self._role_ids is None:
                 try:
                     self._role_ids = frozenset(str(role["id"]) for role in self.security.roles())

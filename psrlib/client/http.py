@@ -2,8 +2,8 @@
 
 import logging
 import random
-import threading
 import time
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -69,8 +69,6 @@ class HttpClient:
         self.deadline_s = deadline_s
         self.calls = CallCounter()
         self.limit = AdaptiveLimit(workers)
-        self.sessions_lock = threading.Lock()
-        self._random = random.Random()
         self._timeout_s = (CONNECT_TIMEOUT_S, timeout_s)
         # Threads may share this session: sending a prepared request only reads its settings, the pool of
         # connections has its own lock, and the jar of cookies, which would mix the users, takes none.
@@ -104,7 +102,7 @@ class HttpClient:
         give_up_at = time.monotonic() + deadline_s
         last = ""
         for attempt in range(MAX_ATTEMPTS):
-            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * self._random.uniform(0.5, 1.0)
+            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0)
             try:
                 response = self._send_once(prepared, request)
             except requests.RequestException as error:
@@ -170,20 +168,14 @@ def _query_text(value: Any) -> str:
 
 def _refusal(request: Request, response: requests.Response) -> HubError:
     """Return the error of a 3xx or 4xx answer, with the codes of the hub's error envelope."""
-    codes, message = _issues(response)
-    text = message or _text(response) or response.reason
-    return HubError(
-        f"{request} was refused with status {response.status_code}: {text}", response.status_code, codes
-    )
-
-
-def _issues(response: requests.Response) -> tuple[tuple[str, ...], str]:
-    try:
+    codes: tuple[str, ...] = ()
+    text = _text(response) or response.reason
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
         issues = orjson.loads(response.content)["ISSUES"]
         codes = tuple(str(issue.get("code", "")) for issue in issues)
-        return codes, "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in issues)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return (), ""
+        text = "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in issues) or text
+    message = f"{request} was refused with status {response.status_code}: {text}"
+    return HubError(message, response.status_code, codes)
 
 
 def _answer(request: Request, response: requests.Response) -> Answer:
@@ -217,11 +209,6 @@ def _never_sent(error: requests.RequestException) -> bool:
 def _retry_after_s(response: requests.Response) -> float:
     """Return the seconds of a Retry-After header, a number or an HTTP date (RFC 9110, 10.2.3), else 0."""
     value = response.headers.get("Retry-After", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+    with suppress(ValueError):
+        return float(value) if value.isdecimal() else parsedate_to_datetime(value).timestamp() - time.time()
+    return 0.0

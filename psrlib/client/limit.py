@@ -20,6 +20,15 @@ class AdaptiveLimit:
     largest : int
         Upper bound while adapting.
 
+    Attributes
+    ----------
+    largest : int
+        Requests that may ever be under way at once; threads beyond it would only wait.
+    n_paused : int
+        Requests that were refused or lost and wait for their next attempt.
+    peak : int
+        The most requests that were under way at once.
+
     Notes
     -----
     A window is as many answers as the limit allows at once. When a window's mean answer time stays within
@@ -29,14 +38,14 @@ class AdaptiveLimit:
 
     def __init__(self, fixed: int | None = None, largest: int = LARGEST) -> None:
         self._fixed = fixed is not None
-        self._largest = fixed or largest
+        self.largest = fixed or largest
         self._limit = float(fixed or min(START, largest))
         self._in_flight = 0
         self._doubling = True
         self._best_s: float | None = None
         self._window: list[float] = []
         self._reduced_at = -PAUSE_S
-        self._n_paused = 0
+        self.n_paused = 0
         self._lock = threading.Lock()
         self._free = threading.Condition(self._lock)
         self.peak = 0
@@ -45,16 +54,6 @@ class AdaptiveLimit:
     def limit(self) -> int:
         """Requests that may be under way now."""
         return max(1, int(self._limit))
-
-    @property
-    def largest(self) -> int:
-        """Requests that may ever be under way at once; threads beyond it would only wait."""
-        return self._largest
-
-    @property
-    def n_paused(self) -> int:
-        """Requests that were refused or lost and wait for their next attempt."""
-        return self._n_paused
 
     def __enter__(self) -> None:
         """Wait for a free place and hold it for one request."""
@@ -73,12 +72,12 @@ class AdaptiveLimit:
     def pause(self, duration_s: float) -> None:
         """Wait before the next attempt; meanwhile others may send."""
         with self._lock:
-            self._n_paused += 1
+            self.n_paused += 1
         try:
             sleep(duration_s)
         finally:
             with self._lock:
-                self._n_paused -= 1
+                self.n_paused -= 1
 
     def answered(self, duration_s: float) -> None:
         """Note a normal answer that took ``duration_s`` seconds."""
@@ -93,7 +92,7 @@ class AdaptiveLimit:
             self._best_s = mean_s if self._best_s is None else min(mean_s, self._best_s * BEST_DECAY)
             if mean_s <= TOLERATED_RISE * self._best_s:
                 grown = self._limit * 2 if self._doubling else self._limit + 1
-                self._limit = min(grown, float(self._largest))
+                self._limit = min(grown, float(self.largest))
                 self._free.notify_all()
             else:
                 self._doubling = False

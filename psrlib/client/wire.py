@@ -30,17 +30,13 @@ class App:
     def __init__(self, session: Caller) -> None:
         self._session = session
 
-    @property
-    def _organization(self) -> str:
-        return self._session.organization
-
     def _get(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> Any:
         return self._session.answer(Request("GET", path, kind, query or {}, repeatable=True)).body
 
     def _list(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> list[Json]:
         """Return all rows, those of the session's organization if no query is given."""
         if query is None:
-            query = {**ALL, "organization": self._organization}
+            query = {**ALL, "organization": self._session.organization}
         return rows(self._get(path, kind, query), kind)
 
     def _send_once(
@@ -77,15 +73,14 @@ class OwnedApp(App):
 
     def acl(self, id: str) -> Json:
         """Return an object's ACL."""
-        found: Json = self._get(self.ACL_PATH.format(id), "owners")
-        return found
+        return self._get(self.ACL_PATH.format(id), "owners") or {}
 
     def set_owner(self, id: str, owner: str) -> None:
         """Make a user the owner of an object, and nobody else a reader."""
         body = {
             "resourceId": id,
             "resourceType": self.RESOURCE_TYPE,
-            "organization": self._organization,
+            "organization": self._session.organization,
             "resourceOwner": owner,
             "permissions": [],
         }

@@ -1,22 +1,18 @@
 """What acts on jobs: scheduled tasks, subscriptions, topologies."""
 
-from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from psrlib.client import ControlHub
 from psrlib.client.apps import scheduler
 from psrlib.client.apps.notification import event_ids, new_subscription
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
-from psrlib.seed.document import ScheduledTask, Subscription, Topology
+from psrlib.seed.document import Job, ScheduledTask, Subscription, Topology
 from psrlib.state.create_once import repeat_lost
-from psrlib.state.organization_work import Knowledge, OrganizationWork
+from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.reading import hub_id
 from psrlib.state.schedule import Steps
-
-TIME_ZONE = "UTC"
-PUBLISH_MESSAGE = "Commit 1"
 
 
 def automation_steps(work: OrganizationWork) -> Steps[None]:
@@ -29,9 +25,9 @@ def automation_steps(work: OrganizationWork) -> Steps[None]:
 
 
 def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
-    job_id, job_name = work.hub_id("jobs", task.job), _job_name(work, task.job)
+    job_id, job_name = work.hub_id("jobs", task.job), _job(work, task.job).name
 
-    def create(session: ControlHub, _: Sequence[ScheduledTask]) -> list[Json]:
+    def create(session: ControlHub, _: object) -> list[Json]:
         template = _task_template(work, session, job_id, job_name)
         body = scheduler.fill(
             template,
@@ -42,7 +38,7 @@ def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
                 "name": task.name,
                 "executionInfo.action": task.action,
                 "crontabMask": task.cron,
-                "timeZone": TIME_ZONE,
+                "timeZone": "UTC",
                 "status": "RUNNING",
             },
         )
@@ -53,26 +49,20 @@ def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
 
 def _task_template(work: OrganizationWork, session: ControlHub, job_id: str, job_name: str) -> Json:
     """Return a blank task: the hub's template, asked for once, or for every task if it carries an id."""
-    known: Knowledge = work.knowledge
+    known = work.knowledge
     with known.lock:
-        if known.task_template is None or known.task_selector is None:
-            known.task_selector = session.scheduler.type_selector()
-            known.task_template = session.scheduler.task_template(known.task_selector, job_id, job_name)
-            known.tasks_need_template = bool(scheduler.value(known.task_template.get("id")))
+        if known.task_template is not None:
             return known.task_template
-    if known.tasks_need_template:
-        return session.scheduler.task_template(known.task_selector, job_id, job_name)
-    return known.task_template
+        known.task_selector = known.task_selector or session.scheduler.type_selector()
+        template = session.scheduler.task_template(known.task_selector, job_id, job_name)
+        if not scheduler.value(template.get("id")):
+            known.task_template = template
+        return template
 
 
 def _create_subscription(work: OrganizationWork, subscription: Subscription) -> None:
     body = subscription_body(work, subscription)
-
-    def create(session: ControlHub, _: Sequence[Subscription]) -> list[Json]:
-        made = session.notification.create_subscription(body)
-        return [{**body, **made}] if made.get("id") else []
-
-    work.create("subscriptions", [subscription], create)
+    work.create("subscriptions", [subscription], lambda s, _: [s.notification.create_subscription(body)])
 
 
 def subscription_body(work: OrganizationWork, subscription: Subscription) -> Json:
@@ -92,10 +82,9 @@ def _event_id(work: OrganizationWork, event: str) -> str:
     known = work.knowledge
     with known.lock:
         if known.event_ids is None:
-            try:
+            known.event_ids = {}
+            with suppress(HubError):
                 known.event_ids = event_ids(work.hub.texts())
-            except HubError:
-                known.event_ids = {}
     if not known.event_ids or event in known.event_ids:
         return event
     words = event.replace("_", " ").lower()
@@ -104,11 +93,7 @@ def _event_id(work: OrganizationWork, event: str) -> str:
 
 def _create_topology(work: OrganizationWork, topology: Topology) -> None:
     nodes = [_node(work, key, position) for position, key in enumerate(topology.jobs)]
-
-    def create(session: ControlHub, _: Sequence[Topology]) -> list[Json]:
-        return [session.topology.create_topology(topology.name, nodes)]
-
-    work.create("topologies", [topology], create)
+    work.create("topologies", [topology], lambda s, _: [s.topology.create_topology(topology.name, nodes)])
     row = work.rows["topologies"][topology.key]
     if row.get("draft", True):
         publish_topology(work, row)
@@ -124,7 +109,7 @@ def publish_topology(work: OrganizationWork, row: Json) -> None:
         return any(hub_id("topologies", r) == id and not r.get("draft") for r in store.topologies()) or None
 
     def publish() -> bool:
-        store.publish(str(row["commitId"]), PUBLISH_MESSAGE)
+        store.publish(str(row["commitId"]), "Commit 1")
         return True
 
     repeat_lost(publish, done)
@@ -132,15 +117,14 @@ def publish_topology(work: OrganizationWork, row: Json) -> None:
 
 def _node(work: OrganizationWork, job: str, position: int) -> Json:
     """Return a topology node for a job (7.4); lanes are left to the topology editor."""
-    entity = next(entity for entity in work.desired.jobs if entity.key == job)
+    entity = _job(work, job)
     pipeline = work.rows["pipelines"][entity.pipeline]
-    row = work.rows["jobs"][job]
-    name = f"{entity.key}:JOB:{position}"
-    node: dict[str, Any] = {
+    name = f"{job}:JOB:{position}"
+    return {
         "nodeType": "JOB",
         "instanceName": name,
         "library": "streamsets-datacollector-dev-lib",
-        "jobId": hub_id("jobs", row),
+        "jobId": work.hub_id("jobs", job),
         "pipelineId": pipeline["pipelineId"],
         "pipelineCommitId": pipeline["commitId"],
         "pipelineVersion": pipeline["version"],
@@ -153,8 +137,7 @@ def _node(work: OrganizationWork, job: str, position: int) -> Json:
             "executorType": "COLLECTOR",
         },
     }
-    return node
 
 
-def _job_name(work: OrganizationWork, key: str) -> str:
-    return next(job.name for job in work.desired.jobs if job.key == key)
+def _job(work: OrganizationWork, key: str) -> Job:
+    return next(job for job in work.desired.jobs if job.key == key)

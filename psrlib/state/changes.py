@@ -1,6 +1,6 @@
 """Bring entities that exist to what the seed document says, and remove duplicates of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,13 +8,12 @@ import orjson
 
 from psrlib.client.apps import scheduler
 from psrlib.client.session import Session
-from psrlib.client.wire import Json
 from psrlib.state.automation import publish_topology, subscription_body
 from psrlib.state.design import connection_body
 from psrlib.state.diff import Item, identity
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.people import user_body
-from psrlib.state.reading import hub_id
+from psrlib.state.reading import access, hub_id
 from psrlib.state.schedule import Call, Steps
 from psrlib.words import OWNED
 
@@ -30,7 +29,8 @@ def change_steps(work: OrganizationWork, items: Iterable[Item]) -> Steps[None]:
         if item.change != "different":
             continue
         if item.field == "owner":
-            _change_owner(work, item)
+            work.must_own(item.kind, _entity(work, item).key, item.desired)
+            work.count_change("owners")
         elif (item.kind, item.name) not in done:
             done.add((item.kind, item.name))
             if (call := _change(work, item)) is not None:
@@ -60,23 +60,10 @@ def _duplicates(work: OrganizationWork, kind: str) -> Iterable[str]:
 
 def removals(session: Session, kind: str, ids: Sequence[str]) -> list[Call]:
     """Return the calls that remove entities: one for all jobs or topologies, one for each other entity."""
-    many = {"jobs": session.jobrunner.delete_jobs, "topologies": session.topology.delete_topologies}
-    if kind in many:
-        return [partial(many[kind], list(ids))] if ids else []
-    one: dict[str, Callable[[str], None]] = {
-        "connections": session.connection.delete_connection,
-        "fragments": session.pipelinestore.delete_pipeline,
-        "pipelines": session.pipelinestore.delete_pipeline,
-        "scheduled_tasks": session.scheduler.delete_task,
-        "subscriptions": session.notification.delete_subscription,
-    }
-    return [partial(one[kind], id) for id in ids]
-
-
-def _change_owner(work: OrganizationWork, item: Item) -> None:
-    id = work.hub_id(item.kind, _entity(work, item).key)
-    work.not_owned.append((item.kind, id, work.user_id(item.desired)))
-    work.count_change("owners")
+    delete = access(session, kind).delete
+    if kind in ("jobs", "topologies"):
+        return [partial(delete, list(ids))] if ids else []
+    return [partial(delete, id) for id in ids]
 
 
 def _change(work: OrganizationWork, item: Item) -> Call | None:
@@ -84,16 +71,14 @@ def _change(work: OrganizationWork, item: Item) -> Call | None:
     security = work.hub.security
     if item.kind == "organizations":
         assert work.found is not None
-        return partial(
-            security.update_organization, {**work.found.row, "name": work.desired.name, "active": True}
-        )
-    if item.kind == "topologies" and item.field == "published":
-        entity = _entity(work, item)
-        return partial(publish_topology, work, work.rows["topologies"][entity.key])
-    if item.kind in UNCHANGEABLE or item.kind == "config":
+        organization = {**work.found.row, "name": work.desired.name, "active": True}
+        return partial(security.update_organization, organization)
+    if item.kind in (*UNCHANGEABLE, "config") and item.field != "published":
         return None
     entity = _entity(work, item)
     row = work.rows[item.kind][entity.key]
+    if item.kind == "topologies":
+        return partial(publish_topology, work, row)
     if item.kind == "users":
         return partial(security.update_user, work.desired.id, {**row, **user_body(work, entity)})
     if item.kind == "groups":
@@ -101,7 +86,13 @@ def _change(work: OrganizationWork, item: Item) -> Call | None:
     if item.kind == "connections":
         return partial(work.admin.connection.update_connection, {**row, **connection_body(entity)})
     if item.kind == "jobs":
-        return partial(work.admin.jobrunner.update_job, {**row, **_job_fields(entity)})
+        fields = {
+            "labels": entity.labels,
+            "numInstances": entity.instances,
+            "rawJobTags": entity.tags,
+            "runtimeParameters": orjson.dumps(entity.parameters).decode() if entity.parameters else None,
+        }
+        return partial(work.admin.jobrunner.update_job, {**row, **fields})
     if item.kind == "scheduled_tasks":
         values = {"executionInfo.action": entity.action, "crontabMask": entity.cron}
         return partial(work.admin.scheduler.update_task, scheduler.fill(row, values))
@@ -111,12 +102,3 @@ def _change(work: OrganizationWork, item: Item) -> Call | None:
 
 def _entity(work: OrganizationWork, item: Item) -> Any:
     return next(e for e in getattr(work.desired, item.kind) if identity(item.kind, e) == item.name)
-
-
-def _job_fields(job: Any) -> Json:
-    return {
-        "labels": job.labels,
-        "numInstances": job.instances,
-        "rawJobTags": job.tags,
-        "runtimeParameters": orjson.dumps(job.parameters).decode() if job.parameters else None,
-    }

@@ -72,12 +72,8 @@ def commit_steps(work: OrganizationWork) -> Steps[None]:
     is a probe.
     """
     lost = 0
-    while lost < ATTEMPTS:
-        behind = [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) < p.commits]
-        if not behind:
-            yield [partial(_trim, work, pipeline) for pipeline in _ahead(work)]
-            return
-        present = _n_present(work)
+    while behind := [p for p in work.desired.pipelines if _n_missing(work, p) > 0]:
+        n_missing = sum(_n_missing(work, pipeline) for pipeline in behind)
         try:
             if work.knowledge.import_adds_versions is None:
                 yield [partial(_probe, work, behind[0])]
@@ -86,19 +82,23 @@ def commit_steps(work: OrganizationWork) -> Steps[None]:
                 yield [partial(_import_all, work, behind)]
             else:
                 yield [partial(_commit_next, work, pipeline) for pipeline in behind]
-        except LostAnswerError:
+        except LostAnswerError as error:
             lost += 1
             work.lost()
-            yield [partial(pause, lost)]
-            yield [partial(_look, work)]
-            continue
-        if _n_present(work) == present and work.knowledge.import_adds_versions is not False:
-            work.knowledge.import_adds_versions = False
-    raise HubUnreachableError(f"{work.desired.id}: pipelines still lack versions after {lost} lost answers")
+            if lost == ATTEMPTS:
+                raise HubUnreachableError(
+                    f"{work.desired.id}: pipelines still lack versions after {lost} lost answers"
+                ) from error
+            yield [partial(_look, work, lost)]
+        else:
+            if sum(_n_missing(work, pipeline) for pipeline in behind) == n_missing:
+                work.knowledge.import_adds_versions = False
+    yield [partial(_trim, work, p) for p in work.desired.pipelines if _n_missing(work, p) < 0]
 
 
-def _n_present(work: OrganizationWork) -> int:
-    return sum(n_commits(row) for row in work.rows["pipelines"].values())
+def _n_missing(work: OrganizationWork, pipeline: Pipeline) -> int:
+    """Return how many versions a pipeline lacks; negative when it has too many."""
+    return pipeline.commits - n_commits(work.rows["pipelines"][pipeline.key])
 
 
 def _versions(work: OrganizationWork, pipelines: Sequence[Pipeline]) -> Iterable[tuple[Pipeline, Json]]:
@@ -129,10 +129,9 @@ def _becomes_version(work: OrganizationWork, pipeline: Pipeline) -> bool:
     row = work.rows["pipelines"][pipeline.key]
     document = _next_version(work, pipeline, row, n_commits(row) + 1)
     store = work.admin.pipelinestore
+    message = COMMIT_MESSAGE.format(n_commits(row) + 1)
     try:
-        (made,) = store.import_pipelines(
-            {"0001.json": orjson.dumps(document)}, COMMIT_MESSAGE.format(n_commits(row) + 1)
-        )
+        (made,) = store.import_pipelines({"0001.json": orjson.dumps(document)}, message)
     except HubError as error:
         if error.status != 400 and not is_absent(error):
             raise
@@ -147,14 +146,15 @@ def _becomes_version(work: OrganizationWork, pipeline: Pipeline) -> bool:
 def _import_all(work: OrganizationWork, behind: Sequence[Pipeline]) -> None:
     """Import the missing versions, archive by archive so that they stay in order."""
     for batch in batches(_versions(work, behind)):
-        _import_versions(work, batch)
+        archive = {f"{i:05d}.json": text for i, (_, text) in enumerate(batch)}
+        message = COMMIT_MESSAGE.format("of several" if len(batch) > 1 else batch[0][0].commits)
+        _note(work, work.admin.pipelinestore.import_pipelines(archive, message))
 
 
-def _import_versions(work: OrganizationWork, batch: Sequence[tuple[Pipeline, bytes]]) -> None:
-    archive = {f"{i:05d}.json": text for i, (_, text) in enumerate(batch)}
-    keys = {hub_id("pipelines", work.rows["pipelines"][pipeline.key]): pipeline.key for pipeline, _ in batch}
-    message = COMMIT_MESSAGE.format("of several" if len(batch) > 1 else batch[0][0].commits)
-    for row in work.admin.pipelinestore.import_pipelines(archive, message):
+def _note(work: OrganizationWork, rows: Iterable[Json]) -> None:
+    """Remember commits that are newer than the ones known."""
+    keys = {hub_id("pipelines", row): key for key, row in work.rows["pipelines"].items()}
+    for row in rows:
         key = keys.get(hub_id("pipelines", row))
         if key is not None and n_commits(row) > n_commits(work.rows["pipelines"][key]):
             work.rows["pipelines"][key] = slim(row)
@@ -167,14 +167,8 @@ def _commit_next(work: OrganizationWork, pipeline: Pipeline) -> None:
     document = export_document(work, "pipelines", pipeline, number)
     message = COMMIT_MESSAGE.format(number)
     made = work.admin.pipelinestore.import_new_version(hub_id("pipelines", row), document, message)
-    work.rows["pipelines"][pipeline.key] = {
-        **row,
-        **slim(made or {"version": str(number), "currentRules": None}),
-    }
-
-
-def _ahead(work: OrganizationWork) -> list[Pipeline]:
-    return [p for p in work.desired.pipelines if n_commits(work.rows["pipelines"][p.key]) > p.commits]
+    made = slim(made) or {"version": str(number), "currentRules": None}
+    work.rows["pipelines"][pipeline.key] = {**row, **made}
 
 
 def _trim(work: OrganizationWork, pipeline: Pipeline) -> None:
@@ -187,12 +181,10 @@ def _trim(work: OrganizationWork, pipeline: Pipeline) -> None:
     work.count_change("pipelines")
 
 
-def _look(work: OrganizationWork) -> None:
-    """Read which versions exist after a lost answer."""
-    keys = {hub_id("pipelines", row): key for key, row in work.rows["pipelines"].items()}
-    for row in work.admin.pipelinestore.pipelines():
-        if (key := keys.get(hub_id("pipelines", row))) is not None:
-            work.rows["pipelines"][key] = row
+def _look(work: OrganizationWork, lost: int) -> None:
+    """Read which versions exist after a lost answer, the ``lost``-th one."""
+    pause(lost)
+    _note(work, work.admin.pipelinestore.pipelines())
 
 
 def slim(row: Json) -> Json:

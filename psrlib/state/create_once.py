@@ -15,11 +15,7 @@ T = TypeVar("T")
 ATTEMPTS = 10
 PAUSE_S = 0.2  # before the first look after a lost answer; the hub may still be at work
 LONGEST_PAUSE_S = 5.0
-TAKEN = (
-    400,
-    409,
-    422,
-)  # statuses with which a hub may refuse an id or name that exists (unknown, section 13)
+TAKEN = (400, 409, 422)  # how a hub may refuse an id or name that exists (unknown, section 13)
 
 
 def create_named(
@@ -55,8 +51,6 @@ def create_named(
     lost: HubError | None = None
     for attempt in range(ATTEMPTS):
         remaining = [item for name, item in wanted.items() if name not in found]
-        if not remaining:
-            return found
         try:
             records = create(remaining)
         except LostAnswerError as error:
@@ -74,9 +68,9 @@ def create_named(
         found.update(_first_by_name(records, wanted, name_of))
         if len(found) < len(wanted) and lost is None:
             found.update(_first_by_name(find(), wanted, name_of))
+        if len(found) == len(wanted):
+            return found
     missing = sorted(set(wanted) - set(found))
-    if not missing:
-        return found
     raise HubUnreachableError(
         f"{len(missing)} of {len(wanted)} entities ({missing[0]}, ...) not there after {ATTEMPTS} attempts"
         + (f"; last answer: {lost}" if lost else "; the hub accepts them and does not list them")

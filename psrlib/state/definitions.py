@@ -15,6 +15,7 @@ from psrlib.errors import HubError
 class Shape:
     """Numbers and names read back from a pipeline definition; see `psrlib.seed.document.Pipeline`."""
 
+    fragment_id: str  # of a fragment, on the engine's side; empty for a pipeline
     stages: int
     branches: int
     event_lane: bool
@@ -42,7 +43,10 @@ def read_shape(text: Any) -> Shape:
     HubError
         If it is no pipeline definition.
     """
-    definition = _decode(text)
+    try:
+        definition = _DECODER.decode(orjson.dumps(text) if isinstance(text, dict) else text or "{}")
+    except msgspec.MsgspecError as error:
+        raise HubError(f"a pipeline definition of the Control Hub is not understood: {error}") from error
     stages = definition.stages or []
     data_lanes = {lane for stage in stages for lane in stage.output_lanes or []}
     origin = next((stage for stage in stages if not stage.input_lanes), _Stage())
@@ -50,6 +54,7 @@ def read_shape(text: Any) -> Shape:
     fed = [set(stage.input_lanes or []) for stage in stages]
     metadata = definition.metadata or _Metadata()
     return Shape(
+        fragment_id=definition.fragment_id or "",
         stages=len(stages),
         branches=sum(
             bool(lanes & data_lanes) and not stage.output_lanes
@@ -64,24 +69,6 @@ def read_shape(text: Any) -> Shape:
         ],
         connection_ids=_connections(metadata.connections),
     )
-
-
-def read_fragment_id(text: Any) -> str:
-    """Return the engine-side id of a ``pipelineFragmentConfig``; empty when it has none.
-
-    Raises
-    ------
-    HubError
-        If it is no pipeline definition.
-    """
-    return str(_decode(text).fragment_id or "")
-
-
-def _decode(text: Any) -> "_Definition":
-    try:
-        return _DECODER.decode(orjson.dumps(text) if isinstance(text, dict) else text or "{}")
-    except msgspec.MsgspecError as error:
-        raise HubError(f"a pipeline definition of the Control Hub is not understood: {error}") from error
 
 
 class _Metadata(Struct):

@@ -11,35 +11,26 @@ from psrlib.client.wire import Json
 from psrlib.seed.document import Connection
 from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document, slim
 from psrlib.state.organization_work import OrganizationWork
-from psrlib.state.schedule import Call, Steps
+from psrlib.state.schedule import Steps
 
 
 def design_steps(work: OrganizationWork) -> Steps[None]:
     """Create connections and fragments, then pipelines, then their further commits."""
     yield [
         *(partial(_create_connection, work, connection) for connection in work.missing("connections")),
-        *_imports(work, "fragments"),
+        *(partial(_import_all, work, "fragments", entities) for entities in work.by_owner("fragments")),
     ]
-    yield _imports(work, "pipelines")
+    yield [partial(_import_all, work, "pipelines", entities) for entities in work.by_owner("pipelines")]
     yield from commit_steps(work)
 
 
 def _create_connection(work: OrganizationWork, connection: Connection) -> None:
     body = connection_body(connection)
-
-    def create(session: ControlHub, _: Sequence[Connection]) -> list[Json]:
-        return [{**body, **session.connection.create_connection(body)}]
-
-    work.create("connections", [connection], create)
-
-
-def _imports(work: OrganizationWork, kind: str) -> list[Call]:
-    """Return the calls that create the missing pipelines (or fragments): an archive per acting owner."""
-    return [partial(_import_all, work, kind, entities) for entities in work.by_owner(kind)]
+    work.create("connections", [connection], lambda s, _: [s.connection.create_connection(body)])
 
 
 def _import_all(work: OrganizationWork, kind: str, entities: Sequence[Any]) -> None:
-    """Import an owner's pipelines, archive by archive."""
+    """Import an owner's pipelines (or fragments), archive by archive."""
     documents = ((entity.name, export_document(work, kind, entity, 1)) for entity in entities)
     for batch in batches(documents):
         _import(work, kind, dict(batch))

@@ -1,42 +1,32 @@
 """The difference between a seed document (desired) and a hub (observed)."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from msgspec import Struct
+from msgspec.structs import asdict
 
-from psrlib.seed.document import Config, Organization, SeedDocument
+from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization, ObservedState
 from psrlib.words import KINDS
-
-Change = Literal["missing", "extra", "different"]
 
 # By what an entity is recognised, where that is not its name.
 IDENTITY = {"users": "id", "groups": "id", "engines": "key"}
 # Fields whose order has no meaning.
 UNORDERED = {"roles", "groups", "labels", "tags", "jobs"}
-# Set by engines when they run, not by populating.
-RUNTIME_KINDS = ("engines",)
-RUNTIME_FIELDS = {("jobs", "status")}
-# Keys are the seed document's own; a hub does not hold them.
-NOT_COMPARED = {"key"}
-# A hub may keep which template a job is an instance of only for instances that it started itself
-# (createAndStartJobInstances, control-hub-rest 5.6), which populating cannot use: no engine runs yet.
-TEMPLATE_LINK = ("jobs", "template")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One deviation; ``field`` is empty for a missing or extra entity."""
 
     organization: str
     kind: str
     name: str
     field: str
-    change: Change
+    change: Literal["missing", "extra", "different"]
     desired: Any
     observed: Any
 
@@ -55,8 +45,7 @@ class Difference:
 
     def frame(self) -> pd.DataFrame:
         """Return one row per deviation."""
-        columns = ["organization", "kind", "name", "field", "change", "desired", "observed"]
-        return pd.DataFrame([[getattr(item, c) for c in columns] for item in self.items], columns=columns)
+        return pd.DataFrame(self.items, columns=Item._fields)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of deviations per kind and change.
@@ -67,9 +56,8 @@ class Difference:
         {'users': {'missing': 1}}
         """
         counts: dict[str, dict[str, int]] = {}
-        for item in self.items:
-            by_change = counts.setdefault(item.kind, {})
-            by_change[item.change] = by_change.get(item.change, 0) + 1
+        for (kind, change), n in Counter((item.kind, item.change) for item in self.items).items():
+            counts.setdefault(kind, {})[change] = n
         return counts
 
     def summary(self) -> str:
@@ -97,37 +85,29 @@ def diff(document: SeedDocument, observed: ObservedState, *, runtime: bool = Tru
     -----
     Organizations that the document does not name are no deviation; ``observed.foreign`` lists them.
     """
-    items: list[Item] = []
-    for desired in document.organizations:
-        found = observed.organizations.get(desired.id)
-        if found is None:
-            items += _missing_organization(desired, runtime)
-        else:
-            items += diff_organization(desired, found, runtime=runtime)
-    return Difference(tuple(items))
+    return Difference(
+        tuple(
+            item
+            for desired in document.organizations
+            for item in diff_organization(desired, observed.organizations.get(desired.id), runtime=runtime)
+        )
+    )
 
 
 def diff_organization(
-    desired: Organization, found: ObservedOrganization, *, runtime: bool = True
-) -> list[Item]:
-    """Return the deviations of one organization that exists."""
-    items = []
-    if desired.name != found.organization.name:
-        pair = (desired.name, found.organization.name)
-        items.append(Item(desired.id, "organizations", desired.id, "name", "different", *pair))
-    if not found.active:
-        items.append(Item(desired.id, "organizations", desired.id, "active", "different", True, False))
-    if found.locked:
-        pair = ("can log in", "cannot log in")
-        items.append(Item(desired.id, "organizations", desired.id, "administrator", "different", *pair))
-    items += _diff_config(desired.id, desired.config, found.organization.config, found.unseen)
-    for name in found.drafts:
-        items.append(Item(desired.id, "topologies", name, "published", "different", True, False))
+    desired: Organization, found: ObservedOrganization | None, *, runtime: bool = True
+) -> Iterator[Item]:
+    """Yield the deviations of one organization; None when it does not exist."""
+    if found is None:
+        yield Item(desired.id, "organizations", desired.id, "", "missing", desired.id, None)
+    else:
+        for kind, name, field, wanted, seen in _own_fields(desired, found):
+            if wanted != seen:
+                yield Item(desired.id, kind, name, field, "different", wanted, seen)
     for kind in KINDS:
-        if runtime or kind not in RUNTIME_KINDS:
-            wanted, seen = getattr(desired, kind), getattr(found.organization, kind)
-            items += _diff_kind(desired.id, kind, wanted, seen, runtime)
-    return items
+        if runtime or kind != "engines":
+            entities = getattr(found.organization, kind) if found else []
+            yield from _diff_kind(desired.id, kind, getattr(desired, kind), entities, runtime)
 
 
 def identity(kind: str, entity: Struct) -> str:
@@ -135,19 +115,20 @@ def identity(kind: str, entity: Struct) -> str:
     return str(getattr(entity, IDENTITY.get(kind, "name")))
 
 
-def _missing_organization(desired: Organization, runtime: bool) -> Iterator[Item]:
-    yield Item(desired.id, "organizations", desired.id, "", "missing", desired.id, None)
-    for kind in KINDS:
-        if runtime or kind not in RUNTIME_KINDS:
-            for entity in getattr(desired, kind):
-                yield Item(desired.id, kind, identity(kind, entity), "", "missing", _record(entity), None)
-
-
-def _diff_config(organization: str, desired: Config, found: Config, unseen: set[str]) -> Iterator[Item]:
-    for field in Config.__struct_fields__:
-        wanted, seen = getattr(desired, field), getattr(found, field)
-        if wanted is not None and field not in unseen and wanted != seen:
-            yield Item(organization, "config", organization, field, "different", wanted, seen)
+def _own_fields(
+    desired: Organization, found: ObservedOrganization
+) -> Iterator[tuple[str, str, str, Any, Any]]:
+    """Yield kind, name, field, desired and observed value of what is the organization's own."""
+    id = desired.id
+    yield "organizations", id, "name", desired.name, found.organization.name
+    yield "organizations", id, "active", True, found.active
+    login = "cannot log in" if found.locked else "can log in"
+    yield "organizations", id, "administrator", "can log in", login
+    for field, wanted in asdict(desired.config).items():
+        if wanted is not None and field not in found.unseen:
+            yield "config", id, field, wanted, getattr(found.organization.config, field)
+    for name in found.drafts:
+        yield "topologies", name, "published", True, False
 
 
 def _diff_kind(
@@ -160,29 +141,27 @@ def _diff_kind(
         name = identity(kind, wanted)
         matches = seen.get(name)
         if not matches:
-            yield Item(organization, kind, name, "", "missing", _record(wanted), None)
-            continue
-        match = matches.pop(0)
-        if wanted != match:  # most are equal, and comparing whole records is ten times faster
+            yield Item(organization, kind, name, "", "missing", asdict(wanted), None)
+        # Most are equal, and comparing whole records is ten times faster than field by field.
+        elif wanted != (match := matches.pop(0)):
             yield from _diff_fields(organization, kind, name, wanted, match, runtime)
     for name, entities in seen.items():
         for entity in entities:
-            yield Item(organization, kind, name, "", "extra", None, _record(entity))
+            yield Item(organization, kind, name, "", "extra", None, asdict(entity))
 
 
 def _diff_fields(
     organization: str, kind: str, name: str, desired: Struct, found: Struct, runtime: bool
 ) -> Iterator[Item]:
     for field in desired.__struct_fields__:
-        if field in NOT_COMPARED or (not runtime and (kind, field) in RUNTIME_FIELDS):
-            continue
-        if (kind, field) == TEMPLATE_LINK and getattr(found, field) is None:
-            continue
         wanted, seen = getattr(desired, field), getattr(found, field)
-        same = sorted(wanted) == sorted(seen) if field in UNORDERED else wanted == seen
-        if not same:
+        if field == "key":  # the seed document's own; a hub does not hold it
+            continue
+        if not runtime and (kind, field) == ("jobs", "status"):
+            continue
+        # A hub may keep which template a job is an instance of only for instances that it started itself
+        # (createAndStartJobInstances, control-hub-rest 5.6), which populating cannot use: no engine runs yet.
+        if (kind, field) == ("jobs", "template") and seen is None:
+            continue
+        if sorted(wanted) != sorted(seen) if field in UNORDERED else wanted != seen:
             yield Item(organization, kind, name, field, "different", wanted, seen)
-
-
-def _record(entity: Struct) -> dict[str, Any]:
-    return {field: getattr(entity, field) for field in entity.__struct_fields__}

@@ -1,8 +1,7 @@
 """Engine registrations: one token per engine of the seed document, kept in the run directory."""
 
-from __future__ import annotations
-
 import logging
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,9 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     One listing per organization and one call per engine type; tokens are saved (mode 0600) before this
     returns. Identities saved by an earlier call are used again as long as the hub knows their registrations.
     """
-    saved = {(i.organization, i.key): i for i in _saved(run_dir)}
+    saved: dict[tuple[str, str], str] = {}
+    with suppress(InputError):
+        saved = {(i.organization, i.key): i.token for i in engines.load_identities(run_dir)}
     random_seed = document.provenance.random_seed
     steps = (_identities(hub, organization, random_seed, saved) for organization in document.organizations)
     identities = [identity for found in run_steps(steps, hub.limit) for identity in found]
@@ -34,46 +35,30 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     return identities
 
 
-def _saved(run_dir: Path) -> list[engines.EngineIdentity]:
-    try:
-        return list(engines.load_identities(run_dir))
-    except (InputError, FileNotFoundError):
-        return []
-
-
 def _identities(
-    hub: ControlHub,
-    organization: Organization,
-    random_seed: int,
-    saved: dict[tuple[str, str], engines.EngineIdentity],
+    hub: ControlHub, organization: Organization, random_seed: int, saved: dict[tuple[str, str], str]
 ) -> Steps[list[engines.EngineIdentity]]:
-    known = {
-        e.key: saved[organization.id, e.key]
-        for e in organization.engines
-        if (organization.id, e.key) in saved
-    }
+    keys = [engine.key for engine in organization.engines if (organization.id, engine.key) in saved]
+    tokens = {key: saved[organization.id, key] for key in keys}
     session = hub.for_organization(organization.id)
     (components,) = yield [partial(session.security.components, organization.id)]
-    if len(components) < len(known):
-        known = {}  # another hub than the one that gave the tokens
-    if not known:
+    if len(components) < len(tokens):
+        tokens = {}  # another hub than the one that gave the tokens
+    if not tokens:  # registrations whose tokens are lost: no engine can use them
         orphans = [str(row["id"]) for row in components if not row.get("registeredOn")]
-        yield [partial(_delete, session, organization.id, orphans)]
+        yield [partial(session.security.delete_components, organization.id, orphans)]
         components = [row for row in components if row.get("registeredOn")]
     before = {str(row["id"]) for row in components}
     lacking: dict[str, list[Engine]] = {}
     for engine in organization.engines:
-        if engine.key not in known:
+        if engine.key not in tokens:
             lacking.setdefault(engine.type, []).append(engine)
     found = yield [
         partial(_tokens, session, organization.id, COMPONENT_TYPES[engine_type], len(group), before)
         for engine_type, group in lacking.items()
     ]
-    tokens = {
-        engine.key: token
-        for group, rows in zip(lacking.values(), found, strict=True)
-        for engine, token in zip(group, rows, strict=True)
-    }
+    for group, new in zip(lacking.values(), found, strict=True):
+        tokens |= {engine.key: token for engine, token in zip(group, new, strict=True)}
     return [
         engines.EngineIdentity(
             organization=organization.id,
@@ -82,7 +67,7 @@ def _identities(
             url=engine.url,
             type=engine.type,
             labels=engine.labels,
-            token=known[engine.key].token if engine.key in known else tokens[engine.key],
+            token=tokens[engine.key],
         )
         for engine in organization.engines
     ]
@@ -96,14 +81,8 @@ def _tokens(
 
     def forget_lost() -> None:
         rows = [row for row in security.components(organization) if row.get("type") in (None, component_type)]
-        _delete(session, organization, [str(row["id"]) for row in rows if str(row["id"]) not in before])
+        ids = {str(row["id"]) for row in rows}
+        security.delete_components(organization, sorted(ids - before))
 
     rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)
     return [str(row["fullAuthToken"]) for row in rows]
-
-
-def _delete(session: ControlHub, organization: str, ids: list[str]) -> None:
-    """Remove registrations that no engine can use because their tokens are lost."""
-    if ids:
-        session.security.deactivate_components(organization, ids)
-        session.security.delete_components(organization, ids)

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -14,7 +13,7 @@ from psrlib import seed
 from psrlib.client import ControlHub
 from psrlib.client.apps.pipelinestore import export_archive
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.diff import Difference, diff
+from psrlib.state.diff import Difference, diff, identity
 from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedState
 
@@ -102,8 +101,8 @@ def _calls(organization: Organization, missing: set[tuple[str, str, str]]) -> Co
     """Return the calls that creating an organization's missing entities takes (control-hub-rest, 10.1)."""
 
     def lacking(kind: str) -> int:
-        names = ((e.id if kind in ("users", "groups") else e.name) for e in getattr(organization, kind))
-        return sum((organization.id, kind, name) in missing for name in names)
+        entities = getattr(organization, kind)
+        return sum((organization.id, kind, identity(kind, entity)) in missing for entity in entities)
 
     is_new = (organization.id, "organizations", organization.id) in missing
     owners = {job.owner for job in organization.jobs} | {p.owner for p in organization.pipelines}
@@ -137,9 +136,9 @@ def _volume(
     ]
     if not lacking:
         return 0, 0
-    step = max(1, len(lacking) // SAMPLE)
-    sent = stored = n_sampled = 0
-    for organization, pipeline in islice(lacking, 0, None, step):
+    sample = lacking[:: max(1, len(lacking) // SAMPLE)]
+    sent = stored = 0
+    for organization, pipeline in sample:
         config, rules = seed.pipeline_definition(document, organization, pipeline, 1)
         export: dict[str, Any] = {"pipelineConfig": config, "pipelineRules": rules}
         if definition_size == "production":
@@ -148,6 +147,5 @@ def _volume(
         text = orjson.dumps(export)
         sent += len(export_archive({"0001.json": text}))
         stored += len(text)
-        n_sampled += 1
     n_commits = sum(pipeline.commits for _, pipeline in lacking)
-    return sent * n_commits // n_sampled, stored * n_commits // n_sampled
+    return sent * n_commits // len(sample), stored * n_commits // len(sample)

@@ -133,15 +133,11 @@ def find_engine(hub: ControlHub, url: str) -> Json:
     InputError
         If none has it.
     """
-    engines = hub.jobrunner.engines()
-    found = next(
-        (engine for engine in engines if str(engine.get("httpUrl")).rstrip("/") == url.rstrip("/")), None
-    )
-    if found is None:
-        known = ", ".join(str(engine.get("httpUrl")) for engine in engines[:SHOWN]) or "none"
+    engines = {str(engine.get("httpUrl")).rstrip("/"): engine for engine in hub.jobrunner.engines()}
+    if url.rstrip("/") not in engines:
         raise InputError(
             f"no engine of organization {hub.organization} has the authoring URL {url} "
-            f"(registered: {known}); "
+            f"(registered: {', '.join([*engines][:SHOWN]) or 'none'}); "
             "leave the authoring engine out, pipelines do not need one"
         )
-    return found
+    return engines[url.rstrip("/")]

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from psrlib.client.wire import Json
 from psrlib.seed.document import Config
 
-UNLIMITED = ("", "-1", "none", "null", "unlimited")
-
 
 @dataclass(frozen=True)
 class Words:
@@ -61,14 +59,10 @@ def find_entries(entries: Sequence[Json]) -> dict[str, Json]:
 def read_config(entries: Sequence[Json]) -> tuple[Config, set[str]]:
     """Return the configuration of an organization and the fields its hub does not publish."""
     found = find_entries(entries)
-    limits = {
-        field: _number(entry.get("value"))
-        for field, entry in found.items()
-        if field != "subscriptions_enabled"
-    }
-    events = found.get("subscriptions_enabled", {}).get("value")
-    config = Config(subscriptions_enabled=str(events).lower() == "true", **limits)
-    return config, set(FIELDS) - set(found)
+    values = {field: entry.get("value") for field, entry in found.items()}
+    events = str(values.pop("subscriptions_enabled", None)).lower() == "true"
+    limits = {field: _number(value) for field, value in values.items()}
+    return Config(subscriptions_enabled=events, **limits), set(FIELDS) - set(found)
 
 
 def entry_values(config: Config, entries: Sequence[Json]) -> dict[str, str]:
@@ -83,10 +77,9 @@ def entry_values(config: Config, entries: Sequence[Json]) -> dict[str, str]:
 
 
 def _number(value: object) -> int | None:
-    text = str(value).strip().lower()
-    if text in UNLIMITED:
-        return None
+    """Return a limit; None for -1 and for what is no number, both of which mean that there is none."""
     try:
-        return int(float(text))
+        number = int(float(str(value)))
     except ValueError:
         return None
+    return None if number == -1 else number

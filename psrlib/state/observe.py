@@ -9,7 +9,7 @@ from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization, ObservedState
-from psrlib.state.reading import Reader, hub_id, listing, owning_app
+from psrlib.state.reading import Reader, access, hub_id
 from psrlib.state.schedule import Call, Steps, run_steps
 from psrlib.words import OWNED
 
@@ -72,9 +72,10 @@ def observe_organization(
     except AuthenticationError:
         log.warning("%s: its administrator cannot log in; only its users and groups are seen", desired.id)
         return reader.organization(locked=True)
-    kinds = [kind for kind in (*OWNED, "engines") if kind != "pipelines"]
-    found = yield [partial(_if_present, listing(session, kind)) for kind in kinds]
-    reader.rows.update(zip(kinds, found, strict=True))
+    listings = {kind: access(session, kind).entities for kind in OWNED if kind != "pipelines"}
+    listings["engines"] = session.jobrunner.engines
+    found = yield [partial(_if_present, listing) for listing in listings.values()]
+    reader.rows.update(zip(listings, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
 
@@ -95,7 +96,7 @@ def observe_organization(
         for r in reader.rows[kind]
         if not reader.owner_is_clear(kind, r)
     ]
-    acls = yield [partial(owning_app(session, kind).acl, id) for kind, id in unclear]
+    acls = yield [partial(access(session, kind).app.acl, id) for kind, id in unclear]
     reader.owners.update(
         {id: str(acl.get("resourceOwner") or "") for (_, id), acl in zip(unclear, acls, strict=True)}
     )

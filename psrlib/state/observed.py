@@ -15,14 +15,12 @@ class ObservedJob:
     """
 
     id: str
-    name: str
     status: str | None
     color: str | None
     run_count: int
     engine_ids: tuple[str, ...]
     pipeline_statuses: dict[str, str]
     error: str | None
-    is_template: bool
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,8 @@ class ObservedEngine:
 
     id: str
     key: str
-    url: str
     responding: bool
     labels: tuple[str, ...]
-    version: str
-    pipelines_running: int
 
 
 @dataclass

@@ -6,40 +6,25 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
-from psrlib.seed.document import Organization, SeedDocument, User
+from psrlib.seed import document as seed
 from psrlib.state.create_once import create_named
 from psrlib.state.observed import ObservedOrganization
-from psrlib.state.reading import hub_id, hub_name, listing, owning_app
+from psrlib.state.reading import access, hub_id, hub_name
 from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, KINDS, OWNED
 
 T = TypeVar("T")
 REFUSED = (401, 403, 404)  # how a hub may refuse a user who lacks a role, or cannot see an object
 BATCHED = ("fragments", "pipelines", "jobs")  # created many at once: one more call per owner who logs in
 
-
 DefinitionSize = Literal["small", "production"]
 Question = Literal["has_create_jobs", "has_import", "generated_passwords_log_in"]
-
-
-class Owned(Protocol):
-    """An entity of the seed document that has an owner."""
-
-    @property
-    def key(self) -> str:
-        """Stable name in the seed document."""
-
-    @property
-    def name(self) -> str:
-        """Name on the hub."""
-
-    @property
-    def owner(self) -> str:
-        """Key of the owning user."""
+Automation = seed.ScheduledTask | seed.Subscription | seed.Topology
+Owned = seed.Connection | seed.Fragment | seed.Pipeline | seed.Job | Automation  # entities with an owner
 
 
 @dataclass
@@ -63,8 +48,8 @@ class Knowledge:
         Configuration that every new organization has.
     event_ids : dict
         Event id -> label, for subscriptions.
-    task_template, task_selector, tasks_need_template
-        The hub's blank task and the selector it came from; whether each task needs a blank one of its own.
+    task_selector, task_template : dict
+        The hub's two steps to a new task; the blank task unless each task needs one of its own.
     """
 
     definition_size: DefinitionSize = "small"
@@ -76,9 +61,8 @@ class Knowledge:
     owners_log_in: bool = True
     new_entries: list[Json] | None = None
     event_ids: dict[str, str] | None = None
-    task_template: Json | None = None
     task_selector: Json | None = None
-    tasks_need_template: bool = False
+    task_template: Json | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def use(
@@ -100,23 +84,16 @@ class Knowledge:
 
 
 class OrganizationWork:
-    """One organization being populated.
+    """One organization being populated by the system administrator, whose session ``hub`` is.
 
-    Parameters
-    ----------
-    hub : ControlHub
-        Session of the system administrator.
-    document, desired : SeedDocument, Organization
-        The whole document and the organization at work.
-    found : ObservedOrganization or None
-        What the hub holds of it; None when it does not exist yet.
+    ``found`` is what the hub holds of the organization, None when it does not exist yet.
     """
 
     def __init__(
         self,
         hub: ControlHub,
-        document: SeedDocument,
-        desired: Organization,
+        document: seed.SeedDocument,
+        desired: seed.Organization,
         found: ObservedOrganization | None,
         knowledge: Knowledge,
         advance: Callable[[str, int], None],
@@ -134,9 +111,9 @@ class OrganizationWork:
         self.created: Counter[str] = Counter()
         self.changed: Counter[str] = Counter()
         self.lost_answers = 0
-        self.not_owned: list[tuple[str, str, str]] = []  # kind, hub id, owner's user id
+        self._not_owned: list[tuple[str, str, str]] = []  # kind, hub id, owner's user id
         self._advance = advance
-        self._users: dict[str, User] = {user.key: user for user in desired.users}
+        self._users: dict[str, seed.User] = {user.key: user for user in desired.users}
         self._by_login: set[str] = set()
         self._lock = threading.Lock()
 
@@ -221,7 +198,7 @@ class OrganizationWork:
 
         def attempt(remaining: Sequence[Any]) -> list[Json]:
             nonlocal actor
-            if actor is not None and actor in self._by_login:
+            if actor is not None:
                 try:
                     return create(self.hub.for_user(self.user_id(actor)), remaining)
                 except HubError as error:
@@ -231,23 +208,22 @@ class OrganizationWork:
             return create(self.admin, remaining)
 
         by_name = {entity.name: entity for entity in entities}
-        rows = create_named(by_name, attempt, listing(self.admin, kind), hub_name, self.lost)
+        rows = create_named(by_name, attempt, access(self.admin, kind).entities, hub_name, self.lost)
         for name, row in rows.items():
             entity = by_name[name]
             self.note(kind, entity.key, row)
-            if actor is None or actor not in self._by_login:
-                self.must_own(kind, hub_id(kind, row), entity.owner)
+            if actor is None and entity.owner != self.desired.users[0].key:
+                self.must_own(kind, entity.key, entity.owner)
 
-    def must_own(self, kind: str, id: str, owner: str) -> None:
-        """Note that an entity's owner must be set through its ACL, unless the administrator is the owner."""
-        if owner != self.desired.users[0].key:
-            with self._lock:
-                self.not_owned.append((kind, id, self.user_id(owner)))
+    def must_own(self, kind: str, key: str, owner: str) -> None:
+        """Note that an entity's owner has to be set through its ACL."""
+        with self._lock:
+            self._not_owned.append((kind, self.hub_id(kind, key), self.user_id(owner)))
 
     def owner_calls(self) -> list[Callable[[], Any]]:
         """Return the ACL calls that are due, and forget them."""
-        due, self.not_owned = self.not_owned, []
-        return [partial(owning_app(self.admin, kind).set_owner, id, owner) for kind, id, owner in due]
+        due, self._not_owned = self._not_owned, []
+        return [partial(access(self.admin, kind).app.set_owner, id, owner) for kind, id, owner in due]
 
     def _may_create(self, kind: str, entity: Owned) -> bool:
         return not {CREATOR_ROLES[kind], ADMINISTRATOR_ROLE}.isdisjoint(self._users[entity.owner].roles)

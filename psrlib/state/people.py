@@ -1,5 +1,6 @@
 """Organization, configuration, groups and users."""
 
+from collections.abc import Callable
 from functools import partial
 
 from psrlib.client import ControlHub
@@ -18,70 +19,66 @@ def people_steps(work: OrganizationWork) -> Steps[None]:
     """Create what is missing; afterwards the administrator can log in."""
     if work.found is None:
         yield [partial(_create_organization, work)]
-        work.note("organizations", work.desired.id, {})
-        work.note("users", work.desired.users[0].key, {"id": work.desired.users[0].id})
-    groups = work.missing("groups")
     calls: list[Call] = [partial(_configure, work)]
     if work.found is None:
         calls.append(partial(_open_new_administrator, work))
     yield calls
-    yield [partial(_create_group, work, group) for group in groups]
-    administrator, *others = work.desired.users
-    missing = {user.key for user in work.missing("users")} - {administrator.key}
-    yield [partial(_create_user, work, user) for user in others if user.key in missing]
+    yield [partial(_create_group, work, group) for group in work.missing("groups")]
+    others = [user for user in work.missing("users") if user is not work.desired.users[0]]
+    yield [partial(_create_user, work, user) for user in others]
 
 
 def user_body(work: OrganizationWork, user: User) -> Json:
-    """Return the wire form of a user."""
+    """Return the wire form of a user, without roles this hub does not know: some ids are new (3.4)."""
+    known = work.hub.role_ids()
     group_ids = {group.key: group.id for group in work.desired.groups}
     return {
         "id": user.id,
         "name": user.name,
         "email": user.email,
-        "roles": known_roles(work, user),
+        "roles": [role for role in user.roles if role in known] if known else user.roles,
         "groups": [f"all@{work.desired.id}", *(group_ids[key] for key in user.groups)],
     }
 
 
-def known_roles(work: OrganizationWork, user: User) -> list[str]:
-    """Return a user's roles without those this hub does not know: some ids are newer than others (3.4)."""
-    known = work.hub.role_ids()
-    return [role for role in user.roles if role in known] if known else user.roles
+def _create(
+    work: OrganizationWork,
+    kind: str,
+    key: str,
+    id: str,
+    create: Callable[[], object],
+    find: Callable[[], list[Json]],
+    taken: str = "",
+) -> None:
+    """Create what has its id from us; ``taken`` says why a hub may refuse an id, with {} for its words."""
+
+    def attempt(_: object) -> list[Json]:
+        create()
+        return [{"id": id}]
+
+    try:
+        create_named({id: id}, attempt, find, lambda row: str(row["id"]), work.lost)
+    except HubError as error:
+        if error.status in TAKEN and taken:
+            message = f"{kind[:-1]} {id} was refused{taken.format(error)}"
+            raise HubError(message, error.status, error.codes) from error
+        raise
+    work.note(kind, key, {"id": id})
 
 
 def _create_organization(work: OrganizationWork) -> None:
-    desired = work.desired
-    administrator = desired.users[0]
-    admin = {
-        "id": administrator.id,
-        "name": administrator.name,
-        "email": administrator.email,
-        "roles": known_roles(work, administrator),
-    }
-
-    def create(_: object) -> list[Json]:
-        work.hub.security.create_organization(desired.id, desired.name, admin)
-        return [{"id": desired.id}]
-
-    find = work.hub.security.organizations
-    try:
-        create_named({desired.id: desired}, create, find, lambda row: str(row["id"]), work.lost)
-    except HubError as error:
-        if error.status in TAKEN:
-            raise HubError(
-                f"organization {desired.id} was refused; if it appeared just now, another populate is at "
-                f"work on {work.hub.url}: {error}",
-                error.status,
-                error.codes,
-            ) from error
-        raise
+    desired, security = work.desired, work.hub.security
+    admin = user_body(work, desired.users[0])
+    create = partial(security.create_organization, desired.id, desired.name, admin)
+    taken = f"; if it appeared just now, another populate is at work on {work.hub.url}: {{}}"
+    _create(work, "organizations", desired.id, desired.id, create, security.organizations, taken)
+    work.note("users", desired.users[0].key, {"id": desired.users[0].id})
 
 
 def _configure(work: OrganizationWork) -> None:
     """Bring the configuration to what is desired: one reading call per hub, one writing call."""
     entries = work.found.entries if work.found is not None else _new_entries(work)
-    values = entry_values(work.desired.config, entries)
-    if values:
+    if values := entry_values(work.desired.config, entries):
         work.hub.security.set_configs(work.desired.id, values)
         work.count_change("configuration")
 
@@ -121,35 +118,18 @@ def _open_new_administrator(work: OrganizationWork) -> None:
 
 def _create_group(work: OrganizationWork, group: Group) -> None:
     """Create a group; its only possible member so far is the administrator."""
-    administrator = work.desired.users[0]
+    administrator, security = work.desired.users[0], work.hub.security
     members = [administrator.id] if group.key in administrator.groups else []
-    security = work.hub.security
-
-    def create(_: object) -> list[Json]:
-        security.create_group(work.desired.id, group.id, group.name, GROUP_ROLES, members)
-        return [{"id": group.id}]
-
-    find = partial(security.groups, work.desired.id)
-    create_named({group.id: group}, create, find, lambda row: str(row["id"]), work.lost)
-    work.note("groups", group.key, {"id": group.id})
+    create = partial(security.create_group, work.desired.id, group.id, group.name, GROUP_ROLES, members)
+    _create(work, "groups", group.key, group.id, create, partial(security.groups, work.desired.id))
 
 
 def _create_user(work: OrganizationWork, user: User) -> None:
-    security = work.hub.security
-
-    def create(_: object) -> list[Json]:
-        return [{"id": user.id, **security.create_user(work.desired.id, user_body(work, user))}]
-
-    find = partial(security.users, work.desired.id)
-    try:
-        create_named({user.id: user}, create, find, lambda row: str(row["id"]), work.lost)
-    except HubError as error:
-        if error.status in TAKEN and work.found is not None:
-            raise HubError(
-                f"user {user.id} was refused though the Control Hub lists no such user; deleted users keep "
-                f"their ids: after a teardown, take an empty database ({error})",
-                error.status,
-                error.codes,
-            ) from error
-        raise
-    work.note("users", user.key, {"id": user.id})
+    security, organization = work.hub.security, work.desired.id
+    create = partial(security.create_user, organization, user_body(work, user))
+    taken = (
+        " though the Control Hub lists no such user; deleted users keep their ids: after a teardown, take an "
+        "empty database ({})"
+    )
+    find = partial(security.users, organization)
+    _create(work, "users", user.key, user.id, create, find, taken if work.found is not None else "")

@@ -46,10 +46,8 @@ class PopulateReport:
 
     def frame(self) -> pd.DataFrame:
         """Return one row per kind: entities created, entities changed, HTTP calls."""
-        kinds = dict.fromkeys(
-            [*self.created, *self.changed, *(kind.replace(" ", "_") for kind in self.calls)]
-        )
         calls = {kind.replace(" ", "_"): n for kind, n in self.calls.items()}
+        kinds = dict.fromkeys([*self.created, *self.changed, *calls])
         table = [(k, self.created.get(k, 0), self.changed.get(k, 0), calls.get(k, 0)) for k in kinds]
         return pd.DataFrame(table, columns=["kind", "created", "changed", "calls"]).set_index("kind")
 

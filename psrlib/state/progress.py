@@ -12,10 +12,9 @@ class Bars:
 
     def __init__(self, document: SeedDocument, progress: bool) -> None:
         self._seen: set[str] = set()
-        totals = {"organizations": len(document.organizations)}
-        for kind in KINDS:
-            if kind != "engines":
-                totals[kind] = sum(len(getattr(o, kind)) for o in document.organizations)
+        kinds = [kind for kind in KINDS if kind != "engines"]
+        totals = {kind: sum(len(getattr(o, kind)) for o in document.organizations) for kind in kinds}
+        totals = {"organizations": len(document.organizations), **totals}
         disable = None if progress else True
         self._bars = {
             kind: tqdm(total=total, desc=kind.replace("_", " "), disable=disable, position=i, leave=False)

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from psrlib.client.apps import scheduler
 from psrlib.client.session import Session
 from psrlib.client.wire import Json, OwnedApp
 from psrlib.seed import document as seed
 from psrlib.seed.identity import engine_id
-from psrlib.state.definitions import Shape, parse, read_fragment_id, read_shape
+from psrlib.state.definitions import Shape, parse, read_shape
 from psrlib.state.limits import read_config
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization
 from psrlib.words import KINDS, OWNED
@@ -28,33 +28,27 @@ def hub_name(row: Json) -> str:
     return str(scheduler.value(row.get("name")))
 
 
-def owning_app(session: Session, kind: str) -> OwnedApp:
-    """Return the app that keeps the entities of a kind, and who owns them."""
-    apps: dict[str, OwnedApp] = {
-        "connections": session.connection,
-        "fragments": session.pipelinestore,
-        "pipelines": session.pipelinestore,
-        "jobs": session.jobrunner,
-        "scheduled_tasks": session.scheduler,
-        "subscriptions": session.notification,
-        "topologies": session.topology,
-    }
-    return apps[kind]
+class Access(NamedTuple):
+    """The app that keeps the entities of a kind and their owners, its listing, its removal by id or ids."""
+
+    app: OwnedApp
+    entities: Callable[[], list[Json]]
+    delete: Callable[[Any], None]
 
 
-def listing(session: Session, kind: str) -> Callable[[], list[Json]]:
-    """Return the call that lists the entities of a kind, owned ones or engines."""
-    calls: dict[str, Callable[[], list[Json]]] = {
-        "connections": session.connection.connections,
-        "fragments": session.pipelinestore.fragments,
-        "pipelines": session.pipelinestore.pipelines,
-        "jobs": session.jobrunner.jobs,
-        "scheduled_tasks": session.scheduler.tasks,
-        "subscriptions": session.notification.subscriptions,
-        "topologies": session.topology.topologies,
-        "engines": session.jobrunner.engines,
-    }
-    return calls[kind]
+def access(session: Session, kind: str) -> Access:
+    """Return how a session reaches the entities of a kind that has owners."""
+    connection, store, runner = session.connection, session.pipelinestore, session.jobrunner
+    tasks, events, topology = session.scheduler, session.notification, session.topology
+    return {
+        "connections": Access(connection, connection.connections, connection.delete_connection),
+        "fragments": Access(store, store.fragments, store.delete_pipeline),
+        "pipelines": Access(store, store.pipelines, store.delete_pipeline),
+        "jobs": Access(runner, runner.jobs, runner.delete_jobs),
+        "scheduled_tasks": Access(tasks, tasks.tasks, tasks.delete_task),
+        "subscriptions": Access(events, events.subscriptions, events.delete_subscription),
+        "topologies": Access(topology, topology.topologies, topology.delete_topologies),
+    }[kind]
 
 
 def creator(row: Json) -> str:
@@ -77,12 +71,9 @@ class Reader:
     """
 
     def __init__(
-        self, desired: seed.Organization, row: Json, random_seed: int, role_ids: frozenset[str] = frozenset()
+        self, desired: seed.Organization, row: Json, random_seed: int, role_ids: frozenset[str]
     ) -> None:
-        self._unknown_roles = {
-            user.id: {role for role in user.roles if role_ids and role not in role_ids}
-            for user in desired.users
-        }
+        self._unknown_roles = {user.id: set(user.roles) - role_ids for user in desired.users if role_ids}
         self.desired = desired
         self.row = row
         self.entries: list[Json] = []
@@ -90,22 +81,19 @@ class Reader:
         self.commits: dict[str, Json] = {}
         self.owners: dict[str, str] = {}
         self._referenced: set[str] = set()
-        self._keys_by_id: dict[str, dict[str, str]] = {}  # kind -> hub id -> key, filled when first asked
-        self._memberships: defaultdict[str, set[str]] | None = None  # user id -> group ids
-        self._fragment_ids: dict[str, str] | None = None  # engine-side id or hub id -> hub id
-        self._keys = {kind: {entity.name: entity.key for entity in getattr(desired, kind)} for kind in OWNED}
+        self._keys_by_id: dict[str, dict[str, str]] = {}  # kind -> hub id -> key
+        self._memberships: defaultdict[str, set[str]] = defaultdict(set)  # user id -> group ids
+        self._fragment_ids: dict[str, str] = {}  # id inside the definition -> hub id
+        self._desired = {(kind, entity.name): entity for kind in OWNED for entity in getattr(desired, kind)}
         self._user_keys = {user.id: user.key for user in desired.users}
         self._group_keys = {group.id: group.key for group in desired.groups}
         self._engine_keys = {engine_id(random_seed, desired.id, e.key): e.key for e in desired.engines}
-        self._desired_owners = {
-            (kind, entity.name): entity.owner for kind in OWNED for entity in getattr(desired, kind)
-        }
 
     def owner_is_clear(self, kind: str, row: Json) -> bool:
         """Whether an entity's creator is its desired owner; then notes him, and its ACL need not be read."""
         made_by = creator(row)
-        wanted = self._desired_owners.get((kind, hub_name(row)))
-        clear = wanted is None or (bool(made_by) and self._user_key(made_by) == wanted)
+        wanted = self._desired.get((kind, hub_name(row)))
+        clear = wanted is None or (bool(made_by) and self._user_key(made_by) == wanted.owner)
         if clear:
             self.owners[hub_id(kind, row)] = made_by
         return clear
@@ -114,6 +102,11 @@ class Reader:
         """Return the organization; ``locked`` means that its administrator could not log in."""
         config, unseen = read_config(self.entries)
         self.rows["groups"] = [r for r in self.rows["groups"] if r["id"] != f"all@{self.desired.id}"]
+        for group in self.rows["groups"]:
+            for member in group.get("users") or []:
+                self._memberships[str(member)].add(str(group["id"]))
+        for kind in OWNED:
+            self._keys_by_id[kind] = {hub_id(kind, row): self._key(kind, row) for row in self.rows[kind]}
         organization = seed.Organization(
             id=self.desired.id,
             name=str(self.row.get("name")),
@@ -135,7 +128,7 @@ class Reader:
             rows=self.rows,
             entries=self.entries,
             row=self.row,
-            jobs={self._key("jobs", r): read_run(r, r.get("currentJobStatus")) for r in self.rows["jobs"]},
+            jobs={self._key("jobs", row): _run(row) for row in self.rows["jobs"]},
             engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
             unseen=unseen,
             referenced=self._referenced,
@@ -145,38 +138,29 @@ class Reader:
         )
 
     def _key(self, kind: str, row: Json) -> str:
-        return str(self._keys[kind].get(hub_name(row), hub_name(row)))
+        entity = self._desired.get((kind, hub_name(row)))
+        return str(entity.key) if entity else hub_name(row)
 
     def _key_of_id(self, kind: str, id: str | None) -> str:
         self._referenced.add(str(id))
-        known = self._keys_by_id.get(kind)
-        if known is None:
-            pairs = [(hub_id(kind, row), self._key(kind, row)) for row in self.rows[kind]]
-            known = self._keys_by_id[kind] = dict(reversed(pairs))  # of two with one id, the first
-        return known.get(str(id), str(id or ""))
+        return self._keys_by_id[kind].get(str(id), str(id or ""))
 
     def _user_key(self, user: str) -> str:
         return self._user_keys.get(user, user)
 
-    def _owner(self, kind: str, row: Json) -> str:
-        return self._user_key(self.owners.get(hub_id(kind, row), ""))
+    def _head(self, kind: str, row: Json) -> dict[str, Any]:
+        """Return the fields of every entity that has an owner."""
+        owner = self._user_key(self.owners.get(hub_id(kind, row), ""))
+        return {"key": self._key(kind, row), "name": hub_name(row), "owner": owner}
 
     def _group(self, row: Json) -> seed.Group:
         id = str(row["id"])
         return seed.Group(key=self._group_keys.get(id, id), id=id, name=str(row.get("name")))
 
-    def _groups_of(self, user: str) -> set[str]:
-        if self._memberships is None:
-            self._memberships = defaultdict(set)
-            for group in self.rows["groups"]:
-                for member in group.get("users") or []:
-                    self._memberships[str(member)].add(str(group["id"]))
-        return self._memberships[user]
-
     def _user(self, row: Json) -> seed.User:
         id = str(row["id"])
         everyone = f"all@{self.desired.id}"
-        groups = {str(group) for group in row.get("groups") or []} | self._groups_of(id)
+        groups = {str(group) for group in row.get("groups") or []} | self._memberships[id]
         return seed.User(
             key=self._user_key(id),
             id=id,
@@ -199,27 +183,19 @@ class Reader:
 
     def _observed_engine(self, row: Json) -> ObservedEngine:
         labels = [*_texts(row.get("labels")), *_texts(row.get("reportedLabels"))]
-        running = row.get("pipelinesCount")
         return ObservedEngine(
             id=str(row["id"]),
             key=self._engine_key(row),
-            url=str(row.get("httpUrl")),
             responding=bool(row.get("responding")),
             labels=tuple(dict.fromkeys(labels)),
-            version=str(row.get("version")),
-            pipelines_running=int(
-                running if running is not None else len(row.get("pipelinesCommitted") or [])
-            ),
         )
 
     def _connection(self, row: Json) -> seed.Connection:
         definition = parse(row.get("connectionDefinition"))
         tags = row.get("rawConnectionTags") or [tag.get("tag") for tag in row.get("tags") or []]
         return seed.Connection(
-            key=self._key("connections", row),
-            name=hub_name(row),
+            **self._head("connections", row),
             type=str(row.get("connectionType")),
-            owner=self._owner("connections", row),
             configuration={str(c["name"]): str(c["value"]) for c in definition.get("configuration") or []},
             tags=_texts(tags),
         )
@@ -230,52 +206,34 @@ class Reader:
 
     def _fragment(self, row: Json) -> seed.Fragment:
         shape = self._shape(row)
+        self._fragment_ids.setdefault(shape.fragment_id, hub_id("fragments", row))
         return seed.Fragment(
-            key=self._key("fragments", row),
-            name=hub_name(row),
-            owner=self._owner("fragments", row),
+            **self._head("fragments", row),
             stages=shape.stages,
             labels=shape.labels,
         )
 
-    def _fragment_key(self, id: str) -> str:
-        """Return the key of a fragment by hub id, or by the engine-side id in its definition."""
-        if self._fragment_ids is None:
-            self._fragment_ids = {}
-            for row in self.rows["fragments"]:
-                commit = self.commits.get(str(row.get("commitId")), row)
-                for name in (hub_id("fragments", row), read_fragment_id(commit.get("pipelineDefinition"))):
-                    if name:
-                        self._fragment_ids.setdefault(name, hub_id("fragments", row))
-        found = self._fragment_ids.get(id)
-        return id if found is None else self._key_of_id("fragments", found)
-
     def _pipeline(self, row: Json) -> seed.Pipeline:
         shape = self._shape(row)
-        fragment = next((self._fragment_key(id) for id in shape.fragment_ids), None)
-        connection = next((self._key_of_id("connections", id) for id in shape.connection_ids), None)
+        fragments = [self._fragment_ids.get(id, id) for id in shape.fragment_ids]  # read before pipelines
         return seed.Pipeline(
-            key=self._key("pipelines", row),
-            name=hub_name(row),
-            owner=self._owner("pipelines", row),
+            **self._head("pipelines", row),
             stages=shape.stages,
             branches=shape.branches,
             event_lane=shape.event_lane,
             commits=n_commits(row),
             labels=shape.labels,
             parameters=shape.parameters,
-            fragment=fragment,
-            connection=connection,
+            fragment=next((self._key_of_id("fragments", id) for id in fragments), None),
+            connection=next((self._key_of_id("connections", id) for id in shape.connection_ids), None),
         )
 
     def _job(self, row: Json) -> seed.Job:
         status = str((row.get("currentJobStatus") or {}).get("status") or "INACTIVE")
         template = row.get("templateJobId")
         return seed.Job(
-            key=self._key("jobs", row),
-            name=hub_name(row),
+            **self._head("jobs", row),
             pipeline=self._key_of_id("pipelines", row.get("pipelineId")),
-            owner=self._owner("jobs", row),
             status=cast(seed.JobStatus, status),
             labels=_texts(row.get("labels")),
             instances=int(row.get("numInstances") or 0),
@@ -287,12 +245,10 @@ class Reader:
 
     def _task(self, row: Json) -> seed.ScheduledTask:
         return seed.ScheduledTask(
-            key=self._key("scheduled_tasks", row),
-            name=hub_name(row),
+            **self._head("scheduled_tasks", row),
             job=self._key_of_id("jobs", scheduler.value(row.get("jobId"))),
             action=scheduler.action(row),
             cron=str(scheduler.value(row.get("crontabMask"))),
-            owner=self._owner("scheduled_tasks", row),
         )
 
     def _subscription(self, row: Json) -> seed.Subscription:
@@ -301,39 +257,33 @@ class Reader:
         config = parse(action.get("config"))
         recipients = config.get("recipients") or [""]
         return seed.Subscription(
-            key=self._key("subscriptions", row),
-            name=hub_name(row),
+            **self._head("subscriptions", row),
             job=self._key_of_id("jobs", _job_in_filter(event.get("filter"))),
             event=str(event.get("eventType")),
             action="EMAIL" if action.get("eventType") == "EMAIL" else "WEBHOOK",
             target=str(config.get("uri") or recipients[0]),
-            owner=self._owner("subscriptions", row),
             enabled=bool(row.get("enabled")),
         )
 
     def _topology(self, row: Json) -> seed.Topology:
         nodes = parse(row.get("topologyDefinition")).get("topologyNodes") or []
         return seed.Topology(
-            key=self._key("topologies", row),
-            name=hub_name(row),
-            owner=self._owner("topologies", row),
+            **self._head("topologies", row),
             jobs=[self._key_of_id("jobs", n.get("jobId")) for n in nodes if n.get("nodeType") == "JOB"],
         )
 
 
-def read_run(job: Json, status: Json | None) -> ObservedJob:
-    """Return the current run of a job from its record and its job status (control-hub-rest, 5.4)."""
-    run = status or {}
+def _run(job: Json) -> ObservedJob:
+    """Return the current run of a job from its job status (control-hub-rest, 5.4)."""
+    run = job.get("currentJobStatus") or {}
     return ObservedJob(
         id=str(job["id"]),
-        name=hub_name(job),
         status=run.get("status"),
         color=run.get("color"),
         run_count=int(run.get("runCount") or 0),
         engine_ids=tuple(_texts(run.get("sdcIds"))),
         pipeline_statuses={str(p["sdcId"]): str(p.get("status")) for p in run.get("pipelineStatus") or []},
         error=run.get("errorMessage"),
-        is_template=bool(job.get("jobTemplate")),
     )
 
 

@@ -1,16 +1,15 @@
 """Bring a populated hub from a seed document to its rewritten form: entities are updated in place."""
 
 import logging
-from collections.abc import Iterator
 from functools import partial
 
 from psrlib.client import ControlHub
 from psrlib.errors import InconsistentStateError, InputError
 from psrlib.seed.document import SeedDocument
 from psrlib.state.changes import UNCHANGEABLE
-from psrlib.state.diff import diff, identity
+from psrlib.state.diff import IDENTITY, diff
 from psrlib.state.observe import observe
-from psrlib.state.observed import ObservedState
+from psrlib.state.observed import ObservedOrganization, ObservedState
 from psrlib.state.populate import PopulateReport, populate
 from psrlib.state.running import STOPPED, start_jobs, stop_jobs
 from psrlib.state.schedule import run_each
@@ -27,21 +26,8 @@ def apply_rewrite(
 ) -> PopulateReport:
     """Update what differs between two documents on a hub that holds the first.
 
-    Changed jobs that run are stopped before and started again.
-
-    Parameters
-    ----------
-    document : SeedDocument
-        What the hub holds now, variables resolved.
-    rewritten : SeedDocument
-        The same entities with other texts (`psrlib.seed.rewrite_seed`), variables resolved.
-    hub : ControlHub
-        Session of the system administrator.
-
-    Returns
-    -------
-    PopulateReport
-        ``changed`` counts the updated entities per kind.
+    Both have their variables resolved; `psrlib.seed.rewrite_seed` makes the second. Changed jobs that run
+    are stopped before and started again. The report's ``changed`` counts the updated entities per kind.
 
     Raises
     ------
@@ -51,8 +37,8 @@ def apply_rewrite(
     InconsistentStateError
         If the hub does not hold the rewritten document afterwards.
     """
-    changed = sorted(set(changed_fields(document, rewritten)))
-    for kind, field in changed:
+    changed = changed_fields(document, rewritten)
+    for kind, field in sorted(changed):
         if field in ("id", "key", "name") or kind in UNCHANGEABLE:
             raise InputError(
                 f"{kind}.{field} cannot be changed in place on a Control Hub; "
@@ -65,7 +51,7 @@ def apply_rewrite(
             f"{hub.url} does not hold what the seed document says ({before.summary()}); "
             "populate and verify it before rewriting it"
         )
-    if REPORTED & set(changed):
+    if REPORTED & changed:
         log.warning("engines show their new addresses when they have been started with them")
     stopped = _stop_jobs(document, rewritten, observed, hub)
     report = populate(rewritten, hub, progress=progress, allow_foreign=True)
@@ -100,24 +86,16 @@ def _stop_jobs(
     return sum(map(len, running.values()))
 
 
-def changed_fields(document: SeedDocument, rewritten: SeedDocument) -> Iterator[tuple[str, str]]:
-    """Yield kind and field of each entity's changes.
+def changed_fields(document: SeedDocument, rewritten: SeedDocument) -> set[tuple[str, str]]:
+    """Return kind and field of all changes of entities.
 
     Raises
     ------
     InputError
-        If the documents do not hold the same organizations and entities.
+        If the documents do not hold the same organizations.
     """
     if [o.id for o in document.organizations] != [o.id for o in rewritten.organizations]:
         raise InputError("the rewritten document has other organizations than the seed document")
-    for old, new in zip(document.organizations, rewritten.organizations, strict=True):
-        for kind in KINDS:
-            pairs = getattr(old, kind), getattr(new, kind)
-            if [entity.key for entity in pairs[0]] != [entity.key for entity in pairs[1]]:
-                raise InputError(f"{old.id}: the rewritten document has other {kind} than the seed document")
-            for before, after in zip(*pairs, strict=True):
-                if identity(kind, before) != identity(kind, after):
-                    yield kind, "id" if kind in ("users", "groups") else "name"
-                for field in before.__struct_fields__:
-                    if getattr(before, field) != getattr(after, field):
-                        yield kind, field
+    held = ObservedState({o.id: ObservedOrganization(o) for o in document.organizations}, [])
+    items = [item for item in diff(rewritten, held).items if item.kind in KINDS]
+    return {(item.kind, item.field or IDENTITY.get(item.kind, "name")) for item in items}

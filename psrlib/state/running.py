@@ -57,13 +57,8 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
         If some are not in time; the message names the first ones with their status.
     """
     begun = time.monotonic()
-    waiting = dict(
-        zip(
-            [organization.id for organization in document.organizations],
-            run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit),
-            strict=True,
-        )
-    )
+    rows = run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit)
+    waiting = dict(zip([o.id for o in document.organizations], rows, strict=True))
     pause_s = FIRST_PAUSE_S
     while True:
         open_organizations = [id for id, rows in waiting.items() if rows]
@@ -163,9 +158,6 @@ def _not_running(session: ControlHub, rows: Sequence[Json]) -> list[Json]:
 
 def _describe(row: Json) -> str:
     run = row.get("currentJobStatus") or {}
-    parts = [
-        str(run.get("status") or "never started"),
-        str(run.get("color") or ""),
-        str(run.get("errorMessage") or ""),
-    ]
-    return " ".join([part for part in parts if part] + [str(w) for w in (run.get("warnings") or [])[:1]])
+    warnings = (run.get("warnings") or [])[:1]
+    parts = (run.get("status") or "never started", run.get("color"), run.get("errorMessage"), *warnings)
+    return " ".join(str(part) for part in parts if part)

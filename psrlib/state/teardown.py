@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from psrlib.client import ControlHub
+from psrlib.client.wire import Json
 from psrlib.errors import HubError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.changes import removals
@@ -52,23 +52,18 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
         present = [o for o in document.organizations if o.id in observed]
         steps = (_teardown_organization(hub, o, observed[o.id]) for o in present)
         outcomes = run_steps(steps, hub.limit)
-    removed: Counter[str] = sum((outcome.removed for outcome in outcomes), Counter())
+    kept = {o.id: left for o, (_, left) in zip(present, outcomes, strict=True) if left}
     return TeardownReport(
-        removed=dict(removed),
-        deactivated=[o.id for o, outcome in zip(present, outcomes, strict=True) if not outcome.kept],
-        kept={o.id: outcome.kept for o, outcome in zip(present, outcomes, strict=True) if outcome.kept},
+        removed=dict(sum((removed for removed, _ in outcomes), Counter())),
+        deactivated=[o.id for o in present if o.id not in kept],
+        kept=kept,
     )
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    removed: Counter[str]
-    kept: dict[str, int]
 
 
 def _teardown_organization(
     hub: ControlHub, desired: Organization, found: ObservedOrganization
-) -> Steps[_Outcome]:
+) -> Steps[tuple[Counter[str], dict[str, int]]]:
+    """Return the entities removed per kind, and those of others."""
     session = hub.for_organization(desired.id)
     rows, kept = _split(desired, found)
     ids = {kind: [hub_id(kind, row) for row in found_rows] for kind, found_rows in rows.items()}
@@ -76,46 +71,40 @@ def _teardown_organization(
         yield [partial(_stop, session, rows["jobs"])]
     users_of_jobs = ("scheduled_tasks", "subscriptions", "topologies")
     yield [call for kind in users_of_jobs for call in removals(session, kind, ids[kind])]
-    instances = [hub_id("jobs", row) for row in rows["jobs"] if not row.get("jobTemplate")]
-    yield removals(session, "jobs", instances)
-    yield removals(session, "jobs", [id for id in ids["jobs"] if id not in set(instances)])
+    for of_templates in (False, True):  # instances go before their templates
+        jobs = [hub_id("jobs", row) for row in rows["jobs"] if bool(row.get("jobTemplate")) == of_templates]
+        yield removals(session, "jobs", jobs)
     yield removals(session, "pipelines", ids["pipelines"])
     yield [
         *removals(session, "fragments", ids["fragments"]),
         *removals(session, "connections", ids["connections"]),
         *(partial(_delete_engine, session, id) for id in ids["engines"]),
     ]
-    users = [id for id in ids["users"] if id != desired.users[0].id]
-    if users:
-        yield [partial(hub.security.deactivate_users, desired.id, users)]
-        yield [partial(hub.security.delete_users, desired.id, users)]
+    ids["users"] = [id for id in ids["users"] if id != desired.users[0].id]
+    yield [partial(hub.security.delete_users, desired.id, ids["users"])]
     if ids["groups"]:
         yield [partial(hub.security.delete_groups, desired.id, ids["groups"])]
     if not kept and found.active:
         yield [partial(hub.security.update_organization, {**found.row, "active": False})]
-    removed = Counter({kind: len(kind_ids) for kind, kind_ids in ids.items() if kind_ids})
-    removed["users"] = len(users)
+    removed = +Counter({kind: len(kind_ids) for kind, kind_ids in ids.items()})
     log.info("%s: removed %s", desired.id, dict(removed))
-    return _Outcome(+removed, kept)
+    return removed, kept
 
 
 def _split(
     desired: Organization, found: ObservedOrganization
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, int]]:
+) -> tuple[dict[str, list[Json]], dict[str, int]]:
     """Return the hub's records that the seed document names per kind, and the number of others per kind."""
-    ours: dict[str, list[dict[str, Any]]] = {}
-    kept = {}
+    ours: dict[str, list[Json]] = {}
     for kind in KINDS:
         keys = {entity.key for entity in getattr(desired, kind)}
-        entities = getattr(found.organization, kind)
-        pairs = list(zip(entities, found.rows[kind], strict=True))
+        pairs = zip(getattr(found.organization, kind), found.rows[kind], strict=True)
         ours[kind] = [row for entity, row in pairs if entity.key in keys]
-        if len(ours[kind]) < len(pairs):
-            kept[kind] = len(pairs) - len(ours[kind])
-    return ours, kept
+    kept = Counter({kind: len(found.rows[kind]) - len(ours[kind]) for kind in KINDS})
+    return ours, dict(+kept)
 
 
-def _stop(session: ControlHub, jobs: Sequence[dict[str, Any]]) -> None:
+def _stop(session: ControlHub, jobs: Sequence[Json]) -> None:
     """Stop what runs, by force when its engines do not answer."""
     running = [hub_id("jobs", job) for job in jobs if job_status(job) not in STOPPED]
     for force in (False, True):
@@ -130,5 +119,4 @@ def _stop(session: ControlHub, jobs: Sequence[dict[str, Any]]) -> None:
 def _delete_engine(session: ControlHub, id: str) -> None:
     """Remove an engine and its registration, so that its token is void."""
     session.jobrunner.delete_engine(id)
-    session.security.deactivate_components(session.organization, [id])
     session.security.delete_components(session.organization, [id])

@@ -232,7 +232,6 @@ def test_engine_tokens_come_in_one_call(hub: ControlHub, session: ControlHub, or
     rows = session.security.create_components(organization, "dc", 3)
     assert len({row["fullAuthToken"] for row in rows}) == 3
     ids = [str(row["id"]) for row in session.security.components(organization)]
-    session.security.deactivate_components(organization, ids)
     session.security.delete_components(organization, ids)
     assert session.security.components(organization) == []
 

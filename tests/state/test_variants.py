@@ -8,7 +8,10 @@ import orjson
 import pytest
 
 from psrlib.client import ControlHub
+from psrlib.client.apps.connection import Connections
+from psrlib.client.apps.notification import Notification
 from psrlib.client.apps.scheduler import Scheduler
+from psrlib.client.apps.topology import Topologies
 from psrlib.hub.apps.pipelinestore import archives as pipelinestore_archives
 from psrlib.hub.security.roles import ROLES
 from psrlib.seed import SeedDocument
@@ -173,3 +176,29 @@ def test_where_each_task_needs_a_template_of_its_own(
     with connect() as hub:
         assert_populated(rich, hub)
     assert len(asked) == sum(len(o.scheduled_tasks) for o in rich.organizations)
+
+
+def test_where_creations_are_answered_without_a_record(
+    rich: SeedDocument, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made is found in the listing: its id is needed for its owner and for what refers to it."""
+    answered: list[str] = []
+
+    def silence(app: type, call: str) -> None:
+        plain = getattr(app, call)
+
+        def silent(*arguments: Any) -> Any:
+            plain(*arguments)
+            answered.append(call)
+            return {}
+
+        monkeypatch.setattr(app, call, silent)
+
+    silence(Connections, "create_connection")
+    silence(Notification, "create_subscription")
+    silence(Topologies, "create_topology")
+    with connect() as hub:
+        assert_populated(rich, hub)
+    organizations = rich.organizations
+    n_made = sum(len(o.connections) + len(o.subscriptions) + len(o.topologies) for o in organizations)
+    assert len(answered) == n_made

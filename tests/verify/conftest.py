@@ -22,11 +22,8 @@ def observed_organization(desired: Organization, random_seed: int) -> ObservedOr
         engine.key: ObservedEngine(
             id=engine_id(random_seed, desired.id, engine.key),
             key=engine.key,
-            url=engine.url,
             responding=True,
             labels=tuple(engine.labels),
-            version="3.22.2",
-            pipelines_running=0,
         )
         for engine in desired.engines
     }
@@ -40,14 +37,12 @@ def observed_organization(desired: Organization, random_seed: int) -> ObservedOr
         turn += n if active else 0
         jobs[job.key] = ObservedJob(
             id=f"{job.key}:{desired.id}",
-            name=job.name,
             status="ACTIVE" if active else None,
             color="GREEN" if active else None,
             run_count=int(active),
             engine_ids=chosen,
             pipeline_statuses=dict.fromkeys(chosen, "RUNNING"),
             error=None,
-            is_template=job.is_template,
         )
     return ObservedOrganization(organization=desired, jobs=jobs, engines=engines)
 

@@ -17,12 +17,11 @@ class Connections(OwnedApp):
 
     def connection(self, connection_id: str) -> Json:
         """Return a connection with its definition."""
-        found: Json = self._get(f"{BASE}/connection/{connection_id}", "connections")
-        return found
+        return self._get(f"{BASE}/connection/{connection_id}", "connections") or {}
 
     def create_connection(self, connection: Json) -> Json:
         """Create a connection."""
-        body = {**connection, "organization": self._organization}
+        body = {**connection, "organization": self._session.organization}
         return self._send_once(f"{BASE}/connections", "connections", body) or {}
 
     def update_connection(self, connection: Json) -> None:

@@ -63,8 +63,7 @@ class JobRunner(OwnedApp):
 
     def create_job(self, job: Json) -> Json:
         """Create one job or job template."""
-        found: Json = self._send_once(f"{BASE}/jobs", "jobs", job)
-        return found
+        return self._send_once(f"{BASE}/jobs", "jobs", job) or {}
 
     def create_jobs(self, jobs: Sequence[Json]) -> list[Json]:
         """Create many jobs in one call; weakly attested, a hub may answer 404, 405 or 501 (5.1)."""
@@ -72,8 +71,7 @@ class JobRunner(OwnedApp):
 
     def update_job(self, job: Json) -> Json:
         """Replace a job's record (full JSON as listed)."""
-        found: Json = self._post(f"{BASE}/job/{job['id']}", "jobs", job)
-        return found
+        return self._post(f"{BASE}/job/{job['id']}", "jobs", job) or {}
 
     def delete_jobs(self, ids: Sequence[str]) -> None:
         """Delete jobs."""

@@ -1,13 +1,12 @@
 """App ``notification``: subscriptions (control-hub-rest, 7.2)."""
 
-from typing import Any
-
 import orjson
 
 from psrlib.client.wire import Json, OwnedApp
 
 BASE = "/notification/rest/v1/eventsub"
 WEBHOOK_TIMEOUT_MS = 30_000
+EVENTS = "notifications.subscriptions.events."
 
 
 def new_subscription(
@@ -20,12 +19,11 @@ def new_subscription(
         "enabled": enabled,
         "deleted": False,
         "events": [{"eventType": event, "filter": f"${{{{JOB_ID=='{job_id}'}}}}" if job_id else None}],
-        "externalActions": [external_action(action, target)],
+        "externalActions": [_external_action(action, target)],
     }
 
 
-def external_action(action: str, target: str) -> Json:
-    """Return the one element of ``externalActions``."""
+def _external_action(action: str, target: str) -> Json:
     if action == "EMAIL":
         config: Json = {"recipients": [target], "subject": "{{JOB_NAME}}", "body": "{{JOB_ID}}"}
         return {"eventType": "EMAIL", "config": orjson.dumps(config).decode()}
@@ -42,16 +40,24 @@ def external_action(action: str, target: str) -> Json:
 
 
 def event_ids(texts: Json) -> dict[str, str]:
-    """Return event id -> label from the hub's English texts, nested or with dotted keys; {} without any."""
-    found: Any = texts.get("notifications.subscriptions.events")
-    if found is None:
-        found = texts
-        for part in ("notifications", "subscriptions", "events"):
-            found = found.get(part) if isinstance(found, dict) else None
-    if isinstance(found, dict):
-        return {str(id): str(label) for id, label in found.items()}
-    prefix = "notifications.subscriptions.events."
-    return {key.removeprefix(prefix): str(label) for key, label in texts.items() if key.startswith(prefix)}
+    """Return event id -> label from the hub's English texts, nested or with dotted keys; {} without any.
+
+    Examples
+    --------
+    >>> event_ids({"notifications": {"subscriptions.events": {"JOB_STATUS_CHANGE": "Job Status Change"}}})
+    {'JOB_STATUS_CHANGE': 'Job Status Change'}
+    """
+    return {
+        key.removeprefix(EVENTS): label for key, label in _flat(texts, "").items() if key.startswith(EVENTS)
+    }
+
+
+def _flat(texts: Json, prefix: str) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, text in texts.items():
+        nested = isinstance(text, dict)
+        flat |= _flat(text, f"{prefix}{key}.") if nested else {f"{prefix}{key}": str(text)}
+    return flat
 
 
 class Notification(OwnedApp):

@@ -39,8 +39,6 @@ class PipelineStore(OwnedApp):
 
     def commits(self, commit_ids: Sequence[str]) -> list[Json]:
         """Return commits with their definitions."""
-        if not commit_ids:
-            return []
         return rows(self._post(f"{BASE}/pipelineCommit", "pipelines", list(commit_ids)), "pipeline commits")
 
     def import_pipelines(
@@ -66,15 +64,13 @@ class PipelineStore(OwnedApp):
         }
         query = {"fragment": True} if fragment else None
         kind = "fragments" if fragment else "pipelines"
-        found: Json = self._send_once(f"{BASE}/pipelines", kind, body, query=query)
-        return found
+        return self._send_once(f"{BASE}/pipelines", kind, body, query=query) or {}
 
     def import_new_version(self, pipeline_id: str, document: Json, message: str) -> Json:
         """Publish the next version of a pipeline from an export document."""
         path = f"{BASE}/pipeline/{pipeline_id}/importPipelineNewVersion"
         query = {"commitMessage": message}
-        found: Json = self._send_once(path, "pipelines", document, query=query, method="POST")
-        return found
+        return self._send_once(path, "pipelines", document, query=query, method="POST") or {}
 
     def log(self, pipeline_id: str) -> list[Json]:
         """Return all commits of a pipeline, without definitions."""

@@ -26,10 +26,10 @@ def fill(template: Json, values: dict[str, Any]) -> Json:
     task = dict(template)
     for name, content in values.items():
         if name == "executionInfo.action":
-            info = dict(task.get("executionInfo") or {})
-            inner = info.get("value") if isinstance(info.get("value"), dict) else info
-            inner = {**inner, "action": _wrapped(inner.get("action"), content)} if inner is not None else {}
-            task["executionInfo"] = {**info, "value": inner} if isinstance(info.get("value"), dict) else inner
+            info = task.get("executionInfo") or {}
+            inner = value(info) or {}
+            inner = {**inner, "action": _wrapped(inner.get("action"), content)}
+            task["executionInfo"] = {**info, "value": inner} if "value" in info else inner
         else:
             task[name] = _wrapped(task.get(name), content)
     return task

@@ -4,7 +4,8 @@ from psrlib.client.wire import ALL, App, Json, rows
 
 BASE = "/security/rest/v1"
 PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the vendor's default for new organizations (2.2)
-FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01, so that first passwords do not expire in the middle of a test
+# Not marked as generated, and good until 2100-01-01, so that it does not expire in the middle of a test.
+FIRST_PASSWORD = {"passwordGenerated": False, "passwordExpiryTime": 4_102_444_800_000}
 
 
 class Security(App):
@@ -56,8 +57,7 @@ class Security(App):
 
     def current_user(self) -> Json:
         """Return the principal of the session."""
-        found: Json = self._get(f"{BASE}/currentUser", "metadata")
-        return found
+        return self._get(f"{BASE}/currentUser", "metadata") or {}
 
     def users(self, organization: str) -> list[Json]:
         """Return all users of an organization, without deleted ones."""
@@ -71,32 +71,23 @@ class Security(App):
         """
         body = {
             **user,
+            **FIRST_PASSWORD,
             "organization": organization,
             "active": True,
             "nameInOrg": user["email"],
-            "passwordGenerated": False,
-            "passwordExpiryTime": FAR_FUTURE_MS,
             "userDeleted": False,
         }
         return self._send_once(f"{BASE}/organization/{organization}/users", "users", body) or {}
 
     def update_user(self, organization: str, user: Json) -> Json:
         """Replace a user's record (full JSON as listed), with a password that is not marked as generated."""
-        body = {
-            **user,
-            "organization": organization,
-            "passwordGenerated": False,
-            "passwordExpiryTime": FAR_FUTURE_MS,
-        }
+        body = {**user, **FIRST_PASSWORD, "organization": organization}
         return self._post(f"{BASE}/organization/{organization}/user/{user['id']}", "users", body) or {}
 
-    def deactivate_users(self, organization: str, ids: list[str]) -> None:
-        """Deactivate users, which comes before deleting them."""
-        self._post(f"{BASE}/organization/{organization}/users/deactivate", "users", ids)
-
     def delete_users(self, organization: str, ids: list[str]) -> None:
-        """Delete users."""
-        self._post(f"{BASE}/organization/{organization}/users/delete", "users", ids)
+        """Deactivate users, which the hub wants first, and delete them; no call for an empty list."""
+        for call in ("deactivate", "delete") if ids else ():
+            self._post(f"{BASE}/organization/{organization}/users/{call}", "users", ids)
 
     def groups(self, organization: str) -> list[Json]:
         """Return all groups of an organization."""
@@ -131,10 +122,7 @@ class Security(App):
         path = f"{BASE}/organization/{organization}/components"
         return self._list(path, "engine tokens", {**ALL, "orderBy": "ID"})
 
-    def deactivate_components(self, organization: str, ids: list[str]) -> None:
-        """Deactivate components."""
-        self._post(f"{BASE}/organization/{organization}/components/deactivate", "engine tokens", ids)
-
     def delete_components(self, organization: str, ids: list[str]) -> None:
-        """Delete components."""
-        self._post(f"{BASE}/organization/{organization}/components/delete", "engine tokens", ids)
+        """Deactivate components, which voids their tokens, and delete them; no call for an empty list."""
+        for call in ("deactivate", "delete") if ids else ():
+            self._post(f"{BASE}/organization/{organization}/components/{call}", "engine tokens", ids)

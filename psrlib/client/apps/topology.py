@@ -21,9 +21,9 @@ class Topologies(OwnedApp):
 
     def topology(self, commit_id: str) -> Json:
         """Return a topology commit with its definition."""
-        query = {"organization": self._organization, "validate": False}
-        found: Json = self._get(f"{BASE}/topology/{commit_id}", "topologies", query)
-        return found.get("topology", found) if isinstance(found.get("topology"), dict) else found
+        query = {"organization": self._session.organization, "validate": False}
+        found: Json = self._get(f"{BASE}/topology/{commit_id}", "topologies", query) or {}
+        return found["topology"] if isinstance(found.get("topology"), dict) else found
 
     def create_topology(self, name: str, nodes: Sequence[Json]) -> Json:
         """Create the draft of a topology from its nodes; it still has to be published."""
@@ -31,11 +31,10 @@ class Topologies(OwnedApp):
         body = {
             "name": name,
             "description": "",
-            "organization": self._organization,
+            "organization": self._session.organization,
             "topologyDefinition": orjson.dumps(definition).decode(),
         }
-        found: Json = self._send_once(f"{BASE}/topologies", "topologies", body)
-        return found
+        return self._send_once(f"{BASE}/topologies", "topologies", body) or {}
 
     def publish(self, commit_id: str, message: str) -> None:
         """Publish a draft."""
