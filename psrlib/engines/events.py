@@ -14,7 +14,7 @@ from psrlib.engines.pipeline import NO_OFFSET, Pipeline, read_offset, received_o
 logger = logging.getLogger(__name__)
 Payload = dict[str, Any]
 DEFAULT_FORCE_TIMEOUT_MS = 120_000
-STOP_DELETE = 1009
+STOP_DELETE, PREVIEW, DYNAMIC_PREVIEW = 1009, 1016, 1017
 
 
 class _RemoteEventError(Exception):
@@ -53,7 +53,7 @@ def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, A
     code = event.event_type_id
     if event.payload is None:
         raise _UncheckedError("no payload")
-    if code == 1017:
+    if code == DYNAMIC_PREVIEW:
         raise _UncheckedError("dynamic preview is no message")
     status, message = "SUCCESS", None
     try:
@@ -65,17 +65,16 @@ def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, A
         return wire.ack_event(event.event_id, "ERROR", text) if event.requires_ack else None
     if code == STOP_DELETE:
         return _stop_delete(engine, event.event_id, payload, now_ms)
-    handler = _HANDLERS.get(code)
-    try:
-        if handler is not None:
-            handler(engine, payload, now_ms)
-        elif code == 1016:
-            status, message = "ERROR", "Unrecognized event"
-        else:
-            status, message = "IGNORE", f"Cannot understand remote event code {code}"
-    except (_RemoteEventError, ValueError, TypeError, KeyError) as error:
-        status = "ERROR"
-        message = f"Remote event type: '{wire.EVENT_NAMES[code]}' encountered exception '{_text(error)}'"
+    if code in _HANDLERS:
+        name, handle = _HANDLERS[code]
+        try:
+            handle(engine, payload, now_ms)
+        except (_RemoteEventError, ValueError, TypeError, KeyError) as error:
+            status, message = "ERROR", f"Remote event type: '{name}' encountered exception '{_text(error)}'"
+    elif code == PREVIEW:
+        status, message = "ERROR", "Unrecognized event"
+    else:
+        status, message = "IGNORE", f"Cannot understand remote event code {code}"
     return wire.ack_event(event.event_id, status, message) if event.requires_ack else None
 
 
@@ -217,20 +216,20 @@ def _save_configuration(engine: Engine, payload: Payload, now_ms: int) -> None:
     engine.push(payload["configuration"])
 
 
-_HANDLERS: dict[int, Callable[[Engine, Payload, int], None]] = {
-    1000: _validate,
-    1001: _save,
-    1002: _save_rules,
-    1003: _start,
-    1004: _stop,
-    1005: _reset_offset,
-    1006: _delete,
-    1007: _delete_history,
-    1008: _ping_frequency,
-    1010: _take_credentials,
-    1011: _sync_acl,
-    1012: _store_blob,
-    1013: _delete_blob,
-    1014: _delete_blob_version,
-    1015: _save_configuration,
+_HANDLERS: dict[int, tuple[str, Callable[[Engine, Payload, int], None]]] = {
+    1000: ("VALIDATE_PIPELINE", _validate),
+    1001: ("SAVE_PIPELINE", _save),
+    1002: ("SAVE_RULES_PIPELINE", _save_rules),
+    1003: ("START_PIPELINE", _start),
+    1004: ("STOP_PIPELINE", _stop),
+    1005: ("RESET_OFFSET_PIPELINE", _reset_offset),
+    1006: ("DELETE_PIPELINE", _delete),
+    1007: ("DELETE_HISTORY_PIPELINE", _delete_history),
+    1008: ("PING_FREQUENCY_ADJUSTMENT", _ping_frequency),
+    1010: ("SSO_DISCONNECTED_MODE_CREDENTIALS", _take_credentials),
+    1011: ("SYNC_ACL", _sync_acl),
+    1012: ("BLOB_STORE", _store_blob),
+    1013: ("BLOB_DELETE", _delete_blob),
+    1014: ("BLOB_DELETE_VERSION", _delete_blob_version),
+    1015: ("SAVE_CONFIGURATION", _save_configuration),
 }

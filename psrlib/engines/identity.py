@@ -13,7 +13,7 @@ FOLDER = "engines"
 FILE = "identities.json"
 
 
-class EngineIdentity(msgspec.Struct, frozen=True, kw_only=False):
+class EngineIdentity(msgspec.Struct, frozen=True):
     """One engine of the fleet.
 
     Attributes

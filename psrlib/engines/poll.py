@@ -37,7 +37,7 @@ class PollLane:
         self.queued_ms: int | None = None
         self.last_status: int | None = None  # of the last poll
         self.was_late = False  # set by the fleet when a poll began an interval or more after its time
-        self._headers = wire.component_headers(engine.identity, "SDC")
+        self._headers = wire.component_headers(engine.identity)
         self._restart(start_ms)
 
     def _restart(self, now_ms: int) -> None:

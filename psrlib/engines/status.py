@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from psrlib.engines.fleet import Fleet
 
@@ -65,12 +65,10 @@ def describe(fleet: Fleet) -> dict[str, Any]:
 
 def prometheus_text(fleet: Fleet) -> bytes:
     """Return the same figures in the Prometheus text format."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(fleet))
-    return generate_latest(registry)
+    return generate_latest(_Collector(fleet))
 
 
-class _Collector:
+class _Collector(Collector):
     """Figures are read when asked for, so polls cost nothing for them."""
 
     def __init__(self, fleet: Fleet) -> None:

@@ -19,7 +19,7 @@ class SyncLane:
         self.engine = engine
         self.due_ms: int | None = now_ms
         self.queued_ms: int | None = None
-        self._headers = wire.component_headers(engine.identity, "SDC")
+        self._headers = wire.component_headers(engine.identity)
         self._heartbeat_ms = now_ms + FIRST_HEARTBEAT_MS
         self._statuses_ms = now_ms
         self._loop_ms = now_ms

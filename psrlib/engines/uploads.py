@@ -21,7 +21,7 @@ class UploadLane:
         self._body: bytes | None = None  # the upload under way, kept for another attempt
         self._attempts = 0
         self._retry_ms = 0
-        self._headers = {**wire.component_headers(engine.identity, "SDC"), "Content-Encoding": "snappy"}
+        self._headers = {**wire.component_headers(engine.identity), "Content-Encoding": "snappy"}
 
     def refresh(self) -> None:
         """Fix ``due_ms`` from what the engine has to upload."""
