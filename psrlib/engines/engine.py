@@ -34,15 +34,8 @@ class Saved(msgspec.Struct):
 class Engine:
     """An engine: its identity, its pipelines, and what it still has to tell the hub.
 
-    Parameters
-    ----------
-    identity : EngineIdentity
-    base_url : str
-        Base URL of the hub, without a trailing slash.
-    behaviour : Behaviour
-        The table that moves its pipelines and itself.
-    interval_ms : int
-        Delay between an answer and the next poll.
+    ``base_url`` is the hub's, without a trailing slash; ``behaviour`` moves the pipelines and the engine;
+    ``interval_ms`` is the delay between an answer and the next poll.
     """
 
     def __init__(

@@ -17,36 +17,23 @@ DEFAULT_FORCE_TIMEOUT_MS = 120_000
 STOP_DELETE, PREVIEW, DYNAMIC_PREVIEW = 1009, 1016, 1017
 
 
-class _RemoteEventError(Exception):
-    """An event that cannot be carried out; its text goes into the acknowledgement."""
-
-
 class _UncheckedError(Exception):
     """What breaks off a whole answer in Data Collector: later events and all acks of it are lost (4)."""
 
 
-def handle_events(engine: Engine, events: Sequence[wire.ServerEvent], now_ms: int) -> int:
-    """Carry out the events of one answer in order and queue their acks.
-
-    Returns
-    -------
-    int
-        Number of events that ended in an error.
-    """
+def handle_events(engine: Engine, events: Sequence[wire.ServerEvent], now_ms: int) -> None:
+    """Carry out the events of one answer in order and queue their acks."""
     acks: list[dict[str, Any]] = []
-    errors = 0
     for event in events:
         try:
             ack = _handle(engine, event, now_ms)
         except _UncheckedError as error:
             code = event.event_type_id
             logger.warning("engine %s: event %d breaks off its answer: %s", engine.identity.id, code, error)
-            return errors + 1
+            return
         if ack is not None:
             acks.append(ack)
-            errors += '"ERROR"' in ack["payload"]
     engine.acks.extend(acks)
-    return errors
 
 
 def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, Any] | None:
@@ -69,7 +56,7 @@ def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, A
         name, handle = _HANDLERS[code]
         try:
             handle(engine, payload, now_ms)
-        except (_RemoteEventError, ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError) as error:  # its text goes into the acknowledgement
             status, message = "ERROR", f"Remote event type: '{name}' encountered exception '{_text(error)}'"
     elif code == PREVIEW:
         status, message = "ERROR", "Unrecognized event"
@@ -86,7 +73,7 @@ def _pipeline(engine: Engine, payload: Payload) -> Pipeline:
     name = payload["name"]
     pipeline = engine.pipelines.get(local_id(name))
     if pipeline is None:
-        raise _RemoteEventError(f"CONTAINER_0200 - Pipeline '{local_id(name)}' does not exist")
+        raise ValueError(f"CONTAINER_0200 - Pipeline '{local_id(name)}' does not exist")
     return pipeline
 
 
@@ -97,7 +84,7 @@ def _validate(engine: Engine, payload: Payload, now_ms: int) -> None:
 def _save(engine: Engine, payload: Payload, now_ms: int) -> None:
     name = payload["name"]
     if local_id(name) in engine.pipelines:
-        raise _RemoteEventError(f"CONTAINER_0201 - Pipeline '{local_id(name)}' already exists")
+        raise ValueError(f"CONTAINER_0201 - Pipeline '{local_id(name)}' already exists")
     documents = payload["pipelineConfigurationAndRules"]
     definition = read_definition(documents["pipelineConfig"])
     orjson.loads(documents["pipelineRules"])  # mandatory, and parsed, but nothing reports rules back
@@ -130,16 +117,14 @@ def _start(engine: Engine, payload: Payload, now_ms: int) -> None:
 def _stop(engine: Engine, payload: Payload, now_ms: int) -> None:
     pipeline = _pipeline(engine, payload)
     if pipeline.state not in ("STARTING", "RUNNING", "RETRY"):
-        raise _RemoteEventError(f"CONTAINER_0102 - Cannot change state from {pipeline.state} to STOPPING")
+        raise ValueError(f"CONTAINER_0102 - Cannot change state from {pipeline.state} to STOPPING")
     engine.change(pipeline, "STOPPING", now_ms)
 
 
 def _reset_offset(engine: Engine, payload: Payload, now_ms: int) -> None:
     pipeline = _pipeline(engine, payload)
     if pipeline.active:
-        raise _RemoteEventError(
-            "CONTAINER_0104 - Cannot reset the source offset when the pipeline is running"
-        )
+        raise ValueError("CONTAINER_0104 - Cannot reset the source offset when the pipeline is running")
     pipeline.offset, pipeline.offset_base = NO_OFFSET, 0
     engine.dirty = True
 
@@ -147,7 +132,7 @@ def _reset_offset(engine: Engine, payload: Payload, now_ms: int) -> None:
 def _delete(engine: Engine, payload: Payload, now_ms: int) -> None:
     pipeline = _pipeline(engine, payload)
     if pipeline.active:
-        raise _RemoteEventError(f"CONTAINER_0208 - Pipeline in state '{pipeline.state}' cannot be saved")
+        raise ValueError(f"CONTAINER_0208 - Pipeline in state '{pipeline.state}' cannot be saved")
     engine.delete(pipeline, now_ms)
 
 
@@ -168,7 +153,7 @@ def _stop_delete(engine: Engine, event_id: str, payload: Payload, now_ms: int) -
         timeout = payload.get("forceTimeoutMillis")
         timeout = DEFAULT_FORCE_TIMEOUT_MS if timeout is None else int(timeout)
         engine.begin_deletion(pipeline, event_id, now_ms + timeout, now_ms)
-    except (_RemoteEventError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         text = f"Remote event type STOP_DELETE_PIPELINE encountered error {_text(error)}"
         engine.deletion_acks.append(wire.ack_event(event_id, "ERROR", text))
     return None
@@ -192,14 +177,14 @@ def _store_blob(engine: Engine, payload: Payload, now_ms: int) -> None:
     versions = engine.blobs.setdefault(_blob_key(payload), [])
     version = int(payload["version"])
     if version in versions:
-        raise _RemoteEventError(f"object {_blob_key(payload)} has version {version} already")
+        raise ValueError(f"object {_blob_key(payload)} has version {version} already")
     versions.append(version)  # content is of no use to a mock
     engine.dirty = True
 
 
 def _delete_blob(engine: Engine, payload: Payload, now_ms: int) -> None:
     if engine.blobs.pop(_blob_key(payload), None) is None:
-        raise _RemoteEventError(f"object {_blob_key(payload)} does not exist")
+        raise ValueError(f"object {_blob_key(payload)} does not exist")
     engine.dirty = True
 
 
@@ -207,7 +192,7 @@ def _delete_blob_version(engine: Engine, payload: Payload, now_ms: int) -> None:
     versions = engine.blobs.get(_blob_key(payload), [])
     version = int(payload["version"])
     if version not in versions:
-        raise _RemoteEventError(f"object {_blob_key(payload)} has no version {version}")
+        raise ValueError(f"object {_blob_key(payload)} has no version {version}")
     versions.remove(version)
     engine.dirty = True
 

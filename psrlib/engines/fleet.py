@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psrlib.engines.behaviour import Behaviour
-from psrlib.engines.clock import Clock, SystemClock
+from psrlib.engines.clock import Clock
 from psrlib.engines.counters import Counters
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import IO_ERROR, Lane
@@ -36,24 +36,10 @@ class Member:
 
 
 class Fleet:
-    """Engines that register, poll and report through one sender.
+    """Engines that register, poll and report to the hub at ``base_url`` through one sender.
 
-    Parameters
-    ----------
-    identities : sequence of EngineIdentity
-    base_url : str
-        Base URL of the hub.
-    sender : Sender
-    behaviour : Behaviour or None
-        Table of transitions; None is the quiet default.
-    clock : Clock or None
-        Time; None is the system's.
-    store : FleetStore or None
-        Where state is kept; None keeps none.
-    interval_ms : int
-        Delay between an answer and the next poll.
-    workers : int
-        Bound of exchanges under way.
+    ``interval_ms`` is the delay between an answer and the next poll, ``workers`` bounds the exchanges under
+    way. Left out, the behaviour is the quiet default, the clock the system's, and no state is stored.
     """
 
     def __init__(
@@ -68,7 +54,7 @@ class Fleet:
         interval_ms: int = 5000,
         workers: int = CONNECTIONS,
     ) -> None:
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.counters = Counters()
         self.webhooks_received = 0
         self.sender = sender
@@ -123,18 +109,15 @@ class Fleet:
         """Schedule what the engine's other lanes want after a change; a busy lane looks by itself."""
         engine = member.engine
         if engine.pipelines or engine.finals:
-            if member.uploads is None:
-                member.uploads = UploadLane(engine)
-            if member.uploads.queued_ms != BUSY:
-                member.uploads.refresh()
-                self._enter(member, member.uploads)
+            uploads = member.uploads = member.uploads or UploadLane(engine)
+            if uploads.queued_ms != BUSY:
+                uploads.refresh()
+                self._enter(member, uploads)
         if engine.sync and engine.registered:
-            if member.sync is None:
-                member.sync = SyncLane(engine, now_ms)
-            elif member.sync.due_ms is None and member.sync.queued_ms != BUSY:
-                member.sync.due_ms = now_ms
-            if member.sync.queued_ms != BUSY:
-                self._enter(member, member.sync)
+            sync = member.sync = member.sync or SyncLane(engine, now_ms)
+            if sync.queued_ms != BUSY:
+                sync.due_ms = now_ms if sync.due_ms is None else sync.due_ms
+                self._enter(member, sync)
 
     # -- running ------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from psrlib.engines.counters import quantile_s
 from psrlib.engines.fleet import Fleet
 
 REFUSALS_SHOWN = 20
@@ -38,7 +39,7 @@ def describe(fleet: Fleet) -> dict[str, Any]:
     engines = list(fleet.engines())
     pipelines = Counter(p.state for engine in engines for p in engine.pipelines.values())
     refused = [engine for engine in engines if engine.refusal is not None]
-    late = fleet.counters.lateness_s(0.99)
+    late = quantile_s(fleet.counters.lateness, 0.99)
     return {
         "engines": len(engines),
         "registered": sum(engine.registered for engine in engines),
