@@ -73,7 +73,7 @@ def observe_organization(
         log.warning("%s: its administrator cannot log in; only its users and groups are seen", desired.id)
         return reader.organization(locked=True)
     kinds = [kind for kind in (*OWNED, "engines") if kind != "pipelines"]
-    found = yield [partial(_if_present, listing(session, kind)) for kind in kinds]
+    found = yield [partial(if_present, listing(session, kind)) for kind in kinds]
     reader.rows.update(zip(kinds, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
@@ -102,7 +102,7 @@ def observe_organization(
     return reader.organization()
 
 
-def _if_present(listed: Call) -> list[Json]:
+def if_present(listed: Call) -> list[Json]:
     """Return a listing; nothing where the hub lacks the app, such as connections before 3.19."""
     try:
         found: list[Json] = listed()
