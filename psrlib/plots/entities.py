@@ -1,5 +1,6 @@
 """What was meant and what is there."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -50,20 +51,13 @@ def desired_and_observed(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def agreement(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot every organization's count of every kind, observed over desired; all is well on the diagonal."""
     ax = ax or look.new_axes(7, 4.4)
-    metrics = [
-        m
-        for m, part in counts.groupby("metric", sort=False)
-        if part[["desired", "observed"]].to_numpy().any()
-    ]
-    largest = float(counts[["desired", "observed"]].to_numpy().max(initial=1)) * 1.6
+    both = ["desired", "observed"]
+    kinds = [kind for kind in counts.groupby("metric", sort=False) if kind[1][both].to_numpy().any()]
+    largest = float(counts[both].to_numpy().max(initial=1)) * 1.6
     ax.plot([0, largest], [0, largest], color=look.GREY, linewidth=1, zorder=1)
-    for i, metric in enumerate(metrics):
-        part = counts[counts["metric"] == metric]
-        marker, color = look.MARKERS[i % len(look.MARKERS)], look.SERIES[i % len(look.SERIES)]
-        label = str(metric).replace("_", " ")
-        ax.scatter(
-            part["desired"], part["observed"], 22, color=color, marker=marker, alpha=0.65, lw=0, label=label
-        )
+    for (metric, part), marker, color in zip(kinds, cycle(look.MARKERS), cycle(look.SERIES), strict=False):
+        kind: Any = {"color": color, "marker": marker, "label": str(metric).replace("_", " ")}
+        ax.scatter(part["desired"], part["observed"], 22, alpha=0.65, lw=0, **kind)
     off = counts[counts["desired"] != counts["observed"]]
     ax.scatter(off["desired"], off["observed"], 90, facecolors="none", edgecolors=look.RED, linewidths=1.3)
     for set_scale in (ax.set_xscale, ax.set_yscale):

@@ -52,10 +52,11 @@ def jobs_per_engine(engines: pd.DataFrame, ax: Axes | None = None) -> Axes:
         spread gives, two standard deviations of random placement wide.
     """
     ax = ax or look.new_axes(7, 4)
-    names = list(engines["organization"].unique())
+    by_organization = engines.groupby("organization", sort=False)
+    n = by_organization["engine"].size()
+    mean = by_organization["expected"].first()
+    names = list(n.index)
     place = {name: i for i, name in enumerate(names)}
-    n = engines.groupby("organization", sort=False)["engine"].size()
-    mean = engines.groupby("organization", sort=False)["expected"].first()
     half = 2 * np.sqrt(mean * (1 - 1 / n))
     x = np.arange(len(names))
     low = np.maximum(mean - half, 0)
@@ -71,7 +72,7 @@ def jobs_per_engine(engines: pd.DataFrame, ax: Axes | None = None) -> Axes:
         linewidths=1.4,
         label="even spread",
     )
-    position = engines.groupby("organization", sort=False).cumcount()
+    position = by_organization.cumcount()
     total = engines["organization"].map(n)
     jitter: pd.Series[float] = (position - (total - 1) / 2) * np.minimum(0.16, 0.7 / total)
     at = engines["organization"].map(place) + jitter
