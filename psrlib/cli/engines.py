@@ -104,11 +104,7 @@ def configure(
 
 
 def _start(
-    seed: Path,
-    settings: dict[str, str],
-    behaviour: Path | None,
-    status_port: int,
-    **where: Any,
+    seed: Path, settings: dict[str, str], behaviour: Path | None, status_port: int, **where: Any
 ) -> None:
     from psrlib.engines import fleet_status, start_fleet
 
@@ -142,8 +138,8 @@ def _identities(
     except InputError:
         identities = []
     if {(i.organization, i.key) for i in identities} != wanted:
-        hub = open_hub(seed, **where)
-        return list(setup_engines(document, hub, _run_dir(seed))), hub.url
+        with open_hub(seed, **where) as hub:
+            return list(setup_engines(document, hub, _run_dir(seed))), hub.url
     if where["sch_url"] == EMBEDDED:
         return identities, start_hub(_run_dir(seed)).url
     check_address(where["sch_url"], where["yes"])

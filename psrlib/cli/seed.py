@@ -54,12 +54,7 @@ def create_json(
 )
 @options.together(options.SCH_URL, options.LOGIN)
 def rewrite(
-    seed: Path,
-    settings: dict[str, str],
-    rules: Path | None,
-    output: Path,
-    apply: bool,
-    **where: Any,
+    seed: Path, settings: dict[str, str], rules: Path | None, output: Path, apply: bool, **where: Any
 ) -> None:
     """Write a seed document for another environment: variables and fields replaced."""
     from psrlib.seed import load_seed, save_seed
