@@ -1,23 +1,16 @@
 """``psr collect``: an anonymized stats set from a live Control Hub."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from psrlib.cli import options
 
 
 @click.command()
 @click.option("--sch-url", required=True, help="Address of the Control Hub.")
-@click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator.")
-@click.option(
-    "--sch-password",
-    envvar="PSR_SCH_PASSWORD",
-    help="Password; better in the environment variable PSR_SCH_PASSWORD, else asked for.",
-)
-@click.option(
-    "--organization-password",
-    envvar="PSR_ORGANIZATION_PASSWORD",
-    help="Password of each organization's administrator, for scheduled tasks [default: the user's id].",
-)
+@options.together(options.LOGIN, options.ORGANIZATION_PASSWORD)
 @click.option(
     "-o",
     "--output",
@@ -35,7 +28,12 @@ import click
 @click.option("--definitions/--no-definitions", default=True, help="Read pipeline definitions.")
 @click.option("--tasks/--no-tasks", default=True, help="Read scheduled tasks (needs organizations' logins).")
 @click.option(
-    "--rate", default=10.0, show_default=True, type=click.FloatRange(0.01), help="Requests a second."
+    "--rate",
+    "rate_per_s",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    help="Requests a second.",
 )
 def collect(
     sch_url: str,
@@ -43,12 +41,7 @@ def collect(
     sch_password: str | None,
     organization_password: str | None,
     output: Path,
-    k: int,
-    noise: float,
-    source: str,
-    definitions: bool,
-    tasks: bool,
-    rate: float,
+    **settings: Any,
 ) -> None:
     """Read a Control Hub, change nothing, and write an anonymized stats set. Run again to resume."""
     from psrlib.client import ControlHub
@@ -59,17 +52,7 @@ def collect(
     with ControlHub(
         sch_url, sch_username, password, workers=1, organization_password=organization_password
     ) as hub:
-        done = collect_stats(
-            hub,
-            output,
-            password,
-            k=k,
-            noise=noise,
-            source=source,
-            definitions=definitions,
-            tasks=tasks,
-            rate_per_s=rate,
-        )
+        done = collect_stats(hub, output, password, **settings)
     for name, n in done.rows.items():
         click.echo(f"{done.directory / name}.csv: {n} rows")
     click.echo(f"{sum(done.calls.values())} requests, {done.calls_per_organization:.1f} an organization")

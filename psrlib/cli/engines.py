@@ -5,21 +5,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.state import hub_options, open_document, open_hub
+from psrlib.cli.options import hub_options, together
+from psrlib.cli.state import open_document, open_hub
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
-    from psrlib.engines import EngineIdentity, FleetProcess
+    from psrlib.engines import EngineIdentity
     from psrlib.seed import SeedDocument
 
 SEED = click.argument(
     "seed", metavar="SEED.json", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-BEHAVIOUR = click.option(
-    "--behaviour",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Table of transitions (JSON); default: everything is healthy.",
+start_options = together(
+    hub_options,
+    click.option(
+        "--behaviour",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Table of transitions (JSON); default: everything is healthy.",
+    ),
+    click.option(
+        "--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one."
+    ),
 )
 
 
@@ -29,28 +36,20 @@ def engines() -> None:
 
 
 @engines.command()
-@hub_options
-@BEHAVIOUR
-@click.option("--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one.")
-def start(
-    seed: Path, settings: tuple[str, ...], behaviour: Path | None, status_port: int, **where: Any
-) -> None:
+@start_options
+def start(seed: Path, **options: Any) -> None:
     """Start the engines of SEED.json; tokens that are lacking are asked for at the hub."""
-    _start(seed, settings, behaviour, status_port, where)
+    _start(seed, **options)
 
 
 @engines.command()
-@hub_options
-@BEHAVIOUR
-@click.option("--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one.")
-def restart(
-    seed: Path, settings: tuple[str, ...], behaviour: Path | None, status_port: int, **where: Any
-) -> None:
+@start_options
+def restart(seed: Path, **options: Any) -> None:
     """Stop the engines of SEED.json and start the same ones again; they go on with what they were running."""
     from psrlib.engines import stop_fleet
 
     stop_fleet(_run_dir(seed))
-    _start(seed, settings, behaviour, status_port, where)
+    _start(seed, **options)
 
 
 @engines.command()
@@ -93,7 +92,7 @@ def status(seed: Path, as_json: bool) -> None:
     "--sch-authoring-sdc", "authoring_url", metavar="URL", help="Engine named as author; default: the first."
 )
 def configure(
-    seed: Path, settings: tuple[str, ...], output: Path, authoring_url: str | None, **where: Any
+    seed: Path, settings: dict[str, str], output: Path, authoring_url: str | None, **where: Any
 ) -> None:
     """Write the configuration of real engines in place of the mock ones: a folder per organization."""
     from psrlib.engines.configure import configure_engines
@@ -105,12 +104,8 @@ def configure(
 
 
 def _start(
-    seed: Path,
-    settings: tuple[str, ...],
-    behaviour: Path | None,
-    status_port: int,
-    where: dict[str, Any],
-) -> "FleetProcess":
+    seed: Path, settings: dict[str, str], behaviour: Path | None, status_port: int, **where: Any
+) -> None:
     from psrlib.engines import fleet_status, start_fleet
 
     document = open_document(seed, settings)
@@ -127,7 +122,6 @@ def _start(
         f"{found['polling']} of {found['engines']} engines poll {sch_url} (pid {fleet.pid}, "
         f"status {fleet.status_url}/status, {fleet.status_url}/metrics)"
     )
-    return fleet
 
 
 def _identities(
@@ -144,8 +138,8 @@ def _identities(
     except InputError:
         identities = []
     if {(i.organization, i.key) for i in identities} != wanted:
-        hub = open_hub(seed, **where)
-        return list(setup_engines(document, hub, _run_dir(seed))), hub.url
+        with open_hub(seed, **where) as hub:
+            return list(setup_engines(document, hub, _run_dir(seed))), hub.url
     if where["sch_url"] == EMBEDDED:
         return identities, start_hub(_run_dir(seed)).url
     check_address(where["sch_url"], where["allow_remote"])

@@ -1,13 +1,12 @@
 """``psr populate``, ``psr start-jobs``, ``psr teardown``: bring a Control Hub to a seed document, or back."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from psrlib.errors import InputError
+from psrlib.cli.options import hub_options
 from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
@@ -16,50 +15,12 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # deviations printed
 
-OPTIONS = (
-    click.argument("seed", metavar="SEED.json", type=click.Path(dir_okay=False, path_type=Path)),
-    click.option(
-        "--sch-url", default=EMBEDDED, show_default=True, help="Address of the Control Hub, or embedded."
-    ),
-    click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
-    click.option(
-        "--sch-password",
-        envvar="PSR_SCH_PASSWORD",
-        help="Its password; better in PSR_SCH_PASSWORD, else asked for (embedded hub: its initial one).",
-    ),
-    click.option(
-        "--organization-password",
-        envvar="PSR_ORGANIZATION_PASSWORD",
-        help="Password of the organizations' users, where it is not their initial one, the user id; "
-        "better in PSR_ORGANIZATION_PASSWORD.",
-    ),
-    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a seed variable."),
-    click.option("--yes", "allow_remote", is_flag=True, help="Allow a Control Hub on another machine."),
-    click.option(
-        "--ca-bundle",
-        type=click.Path(exists=True, dir_okay=False),
-        help="Certificates to trust, for an https hub with one of its own.",
-    ),
-    click.option(
-        "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
-    ),
-)
 
-
-def hub_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the seed document and the options that say which Control Hub is meant."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
-
-
-def open_document(seed: Path, settings: tuple[str, ...]) -> "SeedDocument":
+def open_document(seed: Path, settings: dict[str, str]) -> "SeedDocument":
     """Load a seed document with its variables resolved."""
     from psrlib.seed import load_seed, resolve_variables
 
-    if wrong := [setting for setting in settings if "=" not in setting]:
-        raise InputError(f'--set "{wrong[0]}": expected NAME=VALUE')
-    return resolve_variables(load_seed(seed), dict(setting.split("=", 1) for setting in settings))
+    return resolve_variables(load_seed(seed), settings)
 
 
 def open_hub(seed: Path, **where: Any) -> "ControlHub":
@@ -95,7 +56,7 @@ def open_hub(seed: Path, **where: Any) -> "ControlHub":
 @click.option("--engines/--no-engines", default=True, show_default=True, help="Get the engines' tokens too.")
 def populate(
     seed: Path,
-    settings: tuple[str, ...],
+    settings: dict[str, str],
     plan_only: bool,
     definition_size: Literal["small", "production"],
     authoring_url: str | None,
@@ -142,7 +103,7 @@ def populate(
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait; 0: do not wait."
 )
-def start_jobs(seed: Path, settings: tuple[str, ...], timeout_s: float, **where: Any) -> None:
+def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, **where: Any) -> None:
     """Start the jobs that SEED.json wants ACTIVE, and wait until their pipelines run."""
     from psrlib import state
 
@@ -156,7 +117,7 @@ def start_jobs(seed: Path, settings: tuple[str, ...], timeout_s: float, **where:
 @click.command()
 @hub_options
 @click.confirmation_option("--force", prompt="Remove everything that the seed document names?")
-def teardown(seed: Path, settings: tuple[str, ...], **where: Any) -> None:
+def teardown(seed: Path, settings: dict[str, str], **where: Any) -> None:
     """Remove from a Control Hub what SEED.json names, and nothing else.
 
     Organizations cannot be deleted in Control Hub 3.x: those left empty are deactivated.

@@ -5,24 +5,18 @@ from pathlib import Path
 
 import click
 
+from psrlib.cli import options
 from psrlib.cli.state import open_document
+from psrlib.hub import EMBEDDED
 
 
 @click.command()
-@click.argument("seed", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--sch-url", default="embedded", show_default=True, help="URL, or embedded.")
-@click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator.")
-@click.option(
-    "--sch-password",
-    envvar="PSR_SCH_PASSWORD",
-    help="Password; better in the environment variable PSR_SCH_PASSWORD, else asked for.",
-)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Variable as when populating.")
+@options.together(options.SEED, options.SCH_URL, options.LOGIN, options.SET)
 @click.option(
     "--model",
     "model_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Noise model to compare with; the one that SEED was drawn from when it is in data/models.",
+    help="Noise model to compare with; the one that SEED.json was drawn from when it is in data/models.",
 )
 @click.option(
     "--report",
@@ -37,15 +31,15 @@ def verify(
     sch_url: str,
     sch_username: str,
     sch_password: str | None,
-    settings: tuple[str, ...],
+    settings: dict[str, str],
     model_path: Path | None,
     directory: Path | None,
     against: Path | None,
     timeout_s: float,
 ) -> None:
-    """Verify a Control Hub against SEED; exit status 0 when consistent, 1 when not, 2 for wrong use.
+    """Verify a Control Hub against SEED.json; exit status 0 when consistent, 1 when not, 2 for wrong use.
 
-    The embedded hub of SEED's folder and its engines are brought up when they are down, then stopped again.
+    The embedded hub of its folder and its engines are brought up when they are down, then stopped again.
     """
     from psrlib.model import NoiseModel
     from psrlib.verify import compare_reports, find_model, load_report, review_run, save_report
@@ -53,7 +47,7 @@ def verify(
     earlier = load_report(against) if against else None
     document = open_document(seed, settings)
     model = NoiseModel.load(model_path) if model_path else find_model(document)
-    if sch_url != "embedded" and not sch_password:
+    if sch_url != EMBEDDED and not sch_password:
         sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
     report = review_run(
         document,

@@ -54,12 +54,19 @@ def anonymize(
     order = [ids[i] for i in rng.permutation(n)]
     orgs = pd.DataFrame([organizations[id].counts for id in order]).dropna(axis="columns", how="all")
     orgs.insert(0, "org", np.arange(1, n + 1))
-    details = {name: _detail(name, [organizations[id].details[name] for id in order]) for name in DETAILS}
+    numbered = list(enumerate(order, start=1))
+    details = {
+        name: pd.DataFrame(
+            [{"org": org, **row} for org, id in numbered for row in organizations[id].details[name]]
+        )
+        for name in DETAILS
+    }
     for column in orgs.columns.drop("org"):
         if column in COUNTS:
             orgs[column] = _whole(top_code(orgs[column], k))
         else:
-            orgs[column] = _whole(_hide_rare(orgs[column], k).fillna(NOT_SET))
+            owners = orgs[column].map(orgs[column].value_counts())
+            orgs[column] = _whole(orgs[column].where(owners >= k).fillna(NOT_SET))
     details = {name: _hide(name, table, k) for name, table in details.items()}
     if noise:
         orgs = _add_noise(orgs, rng, noise)
@@ -88,16 +95,6 @@ def top_code(values: pd.Series, k: int) -> pd.Series:
     """
     known = values.dropna()
     return values.clip(upper=known.nlargest(k).iloc[-1]) if k > 1 and len(known) >= k else values
-
-
-def _detail(name: str, rows: list[list[dict[str, object]]]) -> pd.DataFrame:
-    return pd.DataFrame([{"org": org, **row} for org, part in enumerate(rows, start=1) for row in part])
-
-
-def _hide_rare(values: pd.Series, k: int) -> pd.Series:
-    """Blank what fewer than ``k`` organizations have."""
-    counts = values.map(values.value_counts())
-    return values.where(counts >= k)
 
 
 def _hide(name: str, table: pd.DataFrame, k: int) -> pd.DataFrame:

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from psrlib.collect.progress import Progress
 from psrlib.collect.rows import Listings, OrganizationRows, is_pipeline, to_rows
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import AuthenticationError, HubError, InputError
+from psrlib.state.observe import if_present
 from psrlib.stats import StatsSet, read_stats, write_stats
 from psrlib.stats.schema import DETAIL_TABLES
 from psrlib.words import REQUIRED_COUNTS
@@ -29,7 +29,6 @@ from psrlib.words import REQUIRED_COUNTS
 log = logging.getLogger(__name__)
 
 SYSTEM_ORGANIZATION = "admin"
-ABSENT = (404, 405, 501)  # an app this hub does not have
 COMMITS_PER_CALL = 50  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
 RATE_PER_S = 10.0  # requests a second: a twentieth of what one small hub answers
 
@@ -38,16 +37,8 @@ RATE_PER_S = 10.0  # requests a second: a twentieth of what one small hub answer
 class Collection:
     """What was collected.
 
-    Parameters
-    ----------
-    directory : Path
-        The stats set.
-    rows : dict
-        Rows per table.
-    n_organizations, n_resumed : int
-        Organizations in all, and those of them that an earlier attempt had read.
-    calls : dict
-        HTTP requests per kind.
+    ``rows`` are counted per table, ``calls`` (HTTP requests) per kind; ``n_resumed`` of the organizations
+    had been read by an earlier attempt.
     """
 
     directory: Path
@@ -117,10 +108,9 @@ def collect_stats(
     ids = sorted(str(row["id"]) for row in listed if row["id"] != SYSTEM_ORGANIZATION)
     check_settings(len(ids), k, noise)
     progress = Progress(directory.with_name(f"{directory.name}.partial"), password, hub.url)
-    resumed = [id for id in ids if id in progress.entries]
+    n_resumed = sum(id in progress.entries for id in ids)
     shuffle = random.SystemRandom().shuffle
-    bar = tqdm(ids, desc="collect", unit="organization", disable=None)
-    for id in bar:
+    for id in tqdm(ids, desc="collect", unit="organization", disable=None):
         if id not in progress.entries:
             rows = to_rows(read_organization(hub, id, pace, definitions=definitions, tasks=tasks), shuffle)
             progress.add(id, asdict(rows))
@@ -133,7 +123,7 @@ def collect_stats(
         directory=directory,
         rows={name: len(table) for name, table in tables.items()},
         n_organizations=len(ids),
-        n_resumed=len(resumed),
+        n_resumed=n_resumed,
         calls=hub.calls.since(before),
     )
 
@@ -160,7 +150,7 @@ def read_organization(
         jobs=session.jobrunner.jobs(),
         subscriptions=session.notification.subscriptions(),
         topologies=session.topology.topologies(),
-        connections=_if_present(session.connection.connections),
+        connections=if_present(session.connection.connections),
         engines=session.jobrunner.engines(),
     )
     rows = session.pipelinestore.pipelines()
@@ -222,12 +212,3 @@ def _tasks(hub: ControlHub, organization: str, pace: Pace) -> list[Json]:
             f"scheduled tasks are listed to members of an organization only, and the administrator of "
             f"{organization} cannot log in: {error}; give the organizations' password, or leave tasks out"
         ) from error
-
-
-def _if_present(listing: Callable[[], list[Json]]) -> list[Json]:
-    try:
-        return listing()
-    except HubError as error:
-        if error.status in ABSENT:
-            return []
-        raise

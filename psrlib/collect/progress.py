@@ -16,6 +16,7 @@ import orjson
 from cryptography.fernet import Fernet, InvalidToken
 
 from psrlib.errors import InputError
+from psrlib.files import PRIVATE, replace_file
 
 FORMAT = "psr-collect/1"
 SALT_BYTES = 16
@@ -46,7 +47,7 @@ class Progress:
         head = _head(next(lines, b""))
         if head is None:
             salt = secrets.token_bytes(SALT_BYTES)
-            _create(path, orjson.dumps({"format": FORMAT, "salt": salt.hex()}) + b"\n")
+            replace_file(path, orjson.dumps({"format": FORMAT, "salt": salt.hex()}) + b"\n", PRIVATE)
         else:
             salt = bytes.fromhex(head["salt"])
         key = hashlib.scrypt(password.encode(), salt=salt, dklen=32, maxmem=2**26, **SCRYPT)
@@ -81,9 +82,7 @@ class Progress:
             if "organization" in record:
                 self.entries[record["organization"]] = record["entry"]
         # what a crash left of a last line must not run into the next one
-        content = self.path.read_bytes()
-        if not content.endswith(b"\n"):
-            os.truncate(self.path, content.rfind(b"\n") + 1)
+        os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
 
     def _append(self, record: Any) -> None:
         with self.path.open("ab") as file:
@@ -106,12 +105,3 @@ def _head(line: bytes) -> dict[str, str] | None:
     except ValueError:
         head = None
     return head if isinstance(head, dict) and head.get("format") == FORMAT else None
-
-
-def _create(path: Path, content: bytes) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)

@@ -75,8 +75,10 @@ def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> Organizati
         "subscriptions": len(found.subscriptions),
         "topologies": len(found.topologies),
         "connections": len(found.connections),
-        **_config_columns(config, unseen),
+        "subscriptions_enabled": int(config.subscriptions_enabled),
     }
+    limits = set(Config.__struct_fields__) - {"subscriptions_enabled"} - unseen
+    counts |= {name: getattr(config, name) for name in Config.__struct_fields__ if name in limits}
     for rows in (found.pipelines, found.jobs, found.tasks or [], found.subscriptions):
         shuffle(rows)
     owner, pipeline, job_number = (Numbers(count(1).__next__) for _ in range(3))
@@ -88,14 +90,6 @@ def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> Organizati
         "subscriptions": [_subscription(subscription) for subscription in found.subscriptions],
     }
     return OrganizationRows(counts, details)
-
-
-def _config_columns(config: Config, unseen: set[str]) -> Row:
-    columns: Row = {"subscriptions_enabled": int(config.subscriptions_enabled)}
-    for name in Config.__struct_fields__:
-        if name != "subscriptions_enabled" and name not in unseen:
-            columns[name] = getattr(config, name)
-    return columns
 
 
 def _status(job: Json) -> str:

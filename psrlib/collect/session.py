@@ -39,14 +39,8 @@ class Pace:
 class ReadingSession(Session):
     """A session's view of one organization that refuses every call that could change something.
 
-    Parameters
-    ----------
-    hub : ControlHub
-        A system administrator's session, which may look into other organizations, or one of the organization.
-    organization : str
-        The organization that listings name.
-    pace : Pace
-        Shared by all sessions of a collection.
+    ``hub`` is the session of a system administrator, who may look into other organizations, or of a member of
+    the organization; all sessions of a collection share their pace.
     """
 
     def __init__(self, hub: ControlHub, organization: str, pace: Pace) -> None:

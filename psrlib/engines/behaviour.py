@@ -40,11 +40,8 @@ class Transition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def matches(self, organization: str, engine: str, pipeline: str) -> bool:
         """Whether the patterns fit an organization id, an engine key and a pipeline title."""
-        return (
-            (self.organization == "*" or fnmatchcase(organization, self.organization))
-            and (self.engine == "*" or fnmatchcase(engine, self.engine))
-            and (self.pipeline == "*" or fnmatchcase(pipeline, self.pipeline))
-        )
+        patterns = (self.organization, self.engine, self.pipeline)
+        return all(map(fnmatchcase, (organization, engine, pipeline), patterns))
 
 
 # A healthy, quiet ghost town: everything starts, runs on and stops when told to. Delays are of the order of
@@ -89,9 +86,7 @@ class Behaviour:
         self, subject: str, state: str, organization: str, engine: str, pipeline: str, draw: "Draws"
     ) -> tuple[Transition, int] | None:
         """Return the row that applies and its delay in milliseconds, or None when the state lasts."""
-        rows = self._by_state.get((subject, state))
-        if not rows:
-            return None
+        rows = self._by_state.get((subject, state), ())
         rows = [row for row in rows if row.matches(organization, engine, pipeline)]
         if not rows:
             return None
@@ -135,14 +130,13 @@ def load_behaviour(path: str | Path | None) -> Behaviour:
         return Behaviour()
     try:
         rows = msgspec.json.decode(Path(path).read_bytes(), type=list[Transition])
+        replaced = {(row.subject, row.state) for row in rows}
+        kept = [row for row in GHOST_TOWN if (row.subject, row.state) not in replaced]
+        return Behaviour([*kept, *rows])
     except FileNotFoundError:
         raise InputError(f"{path}: no such behaviour table") from None
     except msgspec.DecodeError as error:
         raise InputError(f"{path}: expected a list of transitions, {error}") from error
-    replaced = {(row.subject, row.state) for row in rows}
-    kept = [row for row in GHOST_TOWN if (row.subject, row.state) not in replaced]
-    try:
-        return Behaviour([*kept, *rows])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

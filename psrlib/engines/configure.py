@@ -29,20 +29,16 @@ def configure_engines(
     sch_url: str,
     output: str | Path,
     *,
-    image: str = IMAGE,
     authoring_url: str | None = None,
 ) -> list[Path]:
     """Write a folder per organization: compose file, and per engine its token and properties.
 
     Parameters
     ----------
-    identities : iterable of EngineIdentity
     sch_url : str
         Base URL of the Control Hub as the engines reach it.
     output : path
         Folder to write to; files of an earlier call are replaced.
-    image : str
-        Image of Data Collector.
     authoring_url : str or None
         URL of the authoring engine; None records the first Data Collector of each organization.
 
@@ -66,14 +62,13 @@ def configure_engines(
         _check_addresses(organization, group)
     root = Path(output).resolve()
     return [
-        _configure_organization(root / organization, organization, group, sch_url, image, authoring_url)
+        _configure_organization(root / organization, organization, group, sch_url, authoring_url)
         for organization, group in by_organization.items()
     ]
 
 
-def dpm_properties(identity: EngineIdentity, sch_url: str) -> dict[str, str]:
-    """Return the whole of ``dpm.properties`` (engine-protocol, 1.2); the token stays in its own file."""
-    return {
+def _dpm_properties(identity: EngineIdentity, sch_url: str) -> dict[str, str]:
+    return {  # the whole of the file (engine-protocol, 1.2); the token stays in its own
         "dpm.enabled": "true",
         "dpm.base.url": sch_url.rstrip("/") + "/",
         "dpm.appAuthToken": f"@{TOKEN_FILE}@",
@@ -87,12 +82,9 @@ def dpm_properties(identity: EngineIdentity, sch_url: str) -> dict[str, str]:
     }
 
 
-def sdc_properties(identity: EngineIdentity) -> dict[str, str]:
-    """Return the values of ``sdc.properties`` that differ from the vendor's."""
-    return {
-        "http.port": str(urlsplit(identity.url).port or DEFAULT_PORT),
-        "sdc.base.http.url": identity.url,
-    }
+def _sdc_properties(identity: EngineIdentity) -> dict[str, str]:
+    port = str(urlsplit(identity.url).port or DEFAULT_PORT)
+    return {"http.port": port, "sdc.base.http.url": identity.url}  # where it differs from the vendor's
 
 
 def _check_addresses(organization: str, group: list[EngineIdentity]) -> None:
@@ -112,21 +104,20 @@ def _configure_organization(
     organization: str,
     group: list[EngineIdentity],
     sch_url: str,
-    image: str,
     authoring_url: str | None,
 ) -> Path:
     services = {}
     for identity in group:
         _configure_engine(folder / identity.key, identity, sch_url)
         if identity.type == "COLLECTOR":
-            services[identity.key] = _service(identity, image)
+            services[identity.key] = _service(identity)
         else:
             logger.warning("%s %s is a %s: files only, no service", organization, identity.key, identity.type)
     collectors = [identity.url for identity in group if identity.type == "COLLECTOR"]
     summary = {
         "organization": organization,
         "control_hub": sch_url,
-        "authoring_engine": authoring_url or (collectors[0] if collectors else None),
+        "authoring_engine": authoring_url or next(iter(collectors), None),
         "engines": [{"key": i.key, "id": i.id, "url": i.url, "labels": i.labels} for i in group],
     }
     replace_file(folder / "engines.json", json.dumps(summary, indent=1) + "\n")
@@ -138,21 +129,21 @@ def _configure_organization(
 def _configure_engine(folder: Path, identity: EngineIdentity, sch_url: str) -> None:
     (folder / "data").mkdir(parents=True, exist_ok=True)
     replace_file(folder / TOKEN_FILE, identity.token + "\n", PRIVATE)
-    replace_file(folder / "dpm.properties", _properties(dpm_properties(identity, sch_url)))
-    replace_file(folder / "sdc.properties", _properties(sdc_properties(identity)))
+    replace_file(folder / "dpm.properties", _properties(_dpm_properties(identity, sch_url)))
+    replace_file(folder / "sdc.properties", _properties(_sdc_properties(identity)))
     replace_file(folder / "data" / "sdc.id", identity.id + "\n")  # the engine keeps the id it finds
 
 
-def _service(identity: EngineIdentity, image: str) -> dict[str, Any]:
+def _service(identity: EngineIdentity) -> dict[str, Any]:
     key = identity.key
     return {
-        "image": image,
+        "image": IMAGE,
         "restart": "unless-stopped",
         "network_mode": "host",  # the hub may listen on loopback, and the reported address is the host's
         "user": "0:0",  # reads the token file of mode 0600, whoever owns it
         "environment": {
             "SDC_CONF_" + name.upper().replace(".", "_"): value
-            for name, value in sdc_properties(identity).items()
+            for name, value in _sdc_properties(identity).items()
         },
         "volumes": [
             f"./{key}/{TOKEN_FILE}:/etc/sdc/{TOKEN_FILE}:ro",

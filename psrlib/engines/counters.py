@@ -33,10 +33,6 @@ class Counters:
         self.lateness[bisect_left(LATENESS_MS, late_ms)] += 1
         self.longest_late_ms = max(self.longest_late_ms, late_ms)
 
-    def lateness_s(self, share: float) -> float:
-        """Return the bound, in seconds, below which this share of the polls began."""
-        return quantile_s(self.lateness, share)
-
 
 def quantile_s(histogram: list[int], share: float) -> float:
     """Return the upper bound in seconds of a quantile of a lateness histogram (0.0 when empty).

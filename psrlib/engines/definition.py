@@ -16,30 +16,17 @@ class StageShape(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """The kept part of a definition.
+    """The kept part of a definition; ``metadata`` are its string entries, echoed with the metrics.
 
-    Attributes
-    ----------
-    title : str or None
-        Title as saved.
-    stages : tuple of StageShape
-        In the order of the definition.
-    job_id, commit_id : str
-        Constants ``JOB_ID`` and ``PIPELINE_COMMIT_ID``.
-    time_series : bool
-        Constant ``TIME_SERIES_ANALYSIS``.
-    metrics_period_ms : int
-        Period of metrics; 0 when the constant is missing (only the first and the last upload happen);
-        -1 when the pipeline sends no metrics to the hub.
-    metadata : dict
-        The string entries of the definition's metadata, echoed with the metrics.
+    ``metrics_period_ms`` is 0 when the constant is missing (only the first and the last upload happen) and -1
+    when the pipeline sends no metrics to the hub.
     """
 
     title: str | None
     stages: tuple[StageShape, ...]
-    job_id: str
-    commit_id: str
-    time_series: bool
+    job_id: str  # constant JOB_ID
+    commit_id: str  # PIPELINE_COMMIT_ID
+    time_series: bool  # TIME_SERIES_ANALYSIS
     metrics_period_ms: int
     metadata: dict[str, str]
 

@@ -34,15 +34,8 @@ class Saved(msgspec.Struct):
 class Engine:
     """An engine: its identity, its pipelines, and what it still has to tell the hub.
 
-    Parameters
-    ----------
-    identity : EngineIdentity
-    base_url : str
-        Base URL of the hub, without a trailing slash.
-    behaviour : Behaviour
-        The table that moves its pipelines and itself.
-    interval_ms : int
-        Delay between an answer and the next poll.
+    ``base_url`` is the hub's, without a trailing slash; ``behaviour`` moves the pipelines and the engine;
+    ``interval_ms`` is the delay between an answer and the next poll.
     """
 
     def __init__(
@@ -69,6 +62,7 @@ class Engine:
         self.state = "UP"
         self.next_state: str | None = None
         self.next_at_ms = 0
+        self.next_message: str | None = None  # of the row; nobody is told
         self.soonest_ms: int | None = None  # the earliest transition of anything in here
 
     # -- time ---------------------------------------------------------------------------------------------
@@ -121,7 +115,7 @@ class Engine:
         elif not pipeline.active:
             pipeline.metrics_at_ms = None
         self.queue_change(pipeline.report(at_ms))
-        self.plan(pipeline, at_ms)
+        self._plan(pipeline, at_ms)
 
     def begin_deletion(self, pipeline: Pipeline, event_id: str, force_at_ms: int, at_ms: int) -> None:
         """Stop a pipeline if need be, then delete it and acknowledge the event."""
@@ -145,19 +139,18 @@ class Engine:
         else:
             self.changes.append(report)
 
-    def plan(self, pipeline: Pipeline, at_ms: int) -> None:
-        """Look up what happens next to a pipeline."""
-        title = pipeline.definition.title or pipeline.name
-        identity = self.identity
-        found = self.behaviour.choose(
-            "pipeline", pipeline.state, identity.organization, identity.key, title, self.draws
-        )
-        if found is None:
-            pipeline.next_state = None
-        else:
-            row, delay = found
-            pipeline.next_state, pipeline.next_message = row.next, row.message
-            pipeline.next_at_ms = at_ms + delay
+    def _plan(self, subject: "Pipeline | Engine", at_ms: int) -> None:
+        """Look up what happens next to a pipeline, or to the engine itself."""
+        kind, title = "engine", ""
+        if isinstance(subject, Pipeline):
+            kind, title = "pipeline", subject.definition.title or subject.name
+        where = (self.identity.organization, self.identity.key, title)
+        found = self.behaviour.choose(kind, subject.state, *where, self.draws)
+        subject.next_state = None
+        if found is not None:
+            row, delay_ms = found
+            subject.next_state, subject.next_message = row.next, row.message
+            subject.next_at_ms = at_ms + delay_ms
         self._find_soonest()
 
     # -- the engine itself --------------------------------------------------------------------------------
@@ -183,8 +176,8 @@ class Engine:
             last = now_ms if alive_ms is None else min(alive_ms, now_ms)
             pipeline.enter(state, max(last, pipeline.since_ms), pipeline.message)
             pipeline.counted = 0
-            self.plan(pipeline, now_ms)
-        self._plan_self(now_ms)
+            self._plan(pipeline, now_ms)
+        self._plan(self, now_ms)
         self.dirty = True
 
     def shut_down(self, now_ms: int) -> None:
@@ -201,17 +194,7 @@ class Engine:
         if came_from == "DOWN":
             self.boot(at_ms)
         else:
-            self._plan_self(at_ms)
-
-    def _plan_self(self, at_ms: int) -> None:
-        identity = self.identity
-        found = self.behaviour.choose(
-            "engine", self.state, identity.organization, identity.key, "", self.draws
-        )
-        self.next_state = None
-        if found is not None:
-            self.next_state, self.next_at_ms = found[0].next, at_ms + found[1]
-        self._find_soonest()
+            self._plan(self, at_ms)
 
     # -- what it tells ------------------------------------------------------------------------------------
 
@@ -234,11 +217,14 @@ class Engine:
         return [pipeline.report(now_ms) for pipeline in self.pipelines.values()]
 
     def process_metrics(self, now_ms: int) -> dict[str, Any]:
-        """Return CPU and memory figures: a little for the engine, a little per running pipeline."""
+        """Return the figures of event 2003 (6.3): CPU of the machine in percent, used heap in bytes.
+
+        A little for the engine, a little per running pipeline.
+        """
         running = sum(pipeline.state == "RUNNING" for pipeline in self.pipelines.values())
         cpu = round(0.4 + 0.7 * running + self.draws.below(60) / 100, 2)
         used = USED_MEMORY_BYTES + running * MEMORY_PER_PIPELINE_BYTES + self.draws.below(40_000_000)
-        return wire.process_metrics_payload(self.identity.id, now_ms, cpu, float(used))
+        return {"timestamp": now_ms, "sdcId": self.identity.id, "cpuLoad": cpu, "usedMemory": float(used)}
 
     def save(self) -> Saved:
         """Return what belongs on disk."""

@@ -14,46 +14,33 @@ from psrlib.engines.pipeline import NO_OFFSET, Pipeline, read_offset, received_o
 logger = logging.getLogger(__name__)
 Payload = dict[str, Any]
 DEFAULT_FORCE_TIMEOUT_MS = 120_000
-STOP_DELETE = 1009
-
-
-class _RemoteEventError(Exception):
-    """An event that cannot be carried out; its text goes into the acknowledgement."""
+STOP_DELETE, PREVIEW, DYNAMIC_PREVIEW = 1009, 1016, 1017
 
 
 class _UncheckedError(Exception):
     """What breaks off a whole answer in Data Collector: later events and all acks of it are lost (4)."""
 
 
-def handle_events(engine: Engine, events: Sequence[wire.ServerEvent], now_ms: int) -> int:
-    """Carry out the events of one answer in order and queue their acks.
-
-    Returns
-    -------
-    int
-        Number of events that ended in an error.
-    """
+def handle_events(engine: Engine, events: Sequence[wire.ServerEvent], now_ms: int) -> None:
+    """Carry out the events of one answer in order and queue their acks."""
     acks: list[dict[str, Any]] = []
-    errors = 0
     for event in events:
         try:
             ack = _handle(engine, event, now_ms)
         except _UncheckedError as error:
             code = event.event_type_id
             logger.warning("engine %s: event %d breaks off its answer: %s", engine.identity.id, code, error)
-            return errors + 1
+            return
         if ack is not None:
             acks.append(ack)
-            errors += '"ERROR"' in ack["payload"]
     engine.acks.extend(acks)
-    return errors
 
 
 def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, Any] | None:
     code = event.event_type_id
     if event.payload is None:
         raise _UncheckedError("no payload")
-    if code == 1017:
+    if code == DYNAMIC_PREVIEW:
         raise _UncheckedError("dynamic preview is no message")
     status, message = "SUCCESS", None
     try:
@@ -65,17 +52,16 @@ def _handle(engine: Engine, event: wire.ServerEvent, now_ms: int) -> dict[str, A
         return wire.ack_event(event.event_id, "ERROR", text) if event.requires_ack else None
     if code == STOP_DELETE:
         return _stop_delete(engine, event.event_id, payload, now_ms)
-    handler = _HANDLERS.get(code)
-    try:
-        if handler is not None:
-            handler(engine, payload, now_ms)
-        elif code == 1016:
-            status, message = "ERROR", "Unrecognized event"
-        else:
-            status, message = "IGNORE", f"Cannot understand remote event code {code}"
-    except (_RemoteEventError, ValueError, TypeError, KeyError) as error:
-        status = "ERROR"
-        message = f"Remote event type: '{wire.EVENT_NAMES[code]}' encountered exception '{_text(error)}'"
+    if code in _HANDLERS:
+        name, handle = _HANDLERS[code]
+        try:
+            handle(engine, payload, now_ms)
+        except (ValueError, TypeError, KeyError) as error:  # its text goes into the acknowledgement
+            status, message = "ERROR", f"Remote event type: '{name}' encountered exception '{_text(error)}'"
+    elif code == PREVIEW:
+        status, message = "ERROR", "Unrecognized event"
+    else:
+        status, message = "IGNORE", f"Cannot understand remote event code {code}"
     return wire.ack_event(event.event_id, status, message) if event.requires_ack else None
 
 
@@ -87,7 +73,7 @@ def _pipeline(engine: Engine, payload: Payload) -> Pipeline:
     name = payload["name"]
     pipeline = engine.pipelines.get(local_id(name))
     if pipeline is None:
-        raise _RemoteEventError(f"CONTAINER_0200 - Pipeline '{local_id(name)}' does not exist")
+        raise ValueError(f"CONTAINER_0200 - Pipeline '{local_id(name)}' does not exist")
     return pipeline
 
 
@@ -98,7 +84,7 @@ def _validate(engine: Engine, payload: Payload, now_ms: int) -> None:
 def _save(engine: Engine, payload: Payload, now_ms: int) -> None:
     name = payload["name"]
     if local_id(name) in engine.pipelines:
-        raise _RemoteEventError(f"CONTAINER_0201 - Pipeline '{local_id(name)}' already exists")
+        raise ValueError(f"CONTAINER_0201 - Pipeline '{local_id(name)}' already exists")
     documents = payload["pipelineConfigurationAndRules"]
     definition = read_definition(documents["pipelineConfig"])
     orjson.loads(documents["pipelineRules"])  # mandatory, and parsed, but nothing reports rules back
@@ -131,16 +117,14 @@ def _start(engine: Engine, payload: Payload, now_ms: int) -> None:
 def _stop(engine: Engine, payload: Payload, now_ms: int) -> None:
     pipeline = _pipeline(engine, payload)
     if pipeline.state not in ("STARTING", "RUNNING", "RETRY"):
-        raise _RemoteEventError(f"CONTAINER_0102 - Cannot change state from {pipeline.state} to STOPPING")
+        raise ValueError(f"CONTAINER_0102 - Cannot change state from {pipeline.state} to STOPPING")
     engine.change(pipeline, "STOPPING", now_ms)
 
 
 def _reset_offset(engine: Engine, payload: Payload, now_ms: int) -> None:
     pipeline = _pipeline(engine, payload)
     if pipeline.active:
-        raise _RemoteEventError(
-            "CONTAINER_0104 - Cannot reset the source offset when the pipeline is running"
-        )
+        raise ValueError("CONTAINER_0104 - Cannot reset the source offset when the pipeline is running")
     pipeline.offset, pipeline.offset_base = NO_OFFSET, 0
     engine.dirty = True
 
@@ -148,7 +132,7 @@ def _reset_offset(engine: Engine, payload: Payload, now_ms: int) -> None:
 def _delete(engine: Engine, payload: Payload, now_ms: int) -> None:
     pipeline = _pipeline(engine, payload)
     if pipeline.active:
-        raise _RemoteEventError(f"CONTAINER_0208 - Pipeline in state '{pipeline.state}' cannot be saved")
+        raise ValueError(f"CONTAINER_0208 - Pipeline in state '{pipeline.state}' cannot be saved")
     engine.delete(pipeline, now_ms)
 
 
@@ -169,7 +153,7 @@ def _stop_delete(engine: Engine, event_id: str, payload: Payload, now_ms: int) -
         timeout = payload.get("forceTimeoutMillis")
         timeout = DEFAULT_FORCE_TIMEOUT_MS if timeout is None else int(timeout)
         engine.begin_deletion(pipeline, event_id, now_ms + timeout, now_ms)
-    except (_RemoteEventError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         text = f"Remote event type STOP_DELETE_PIPELINE encountered error {_text(error)}"
         engine.deletion_acks.append(wire.ack_event(event_id, "ERROR", text))
     return None
@@ -193,14 +177,14 @@ def _store_blob(engine: Engine, payload: Payload, now_ms: int) -> None:
     versions = engine.blobs.setdefault(_blob_key(payload), [])
     version = int(payload["version"])
     if version in versions:
-        raise _RemoteEventError(f"object {_blob_key(payload)} has version {version} already")
+        raise ValueError(f"object {_blob_key(payload)} has version {version} already")
     versions.append(version)  # content is of no use to a mock
     engine.dirty = True
 
 
 def _delete_blob(engine: Engine, payload: Payload, now_ms: int) -> None:
     if engine.blobs.pop(_blob_key(payload), None) is None:
-        raise _RemoteEventError(f"object {_blob_key(payload)} does not exist")
+        raise ValueError(f"object {_blob_key(payload)} does not exist")
     engine.dirty = True
 
 
@@ -208,7 +192,7 @@ def _delete_blob_version(engine: Engine, payload: Payload, now_ms: int) -> None:
     versions = engine.blobs.get(_blob_key(payload), [])
     version = int(payload["version"])
     if version not in versions:
-        raise _RemoteEventError(f"object {_blob_key(payload)} has no version {version}")
+        raise ValueError(f"object {_blob_key(payload)} has no version {version}")
     versions.remove(version)
     engine.dirty = True
 
@@ -217,20 +201,20 @@ def _save_configuration(engine: Engine, payload: Payload, now_ms: int) -> None:
     engine.push(payload["configuration"])
 
 
-_HANDLERS: dict[int, Callable[[Engine, Payload, int], None]] = {
-    1000: _validate,
-    1001: _save,
-    1002: _save_rules,
-    1003: _start,
-    1004: _stop,
-    1005: _reset_offset,
-    1006: _delete,
-    1007: _delete_history,
-    1008: _ping_frequency,
-    1010: _take_credentials,
-    1011: _sync_acl,
-    1012: _store_blob,
-    1013: _delete_blob,
-    1014: _delete_blob_version,
-    1015: _save_configuration,
+_HANDLERS: dict[int, tuple[str, Callable[[Engine, Payload, int], None]]] = {
+    1000: ("VALIDATE_PIPELINE", _validate),
+    1001: ("SAVE_PIPELINE", _save),
+    1002: ("SAVE_RULES_PIPELINE", _save_rules),
+    1003: ("START_PIPELINE", _start),
+    1004: ("STOP_PIPELINE", _stop),
+    1005: ("RESET_OFFSET_PIPELINE", _reset_offset),
+    1006: ("DELETE_PIPELINE", _delete),
+    1007: ("DELETE_HISTORY_PIPELINE", _delete_history),
+    1008: ("PING_FREQUENCY_ADJUSTMENT", _ping_frequency),
+    1010: ("SSO_DISCONNECTED_MODE_CREDENTIALS", _take_credentials),
+    1011: ("SYNC_ACL", _sync_acl),
+    1012: ("BLOB_STORE", _store_blob),
+    1013: ("BLOB_DELETE", _delete_blob),
+    1014: ("BLOB_DELETE_VERSION", _delete_blob_version),
+    1015: ("SAVE_CONFIGURATION", _save_configuration),
 }

@@ -1,7 +1,11 @@
 """One HTTP exchange of an engine, and what the fleet needs to know of whoever makes it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+from psrlib.engines.engine import Engine
+from psrlib.engines.wire import component_headers
 
 IO_ERROR = 0  # status of an answer that never came
 
@@ -24,15 +28,19 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Lane(Protocol):
+class Lane(ABC):
     """A sequence of exchanges of one engine: one at a time, the next one at ``due_ms`` (None: not now)."""
 
-    due_ms: int | None
-    queued_ms: int | None
-    """For the fleet: when the lane stands in its schedule, None while an exchange is under way."""
+    def __init__(self, engine: Engine, due_ms: int | None) -> None:
+        self.engine = engine
+        self.due_ms = due_ms
+        self.queued_ms: int | None = None  # for the fleet: its place in the schedule
+        self._headers = component_headers(engine.identity)
 
+    @abstractmethod
     def next_request(self, now_ms: int) -> Request | None:
         """Return the request to make now, or None when there is none after all."""
 
+    @abstractmethod
     def take_answer(self, request: Request, answer: Answer, now_ms: int) -> None:
         """Take the answer in and fix ``due_ms``."""

@@ -4,12 +4,13 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from psrlib.engines.behaviour import Behaviour
-from psrlib.engines.clock import Clock, SystemClock
+from psrlib.engines.clock import Clock
 from psrlib.engines.counters import Counters
 from psrlib.engines.engine import Engine
-from psrlib.engines.exchange import IO_ERROR, Lane, Request
+from psrlib.engines.exchange import IO_ERROR, Lane
 from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.poll import PollLane
 from psrlib.engines.sender import Sender
@@ -18,40 +19,27 @@ from psrlib.engines.sync import SyncLane
 from psrlib.engines.uploads import UploadLane
 
 logger = logging.getLogger(__name__)
+BUSY = -1  # queued_ms of a lane whose exchange is under way
 CONNECTIONS = 128  # exchanges under way at once: at 50 ms per answer, enough for 12,000 engines
 SAVE_EVERY_MS = 500
 MIN_SPREAD = 1000  # a small fleet registers within a moment, a large one over the whole poll interval
 
 
+@dataclass(slots=True)
 class Member:
     """An engine and its lanes; the last two exist only when needed."""
 
-    def __init__(self, engine: Engine, poll: PollLane) -> None:
-        self.engine = engine
-        self.poll = poll
-        self.uploads: UploadLane | None = None
-        self.sync: SyncLane | None = None
+    engine: Engine
+    poll: PollLane
+    uploads: UploadLane | None = None
+    sync: SyncLane | None = None
 
 
 class Fleet:
-    """Engines that register, poll and report through one sender.
+    """Engines that register, poll and report to the hub at ``base_url`` through one sender.
 
-    Parameters
-    ----------
-    identities : sequence of EngineIdentity
-    base_url : str
-        Base URL of the hub.
-    sender : Sender
-    behaviour : Behaviour or None
-        Table of transitions; None is the quiet default.
-    clock : Clock or None
-        Time; None is the system's.
-    store : FleetStore or None
-        Where state is kept; None keeps none.
-    interval_ms : int
-        Delay between an answer and the next poll.
-    workers : int
-        Bound of exchanges under way.
+    ``interval_ms`` is the delay between an answer and the next poll, ``workers`` bounds the exchanges under
+    way. Left out, the behaviour is the quiet default, the clock the system's, and no state is stored.
     """
 
     def __init__(
@@ -66,7 +54,7 @@ class Fleet:
         interval_ms: int = 5000,
         workers: int = CONNECTIONS,
     ) -> None:
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.counters = Counters()
         self.webhooks_received = 0
         self.sender = sender
@@ -121,18 +109,15 @@ class Fleet:
         """Schedule what the engine's other lanes want after a change; a busy lane looks by itself."""
         engine = member.engine
         if engine.pipelines or engine.finals:
-            if member.uploads is None:
-                member.uploads = UploadLane(engine)
-            if member.uploads.queued_ms != BUSY:
-                member.uploads.refresh()
-                self._enter(member, member.uploads)
+            uploads = member.uploads = member.uploads or UploadLane(engine)
+            if uploads.queued_ms != BUSY:
+                uploads.refresh()
+                self._enter(member, uploads)
         if engine.sync and engine.registered:
-            if member.sync is None:
-                member.sync = SyncLane(engine, now_ms)
-            elif member.sync.due_ms is None and member.sync.queued_ms != BUSY:
-                member.sync.due_ms = now_ms
-            if member.sync.queued_ms != BUSY:
-                self._enter(member, member.sync)
+            sync = member.sync = member.sync or SyncLane(engine, now_ms)
+            if sync.queued_ms != BUSY:
+                sync.due_ms = now_ms if sync.due_ms is None else sync.due_ms
+                self._enter(member, sync)
 
     # -- running ------------------------------------------------------------------------------------------
 
@@ -148,7 +133,7 @@ class Fleet:
                 if now - self._saved_ms >= SAVE_EVERY_MS:
                     self._save(now)
                 soonest = self._schedule[0][0] if self._schedule else until_ms
-                await self.clock.wait(soonest, self._is_busy)
+                await self.clock.wait(soonest, lambda: self._under_way > 0)
         finally:
             for worker in workers:
                 worker.cancel()
@@ -163,9 +148,6 @@ class Fleet:
     def stop(self) -> None:
         """End ``run`` soon; nothing is unregistered."""
         self._stopping = True
-
-    def _is_busy(self) -> bool:
-        return self._under_way > 0
 
     async def _work(self) -> None:
         while True:
@@ -187,18 +169,14 @@ class Fleet:
         request = lane.next_request(now)
         if request is None:
             return
-        if lane is member.poll and due is not None:
-            self._note_lateness(member.poll, request, now - due)
+        if isinstance(lane, PollLane) and request.kind == "poll" and due is not None:
+            self.counters.note_lateness(now - due)
+            lane.was_late = now - due >= lane.engine.interval_ms
         answer = await self.sender.send(request)
         self.counters.count(request.kind, answer)
         if answer.status == IO_ERROR:
             logger.debug("engine %s: %s: %s", member.engine.identity.id, request.kind, answer.body.decode())
         lane.take_answer(request, answer, self.clock.now_ms())
-
-    def _note_lateness(self, lane: PollLane, request: Request, late_ms: int) -> None:
-        if request.kind == "poll":
-            self.counters.note_lateness(late_ms)
-            lane.was_late = late_ms >= lane.engine.interval_ms
 
     # -- ending -------------------------------------------------------------------------------------------
 
@@ -219,6 +197,3 @@ class Fleet:
     def engines(self) -> Iterable[Engine]:
         """Return the engines in the order of their identities."""
         return (member.engine for member in self.members)
-
-
-BUSY = -1  # queued_ms of a lane whose exchange is under way

@@ -24,14 +24,8 @@ LOG = "fleet.log"
 class FleetProcess(AbstractContextManager["FleetProcess"]):
     """A running engine fleet; as a context manager it is stopped at the end.
 
-    Attributes
-    ----------
-    run_dir : Path
-        Folder of the run; the fleet keeps its files in ``run_dir/engines``.
-    pid : int
-        Process id.
-    status_url : str
-        Loopback address that serves ``/status`` (JSON) and ``/metrics`` (Prometheus text).
+    It keeps its files in ``run_dir/engines``; on loopback ``status_url`` serves ``/status`` (JSON) and
+    ``/metrics`` (Prometheus text).
     """
 
     run_dir: Path
@@ -89,14 +83,20 @@ def start_fleet(
         "webhook_url": webhook_url,
         "behaviour": str(Path(behaviour).resolve()) if behaviour else None,
         "poll_interval_s": poll_interval_s,
-        "identities": _digest(folder),
+        "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
     }
     record = _running(folder)
     if record is not None:
         if {name: record.get(name) for name in wanted} == wanted:
             return FleetProcess(folder, record["pid"], record["status_url"])
         stop_fleet(folder)
-    fleet = _spawn(folder, {**wanted, "status_port": status_port})
+    private = engines_dir(folder)
+    (private / RECORD).unlink(missing_ok=True)
+    pid = start_process(
+        MODULE, [str(folder), json.dumps({**wanted, "status_port": status_port})], private / LOG
+    )
+    record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
+    fleet = FleetProcess(folder, pid, record["status_url"])
     if wait_s > 0:
         _wait_settled(fleet, len(identities), wait_s)
     return fleet
@@ -127,29 +127,13 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
     """
     folder = Path(run_dir).resolve()
     record = _running(folder)
-    if record is not None:
-        answer = fetch(record["status_url"] + "/status")
-        if answer is not None:
-            return {
-                "running": True,
-                "pid": record["pid"],
-                "sch_url": record["sch_url"],
-                **json.loads(answer),
-            }
-    known = (folder / FOLDER / FILE).exists()
-    counts = dict.fromkeys(
-        ("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received"), 0
-    )
-    engines = len(load_identities(folder)) if known else 0
-    return {"running": False, "engines": engines, **counts, "errors": {}, "pipelines": {}, "refusals": []}
-
-
-def _spawn(folder: Path, settings: dict[str, Any]) -> FleetProcess:
-    private = engines_dir(folder)
-    (private / RECORD).unlink(missing_ok=True)
-    pid = start_process(MODULE, [str(folder), json.dumps(settings)], private / LOG)
-    record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
-    return FleetProcess(folder, pid, record["status_url"])
+    if record is not None and (answer := fetch(record["status_url"] + "/status")) is not None:
+        known = {name: record[name] for name in ("pid", "sch_url")}
+        return {"running": True, **known, **json.loads(answer)}
+    engines = len(load_identities(folder)) if (folder / FOLDER / FILE).exists() else 0
+    zero = ("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received")
+    none: dict[str, Any] = {"errors": {}, "pipelines": {}, "refusals": []}
+    return {"running": False, "engines": engines, **dict.fromkeys(zero, 0), **none}
 
 
 def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
@@ -174,7 +158,3 @@ def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
 def _running(folder: Path) -> dict[str, Any] | None:
     record = read_record(folder / FOLDER / RECORD, ("pid", "status_url", "sch_url"))
     return record if record is not None and is_running(record["pid"], MODULE) else None
-
-
-def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest()

@@ -13,30 +13,18 @@ FOLDER = "engines"
 FILE = "identities.json"
 
 
-class EngineIdentity(msgspec.Struct, frozen=True, kw_only=False):
-    """One engine of the fleet.
+class EngineIdentity(msgspec.Struct, frozen=True):
+    """One engine of the fleet: its place in the seed document, and what it reports of itself.
 
-    Attributes
-    ----------
-    organization, key : str
-        Place in the seed document.
-    id : str
-        Component id, a version-1 UUID in lower case (engine-protocol, 1.1).
-    url : str
-        The address the engine reports; nothing contacts it.
-    type : str
-        ``COLLECTOR`` or ``TRANSFORMER``.
-    labels : list of str
-        Engine labels it reports.
-    token : str
-        Application authentication token; never shown by ``repr``.
+    The id is a version-1 UUID in lower case (engine-protocol, 1.1). Nothing contacts the url. The application
+    authentication token is never shown by ``repr``.
     """
 
     organization: str
     key: str
     id: str
     url: str
-    type: str
+    type: str  # COLLECTOR or TRANSFORMER
     labels: list[str]
     token: str
 

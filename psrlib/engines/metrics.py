@@ -19,15 +19,9 @@ def metrics_body(pipeline: Pipeline, engine_id: str, now_ms: int) -> bytes:
         "dpm.pipeline.commitId": definition.commit_id,
         "timeSeriesAnalysis": "true" if definition.time_series else "false",
     }
-    record = {
-        "timestamp": now_ms,
-        "sdcId": engine_id,
-        "masterSdcId": None,
-        "aggregated": False,
-        "metadata": metadata,
-        "metrics": _registry(pipeline, pipeline.batches(now_ms)),
-    }
-    return orjson.dumps([record])
+    metrics = _registry(pipeline, pipeline.batches(now_ms))
+    origin = {"timestamp": now_ms, "sdcId": engine_id, "masterSdcId": None, "aggregated": False}
+    return orjson.dumps([{**origin, "metadata": metadata, "metrics": metrics}])
 
 
 def _registry(pipeline: Pipeline, batches: int) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from psrlib.engines import wire
 from psrlib.engines.definition import Definition
 from psrlib.engines.statuses import ACTIVE
 
 OFFSET_KEY = "$com.streamsets.datacollector.pollsource.offset$"
 NO_OFFSET = '{"version":2,"offsets":{}}'
+NO_ISSUES = '{"pipelineIssues":[],"stageIssues":{},"issueCount":0}'
 BATCH_MS = 1000  # a pipeline of the ghost town makes a batch per second
 _PROCESSING = frozenset({"RUNNING", "FINISHING", "STOPPING"})
 
@@ -73,18 +73,24 @@ class Pipeline(msgspec.Struct, kw_only=True):
         return offset_text(self.offset_base + self._stretch(now_ms))
 
     def report(self, now_ms: int) -> dict[str, Any]:
-        """Return the state as the wire has it."""
-        return wire.status_payload(
-            self.name,
-            self.definition.title,
-            self.rev,
-            self.since_ms,
-            self.state,
-            self.message,
-            self.offset_at(now_ms),
-            1 if self.state in _PROCESSING else 0,
-            self.validation,
-        )
+        """Return the state as the wire has it: event 2000, or an element of event 2002 (6.2)."""
+        return {
+            "name": self.name,
+            "title": self.definition.title,
+            "rev": self.rev,
+            "timeStamp": self.since_ms,
+            "remote": True,
+            "pipelineStatus": self.state,
+            "message": self.message,
+            "validationStatus": self.validation,
+            "issues": NO_ISSUES if self.validation else "null",
+            "workerInfos": [],
+            "clusterMode": False,
+            "offset": self.offset_at(now_ms),
+            "offsetProtocolVersion": 2,
+            "acl": None,
+            "runnerCount": 1 if self.state in _PROCESSING else 0,
+        }
 
     def _stretch(self, now_ms: int) -> int:
         return 0 if self.stretch_ms is None else max(0, now_ms - self.stretch_ms) // BATCH_MS

@@ -8,7 +8,7 @@ import orjson
 from psrlib.engines import wire
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
 from psrlib.engines.events import handle_events
-from psrlib.engines.exchange import IO_ERROR, Answer, Request
+from psrlib.engines.exchange import IO_ERROR, Answer, Lane, Request
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 5  # registration.retry.attempts
@@ -17,27 +17,18 @@ REFUSALS = 3  # polls in a row answered 401 or 403 before the token counts as re
 LONGEST_WAIT_MS = 60_000  # a longer Retry-After is cut to this
 
 
-class PollLane:
+class PollLane(Lane):
     """The messaging of one engine: it registers, then polls, one exchange at a time.
 
-    Parameters
-    ----------
-    engine : Engine
-    phase_ms : int
-        Place of the engine within the poll interval. The first wait after registration leads there, so
-        that a fleet's polls are spread evenly whatever the moment its engines registered.
-    start_ms : int
-        When the engine starts.
+    The first wait after registration leads to ``phase_ms``, the engine's place within the poll interval, so
+    that a fleet's polls are spread evenly whatever the moment its engines registered.
     """
 
     def __init__(self, engine: Engine, phase_ms: int, start_ms: int) -> None:
-        self.engine = engine
+        super().__init__(engine, start_ms)
         self.phase_ms = phase_ms
-        self.due_ms: int | None = start_ms
-        self.queued_ms: int | None = None
         self.last_status: int | None = None  # of the last poll
         self.was_late = False  # set by the fleet when a poll began an interval or more after its time
-        self._headers = wire.component_headers(engine.identity, "SDC")
         self._restart(start_ms)
 
     def _restart(self, now_ms: int) -> None:
@@ -177,10 +168,8 @@ class PollLane:
         engine = self.engine
         n_acks, n_deletion_acks, n_changes, sent_ms, full = self._sent
         engine.info_accepted = True
-        if n_acks:
-            del engine.acks[:n_acks]
-        if n_deletion_acks:
-            del engine.deletion_acks[:n_deletion_acks]
+        del engine.acks[:n_acks]
+        del engine.deletion_acks[:n_deletion_acks]
         for _ in range(n_changes):
             engine.changes.popleft()
         if full:

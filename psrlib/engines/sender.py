@@ -21,13 +21,7 @@ class Sender(Protocol):
 
 
 class HttpSender:
-    """Requests over a pool of kept-alive connections.
-
-    Parameters
-    ----------
-    connections : int
-        Upper bound of open connections.
-    """
+    """Requests over a pool of kept-alive connections, at most ``connections`` of them."""
 
     def __init__(self, connections: int) -> None:
         self._session = aiohttp.ClientSession(

@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import CollectorRegistry
+from prometheus_client.registry import Collector
 
+from psrlib.engines.counters import quantile_s
 from psrlib.engines.fleet import Fleet
 
 REFUSALS_SHOWN = 20
@@ -38,7 +39,7 @@ def describe(fleet: Fleet) -> dict[str, Any]:
     engines = list(fleet.engines())
     pipelines = Counter(p.state for engine in engines for p in engine.pipelines.values())
     refused = [engine for engine in engines if engine.refusal is not None]
-    late = fleet.counters.lateness_s(0.99)
+    late = quantile_s(fleet.counters.lateness, 0.99)
     return {
         "engines": len(engines),
         "registered": sum(engine.registered for engine in engines),
@@ -65,12 +66,10 @@ def describe(fleet: Fleet) -> dict[str, Any]:
 
 def prometheus_text(fleet: Fleet) -> bytes:
     """Return the same figures in the Prometheus text format."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(fleet))
-    return generate_latest(registry)
+    return generate_latest(_Collector(fleet))
 
 
-class _Collector:
+class _Collector(Collector):
     """Figures are read when asked for, so polls cost nothing for them."""
 
     def __init__(self, fleet: Fleet) -> None:

@@ -12,6 +12,13 @@ from psrlib.engines.engine import Engine, Saved
 from psrlib.errors import InputError
 
 FILE = "state.db"
+_SETUP = """
+PRAGMA journal_mode=WAL;  -- its side files take the mode of the file
+PRAGMA wal_autocheckpoint=100;  -- pages: the side file stays below a megabyte
+PRAGMA synchronous=NORMAL;
+CREATE TABLE IF NOT EXISTS engine (id TEXT PRIMARY KEY, token TEXT NOT NULL, state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Saved)
 
@@ -29,16 +36,7 @@ class FleetStore:
         path.chmod(0o600)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")  # its side files take the mode of the file
-            self._db.execute("PRAGMA wal_autocheckpoint=100")  # pages: the side file stays below a megabyte
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS engine "
-                "(id TEXT PRIMARY KEY, token TEXT NOT NULL, state BLOB NOT NULL)"
-            )
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
-            )
+            self._db.executescript(_SETUP)
         except sqlite3.DatabaseError as error:
             raise InputError(
                 f"{path}: not the state of a fleet ({error}); move it away and start again"

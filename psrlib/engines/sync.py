@@ -4,7 +4,7 @@ import orjson
 
 from psrlib.engines import wire
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
-from psrlib.engines.exchange import Answer, Request
+from psrlib.engines.exchange import Answer, Lane, Request
 
 FIRST_HEARTBEAT_MS = 1000
 HEARTBEAT_MS = 60_000  # dpm.remote.control.heartbeat.ping.frequency
@@ -12,14 +12,11 @@ LOOP_MS = 5000  # dpm.remote.control.sync.events.ping.frequency
 SKIP_SHARE = 0.7  # of the interval: process metrics are skipped when the status call took longer
 
 
-class SyncLane:
+class SyncLane(Lane):
     """The direct calls of an engine whose hub pushed ``dpm.should.send.sync.events=true``."""
 
     def __init__(self, engine: Engine, now_ms: int) -> None:
-        self.engine = engine
-        self.due_ms: int | None = now_ms
-        self.queued_ms: int | None = None
-        self._headers = wire.component_headers(engine.identity, "SDC")
+        super().__init__(engine, now_ms)
         self._heartbeat_ms = now_ms + FIRST_HEARTBEAT_MS
         self._statuses_ms = now_ms
         self._loop_ms = now_ms
@@ -38,11 +35,8 @@ class SyncLane:
             return self._request("sync heartbeat", wire.SYNC_HEARTBEAT, None)
         if self._want_process:
             self._want_process = False
-            return self._request(
-                "sync process metrics",
-                wire.SYNC_PROCESS_METRICS,
-                orjson.dumps(engine.process_metrics(now_ms)),
-            )
+            body = orjson.dumps(engine.process_metrics(now_ms))
+            return self._request("sync process metrics", wire.SYNC_PROCESS_METRICS, body)
         if self._loop_ms <= now_ms and self._statuses_ms <= now_ms:
             self._begun_ms = now_ms
             body = orjson.dumps(wire.statuses_payload(engine.reports(now_ms)))

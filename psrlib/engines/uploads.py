@@ -4,24 +4,22 @@ import cramjam
 
 from psrlib.engines import wire
 from psrlib.engines.engine import Engine
-from psrlib.engines.exchange import Answer, Request
+from psrlib.engines.exchange import Answer, Lane, Request
 from psrlib.engines.metrics import metrics_body
 
 ATTEMPTS = 5
 
 
-class UploadLane:
+class UploadLane(Lane):
     """Metrics of running pipelines, each at its own period, and the last ones of those that ended."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.due_ms: int | None = None
-        self.queued_ms: int | None = None
+        super().__init__(engine, None)
+        self._headers["Content-Encoding"] = "snappy"
         self.dropped = 0  # uploads given up
         self._body: bytes | None = None  # the upload under way, kept for another attempt
         self._attempts = 0
         self._retry_ms = 0
-        self._headers = {**wire.component_headers(engine.identity, "SDC"), "Content-Encoding": "snappy"}
 
     def refresh(self) -> None:
         """Fix ``due_ms`` from what the engine has to upload."""

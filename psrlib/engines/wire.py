@@ -1,7 +1,4 @@
-"""Names and shapes on the wire between an engine and the hub (engine-protocol, sections 3 to 6).
-
-The only module of ``psrlib.engines`` that spells camelCase names of events, statuses and headers.
-"""
+"""Names and shapes on the wire between an engine and the hub (engine-protocol, sections 3 to 6)."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -21,26 +18,6 @@ SYNC_STATUS = "/jobrunner/rest/v1/job/pipelineStatusEvent"
 SYNC_PROCESS_METRICS = "/jobrunner/rest/v1/sdc/processMetrics"
 
 INFO, STATUS, STATUSES, PROCESS_METRICS, ACK = 2001, 2000, 2002, 2003, 5000
-EVENT_NAMES = {
-    1000: "VALIDATE_PIPELINE",
-    1001: "SAVE_PIPELINE",
-    1002: "SAVE_RULES_PIPELINE",
-    1003: "START_PIPELINE",
-    1004: "STOP_PIPELINE",
-    1005: "RESET_OFFSET_PIPELINE",
-    1006: "DELETE_PIPELINE",
-    1007: "DELETE_HISTORY_PIPELINE",
-    1008: "PING_FREQUENCY_ADJUSTMENT",
-    1009: "STOP_DELETE_PIPELINE",
-    1010: "SSO_DISCONNECTED_MODE_CREDENTIALS",
-    1011: "SYNC_ACL",
-    1012: "BLOB_STORE",
-    1013: "BLOB_DELETE",
-    1014: "BLOB_DELETE_VERSION",
-    1015: "SAVE_CONFIGURATION",
-    1016: "PREVIEW_PIPELINE",
-    1017: "DYNAMIC_PREVIEW",
-}
 JOB_RUNNER = ["jobrunner-app"]
 JOB_RUNNER_AND_TIMESERIES = ["jobrunner-app", "timeseries-app"]
 TIMESERIES = ["timeseries-app"]
@@ -88,12 +65,12 @@ class ServerEvent(msgspec.Struct, rename="camel"):
 _event_decoder = msgspec.json.Decoder(list[ServerEvent])
 
 
-def component_headers(identity: EngineIdentity, requested_by: str) -> dict[str, str]:
-    """Return the headers of an authenticated call; ``requested_by`` is the marker against forged requests."""
+def component_headers(identity: EngineIdentity) -> dict[str, str]:
+    """Return the headers of an authenticated call; the third is the marker against forged requests."""
     return {
         "X-SS-App-Component-Id": identity.id,
         "X-SS-App-Auth-Token": identity.token,
-        "X-Requested-By": requested_by,
+        "X-Requested-By": "SDC",
         "Content-Type": "application/json",
     }
 
@@ -188,47 +165,6 @@ def info_payload(identity: EngineIdentity) -> dict[str, Any]:
     }
 
 
-def status_payload(
-    name: str,
-    title: str | None,
-    rev: str,
-    since_ms: int,
-    status: str,
-    message: str | None,
-    offset: str | None,
-    runners: int,
-    validation: str | None = None,
-) -> dict[str, Any]:
-    """Return the state of one pipeline: event 2000, or an element of event 2002 (6.2)."""
-    return {
-        "name": name,
-        "title": title,
-        "rev": rev,
-        "timeStamp": since_ms,
-        "remote": True,
-        "pipelineStatus": status,
-        "message": message,
-        "validationStatus": validation,
-        "issues": NO_ISSUES if validation else "null",
-        "workerInfos": [],
-        "clusterMode": False,
-        "offset": offset,
-        "offsetProtocolVersion": 2,
-        "acl": None,
-        "runnerCount": runners,
-    }
-
-
-NO_ISSUES = '{"pipelineIssues":[],"stageIssues":{},"issueCount":0}'
-
-
 def statuses_payload(statuses: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return all pipeline states: event 2002, or the body of the same call in sync mode."""
     return {"pipelineStatusEventList": list(statuses)}
-
-
-def process_metrics_payload(
-    engine_id: str, now_ms: int, cpu_percent: float, used_bytes: float
-) -> dict[str, Any]:
-    """Return the figures of event 2003 (6.3): CPU of the whole machine in percent, used heap in bytes."""
-    return {"timestamp": now_ms, "sdcId": engine_id, "cpuLoad": cpu_percent, "usedMemory": used_bytes}

@@ -3,9 +3,9 @@
 from psrlib.plots.content import concentration, logarithmic, shares
 from psrlib.plots.distributions import distances, ecdf, ecdf_panels
 from psrlib.plots.entities import agreement, desired_and_observed, differences, organization_sizes
+from psrlib.plots.look import new_axes, style
 from psrlib.plots.review import review
 from psrlib.plots.running import job_status, jobs_per_engine
-from psrlib.plots.style import new_axes, style
 
 __all__ = [
     "agreement",

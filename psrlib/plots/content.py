@@ -1,14 +1,13 @@
 """What a seed document holds beside what its noise model says."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
-from psrlib.plots.style import BLUE, GREY, INK, PALE, legend_above, new_axes, style
-
-PERCENT = FuncFormatter(lambda value, _: f"{value:.0%}")
+from psrlib.plots.look import BLUE, COUNT, GREY, INK, PALE, PERCENT, finish, new_axes, style
 
 
 @style()
@@ -27,11 +26,8 @@ def shares(table: pd.DataFrame, xlabel: str, ax: Axes | None = None) -> Axes:
     ax.bar(x, table["drawn"], width=0.7, color="#CFE3F2", label="drawn")
     ax.scatter(x, table["model"], s=160, color=BLUE, marker="_", linewidths=2, zorder=3, label="model")
     ax.set_xticks(x, [str(value) for value in table.index])
-    ax.set(xlabel=xlabel, ylabel="share", title=xlabel[0].upper() + xlabel[1:])
-    ax.yaxis.set_major_formatter(PERCENT)
-    ax.grid(axis="y")
-    legend_above(ax)
-    return ax
+    ax.set_xlabel(xlabel)
+    return finish(ax, xlabel[0].upper() + xlabel[1:], "y", "share", PERCENT)
 
 
 @style()
@@ -43,16 +39,9 @@ def concentration(curve: pd.DataFrame, what: str = "jobs", ax: Axes | None = Non
     ax.plot(curve["users"], curve["owned"], color=BLUE, lw=2, label="drawn")
     tenth = float(np.interp(0.1, curve["users"], curve["owned"]))
     ax.plot([0.1], [tenth], "o", color=INK)
-    ax.annotate(
-        f"a tenth of the users owns {tenth:.0%}",
-        (0.1, tenth),
-        (12, -14),
-        textcoords="offset points",
-        color=INK,
-        fontsize=9,
-    )
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1.02)
+    note: Any = {"textcoords": "offset points", "color": INK, "fontsize": 9}
+    ax.annotate(f"a tenth of the users owns {tenth:.0%}", (0.1, tenth), (12, -14), **note)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02))
     ax.set(xlabel="share of users, busiest first", ylabel=f"share of {what} they own")
     ax.xaxis.set_major_formatter(PERCENT)
     ax.yaxis.set_major_formatter(PERCENT)
@@ -65,5 +54,5 @@ def logarithmic(figure: Figure) -> Figure:
     for ax in figure.axes:
         ax.set_xscale("symlog", linthresh=1)
         ax.set_xlim(left=-0.3)
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        ax.xaxis.set_major_formatter(COUNT)
     return figure

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import ScalarFormatter
 
-from psrlib.plots.style import BLUE, GREY, PALE, RED, SERIES, legend_above, new_axes, no_data, style
+from psrlib.plots.look import BLUE, GREY, PALE, PERCENT, RED, SERIES, finish, new_axes, no_data, style
 
 
 @style()
@@ -39,15 +39,8 @@ def ecdf(
             model = np.sort(reference.loc[reference[by] == group, metric].to_numpy(dtype=float))
             x, share = _steps(model)
             half = np.sqrt(np.log(2 / 0.05) / (2 * len(values)))
-            ax.fill_between(
-                x,
-                np.clip(share - half, 0, 1),
-                np.clip(share + half, 0, 1),
-                step="post",
-                color=color,
-                alpha=0.1,
-                lw=0,
-            )
+            low, high = np.clip([share - half, share + half], 0, 1)
+            ax.fill_between(x, low, high, step="post", color=color, alpha=0.1, lw=0)
             ax.step(x, share, where="post", color=color, lw=1, linestyle="--")
         x, share = _steps(values)
         ax.step(x, share, where="post", color=color, lw=1.8, label=f"{group} ({len(values)})")
@@ -55,34 +48,28 @@ def ecdf(
         ax.plot([], [], color=GREY, lw=1, linestyle="--", label="model, 95 % band")
     ax.set_ylim(0, 1.02)
     ax.set(xlabel=f"{metric.replace('_', ' ')} in an organization", ylabel="share of organizations")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    ax.yaxis.set_major_formatter(PERCENT)
     ax.grid()
     ax.legend(loc="lower right")
     ax.set_title(metric.replace("_", " ").capitalize())
     return ax
 
 
+@style()
 def ecdf_panels(
     frame: pd.DataFrame, metrics: Sequence[str], by: str = "archetype", reference: pd.DataFrame | None = None
 ) -> Figure:
     """Return a figure with one `ecdf` beside the other; ``reference`` may be empty."""
     reference = None if reference is None or reference.empty else reference
-    with style():
-        figure, axes = plt.subplots(
-            1,
-            len(metrics),
-            figsize=(3.6 * len(metrics), 3.6),
-            layout="constrained",
-            sharey=True,
-            squeeze=False,
-        )
+    n = len(metrics)
+    size = (3.6 * n, 3.6)
+    figure, axes = plt.subplots(1, n, figsize=size, layout="constrained", sharey=True, squeeze=False)
     for ax, metric in zip(axes[0], metrics, strict=True):
         ecdf(frame, metric, by, reference, ax)
         ax.label_outer()
         ax.get_legend().remove()
-    with style():
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 
@@ -104,8 +91,9 @@ def distances(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         metric, distance, band (Kolmogorov-Smirnov, 0 to 1), ok; as ``VerificationReport.distances``.
     """
     ax = ax or new_axes(7, 3.8)
-    ax.set_title("Distance to the noise model")
+    title = "Distance to the noise model"
     if table.empty:
+        ax.set_title(title)
         return no_data(ax, "not compared", GREY)
     rows = table.iloc[::-1]
     y = np.arange(len(rows))
@@ -116,7 +104,4 @@ def distances(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.scatter(rows["distance"][mask], y[mask], 42, color=color, marker=marker, label=label, zorder=3)
     ax.set_yticks(y, [metric.replace("_", " ") for metric in rows["metric"]])
     ax.set_xlim(0, min(1.0, 1.1 * float(rows[["distance", "band"]].to_numpy().max())))
-    ax.set_xlabel("largest difference of cumulative shares (0 to 1)")
-    ax.grid(axis="x")
-    legend_above(ax)
-    return ax
+    return finish(ax, title, "x", "largest difference of cumulative shares (0 to 1)", ScalarFormatter())

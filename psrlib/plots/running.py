@@ -5,35 +5,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from psrlib.plots.style import (
-    BLUE,
-    GREEN,
-    INK,
-    MANY,
-    ORANGE,
-    PALE,
-    PURPLE,
-    RED,
-    SKY,
-    label_organizations,
-    legend_above,
-    new_axes,
-    style,
-)
+from psrlib.plots import look
 
 STATUS_COLORS = {
-    "ACTIVE": GREEN,
-    "ACTIVE, not green": ORANGE,
-    "ACTIVATING": SKY,
-    "DEACTIVATING": PURPLE,
+    "ACTIVE": look.GREEN,
+    "ACTIVE, not green": look.ORANGE,
+    "ACTIVATING": look.SKY,
+    "DEACTIVATING": look.PURPLE,
     "INACTIVE": "#C9D1DC",
-    "MISSING": "#FFFFFF",
+    "MISSING": look.WHITE,
 }
 
 
-@style()
+@look.style()
 def job_status(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot the status of each organization's jobs, with a mark at the number that should be ACTIVE.
 
@@ -42,43 +27,21 @@ def job_status(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     jobs : DataFrame
         organization, desired, status, color, one row per job; as ``VerificationReport.jobs``.
     """
-    ax = ax or new_axes(7, 4)
-    shown = jobs["status"].where(
-        (jobs["status"] != "ACTIVE") | (jobs["color"] == "GREEN"), "ACTIVE, not green"
-    )
-    table = pd.crosstab(jobs["organization"], shown).reindex(jobs["organization"].unique())
-    others = [status for status in table.columns if status not in STATUS_COLORS]
-    order = [status for status in STATUS_COLORS if status in table.columns]
-    bottom = np.zeros(len(table))
-    x = np.arange(len(table))
-    for status in [*order, *others]:
-        color = STATUS_COLORS.get(status, RED)
-        edge: dict[str, Any] = {"edgecolor": RED, "hatch": "///"} if status == "MISSING" else {}
-        width = 0.8 if len(x) <= MANY else 1.0
-        some = (table[status] > 0).to_numpy()
-        ax.bar(x[some], table[status][some], width, bottom[some], color=color, label=status, **edge)
-        bottom += table[status].to_numpy()
+    ax = ax or look.new_axes(7, 4)
+    is_off = (jobs["status"] == "ACTIVE") & (jobs["color"] != "GREEN")
+    table = pd.crosstab(jobs["organization"], jobs["status"].mask(is_off, "ACTIVE, not green"))
+    table = table.reindex(jobs["organization"].unique())
+    known = {status: color for status, color in STATUS_COLORS.items() if status in table.columns}
+    look.stack(ax, table, known | {status: look.RED for status in table.columns if status not in known})
     wanted = (jobs["desired"] == "ACTIVE").groupby(jobs["organization"]).sum().reindex(table.index)
-    ax.scatter(
-        x,
-        wanted,
-        160 if len(x) <= MANY else 12,
-        color=INK,
-        marker="_",
-        linewidths=1.6,
-        label="should be ACTIVE",
-    )
-    label_organizations(ax, list(table.index))
-    ax.set_ylabel("jobs")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.grid(axis="y")
-    legend_above(ax, ncols=4)
-    ax.set_ylim(0, max(1.0, float(bottom.max(initial=1))) * 1.08)
-    ax.set_title("Status of jobs")
-    return ax
+    size = 160 if len(table) <= look.MANY else 12
+    mark: Any = {"color": look.INK, "marker": "_", "linewidths": 1.6, "label": "should be ACTIVE"}
+    ax.scatter(range(len(table)), wanted, size, **mark)
+    ax.set_ylim(bottom=0)
+    return look.finish(ax, "Status of jobs", "y", "jobs", ncols=4)
 
 
-@style()
+@look.style()
 def jobs_per_engine(engines: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot how many pipelines of jobs without specific labels each engine runs.
 
@@ -88,36 +51,32 @@ def jobs_per_engine(engines: pd.DataFrame, ax: Axes | None = None) -> Axes:
         organization, engine, pipelines, expected; as ``VerificationReport.engines``. The bar is what an even
         spread gives, two standard deviations of random placement wide.
     """
-    ax = ax or new_axes(7, 4)
-    names = list(engines["organization"].unique())
+    ax = ax or look.new_axes(7, 4)
+    by_organization = engines.groupby("organization", sort=False)
+    n = by_organization["engine"].size()
+    mean = by_organization["expected"].first()
+    names = list(n.index)
     place = {name: i for i, name in enumerate(names)}
-    n = engines.groupby("organization", sort=False)["engine"].size()
-    mean = engines.groupby("organization", sort=False)["expected"].first()
     half = 2 * np.sqrt(mean * (1 - 1 / n))
     x = np.arange(len(names))
     low = np.maximum(mean - half, 0)
-    ax.bar(x, mean + half - low, bottom=low, width=0.8, color=PALE, label="even spread by chance, ± 2 sd")
-    ax.scatter(
-        x, mean, 150 if len(x) <= MANY else 10, marker="_", color=INK, linewidths=1.4, label="even spread"
+    ax.bar(
+        x, mean + half - low, bottom=low, width=0.8, color=look.PALE, label="even spread by chance, ± 2 sd"
     )
-    position = engines.groupby("organization", sort=False).cumcount()
+    ax.scatter(
+        x,
+        mean,
+        150 if len(x) <= look.MANY else 10,
+        marker="_",
+        color=look.INK,
+        linewidths=1.4,
+        label="even spread",
+    )
+    position = by_organization.cumcount()
     total = engines["organization"].map(n)
     jitter: pd.Series[float] = (position - (total - 1) / 2) * np.minimum(0.16, 0.7 / total)
     at = engines["organization"].map(place) + jitter
-    ax.scatter(at, engines["pipelines"], 26, color=BLUE, alpha=0.85, lw=0, label="an engine", zorder=3)
-    label_organizations(ax, names)
-    ax.set_ylabel("pipelines running on an engine")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylim(
-        0,
-        max(
-            1.0,
-            float((mean + half).max()) if len(mean) else 1.0,
-            float(engines["pipelines"].max() if len(engines) else 1),
-        )
-        * 1.08,
-    )
-    ax.grid(axis="y")
-    legend_above(ax)
-    ax.set_title("Jobs per engine")
-    return ax
+    ax.scatter(at, engines["pipelines"], 26, color=look.BLUE, alpha=0.85, lw=0, label="an engine", zorder=3)
+    look.label_organizations(ax, names)
+    ax.set_ylim(bottom=0)
+    return look.finish(ax, "Jobs per engine", "y", "pipelines running on an engine")

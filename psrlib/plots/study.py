@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from psrlib.model.fit.goodness import ecdf_band
-from psrlib.plots.style import BLUE, GREY, RED, SERIES, new_axes, style
+from psrlib.plots.look import BLUE, GREY, RED, SERIES, new_axes, style
 
 
 def _survival(values: "pd.Series[int]") -> tuple[np.ndarray, np.ndarray]:
@@ -62,20 +62,11 @@ def tails(samples: dict[str, pd.DataFrame], metrics: Sequence[str]) -> Figure:
 @style()
 def bands(observed: pd.DataFrame, drawn: pd.DataFrame, metrics: Sequence[str]) -> Figure:
     """Plot distribution functions of drawn organizations with the 95 % band of the observed ones."""
-
     figure, axes = _panels(len(metrics))
     for ax, metric in zip(axes, metrics, strict=True):
         x, low, high = ecdf_band(observed[metric])
         ax.fill_between(x + 1, low, high, step="post", color=BLUE, alpha=0.25, label="observed, 95 % band")
-        values = np.sort(drawn[metric].to_numpy())
-        ax.step(
-            values + 1,
-            np.arange(1, len(values) + 1) / len(values),
-            where="post",
-            color=RED,
-            lw=1.2,
-            label="drawn",
-        )
+        ax.ecdf(drawn[metric] + 1, color=RED, lw=1.2, label="drawn")
         ax.set(xlabel=f"{metric.replace('_', ' ')} + 1 (entities)", ylim=(0, 1.02))
         _logarithmic(ax, both=False)
     axes[0].set_ylabel("share with at most as many")
@@ -120,11 +111,7 @@ def pairs(samples: dict[str, pd.DataFrame], x: str, y: str) -> Figure:
     for ax, color, (name, frame) in zip(axes, SERIES, samples.items(), strict=False):
         spread = rng.uniform(-0.3, 0.3, (2, len(frame)))
         ax.plot(frame[x] + 1 + spread[0], frame[y] + 1 + spread[1], ".", ms=2.5, alpha=0.4, color=color)
-        ax.set(
-            title=name,
-            xlabel=f"{x.replace('_', ' ')} + 1",
-            ylabel=f"{y.replace('_', ' ')} + 1",
-        )
+        ax.set(title=name, xlabel=f"{x} + 1".replace("_", " "), ylabel=f"{y} + 1".replace("_", " "))
         _logarithmic(ax)
     top = [max(frame[metric].max() for frame in samples.values()) for metric in (x, y)]
     for ax in axes:
@@ -136,9 +123,8 @@ def pairs(samples: dict[str, pd.DataFrame], x: str, y: str) -> Figure:
 def bars(values: "pd.Series[float]", xlabel: str, reference: float | None = None) -> Axes:
     """Plot a number per metric as horizontal bars, with a line at the reference."""
     ax = new_axes(6.4, 0.28 * len(values) + 1.2)
-    ax.barh(
-        [str(name).replace("_", " ") for name in values.index][::-1], values[::-1], color=BLUE, height=0.6
-    )
+    names = [str(name).replace("_", " ") for name in values.index]
+    ax.barh(names[::-1], values[::-1], color=BLUE, height=0.6)
     if reference is not None:
         ax.axvline(reference, color=RED, lw=1.2)
     ax.set_xlabel(xlabel)

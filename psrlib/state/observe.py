@@ -74,7 +74,7 @@ def observe_organization(
         return reader.organization(locked=True)
     listings = {kind: access(session, kind).entities for kind in OWNED if kind != "pipelines"}
     listings["engines"] = session.jobrunner.engines
-    found = yield [partial(_if_present, listing) for listing in listings.values()]
+    found = yield [partial(if_present, listing) for listing in listings.values()]
     reader.rows.update(zip(listings, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
@@ -103,7 +103,7 @@ def observe_organization(
     return reader.organization()
 
 
-def _if_present(listed: Call) -> list[Json]:
+def if_present(listed: Call) -> list[Json]:
     """Return a listing; nothing where the hub lacks the app, such as connections before 3.19."""
     try:
         found: list[Json] = listed()

@@ -1,33 +1,18 @@
 """The outcome of one question asked of a hub."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
-
 Group = Literal["exact", "structural", "statistical"]
-COLUMNS = ["group", "name", "ok", "checked", "failed", "question", "answer"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question with its answer.
+    """One question, asked of ``checked`` things, with its answer.
 
-    Parameters
-    ----------
-    group : {"exact", "structural", "statistical"}
-    name : str
-        Stable identifier, the same in every report (``jobs_active``).
-    question : str
-        What was asked, in words.
-    ok : bool
-    checked, failed : int
-        How many things were looked at, and how many were not as they should be.
-    answer : str
-        One line: figures where all is well, the first findings otherwise.
-    findings : tuple of str
-        One line per thing that is wrong.
+    The name is stable, the same in every report (``jobs_active``). The answer is one line, figures where all
+    is well and the first finding otherwise; ``findings`` has a line for each of the ``failed`` things.
     """
 
     group: Group
@@ -54,8 +39,3 @@ def judge(
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
         answer = f"{len(findings)} of {checked} wrong: {findings[0]}{more}" if findings else f"all {checked}"
     return Check(group, name, question, not findings, checked, len(findings), answer, tuple(findings))
-
-
-def checks_frame(checks: Sequence[Check]) -> pd.DataFrame:
-    """Return one row per check: group, name, ok, checked, failed, question, answer."""
-    return pd.DataFrame([asdict(check) for check in checks], columns=COLUMNS)

@@ -15,19 +15,14 @@ from psrlib.verify.save import FORMAT, to_json
 
 ORIGIN = ("random_seed", "num_orgs", "model_sha256")  # what makes two reports those of the same document
 PARTS = ("checks", "difference", "counts", "jobs")
-COLUMNS = ["what", "where", "before", "after"]
 
 
 @dataclass(frozen=True)
 class ReportChanges:
-    """The changes from one report to another; falsy when there is none.
+    """The changes between two verifications, at the times ``before`` and ``after``; falsy when there is none.
 
-    Parameters
-    ----------
-    changes : DataFrame
-        what (``check``, ``deviation``, ``entities``, ``job status``, ``hub version``), where, before, after.
-    before, after : str
-        When the two verifications took place.
+    Columns: what (``check``, ``deviation``, ``entities``, ``job status``, ``hub version``), where, before and
+    after.
     """
 
     changes: pd.DataFrame
@@ -94,7 +89,7 @@ def compare_reports(
         *_changed("entities", _counts(before), _counts(later)),
         *_changed("job status", _statuses(before), _statuses(later)),
     ]
-    frame = pd.DataFrame(changes, columns=COLUMNS)
+    frame = pd.DataFrame(changes, columns=["what", "where", "before", "after"])
     return ReportChanges(frame, str(before["verified_at"]), str(later["verified_at"]))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from psrlib.state.diff import Difference
-from psrlib.verify.check import Check, checks_frame
+from psrlib.verify.check import Check
 
 
 @dataclass(frozen=True)
@@ -28,27 +28,13 @@ class Subject:
 class VerificationReport:
     """What `psrlib.verify.verify` found.
 
-    Parameters
-    ----------
-    subject : Subject
-    results : tuple of Check
-    difference : Difference
-        Every deviation from the seed document that nothing excuses.
-    counts : DataFrame
-        organization, archetype, metric, desired, observed.
-    jobs : DataFrame
-        organization, key, name, desired, status, color, run_count, driven (by a scheduled task).
-    engines : DataFrame
-        organization, engine, pipelines, expected (`psrlib.verify.spread.pipelines_per_engine`).
-    spread : DataFrame
-        Chi-square test per organization (`psrlib.verify.spread.spread_tests`).
-    distances : DataFrame
-        Distance to the noise model per metric with its band; empty when no model was given.
-    model_counts : DataFrame
-        Organizations drawn from the noise model, for plots; empty when no model was given.
-    calls : dict
-        HTTP requests per kind.
-    duration_s : float
+    ``difference`` has every deviation from the seed document that nothing excuses, ``calls`` the requests per
+    kind. Columns of the frames, the last two of which are empty when no model was given:
+
+    - ``counts``: organization, archetype, metric, desired, observed (entities)
+    - ``jobs``: organization, key, name, desired, status, color, run_count, driven (by a scheduled task)
+    - ``engines``: of `psrlib.verify.spread.pipelines_per_engine`; ``spread``: of `spread_tests` there
+    - ``distances``: to the noise model, per metric with its band; ``model_counts``: drawn from that model
     """
 
     subject: Subject
@@ -71,7 +57,8 @@ class VerificationReport:
     @property
     def checks(self) -> pd.DataFrame:
         """One row per check: group, name, ok, checked, failed, question, answer."""
-        return checks_frame(self.results)
+        columns = ["group", "name", "ok", "checked", "failed", "question", "answer"]
+        return pd.DataFrame([asdict(check) for check in self.results], columns=columns)
 
     def observed_frame(self) -> pd.DataFrame:
         """Return one row per organization: organization, archetype, observed entities per metric."""

@@ -52,8 +52,8 @@ def apply_to_run(
         return f"{hub.url}: {apply_rewrite(before, after, hub).summary()}"
 
 
-def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> bool:
-    """Wait until the jobs that should be ACTIVE run, those of scheduled tasks excepted; tell if they do.
+def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
+    """Wait until the jobs that should be ACTIVE run, those of scheduled tasks excepted.
 
     What does not run in time is left for the verification to tell.
     """
@@ -66,8 +66,6 @@ def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> bool:
         wait_until_active(msgspec.structs.replace(document, organizations=organizations), hub, timeout_s)
     except InconsistentStateError as error:
         log.info("not settled: %s", error)
-        return False
-    return True
 
 
 def find_model(document: SeedDocument, folder: Path = paths.MODELS) -> NoiseModel | None:

@@ -61,9 +61,8 @@ def distance_table(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.rand
     rows, drawn = [], []
     for metric in varying:
         model, found = (part[metric].to_numpy(dtype=np.float64) for part in (reference, observed))
-        null = ks_distances(model[samples], model)
         rows.append((metric, found.mean(), model.mean(), ks_distance(found, model)))
-        drawn.append(null)
+        drawn.append(ks_distances(model[samples], model))
     table = pd.DataFrame(rows, columns=DISTANCES[:4])
     if not rows:
         return table.assign(band=0.0, ok=True)
@@ -109,8 +108,8 @@ def auc_check(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.random.Ge
     auc = ridge_auc(found, pool[rng.permutation(len(pool))[:n]], rng)
     null = []
     for _ in range(CLASSIFIER_BOOTSTRAP):
-        rows = rng.integers(0, len(pool), size=2 * n)
-        null.append(ridge_auc(pool[rows[:n]], pool[rows[n:]], rng))
+        one, other = pool[rng.integers(0, len(pool), size=(2, n))]
+        null.append(ridge_auc(one, other, rng))
     band = float(np.quantile(null, 1 - SIGNIFICANCE, method="higher"))
     text = f"AUC {auc:.2f}, band {band:.2f}, 0.5 is indistinguishable"
     return judge("statistical", "classifier", question, n, [text] if auc > band else [], text)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from psrlib.seed.document import Job, Organization, SeedDocument
-from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
+from psrlib.seed.document import Job, SeedDocument
+from psrlib.state.observed import ObservedJob, ObservedOrganization, ObservedState
 from psrlib.verify.check import Check, judge
 
 ALL_ENGINES = -1  # instances of a job that runs on every matching engine (control-hub-rest, 5.3)
@@ -20,24 +20,29 @@ def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tup
     excused : set of (organization, job key)
         Jobs that a scheduled task starts or stops; they are judged by `psrlib.verify.tasks`.
     """
-    active = [job for job in _active_jobs(document, observed) if (job[0].id, job[1].key) not in excused]
-    status, color, pipelines, engines = [], [], [], []
-    for organization, job, run, found in active:
-        name = f'{organization.id}: job "{job.name}"'
-        if run is None or run.status != "ACTIVE":
-            status.append(f"{name} is {_words(run)}")
-            continue
-        if run.color != "GREEN":
-            color.append(f"{name} is ACTIVE/{run.color}{f' ({run.error})' if run.error else ''}")
-        pipelines += [f"{name} {text}" for text in _pipeline_findings(job, run, found)]
-        engines += [f"{name} {text}" for text in _engine_findings(job, run, found)]
+    status, color, pipelines, engines, n = [], [], [], [], 0
+    for organization in document.organizations:
+        found = observed.organizations.get(organization.id) or ObservedOrganization(organization)
+        for job in organization.jobs:
+            if job.status != "ACTIVE" or job.is_template or (organization.id, job.key) in excused:
+                continue
+            n += 1
+            run = found.jobs.get(job.key)
+            name = f'{organization.id}: job "{job.name}"'
+            if run is None or run.status != "ACTIVE":
+                status.append(f"{name} is {_words(run)}")
+                continue
+            if run.color != "GREEN":
+                color.append(f"{name} is ACTIVE/{run.color}{f' ({run.error})' if run.error else ''}")
+            pipelines += [f"{name} {text}" for text in _pipeline_findings(job, run, found)]
+            engines += [f"{name} {text}" for text in _engine_findings(job, run, found)]
     questions = (
         ("jobs_active", "Is every job that should be ACTIVE active?", status),
         ("jobs_green", "Is every active job green?", color),
         ("pipelines_running", "Does every instance of a job report RUNNING?", pipelines),
         ("engines_fit", "Does each job run on responding engines with its labels?", engines),
     )
-    return [judge("structural", name, text, len(active), found) for name, text, found in questions]
+    return [judge("structural", name, text, n, findings) for name, text, findings in questions]
 
 
 def engine_check(document: SeedDocument, observed: ObservedState) -> Check:
@@ -51,9 +56,8 @@ def engine_check(document: SeedDocument, observed: ObservedState) -> Check:
                 state = "does not respond" if seen else "is not registered"
                 findings.append(f'{organization.id}: engine "{engine.key}" {state}')
     n = sum(len(organization.engines) for organization in document.organizations)
-    return judge(
-        "structural", "engines_responding", "Is every engine registered and responding?", n, findings
-    )
+    question = "Is every engine registered and responding?"
+    return judge("structural", "engines_responding", question, n, findings)
 
 
 def spread_check(tests: pd.DataFrame) -> Check:
@@ -82,16 +86,6 @@ def foreign_check(observed: ObservedState) -> Check:
     return judge("exact", "foreign", "Does the hub hold these organizations only?", n, findings)
 
 
-def _active_jobs(
-    document: SeedDocument, observed: ObservedState
-) -> Iterator[tuple[Organization, Job, ObservedJob | None, ObservedOrganization]]:
-    for organization in document.organizations:
-        found = observed.organizations.get(organization.id) or ObservedOrganization(organization)
-        for job in organization.jobs:
-            if job.status == "ACTIVE" and not job.is_template:
-                yield organization, job, found.jobs.get(job.key), found
-
-
 def _words(run: ObservedJob | None) -> str:
     if run is None:
         return "missing"
@@ -110,7 +104,7 @@ def _pipeline_findings(job: Job, run: ObservedJob, found: ObservedOrganization) 
 
 
 def _engine_findings(job: Job, run: ObservedJob, found: ObservedOrganization) -> Iterator[str]:
-    by_id: dict[str, ObservedEngine] = {engine.id: engine for engine in found.engines.values()}
+    by_id = {engine.id: engine for engine in found.engines.values()}
     for id in run.engine_ids:
         engine = by_id.get(id)
         if engine is None:

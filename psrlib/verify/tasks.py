@@ -1,6 +1,5 @@
 """Jobs whose status scheduled tasks change are judged by their run history, not by the momentary status."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from functools import partial
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.cron import Cron
-from psrlib.seed.document import Job, Organization, ScheduledTask, SeedDocument
+from psrlib.seed.document import Job, ScheduledTask, SeedDocument
 from psrlib.state.observed import ObservedState
 from psrlib.state.schedule import run_each
 from psrlib.verify.check import Check, judge
@@ -49,17 +48,14 @@ def driven_jobs(document: SeedDocument) -> set[JobKey]:
 
 def read_histories(hub: ControlHub, observed: ObservedState, driven: set[JobKey]) -> dict[JobKey, list[Run]]:
     """Return the runs of the driven jobs that the hub holds, oldest first: one call for each such job."""
-    keys = [
-        (organization, key)
-        for organization, key in sorted(driven)
-        if organization in observed.organizations and key in observed.organizations[organization].jobs
-    ]
-    calls = [
-        partial(hub.for_organization(o).jobrunner.history, observed.organizations[o].jobs[key].id)
-        for o, key in keys
-    ]
-    found = run_each(calls, hub.limit)
-    return {key: read_runs(rows) for key, rows in zip(keys, found, strict=True)}
+    found = observed.organizations
+    calls = {
+        (o, key): partial(hub.for_organization(o).jobrunner.history, found[o].jobs[key].id)
+        for o, key in sorted(driven)
+        if o in found and key in found[o].jobs
+    }
+    histories = run_each(list(calls.values()), hub.limit)
+    return {key: read_runs(rows) for key, rows in zip(calls, histories, strict=True)}
 
 
 def read_runs(rows: Sequence[Json]) -> list[Run]:
@@ -86,14 +82,13 @@ def history_check(document: SeedDocument, histories: Mapping[JobKey, Sequence[Ru
     driven = driven_jobs(document)
     findings: list[str] = []
     for organization in document.organizations:
-        tasks = _tasks_by_job(organization)
         for job in organization.jobs:
             key = (organization.id, job.key)
             if key in driven:
                 name = f'{organization.id}: job "{job.name}"'
-                findings += [
-                    f"{name} {text}" for text in judge_history(job, tasks[job.key], histories.get(key, ()))
-                ]
+                tasks = [task for task in organization.scheduled_tasks if task.job == job.key]
+                texts = judge_history(job, tasks, histories.get(key, ()))
+                findings += [f"{name} {text}" for text in texts]
     question = "Did scheduled tasks alone start and stop the jobs that they drive (run history)?"
     return judge("structural", "task_driven_runs", question, len(driven), findings)
 
@@ -114,13 +109,6 @@ def judge_history(job: Job, tasks: Sequence[ScheduledTask], runs: Sequence[Run])
             yield f"ended run {run.number} at {_time(run.finished_s)}, when no scheduled task stops it"
         if run.finished_s is None and run.status not in RUNNING and run.status != "DEACTIVATING":
             yield f"has run {run.number} in status {run.status}"
-
-
-def _tasks_by_job(organization: Organization) -> dict[str, list[ScheduledTask]]:
-    tasks: dict[str, list[ScheduledTask]] = defaultdict(list)
-    for task in organization.scheduled_tasks:
-        tasks[task.job].append(task)
-    return tasks
 
 
 def _fired(crons: Sequence[Cron], at_s: int) -> bool:

@@ -40,10 +40,6 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
     model : NoiseModel or None
         Also compare the organizations found with the noise model.
 
-    Returns
-    -------
-    VerificationReport
-
     Raises
     ------
     InputError

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from psrlib import plots
-from psrlib.plots.style import GREEN, MANY, RED
+from psrlib.plots.look import GREEN, MANY, RED
 
 
 @pytest.fixture(autouse=True)

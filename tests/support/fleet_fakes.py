@@ -8,6 +8,7 @@ from typing import Any
 
 from support.fleet_recorder import Recorder
 
+from psrlib.engines.clock import Clock
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import Answer, Lane, Request
 from psrlib.engines.identity import EngineIdentity
@@ -76,7 +77,7 @@ def base_event(name: str = "Orders:5b0e:org-0001", **more: Any) -> dict[str, Any
     return {"name": name, "rev": "0", "user": "admin@org-0001", **more}
 
 
-class JumpingClock:
+class JumpingClock(Clock):
     """Time passes only when nothing is under way, and then at once."""
 
     def __init__(self, now_ms: int = START_MS) -> None:

@@ -27,14 +27,7 @@ HEALTH = "/public-rest/v1/health"
 class HubProcess(AbstractContextManager["HubProcess"]):
     """A running embedded hub; as a context manager it is stopped at the end.
 
-    Attributes
-    ----------
-    run_dir : Path
-        Folder with ``hub.json``, ``hub.db`` and ``hub.log``.
-    url : str
-        Base URL, such as ``http://127.0.0.1:18631``.
-    pid : int
-        Process id.
+    ``run_dir`` holds ``hub.json``, ``hub.db`` and ``hub.log``; ``url`` is such as ``http://127.0.0.1:18631``.
     """
 
     run_dir: Path
@@ -78,8 +71,8 @@ def start_hub(
     database = db_url or f"sqlite:///{folder / 'hub.db'}"
     log = folder / "hub.log"
     with listener:
-        arguments = ["--fd", str(listener.fileno()), "--db-url", database, "--url", url]
-        pid = start_process(MODULE, arguments, log, pass_fds=[listener.fileno()])
+        fd = listener.fileno()
+        pid = start_process(MODULE, [str(fd), database, url], log, pass_fds=[fd])
     wait_started(pid, "embedded hub", log, lambda: _healthy(url))
     shown = make_url(database).render_as_string(hide_password=True)
     record = {"url": url, "pid": pid, "port": bound, "host": host, "db_url": shown}

@@ -1,6 +1,5 @@
-"""The hub's process: ``python -m psrlib.hub.process.serve``; started by psrlib.hub.process.hub_process."""
+"""The hub process: ``python -m psrlib.hub.process.serve LISTENER DB_URL URL`` (started by ``start_hub``)."""
 
-import argparse
 import socket
 import sys
 
@@ -17,13 +16,9 @@ KEEP_ALIVE_S = 60
 
 def main() -> int:
     """Serve until terminated; the listening socket is inherited, so the port is known before."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fd", type=int, required=True, help="listening socket")
-    parser.add_argument("--db-url", required=True)
-    parser.add_argument("--url", required=True)
-    options = parser.parse_args()
+    listener, db_url, url = sys.argv[1:]
     try:
-        app = create_app(options.db_url, options.url)
+        app = create_app(db_url, url)
     except PsrError as error:
         print(error, file=sys.stderr)
         return error.exit_status
@@ -37,8 +32,7 @@ def main() -> int:
         proxy_headers=False,  # nobody stands before the hub: an address in a header is the caller's claim
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[socket.socket(fileno=options.fd)])
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(listener))])
     return 0
 
 

@@ -2,13 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from sqlalchemy import Connection, Table, create_engine, func, insert, select, text
+from sqlalchemy import Connection, create_engine, func, insert, select, text
 
 from psrlib.errors import InputError
 from psrlib.files import new_file
@@ -100,14 +98,13 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 
 def _copy_rows_out(db_url: str, target: Path) -> None:
-    database = Database(db_url)
-    database.prepare()
     engine = create_engine(f"sqlite:///{target}")
     metadata.create_all(engine)
-    with database.reading() as old, engine.begin() as new:
-        _copy_tables(old, new)
+    with closing(Database(db_url)) as database:
+        database.prepare()
+        with database.reading() as old, engine.begin() as new:
+            _copy_tables(old, new)
     engine.dispose()
-    database.close()
 
 
 def _copy_rows_in(source: Path, db_url: str) -> None:
@@ -128,14 +125,9 @@ def _copy_rows_in(source: Path, db_url: str) -> None:
 
 def _copy_tables(old: Connection, new: Connection) -> None:
     for table in metadata.sorted_tables:
-        for rows in _chunks(old, table):
-            new.execute(insert(table), rows)
-
-
-def _chunks(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    result = connection.execution_options(yield_per=CHUNK_ROWS).execute(select(table))
-    for part in result.mappings().partitions():
-        yield [dict(row) for row in part]
+        result = old.execution_options(yield_per=CHUNK_ROWS).execute(select(table))
+        for part in result.mappings().partitions():
+            new.execute(insert(table), [dict(row) for row in part])
 
 
 def _advance_counters(connection: Connection) -> None:

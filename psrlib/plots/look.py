@@ -3,19 +3,25 @@
 Colors after Okabe and Ito (2008).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#C2410C"
 SKY, PURPLE, INK, GREY, PALE = "#56B4E9", "#8A5A9E", "#1D2430", "#8A94A6", "#E4E7EC"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY)
+WHITE = "#FFFFFF"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MANY = 40  # organizations above which axes show ranks instead of names
+COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
+PERCENT = FuncFormatter(lambda value, _: f"{value:.0%}")
 STYLE: Any = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -59,16 +65,40 @@ def label_organizations(ax: Axes, names: list[str]) -> None:
     """Name the organizations on the x axis, or count them when they are many."""
     ax.set_xlim(-0.6, len(names) - 0.4)
     if len(names) <= MANY:
-        ax.set_xticks(
-            range(len(names)),
-            names,
-            rotation=0 if len(names) <= 5 else 60,
-            ha="center" if len(names) <= 5 else "right",
-            rotation_mode="anchor",
-        )
+        turned: Any = {"rotation": 60, "ha": "right"} if len(names) > 5 else {}
+        ax.set_xticks(range(len(names)), names, rotation_mode="anchor", **turned)
         ax.set_xlabel("organization")
     else:
         ax.set_xlabel(f"organization ({len(names)})")
+
+
+def finish(
+    ax: Axes, title: str, axis: Literal["x", "y"], label: str, unit: Formatter = COUNT, ncols: int = 3
+) -> Axes:
+    """Put title and legend above the axes, and label, ticks and grid on the axis of amounts."""
+    amounts = ax.xaxis if axis == "x" else ax.yaxis
+    amounts.set_label_text(label)
+    amounts.set_major_formatter(unit)
+    if unit is COUNT:
+        amounts.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    ax.grid(axis=axis)
+    legend_above(ax, ncols)
+    ax.set_title(title)
+    return ax
+
+
+def stack(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str]) -> None:
+    """Stack the columns of a table as bars, an organization (row) beside the other, in the given colors."""
+    x, bottom = np.arange(len(table)), np.zeros(len(table))
+    for name, color in colors.items():
+        height = table[name].to_numpy()
+        some = height > 0
+        edge: Any = {"edgecolor": RED, "hatch": "///"} if color == WHITE else {}  # else it could not be seen
+        width = 0.8 if len(x) <= MANY else 1.0
+        label = name.replace("_", " ")
+        ax.bar(x[some], height[some], width, bottom[some], color=color, label=label, **edge)
+        bottom += height
+    label_organizations(ax, list(table.index))
 
 
 def no_data(ax: Axes, text: str, color: str) -> Axes:

@@ -1,0 +1,66 @@
+"""Arguments and options that several subcommands take."""
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from psrlib.hub import EMBEDDED
+
+
+def _pairs(context: click.Context, option: click.Parameter, settings: tuple[str, ...]) -> dict[str, str]:
+    if wrong := [setting for setting in settings if setting.find("=") < 1]:
+        raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE")
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that gives a command all of these options, in this order."""
+    return lambda command: reduce(lambda given, option: option(given), reversed(options), command)
+
+
+SEED = click.argument("seed", metavar="SEED.json", type=click.Path(dir_okay=False, path_type=Path))
+SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_pairs,
+    help="Value of a seed variable.",
+)
+SCH_URL = click.option(
+    "--sch-url", default=EMBEDDED, show_default=True, help="Address of the Control Hub, or embedded."
+)
+LOGIN = together(
+    click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
+    click.option(
+        "--sch-password",
+        envvar="PSR_SCH_PASSWORD",
+        help="Its password; better in PSR_SCH_PASSWORD, else asked for (embedded hub: its initial one).",
+    ),
+)
+ORGANIZATION_PASSWORD = click.option(
+    "--organization-password",
+    envvar="PSR_ORGANIZATION_PASSWORD",
+    help="Password of the organizations' users, where it is not their initial one, the user id; "
+    "better in PSR_ORGANIZATION_PASSWORD.",
+)
+# the seed document, and which Control Hub is meant
+hub_options = together(
+    SEED,
+    SCH_URL,
+    LOGIN,
+    ORGANIZATION_PASSWORD,
+    SET,
+    click.option("--yes", "allow_remote", is_flag=True, help="Allow a Control Hub on another machine."),
+    click.option(
+        "--ca-bundle",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Certificates to trust, for an https hub with one of its own.",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
+    ),
+)
