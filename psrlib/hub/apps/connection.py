@@ -4,9 +4,9 @@ from msgspec import Struct, field
 from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.designs import labels as label_tree
-from psrlib.hub.designs.commits import version_text
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document
+from psrlib.hub.designs.versions import check_name, version_text
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.queries import Query, Row, insert_rows
 from psrlib.hub.store.schema.design import commits, connection_audits, connections
@@ -93,8 +93,7 @@ def _show_light(row: Row) -> ConnectionJson:
 
 def _columns(call: Call, new: ConnectionJson, **more: object) -> Json:
     """Return the columns of a connection as it was sent, checked; ``more`` are those the hub knows better."""
-    if not new.name.strip() or len(new.name) > 255:
-        raise bad_request("the connection name must have 1 to 255 characters")
+    check_name(new.name, "connection")
     if new.definition:
         parse_document(new.definition, "connectionDefinition")
     if new.library_definition:

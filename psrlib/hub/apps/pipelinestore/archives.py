@@ -39,7 +39,7 @@ def _import_documents(call: Call, documents: list[Json], message: str) -> list[s
         else:
             batch.add_pipeline(content, fragment=_config_key(document) == "pipelineFragmentConfig")
     batch.write()
-    return [commit.id for commit in batch.commits]
+    return [commit["id"] for commit in batch.commits]
 
 
 def _config_key(document: Json) -> str:
@@ -108,7 +108,11 @@ def import_new_version(
     """Publish an export document as the next version of a pipeline."""
     row = fetch_allowed_pipeline(call, pipeline, "WRITE")
     _definition(body).setdefault("title", row.name)
-    return shown(call, store.add_commit(call, row, _content(body, commit_message or "")))
+    batch = CommitBatch(call)
+    batch.know([row])
+    commit_id = batch.add_version(row.id, _content(body, commit_message or ""))
+    batch.write()
+    return shown(call, commit_id)
 
 
 @app.route("POST", "/pipelinestore/rest/v1/pipelines/exportPipelineCommits", USER, writes=False)
