@@ -181,15 +181,13 @@ def published_commit(call: Call, commit_id: str) -> Row:
 
     A published commit never changes, so it is remembered until one is deleted.
     """
-    key = ("commit", commit_id)
-    found: Row = call.hub.cache.recall(call.organization, key, lambda: _read_published(call, commit_id))
-    return found
 
+    def read() -> Row:
+        commit = _LIGHT_COMMIT.first(call.db, wanted=commit_id)
+        if commit is None or commit.organization != call.organization:
+            raise not_found("Pipeline commit", commit_id)
+        if commit.draft:
+            raise bad_request(f"commit '{commit_id}' is a draft; only published pipelines run in jobs")
+        return commit
 
-def _read_published(call: Call, commit_id: str) -> Row:
-    commit = _LIGHT_COMMIT.first(call.db, wanted=commit_id)
-    if commit is None or commit.organization != call.organization:
-        raise not_found("Pipeline commit", commit_id)
-    if commit.draft:
-        raise bad_request(f"commit '{commit_id}' is a draft; only published pipelines run in jobs")
-    return commit
+    return call.hub.cache.recall(call.organization, ("commit", commit_id), read)

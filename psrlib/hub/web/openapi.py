@@ -7,12 +7,21 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from psrlib.hub.web.routing import App, Route
-from psrlib.hub.web.signature import Parameter
 
 INTRODUCTION = Path(__file__).with_name("introduction.md")
 SWAGGER_REF = "#/definitions/{name}"
 OPENAPI_REF = "#/components/schemas/{name}"
 KINDS = {"text": "string", "texts": "string", "integer": "integer", "boolean": "boolean"}
+ISSUE = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+}
+ISSUES = {
+    "type": "object",
+    "required": ["ISSUES"],
+    "properties": {"ISSUES": {"type": "array", "items": ISSUE}},
+}
 WHO = {"anyone": "anyone", "user": "users", "component": "engines", "either": "users and engines"}
 
 
@@ -68,9 +77,8 @@ def app_openapi(routes: Iterable[Route], name: str) -> dict[str, Any]:
 def openapi(routes: Iterable[Route], title: str = "Embedded Control Hub") -> dict[str, Any]:
     """Return the OpenAPI 3 document of all routes."""
     listed = list(routes)
-    structs = structs_of(listed)
-    _, schemas = msgspec.json.schema_components(structs, ref_template=OPENAPI_REF)
-    schemas["Issues"] = _issues_schema()
+    _, schemas = msgspec.json.schema_components(structs_of(listed), ref_template=OPENAPI_REF)
+    schemas["Issues"] = ISSUES
     paths: dict[str, Any] = {}
     for route in listed:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -89,19 +97,6 @@ def openapi(routes: Iterable[Route], title: str = "Embedded Control Hub") -> dic
     }
 
 
-def _issues_schema() -> dict[str, Any]:
-    issue = {
-        "type": "object",
-        "required": ["code", "message"],
-        "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-    }
-    return {
-        "type": "object",
-        "required": ["ISSUES"],
-        "properties": {"ISSUES": {"type": "array", "items": issue}},
-    }
-
-
 def _operation(route: Route) -> dict[str, Any]:
     refusal = {
         "description": "refused",
@@ -111,8 +106,15 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": f"{route.handler.__module__.rpartition('.')[2]}.{route.method}.{route.path}",
         "tags": [route.app],
         "summary": route.summary,
-        "parameters": [_path_parameter(name) for name in _names(route.path)]
-        + [_query_parameter(query) for query in route.signature.parameters],
+        "parameters": [
+            {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            for part in route.segments
+            if part.startswith("{")
+        ]
+        + [
+            {"name": query.name, "in": "query", "schema": {"type": KINDS[query.kind]}}
+            for query in route.signature.parameters
+        ],
         "responses": {str(route.status): {"description": "done"}, "default": refusal},
     }
     if route.access.who == "anyone":
@@ -122,18 +124,6 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.signature.body is not None:
         operation["requestBody"] = {"content": _content(route.signature.body)}
     return operation
-
-
-def _names(path: str) -> list[str]:
-    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
-
-
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-
-
-def _query_parameter(query: Parameter) -> dict[str, Any]:
-    return {"name": query.name, "in": "query", "schema": {"type": KINDS[query.kind]}}
 
 
 def _content(body: Any) -> dict[str, Any]:
@@ -186,9 +176,8 @@ def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]
     by_name: dict[str, list[Route]] = {}
     for app in apps:
         for route in app.routes:
-            by_name.setdefault(route.path.split("/")[1] if route.app == "acl" else route.app, []).append(
-                route
-            )
+            name = route.segments[0] if route.app == "acl" else route.app
+            by_name.setdefault(name, []).append(route)
     n_routes = sum(len(routes) for routes in by_name.values())
     lines.append(f"{n_routes} endpoints are served.\n")
     for name, routes in by_name.items():
