@@ -33,7 +33,6 @@ from sqlalchemy.engine import make_url
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.schema import execution, security
-from psrlib.hub.web.uvicorn_protocol import JoiningProtocol
 
 N_USERS, N_JOBS, N_ENGINES, LANES, POLL_S = 1500, 10_000, 2000, 16, 5.0
 N_BULK = 1000
@@ -185,7 +184,7 @@ def serve_floor(port: int, db_url: str, commit: str) -> None:
         app,
         port=port,
         loop="uvloop",
-        http=JoiningProtocol,  # what the hub's server has beside uvicorn
+        http="httptools",
         log_level="error",
         access_log=False,
         server_header=False,

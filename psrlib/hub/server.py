@@ -25,7 +25,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 COOKIE = "SS-SSO-LOGIN"
-JSON_HEADER = (b"content-type", b"application/json")
 
 
 def create_app(
@@ -74,8 +73,7 @@ class HubApplication:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            raw = await self._answer(scope, receive)
-            await _send(send, raw)
+            await _send(send, await self._answer(scope, receive))
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -122,7 +120,9 @@ class HubApplication:
         call = Call(self.hub, route, headers, client[0], route.signature.organization(path, raw_query))
         call.token, call.caller = self._caller(headers, raw_query, call.now)
         if "x-requested-by" not in headers and _needs_marker(route):
-            raise _marker_missing(call.caller)
+            if call.caller is None:
+                raise unauthenticated()
+            raise bad_request("header X-Requested-By is missing; every REST call needs it")
         check(route, call.caller, path, raw_query)
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
@@ -132,12 +132,13 @@ class HubApplication:
             arguments["body"] = decode_body(route, headers, body)
             if call.named_organization is None and call.caller is not None:
                 call.check_body_organization(getattr(arguments["body"], "organization", None))
-        result = await (route.handler(call, **arguments) if route.direct else self._run(call, arguments))
-        return result if isinstance(result, Raw) else Raw(result)
+        if route.direct:
+            return _finished(route, await route.handler(call, **arguments))
+        return await self._run(call, arguments)
 
     async def _run(self, call: Call, arguments: dict[str, Any]) -> Raw:
         def work(connection: Connection) -> Raw:
-            call.use(connection)
+            call.db = connection
             raw = _finished(call.route, call.route.handler(call, **arguments))
             for action in call.before_commit:
                 action()
@@ -180,12 +181,6 @@ def _needs_marker(route: Route) -> bool:
     return "/rest/" in route.path or "/public-rest/v1/authentication" in route.path
 
 
-def _marker_missing(caller: Principal | None) -> IssueError:
-    if caller is None:
-        return unauthenticated()
-    return bad_request("header X-Requested-By is missing; every REST call needs it")
-
-
 def _segments(scope: Scope) -> list[str]:
     raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?")[0]
     segments = [unquote(part.decode("latin-1")) for part in raw.strip(b"/").split(b"/")]
@@ -217,13 +212,8 @@ def _refusal(issue: IssueError) -> Raw:
 
 
 async def _send(send: Send, raw: Raw) -> None:
-    body: bytes = raw.body if isinstance(raw.body, bytes) else msgspec.json.encode(raw.body)
-    headers = [
-        JSON_HEADER
-        if raw.content_type == "application/json"
-        else (b"content-type", raw.content_type.encode()),
-        (b"content-length", b"%d" % len(body)),
-    ]
+    body: bytes = raw.body
+    headers = [(b"content-type", raw.content_type.encode()), (b"content-length", b"%d" % len(body))]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in raw.headers]
     await send({"type": "http.response.start", "status": raw.status or 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -5,9 +5,9 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, select
 
 from psrlib.hub.designs import labels as label_tree
-from psrlib.hub.designs.commits import version_text
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.designs.pipelines import parse_document
+from psrlib.hub.designs.versions import version_text
 from psrlib.hub.security.owned import Owned
 from psrlib.hub.store.queries import Query, Row, insert_rows, of_organization
 from psrlib.hub.store.schema.design import commits, connection_audits, connections

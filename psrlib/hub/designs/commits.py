@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
-from msgspec import Struct
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
@@ -13,37 +11,11 @@ from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import insert_acls
 from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema.design import commits, pipelines
-from psrlib.hub.store.text import Json, JsonValue, dump
+from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import stored
+from psrlib.hub.web.issues import bad_request, check_name
 
 TRANSFORMER_MODES = ("BATCH", "STREAMING")
-MAX_TITLE = 255
-
-
-class Commit(Struct):
-    """A pipeline commit; fields are the columns of ``commits``."""
-
-    id: str
-    pipeline_id: str
-    organization: str
-    number: int
-    draft: bool
-    name: str
-    description: str
-    message: str
-    committer: str
-    commit_time: int
-    sdc_id: str | None
-    sdc_version: str | None
-    execution_mode: str
-    definition: str
-    library_definitions: str | None
-    rules_id: str
-    rules: str
-    fragment_commits: list[str]
-    connections: list[str]
 
 
 @dataclass(frozen=True)
@@ -74,17 +46,17 @@ class CommitBatch:
 
     Attributes
     ----------
-    commits : list of Commit
-        The commits made, in order.
+    commits : list of dict
+        The rows of the commits made, in order.
     """
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.commits: list[Commit] = []
+        self.commits: list[Json] = []
         self._labels: set[str] = set()
         self._new: dict[str, Json] = {}  # rows of new pipelines
         self._changed: dict[str, Json] = {}  # columns that change in the rows of known ones
-        self._latest: dict[str, Row | Commit] = {}
+        self._latest: dict[str, tuple[int, bool, str]] = {}  # number, whether a draft, organization
 
     def add_pipeline(
         self,
@@ -113,13 +85,12 @@ class CommitBatch:
             "creator": call.principal.id,
             "created_on": call.now,
         }
-        commit = new_commit(call, kept.commit_id, pipeline_id, org, kept.number, content, draft, sdc_id)
-        return self._add(commit, pipeline_labels(content.definition))
+        return self._add(pipeline_id, org, content, kept.commit_id, kept.number, draft, sdc_id)
 
     def know(self, rows: Iterable[Row]) -> None:
         """Read the latest versions of existing pipelines, which ``add_version`` continues."""
         found = _VERSIONS(self.call.db, [row.latest_commit for row in rows])
-        self._latest.update({row.pipeline_id: row for row in found})
+        self._latest |= {row.pipeline_id: (row.number, row.draft, row.organization) for row in found}
 
     def add_version(self, pipeline_id: str, content: Content, kept: Kept = _NOTHING) -> str:
         """Add the next published version of a known pipeline; return the commit id.
@@ -129,35 +100,45 @@ class CommitBatch:
         IssueError
             400 when the pipeline has a draft.
         """
-        latest = self._latest[pipeline_id]
-        if latest.draft:
+        latest, is_draft, org = self._latest[pipeline_id]
+        if is_draft:
             raise bad_request(f"pipeline '{pipeline_id}' has a draft; publish or delete it first")
-        number = max(latest.number + 1, kept.number)
-        org = latest.organization
-        commit = new_commit(self.call, kept.commit_id, pipeline_id, org, number, content, draft=False)
-        return self._add(commit, pipeline_labels(content.definition))
+        return self._add(pipeline_id, org, content, kept.commit_id, max(latest + 1, kept.number))
 
-    def _add(self, commit: Commit, texts: list[str]) -> str:
-        columns = self._new.get(commit.pipeline_id) or self._changed.setdefault(commit.pipeline_id, {})
-        columns.update(settled(self.call, commit, texts))
+    def _add(
+        self,
+        pipeline_id: str,
+        org: str,
+        content: Content,
+        commit_id: str | None,
+        number: int,
+        draft: bool = False,
+        sdc_id: str | None = None,
+    ) -> str:
+        commit_id = commit_id or self.call.new_id(org)
+        ids = (pipeline_id, commit_id, self.call.new_id(org))
+        commit = commit_row(self.call, content, ids, org, number, draft, sdc_id)
+        texts = pipeline_labels(content.definition)
+        columns = self._new.get(pipeline_id) or self._changed.setdefault(pipeline_id, {})
+        columns.update(pipeline_columns(self.call, commit, texts))
         self.commits.append(commit)
         self._labels.update(texts)
-        self._latest[commit.pipeline_id] = commit
-        return commit.id
+        self._latest[pipeline_id] = (number, draft, org)
+        return commit_id
 
     def write(self) -> None:
         """Store everything, remember labels and fire the events of published versions."""
         if not self.commits:
             return
         call = self.call
-        org = self.commits[0].organization
+        org = self.commits[0]["organization"]
         if self._new:
             insert_rows(call.db, pipelines, list(self._new.values()))
             insert_acls(call, "PIPELINE", self._new, org)
         if self._changed:
             changed = [{"pipeline": key, **columns} for key, columns in self._changed.items()]
             call.db.execute(pipelines.update().where(pipelines.c.id == bindparam("pipeline")), changed)
-        insert_rows(call.db, commits, [stored(commit, commits) for commit in self.commits])
+        insert_rows(call.db, commits, self.commits)
         labels.remember(call, "PIPELINE", self._labels, org)
         announce(call, self.commits)
 
@@ -169,32 +150,32 @@ _VERSIONS = any_of(
 )
 
 
-def settled(call: Call, commit: Commit, texts: list[str]) -> Json:
+def pipeline_columns(call: Call, commit: Json, texts: list[str]) -> Json:
     """Return the columns of its pipeline that a new or changed commit with these labels sets."""
     values: Json = {
-        "name": commit.name,
-        "execution_mode": commit.execution_mode,
-        "latest_commit": commit.id,
+        "name": commit["name"],
+        "execution_mode": commit["execution_mode"],
+        "latest_commit": commit["id"],
         "labels": texts,
         "last_modified_by": call.principal.id,
         "last_modified_on": call.now,
     }
-    return values if commit.draft else values | {"latest_published": commit.id}
+    return values if commit["draft"] else values | {"latest_published": commit["id"]}
 
 
-def announce(call: Call, made: Iterable[Commit]) -> None:
+def announce(call: Call, made: Iterable[Json]) -> None:
     """Fire the event of each published one of the commits."""
     for commit in made:
-        if not commit.draft:
+        if not commit["draft"]:
             values = {
-                "PIPELINE_ID": commit.pipeline_id,
-                "PIPELINE_NAME": commit.name,
-                "PIPELINE_COMMIT_ID": commit.id,
-                "PIPELINE_COMMITTER": commit.committer,
-                "PIPELINE_COMMIT_TIME": str(commit.commit_time),
-                "PIPELINE_VERSION": str(commit.number),
+                "PIPELINE_ID": commit["pipeline_id"],
+                "PIPELINE_NAME": commit["name"],
+                "PIPELINE_COMMIT_ID": commit["id"],
+                "PIPELINE_COMMITTER": commit["committer"],
+                "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
+                "PIPELINE_VERSION": str(commit["number"]),
             }
-            fire(call.hub.cache, call.db, commit.organization, "PIPELINE_COMMITTED", values, call.now)
+            fire(call.hub.cache, call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)
 
 
 def metadata_of(definition: Json) -> Json:
@@ -215,16 +196,9 @@ def pipeline_labels(definition: Json) -> list[str]:
     return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
-class _Head(Struct):
-    metadata: JsonValue = None
-
-
-_HEAD = msgspec.json.Decoder(_Head)
-
-
 def stored_labels(definition: str) -> list[str]:
-    """Return the label texts in the JSON text of a definition, of which nothing else is decoded."""
-    return pipeline_labels({"metadata": _HEAD.decode(definition).metadata})
+    """Return the label texts in the JSON text of a definition."""
+    return pipeline_labels(load(definition))
 
 
 def execution_mode(definition: Json) -> str:
@@ -235,53 +209,49 @@ def execution_mode(definition: Json) -> str:
     return "STANDALONE"
 
 
-def new_commit(
+def commit_row(
     call: Call,
-    commit_id: str | None,
-    pipeline_id: str,
+    content: Content,
+    ids: tuple[str, str, str],
     organization: str,
     number: int,
-    content: Content,
     draft: bool,
-    sdc_id: str | None = None,
-    rules_id: str | None = None,
-) -> Commit:
-    """Return a commit of a pipeline, with new ids where None is given.
+    sdc_id: str | None,
+) -> Json:
+    """Return the row of a commit; ``ids`` are those of the pipeline, the commit and its rules.
 
     Raises
     ------
     IssueError
         400 for an empty or overlong title.
     """
-    if not content.name.strip() or len(content.name) > MAX_TITLE:
-        raise bad_request(f"the pipeline name must have 1 to {MAX_TITLE} characters")
-    commit_id, rules_id = commit_id or call.new_id(organization), rules_id or call.new_id(organization)
+    pipeline_id, commit_id, rules_id = ids
     definition = content.definition
     if not draft:
         definition = stamp(definition, commit_id, pipeline_id, rules_id, number)
     info = definition.get("info")
     used = metadata_of(definition).get("dpm.pipeline.connections")
-    return Commit(
-        id=commit_id,
-        pipeline_id=pipeline_id,
-        organization=organization,
-        number=number,
-        draft=draft,
-        name=content.name,
-        description=str(definition.get("description") or ""),
-        message=content.message,
-        committer=call.principal.id,
-        commit_time=call.now,
-        sdc_id=sdc_id,
-        sdc_version=str(info.get("sdcVersion") or "") if isinstance(info, dict) else None,
-        execution_mode=execution_mode(definition),
-        definition=dump(definition),
-        library_definitions=content.library,
-        rules_id=rules_id,
-        rules=dump(EMPTY_RULES if content.rules is None else content.rules),
-        fragment_commits=_fragments(definition),
-        connections=[c for c in str(used).split(",") if c] if used else [],
-    )
+    return {
+        "id": commit_id,
+        "pipeline_id": pipeline_id,
+        "organization": organization,
+        "number": number,
+        "draft": draft,
+        "name": check_name(content.name, "pipeline name"),
+        "description": str(definition.get("description") or ""),
+        "message": content.message,
+        "committer": call.principal.id,
+        "commit_time": call.now,
+        "sdc_id": sdc_id,
+        "sdc_version": str(info.get("sdcVersion") or "") if isinstance(info, dict) else None,
+        "execution_mode": execution_mode(definition),
+        "definition": dump(definition),
+        "library_definitions": content.library,
+        "rules_id": rules_id,
+        "rules": dump(EMPTY_RULES if content.rules is None else content.rules),
+        "fragment_commits": _fragments(definition),
+        "connections": [c for c in str(used).split(",") if c] if used else [],
+    }
 
 
 def _fragments(definition: Json) -> list[str]:
@@ -299,11 +269,6 @@ def stamp(definition: Json, commit_id: str, pipeline_id: str, rules_id: str, num
         "dpm.pipeline.version": str(number),
     }
     return definition | {"metadata": metadata_of(definition) | stamped}
-
-
-def version_text(number: int, draft: bool) -> str:
-    """Return ``n``, or ``n-DRAFT`` for the draft that will be published as n."""
-    return f"{number}-DRAFT" if draft else str(number)
 
 
 # the smallest rules (pipeline-json.md, 5)

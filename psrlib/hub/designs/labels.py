@@ -32,15 +32,10 @@ class TagJson(Struct, rename="camel"):
     organization: str | None = None
 
 
-def label_id(path: str, organization: str) -> str:
-    """Return the id ``<full/path>:<organization>``."""
-    return f"{path}:{organization}"
-
-
-def parent_id(path: str, organization: str) -> str | None:
-    """Return the id of the path without its last segment, or None at the top."""
+def _node(path: str, organization: str) -> tuple[str, str, str | None, str]:
+    """Return a path's columns: ``id``, ``label``, ``parent_id`` (None at the top), ``organization``."""
     parent, slash, _ = path.rpartition("/")
-    return label_id(parent, organization) if slash else None
+    return f"{path}:{organization}", path, f"{parent}:{organization}" if slash else None, organization
 
 
 _KNOWN = any_of(
@@ -57,30 +52,21 @@ def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> 
     wanted.discard("")
     if not wanted:
         return
-    ids = [label_id(path, organization) for path in wanted]
-    known = {row.id for row in _KNOWN(call.db, ids, kind=kind)}
-    rows = [
-        {
-            "kind": kind,
-            "id": label_id(path, organization),
-            "organization": organization,
-            "label": path,
-            "parent_id": parent_id(path, organization),
-        }
-        for path in sorted(wanted)
-        if label_id(path, organization) not in known
-    ]
+    nodes = [_node(path, organization) for path in sorted(wanted)]
+    known = {row.id for row in _KNOWN(call.db, [node[0] for node in nodes], kind=kind)}
+    columns = ("kind", "id", "label", "parent_id", "organization")
+    rows = [dict(zip(columns, (kind, *node), strict=True)) for node in nodes if node[0] not in known]
     insert_rows(call.db, labels, rows)
 
 
 def show_label(path: str, organization: str) -> LabelJson:
     """Return a pipeline label in wire form."""
-    return LabelJson(label_id(path, organization), path, parent_id(path, organization), organization)
+    return LabelJson(*_node(path, organization))
 
 
 def show_tag(path: str, organization: str) -> TagJson:
     """Return a tag of a job or connection in wire form."""
-    return TagJson(label_id(path, organization), path, parent_id(path, organization), organization)
+    return TagJson(*_node(path, organization))
 
 
 def list_labels(

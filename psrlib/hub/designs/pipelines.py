@@ -1,21 +1,19 @@
 """Pipelines and their commits: creating, drafting, publishing, reading; used by several apps."""
 
 import orjson
-from msgspec.structs import replace
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
 from psrlib.hub.designs.commits import (
-    Commit,
-    CommitBatch,
     Content,
     announce,
+    commit_row,
     metadata_of,
-    new_commit,
-    settled,
+    pipeline_columns,
     stamp,
     stored_labels,
 )
+from psrlib.hub.designs.versions import next_draft
 from psrlib.hub.security.acl import drop_acls
 from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.design import commits, pipelines
@@ -23,7 +21,6 @@ from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, not_found
-from psrlib.hub.web.records import show, stored
 
 
 def empty_definition(name: str, execution_mode: str, fragment: bool) -> Json:
@@ -66,24 +63,6 @@ def parse_document(text: str, what: str) -> Json:
     return document
 
 
-def insert_pipeline(
-    call: Call,
-    content: Content,
-    *,
-    draft: bool = False,
-    fragment: bool = False,
-    executor_type: str | None = None,
-    sdc_id: str | None = None,
-) -> str:
-    """Create a pipeline with its first commit; return the commit id."""
-    batch = CommitBatch(call)
-    commit_id = batch.add_pipeline(
-        content, draft=draft, fragment=fragment, executor_type=executor_type, sdc_id=sdc_id
-    )
-    batch.write()
-    return commit_id
-
-
 def refuse_taken_name(call: Call, name: str) -> None:
     """Refuse the name that a pipeline of the organization has."""
     same = (pipelines.c.organization == call.organization) & (pipelines.c.name == name)
@@ -91,36 +70,19 @@ def refuse_taken_name(call: Call, name: str) -> None:
         raise duplicate("Pipeline", name)
 
 
-def add_commit(call: Call, pipeline: Row, content: Content) -> str:
-    """Publish the next version of a pipeline; return the commit id."""
-    batch = CommitBatch(call)
-    batch.know([pipeline])
-    commit_id = batch.add_version(pipeline.id, content)
-    batch.write()
-    return commit_id
-
-
 def create_draft(call: Call, commit: Row, sdc_id: str | None, sdc_version: str | None) -> str:
     """Make a draft of the next version from a published commit; return its commit id."""
     pipeline = fetch_pipeline(call, commit.pipeline_id)
     latest = fetch_commit(call, pipeline.latest_commit)
-    if latest.draft:
-        raise bad_request(f"pipeline '{pipeline.id}' already has draft '{latest.id}'")
-    draft = replace(
-        show(Commit, commit),
-        id=call.new_id(pipeline.organization),
-        number=latest.number + 1,
-        draft=True,
-        message="",
-        committer=call.principal.id,
-        commit_time=call.now,
-        rules_id=call.new_id(pipeline.organization),
-        sdc_id=sdc_id or commit.sdc_id,
-        sdc_version=sdc_version or commit.sdc_version,
-    )
-    insert_rows(call.db, commits, [stored(draft, commits)])
+    draft = next_draft(call, "pipeline", pipeline, latest, commit) | {
+        "message": "",
+        "rules_id": call.new_id(pipeline.organization),
+        "sdc_id": sdc_id or commit.sdc_id,
+        "sdc_version": sdc_version or commit.sdc_version,
+    }
+    insert_rows(call.db, commits, [draft])
     _settle(call, draft)
-    return draft.id
+    return str(draft["id"])
 
 
 def save_draft(call: Call, commit: Row, content: Content, label_texts: list[str] | None) -> None:
@@ -130,18 +92,8 @@ def save_draft(call: Call, commit: Row, content: Content, label_texts: list[str]
     if label_texts is not None:
         definition = content.definition
         definition["metadata"] = metadata_of(definition) | {"labels": label_texts}
-    fresh = new_commit(
-        call,
-        commit.id,
-        commit.pipeline_id,
-        commit.organization,
-        commit.number,
-        content,
-        True,
-        commit.sdc_id,
-        commit.rules_id,
-    )
-    _replace(call, fresh)
+    ids = (commit.pipeline_id, commit.id, commit.rules_id)
+    _replace(call, commit_row(call, content, ids, commit.organization, commit.number, True, commit.sdc_id))
 
 
 def publish_draft(call: Call, commit: Row, message: str | None) -> None:
@@ -149,28 +101,27 @@ def publish_draft(call: Call, commit: Row, message: str | None) -> None:
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is already published")
     definition = stamp(load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number)
-    published = replace(
-        show(Commit, commit),
-        draft=False,
-        message=message or commit.message,
-        committer=call.principal.id,
-        commit_time=call.now,
-        definition=dump(definition),
-    )
-    _replace(call, published)
+    published = {
+        "draft": False,
+        "message": message or commit.message,
+        "committer": call.principal.id,
+        "commit_time": call.now,
+        "definition": dump(definition),
+    }
+    _replace(call, commit._asdict() | published)
 
 
-def _replace(call: Call, commit: Commit) -> None:
-    call.db.execute(commits.update().where(commits.c.id == commit.id).values(stored(commit, commits)))
+def _replace(call: Call, commit: Json) -> None:
+    call.db.execute(commits.update().where(commits.c.id == commit["id"]).values(commit))
     _settle(call, commit)
 
 
-def _settle(call: Call, commit: Commit) -> None:
+def _settle(call: Call, commit: Json) -> None:
     """Carry a new or changed commit into its pipeline's row, labels and events."""
-    texts = stored_labels(commit.definition)
-    values = settled(call, commit, texts)
-    call.db.execute(pipelines.update().where(pipelines.c.id == commit.pipeline_id).values(values))
-    labels.remember(call, "PIPELINE", texts, commit.organization)
+    texts = stored_labels(commit["definition"])
+    values = pipeline_columns(call, commit, texts)
+    call.db.execute(pipelines.update().where(pipelines.c.id == commit["pipeline_id"]).values(values))
+    labels.remember(call, "PIPELINE", texts, commit["organization"])
     announce(call, [commit])
 
 
@@ -230,15 +181,13 @@ def published_commit(call: Call, commit_id: str) -> Row:
 
     A published commit never changes, so it is remembered until one is deleted.
     """
-    key = ("commit", commit_id)
-    found: Row = call.hub.cache.recall(call.organization, key, lambda: _read_published(call, commit_id))
-    return found
 
+    def read() -> Row:
+        commit = _LIGHT_COMMIT.first(call.db, wanted=commit_id)
+        if commit is None or commit.organization != call.organization:
+            raise not_found("Pipeline commit", commit_id)
+        if commit.draft:
+            raise bad_request(f"commit '{commit_id}' is a draft; only published pipelines run in jobs")
+        return commit
 
-def _read_published(call: Call, commit_id: str) -> Row:
-    commit = _LIGHT_COMMIT.first(call.db, wanted=commit_id)
-    if commit is None or commit.organization != call.organization:
-        raise not_found("Pipeline commit", commit_id)
-    if commit.draft:
-        raise bad_request(f"commit '{commit_id}' is a draft; only published pipelines run in jobs")
-    return commit
+    return call.hub.cache.recall(call.organization, ("commit", commit_id), read)

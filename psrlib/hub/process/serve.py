@@ -7,7 +7,6 @@ import uvicorn
 
 from psrlib.errors import PsrError
 from psrlib.hub.server import create_app
-from psrlib.hub.web.uvicorn_protocol import JoiningProtocol
 
 # Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
 # closed while the next poll is on its way, and that poll lost; a minute leaves room.
@@ -25,7 +24,7 @@ def main() -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=JoiningProtocol,
+        http="httptools",
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -92,36 +92,19 @@ class Contacts:
         """Write heartbeats and figures since the last flush."""
         seen, self.unwritten = self.unwritten, set()
         figures, self.new_figures = self.new_figures, []
-        table = execution.engines
+        update = execution.engines.update().where(execution.engines.c.id == bindparam("engine"))
         if seen:
-            statement = (
-                table.update()
-                .where(table.c.id == bindparam("engine"))
-                .values(last_reported_time=bindparam("last"))
+            connection.execute(
+                update, [{"engine": e, "last_reported_time": self.last_poll[e]} for e in sorted(seen)]
             )
-            rows = [{"engine": e, "last": self.last_poll[e]} for e in sorted(seen)]
-            connection.execute(statement, rows)
         if figures:
-            latest = {e: f for e, _, f in figures}
-            statement = (
-                table.update()
-                .where(table.c.id == bindparam("engine"))
-                .values(cpu_load=bindparam("cpu"), used_memory=bindparam("used"))
-            )
+            latest = {engine: last for engine, _, last in figures}
             connection.execute(
-                statement,
-                [{"engine": e, "cpu": f.cpu_load, "used": f.used_memory} for e, f in sorted(latest.items())],
-            )
-            connection.execute(
-                execution.engine_metrics.insert(),
+                update,
                 [
-                    {
-                        "engine_id": engine_id,
-                        "organization": organization,
-                        "time": f.time,
-                        "cpu_load": f.cpu_load,
-                        "used_memory": f.used_memory,
-                    }
-                    for engine_id, organization, f in figures
+                    {"engine": engine, "cpu_load": last.cpu_load, "used_memory": last.used_memory}
+                    for engine, last in sorted(latest.items())
                 ],
             )
+            rows = [{"engine_id": e, "organization": org, **asdict(f)} for e, org, f in figures]
+            connection.execute(execution.engine_metrics.insert(), rows)

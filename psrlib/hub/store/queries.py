@@ -100,11 +100,15 @@ class Query:
         offset: bool = False,
         limit: bool = False,
     ) -> "Query":
-        """Return the query ordered by a column, then by ``tie``; see `paged`."""
+        """Return the query ordered, and with values ``page_offset`` and ``page_limit`` where wanted."""
         key = (column.key, tie.key, descending, offset, limit)
         found = self._pages.get(key)
         if found is None:
-            statement = paged(self._statement, column, tie, descending=descending, offset=offset, limit=limit)
+            statement = self._statement.order_by(column.desc() if descending else column.asc(), tie)
+            if offset:
+                statement = statement.offset(bindparam("page_offset"))
+            if limit:
+                statement = statement.limit(bindparam("page_limit"))
             found = self._pages[key] = Query(statement, self._kept)
         return found
 
@@ -112,11 +116,16 @@ class Query:
         """Return the query of the number of its rows."""
         found = self._pages.get(())
         if found is None:
-            found = self._pages[()] = Query(counted(self._statement), self._kept)
+            mine = self._statement.order_by(None).subquery()
+            statement = select(func.count().label("n")).select_from(mine)
+            found = self._pages[()] = Query(statement, self._kept)
         return found
 
     def _execute(self, connection: Connection, values: dict[str, Any]) -> Any:
-        text, order, fixed = self._texts.get(connection.dialect) or self._compile(connection.dialect)
+        dialect = connection.dialect
+        text, order, fixed = self._texts.get(dialect) or self._texts.setdefault(
+            dialect, self._compile(dialect)
+        )
         given: Any = fixed | values if fixed else values
         if order:
             given = [given[name] for name in order]
@@ -126,64 +135,38 @@ class Query:
     def _compile(self, dialect: Dialect) -> Text:
         compiled = self._statement.compile(dialect=dialect)
         fixed = {name: value for name, value in compiled.params.items() if value is not None}
-        self._texts[dialect] = found = (str(compiled), tuple(compiled.positiontup or ()), fixed)
-        return found
+        return str(compiled), tuple(compiled.positiontup or ()), fixed
 
     def _reader(self, dialect: Dialect, cursor: Any) -> Callable[[Any], Any]:
         found = self._readers.get(dialect)
         if found is None:
-            found = self._readers[dialect] = _row_reader(self._row, self._statement, dialect, cursor)
+            found = self._readers[dialect] = self._new_reader(dialect, cursor)
         return found
 
+    def _new_reader(self, dialect: Dialect, cursor: Any) -> Callable[[Any], Any]:
+        """Return what makes a row of the driver's values, converted where the database lacks a type."""
+        described = enumerate(zip(self._statement.selected_columns, cursor.description, strict=True))
+        processors = [
+            (index, convert)
+            for index, (column, kind) in described
+            if (convert := column.type.dialect_impl(dialect).result_processor(dialect, kind[1])) is not None
+        ]
+        make: Callable[[Any], Any] = self._row._make
+        if not processors:
+            return make
 
-def paged(
-    statement: Select[Any],
-    column: ColumnElement[Any],
-    tie: ColumnElement[Any],
-    *,
-    descending: bool,
-    offset: bool,
-    limit: bool,
-) -> Select[Any]:
-    """Return a SELECT ordered, and with the values ``page_offset`` and ``page_limit`` where wanted."""
-    statement = statement.order_by(column.desc() if descending else column.asc(), tie)
-    if offset:
-        statement = statement.offset(bindparam("page_offset"))
-    if limit:
-        statement = statement.limit(bindparam("page_limit"))
-    return statement
+        def read(values: Any) -> Any:
+            changed = list(values)
+            for index, convert in processors:
+                changed[index] = convert(changed[index])
+            return make(changed)
 
-
-def counted(statement: Select[Any]) -> Select[Any]:
-    """Return the SELECT of the number of a SELECT's rows."""
-    return select(func.count().label("n")).select_from(statement.order_by(None).subquery())
+        return read
 
 
 @cache
 def _row_type(names: tuple[str, ...]) -> Any:  # typing.NamedTuple needs the names beforehand
     return namedtuple("Row", names)
-
-
-def _row_reader(row: Any, statement: Select[Any], dialect: Dialect, cursor: Any) -> Callable[[Any], Any]:
-    """Return what makes a row of the driver's values, converted where the database lacks a column's type."""
-    processors = [
-        (index, convert)
-        for index, (column, described) in enumerate(
-            zip(statement.selected_columns, cursor.description, strict=True)
-        )
-        if (convert := column.type.dialect_impl(dialect).result_processor(dialect, described[1])) is not None
-    ]
-    make = row._make
-    if not processors:
-        return make  # type: ignore[no-any-return]
-
-    def read(values: Any) -> Any:
-        changed = list(values)
-        for index, convert in processors:
-            changed[index] = convert(changed[index])
-        return make(changed)
-
-    return read
 
 
 def any_of(

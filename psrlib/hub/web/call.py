@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
@@ -19,22 +20,14 @@ MAX_ROWS = 2**31
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
 class Raw:
     """An answer that is not plain JSON with status 200: bytes, headers, another status."""
 
-    __slots__ = ("body", "content_type", "headers", "status")
-
-    def __init__(
-        self,
-        body: Any = b"",
-        status: int | None = None,
-        content_type: str = "application/json",
-        headers: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        self.body = body
-        self.status = status
-        self.content_type = content_type
-        self.headers = headers
+    body: Any = b""
+    status: int | None = None
+    content_type: str = "application/json"
+    headers: Sequence[tuple[str, str]] = ()
 
 
 class Call:
@@ -45,7 +38,7 @@ class Call:
     principal : Principal
         The caller; reading it on an anonymous call raises 401.
     db : Connection
-        In a transaction that is committed after the handler returns.
+        In a transaction that is committed after the handler returns; a direct handler has none.
     before_commit, after : list of callable
         What is done when the handler has returned: in its transaction, and after the commit.
     """
@@ -63,17 +56,7 @@ class Call:
         self.now = hub.now()
         self.before_commit: list[Callable[[], object]] = []
         self.after: list[Callable[[], object]] = []
-        self._db: Connection | None = None
-
-    @property
-    def db(self) -> Connection:
-        """The connection of the request's transaction."""
-        assert self._db is not None, "a direct handler opens its own transaction"
-        return self._db
-
-    def use(self, connection: Connection) -> None:
-        """Bind the call to a transaction."""
-        self._db = connection
+        self.db: Connection
 
     @property
     def principal(self) -> Principal:
@@ -138,15 +121,12 @@ class Call:
 
     def fetch_organization(self, organization: str) -> Row:
         """Return an organization the caller may touch; 404 otherwise."""
+        query = by_key(security.organizations)
         row = self.hub.cache.recall(
-            organization, "organization", lambda: self._read_organization(organization)
+            organization, "organization", lambda: query.first(self.db, key=organization)
         )
         if row is None or not self.may_see(organization):
             raise not_found("Organization", organization)
-        return row
-
-    def _read_organization(self, organization: str) -> Row | None:
-        row: Row | None = by_key(security.organizations).first(self.db, key=organization)
         return row
 
     def slice(self, paging: Paging, values: list[T]) -> list[T]:

@@ -11,14 +11,8 @@ NEVER_MS = 2**62
 
 def load_callers(connection: Connection, callers: Callers, now_ms: int) -> None:
     """Read the sessions, components and API credentials that were valid at the last stop."""
-    _load_sessions(connection, callers, now_ms)
-    _load_components(connection, callers)
-    _load_credentials(connection, callers)
-
-
-def _load_sessions(connection: Connection, callers: Callers, now_ms: int) -> None:
-    table = security.sessions
-    for row in connection.execute(select(table).where(table.c.expires_on > now_ms)):
+    sessions, components = security.sessions, security.components
+    for row in connection.execute(select(sessions).where(sessions.c.expires_on > now_ms)):
         callers.sessions[row.token_hash] = Principal(
             id=row.user_id,
             organization=row.organization,
@@ -30,22 +24,12 @@ def _load_sessions(connection: Connection, callers: Callers, now_ms: int) -> Non
             expires_on=row.expires_on,
             token_hash=row.token_hash,
         )
-
-
-def _load_components(connection: Connection, callers: Callers) -> None:
-    table = security.components
-    rows = connection.execute(select(table).where(table.c.active, table.c.user_id.is_(None)))
-    for row in rows:
-        callers.components[row.token_hash] = component_principal(
-            row.id, row.organization, row.type, row.token_hash
-        )
-
-
-def _load_credentials(connection: Connection, callers: Callers) -> None:
-    table = security.components
-    for row in connection.execute(select(table).where(table.c.active, table.c.user_id.is_not(None))):
-        principal = user_principal(connection, row.user_id, row.token_hash)
-        if principal is not None:
+    for row in connection.execute(select(components).where(components.c.active)):
+        if row.user_id is None:
+            callers.components[row.token_hash] = component_principal(
+                row.id, row.organization, row.type, row.token_hash
+            )
+        elif principal := user_principal(connection, row.user_id, row.token_hash):
             callers.credentials[row.token_hash] = (row.id, principal)
 
 

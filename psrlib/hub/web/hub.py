@@ -18,9 +18,8 @@ from psrlib.hub.web.callers import load_callers
 from psrlib.hub.web.routing import Route
 
 T = TypeVar("T")
-Waiting = tuple[
-    Callable[[Connection], Any], "asyncio.Future[Any]"
-]  # a short transaction and who waits for it
+# a short transaction and who waits for it
+Waiting = tuple[Callable[[Connection], Any], "asyncio.Future[Any]"]
 Outcome = tuple[Any, Exception | None]
 N_READERS = 2  # threads for reading; more gain nothing on the two cores of a small machine
 N_COMPUTERS = 2  # threads for hashing passwords, 20 ms each

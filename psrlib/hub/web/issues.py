@@ -58,10 +58,11 @@ def bad_request(message: str) -> IssueError:
     return IssueError(400, "APP_ISSUES_03", message)
 
 
-def check_name(name: str, what: str) -> None:
-    """Refuse a name that is blank or longer than 255 characters."""
-    if not name.strip() or len(name) > 255:
+def check_name(name: str | None, what: str) -> str:
+    """Return a name; refuse none, a blank one and one of more than 255 characters."""
+    if name is None or not name.strip() or len(name) > 255:
         raise bad_request(f"the {what} must have 1 to 255 characters")
+    return name
 
 
 def check_same(received: str | None, expected: str, field: str = "id") -> None:

@@ -1,16 +1,27 @@
 """Documents made from the route table: swagger per app, one OpenAPI document, the documentation page."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import msgspec
 
 from psrlib.hub.web.routing import App, Route
-from psrlib.hub.web.signature import Parameter
 
+INTRODUCTION = Path(__file__).with_name("introduction.md")
 SWAGGER_REF = "#/definitions/{name}"
 OPENAPI_REF = "#/components/schemas/{name}"
 KINDS = {"text": "string", "texts": "string", "integer": "integer", "boolean": "boolean"}
+ISSUE = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+}
+ISSUES = {
+    "type": "object",
+    "required": ["ISSUES"],
+    "properties": {"ISSUES": {"type": "array", "items": ISSUE}},
+}
 WHO = {"anyone": "anyone", "user": "users", "component": "engines", "either": "users and engines"}
 
 
@@ -66,9 +77,8 @@ def app_openapi(routes: Iterable[Route], name: str) -> dict[str, Any]:
 def openapi(routes: Iterable[Route], title: str = "Embedded Control Hub") -> dict[str, Any]:
     """Return the OpenAPI 3 document of all routes."""
     listed = list(routes)
-    structs = structs_of(listed)
-    _, schemas = msgspec.json.schema_components(structs, ref_template=OPENAPI_REF)
-    schemas["Issues"] = _issues_schema()
+    _, schemas = msgspec.json.schema_components(structs_of(listed), ref_template=OPENAPI_REF)
+    schemas["Issues"] = ISSUES
     paths: dict[str, Any] = {}
     for route in listed:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -87,19 +97,6 @@ def openapi(routes: Iterable[Route], title: str = "Embedded Control Hub") -> dic
     }
 
 
-def _issues_schema() -> dict[str, Any]:
-    issue = {
-        "type": "object",
-        "required": ["code", "message"],
-        "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-    }
-    return {
-        "type": "object",
-        "required": ["ISSUES"],
-        "properties": {"ISSUES": {"type": "array", "items": issue}},
-    }
-
-
 def _operation(route: Route) -> dict[str, Any]:
     refusal = {
         "description": "refused",
@@ -109,8 +106,15 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": f"{route.handler.__module__.rpartition('.')[2]}.{route.method}.{route.path}",
         "tags": [route.app],
         "summary": route.summary,
-        "parameters": [_path_parameter(name) for name in _names(route.path)]
-        + [_query_parameter(query) for query in route.signature.parameters],
+        "parameters": [
+            {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            for part in route.segments
+            if part.startswith("{")
+        ]
+        + [
+            {"name": query.name, "in": "query", "schema": {"type": KINDS[query.kind]}}
+            for query in route.signature.parameters
+        ],
         "responses": {str(route.status): {"description": "done"}, "default": refusal},
     }
     if route.access.who == "anyone":
@@ -120,18 +124,6 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.signature.body is not None:
         operation["requestBody"] = {"content": _content(route.signature.body)}
     return operation
-
-
-def _names(path: str) -> list[str]:
-    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
-
-
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-
-
-def _query_parameter(query: Parameter) -> dict[str, Any]:
-    return {"name": query.name, "in": "query", "schema": {"type": KINDS[query.kind]}}
 
 
 def _content(body: Any) -> dict[str, Any]:
@@ -180,13 +172,12 @@ def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]
     not_served : iterable of (method, path, reason)
         Endpoints the reference names and the hub answers with 501.
     """
-    lines = [_INTRODUCTION]
+    lines = [INTRODUCTION.read_text(encoding="utf-8")]
     by_name: dict[str, list[Route]] = {}
     for app in apps:
         for route in app.routes:
-            by_name.setdefault(route.path.split("/")[1] if route.app == "acl" else route.app, []).append(
-                route
-            )
+            name = route.segments[0] if route.app == "acl" else route.app
+            by_name.setdefault(name, []).append(route)
     n_routes = sum(len(routes) for routes in by_name.values())
     lines.append(f"{n_routes} endpoints are served.\n")
     for name, routes in by_name.items():
@@ -201,68 +192,3 @@ def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]
     lines += ["| method | path | reason |", "|---|---|---|"]
     lines += [f"| {method} | `{path}` | {reason} |" for method, path, reason in not_served]
     return "\n".join(lines) + "\n"
-
-
-_INTRODUCTION = """# The embedded Control Hub: endpoints and choices
-
-Made from the route table by `psr hub document`; `tests/hub/web/test_openapi.py` fails
-when it is not up to date.
-
-Common to all endpoints:
-
-- The base is `http://127.0.0.1:<port>`; the hub listens on loopback unless told otherwise.
-- Every call below `/<app>/rest` and the login need the header `X-Requested-By`: without it 401 for a
-  caller that is not logged in, 400 for one that is.
-- Users send the session token as header `X-SS-User-Auth-Token`, cookie `SS-SSO-LOGIN` or query
-  `ss-userAuthToken`; engines and API credentials send `X-SS-App-Component-Id` and
-  `X-SS-App-Auth-Token`.
-- `org-admin` passes every role check inside its organization, the system administrator everywhere.
-- Refusals have the body `{"ISSUES": [{"code", "message"}]}`: 400 wrong form, 401 no session, 403 wrong
-  role, organization or limit, 404 unknown id (foreign ids get the same words), 409 taken id, 413 too
-  large, 501 not served. General codes `APP_ISSUES_nn` are `JOBRUNNER_1nn` and `CONNECTION_1nn` in these
-  two apps, whose errors the vendor's SDK tells apart by their code.
-- Lists take `offset`, `len` (-1: all, the default), `orderBy`, `order`, `filterText` and
-  `withWrapper`; booleans are read in any case.
-- JSON bodies are limited to 64 MiB, uploads to 256 MiB, zip entries to 32 MiB and 512 MiB together.
-- Unknown fields of a body are ignored, null means absent.
-
-How jobs run, where the reference is silent: an engine that is silent for the heartbeat interval
-(`Execution engine heartbeat interval`, 60 s) counts as not responding; its pipelines move to another
-engine when the job has failover on. A poll that the hub has not answered yet is no silence. An event
-without acknowledgement is handed out again after 30 s. Edge resumes nothing when its process starts, though
-it reports what it stored: the hub starts such pipelines again (STOP and START after a crash, START
-after an orderly end, SAVE and START when the engine lost its disk).
-A failed pipeline is tried once on each other matching engine, then the run ends INACTIVE_ERROR. A stop
-nobody answers ends 70 s after the job's force-stop timeout. Scheduled tasks fire as their owner, and a
-firing later than a minute is missed unless the task says RUN ALL or RUN ONCE.
-
-External actions of subscriptions are tried three times, then the subscription shows the error. E-mail
-actions are written down in the audit of external actions and sent nowhere. The hub sends no mail: a user's
-first password is the user id.
-Conditions of events are comparisons `NAME=='text'` and `NAME!='text'`, `str:contains`, `str:startsWith` and
-`str:endsWith`, joined by `&&` and `||`; any other expression holds for nothing.
-
-A call changes everything it is about or nothing. All changes are made one after the other; calls that change
-one thing and wait at the same time share a commit, and none is answered before it, so that what was answered
-for survives the death of the process. `bench/bench_hub.py` measures it beside a floor of the same run (the
-same rows by bare SQL, one transaction each, behind a trivial route of the same server); on two quiet
-processors:
-
-| figure | SQLite | PostgreSQL |
-|---|---|---|
-| users created per second, of the floor | 6,563, 0.75 | 1,417, 1.22 |
-| jobs created per second, of the floor | 4,974, 0.66 | 1,372, 1.23 |
-| 10,000 jobs listed | 0.29 s | 0.20 s |
-| 2,000 engines polling every 5 s | none failed, 99 % within 7 ms, 0.23 cores | |
-
-Reads run in two threads of their own, so that a long listing holds up neither polls nor short reads; what
-they ask is prepared once for each shape (`psrlib/hub/store/queries.py`).
-
-Clients nobody here wrote, in `tests/contract/`: the vendor's Python SDK of the 4.x+ line runs with every
-test run. The vendor's 3.x SDK (`streamsets==3.12.2`) runs the same suite with `make sdk3`, in an environment
-of its own, where `STREAMSETS_SDK_ACTIVATION_KEY` holds an activation key; without one it is reported as not
-run. **No key was at hand when this was written: the 3.x SDK has not been run against the hub**, what it needs
-is served after the reference.
-
-How real engines are connected, and what was seen of them: [real-engines.md](real-engines.md).
-"""

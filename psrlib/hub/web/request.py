@@ -5,7 +5,7 @@ from typing import Any, get_origin
 
 import cramjam
 import msgspec
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from psrlib.hub.web.issues import IssueError, bad_request
 from psrlib.hub.web.routing import Route
@@ -95,48 +95,25 @@ def _uploaded(headers: dict[str, str], body: bytes) -> bytes:
     kind, options = parse_options_header(headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise bad_request("expected multipart/form-data with a part named file")
-    collector = _PartCollector()
+    found: list[bytes] = []
+
+    def take_file(part: File) -> None:
+        if part.field_name == b"file":
+            part.file_object.seek(0)
+            found.append(part.file_object.read())
+
+    def take_field(part: Field) -> None:  # a part without a file name
+        if part.field_name == b"file":
+            found.append(part.value or b"")
+
+    in_memory = {"MAX_MEMORY_FILE_SIZE": MAX_UPLOAD_BYTES}
+    boundary = options[b"boundary"]
     try:
-        parser = MultipartParser(options[b"boundary"], collector.callbacks())
+        parser = FormParser("multipart/form-data", take_field, take_file, boundary=boundary, config=in_memory)
         parser.write(body)
         parser.finalize()
     except Exception as error:
         raise bad_request(f"the multipart body is wrong: {error}") from error
-    if collector.file is None:
+    if not found:
         raise bad_request("the multipart body has no part named file")
-    return bytes(collector.file)
-
-
-class _PartCollector:
-    """Keeps the bytes of the part named ``file``."""
-
-    def __init__(self) -> None:
-        self.file: bytearray | None = None
-        self._field = bytearray()
-        self._value = bytearray()
-        self._wanted = False
-
-    def callbacks(self) -> Any:
-        return {
-            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header_end,
-            "on_part_data": self._data,
-            "on_part_end": self._part_end,
-        }
-
-    def _header_end(self) -> None:
-        if bytes(self._field).lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._value))
-            self._wanted = options.get(b"name") == b"file"
-            if self._wanted:
-                self.file = bytearray()
-        self._field.clear()
-        self._value.clear()
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._wanted and self.file is not None:
-            self.file.extend(data[start:end])
-
-    def _part_end(self) -> None:
-        self._wanted = False
+    return found[-1]

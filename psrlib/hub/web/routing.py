@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar, get_origin
 
 from psrlib.hub.web.signature import Signature, read_signature
@@ -50,11 +51,20 @@ class Route:
     app: str
     writes: bool
     status: int
-    summary: str
     choice: str
     direct: bool
     bulk: bool
     signature: Signature
+
+    @property
+    def summary(self) -> str:
+        """What the endpoint does, in one sentence."""
+        return (self.handler.__doc__ or "").strip().split("\n")[0]
+
+    @cached_property
+    def segments(self) -> list[str]:
+        """The parts of the path; ``{name}`` stands for any one."""
+        return self.path.strip("/").split("/")
 
     @property
     def is_short(self) -> bool:
@@ -103,22 +113,11 @@ class App:
         """
 
         def register(handler: HandlerT) -> HandlerT:
-            summary = (handler.__doc__ or "").strip().split("\n")[0]
             changes = method != "GET" if writes is None else writes
+            signature = read_signature(handler, path)
             self.routes.append(
                 Route(
-                    method,
-                    path,
-                    handler,
-                    access,
-                    self.name,
-                    changes,
-                    status,
-                    summary,
-                    choice,
-                    direct,
-                    bulk,
-                    read_signature(handler, path),
+                    method, path, handler, access, self.name, changes, status, choice, direct, bulk, signature
                 )
             )
             return handler
@@ -127,12 +126,31 @@ class App:
 
 
 class _Node:
-    __slots__ = ("any", "fixed", "methods")
+    """The routes of one path, by method, and where paths go on: fixed segments or ``{name}``."""
+
+    __slots__ = ("any", "fixed", "routes")
 
     def __init__(self) -> None:
         self.fixed: dict[str, _Node] = {}
         self.any: _Node | None = None
-        self.methods: dict[str, tuple[Route, tuple[str, ...]]] = {}
+        self.routes: dict[str, Route] = {}
+
+    def next(self, segment: str) -> "_Node":
+        """Return the node behind a segment of a route's path, made when it is not there."""
+        if segment.startswith("{"):
+            self.any = self.any or _Node()
+            return self.any
+        return self.fixed.setdefault(segment, _Node())
+
+    def find(self, method: str, segments: list[str], at: int = 0) -> Route | None:
+        """Return the route for a method and the segments from a place on."""
+        if at == len(segments):
+            return self.routes.get(method)
+        fixed = self.fixed.get(segments[at])
+        found = fixed.find(method, segments, at + 1) if fixed else None
+        if found is None and self.any and segments[at]:
+            return self.any.find(method, segments, at + 1)
+        return found
 
 
 class Router:
@@ -142,48 +160,21 @@ class Router:
         self.routes = routes
         self._root = _Node()
         for route in routes:
-            self._add(route)
-
-    def _add(self, route: Route) -> None:
-        node, names = self._root, []
-        for segment in route.path.strip("/").split("/"):
-            if segment.startswith("{"):
-                names.append(segment[1:-1])
-                node.any = node.any or _Node()
-                node = node.any
-            else:
-                node = node.fixed.setdefault(segment, _Node())
-        if route.method in node.methods:
-            raise ValueError(f"{route.method} {route.path} is declared twice")
-        node.methods[route.method] = (route, tuple(names))
+            node = self._root
+            for segment in route.segments:
+                node = node.next(segment)
+            if route.method in node.routes:
+                raise ValueError(f"{route.method} {route.path} is declared twice")
+            node.routes[route.method] = route
 
     def find(self, method: str, segments: list[str]) -> tuple[Route, dict[str, str]] | None:
         """Return the route for a method and decoded path segments, with its path values; else None."""
-        values: list[str] = []
-        node = self._walk(self._root, method, segments, 0, values)
-        if node is None:
+        route = self._root.find(method, segments)
+        if route is None:
             return None
-        route, names = node.methods[method]
-        return route, dict(zip(names, values, strict=True))
+        pairs = zip(route.segments, segments, strict=True)
+        return route, {name[1:-1]: value for name, value in pairs if name.startswith("{")}
 
     def methods(self, segments: list[str]) -> list[str]:
         """Return the methods served at a path."""
         return [m for m in ("GET", "PUT", "POST", "DELETE") if self.find(m, segments)]
-
-    def _walk(
-        self, node: _Node, method: str, segments: list[str], at: int, values: list[str]
-    ) -> "_Node | None":
-        if at == len(segments):
-            return node if method in node.methods else None
-        fixed = node.fixed.get(segments[at])
-        if fixed is not None:
-            found = self._walk(fixed, method, segments, at + 1, values)
-            if found is not None:
-                return found
-        if node.any is None or not segments[at]:
-            return None
-        values.append(segments[at])
-        found = self._walk(node.any, method, segments, at + 1, values)
-        if found is None:
-            values.pop()
-        return found

@@ -7,6 +7,7 @@ import threading
 import time
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -186,3 +187,19 @@ def test_the_command_starts_saves_and_stops(tmp_path: Path) -> None:
     finally:
         assert run(command, ["stop", *folder]).output == "stopped\n"
     assert run(command, ["stop", *folder]).output.startswith("no hub runs")
+
+
+def test_requests_that_come_in_one_packet_are_answered_in_order(tmp_path: Path) -> None:
+    """Pipelined requests (RFC 9112, 9.3.2), the last of which closes the connection."""
+    with start_hub(tmp_path) as hub:
+        parts = urlsplit(hub.url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as raw:
+            one = b"GET /public-rest/v1/health HTTP/1.1\r\nHost: hub\r\n\r\n"
+            last = b"GET /nowhere HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"
+            raw.sendall(one + one + last)
+            received = b""
+            while part := raw.recv(65536):
+                received += part
+    assert received.count(b"HTTP/1.1 200 OK") == 2
+    assert received.rindex(b"HTTP/1.1 501") > received.rindex(b"HTTP/1.1 200 OK")
+    assert received.endswith(b"}")

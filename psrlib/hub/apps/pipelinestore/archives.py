@@ -1,7 +1,5 @@
 """Pipelinestore app: import and export of pipelines as zip archives."""
 
-from sqlalchemy import bindparam, select
-
 from psrlib.hub.apps.pipelinestore.records import (
     EDITOR,
     PipelineJson,
@@ -13,7 +11,7 @@ from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import read_zip, write_zip
 from psrlib.hub.designs.commits import CommitBatch, Content, named_pipeline
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import any_of
+from psrlib.hub.store.queries import by_keys
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.call import Call, Raw
@@ -28,7 +26,8 @@ def _import_documents(call: Call, documents: list[Json], message: str) -> list[s
     """Store export documents as published pipelines, or versions of pipelines; return the commit ids."""
     batch = CommitBatch(call)
     named = [named_pipeline(_definition(document)) for document in documents]
-    known = {row.id: row for row in _EXISTING(call.db, filter(None, named), org=call.organization)}
+    found = by_keys(pipelines)(call.db, filter(None, named))
+    known = {row.id: row for row in found if row.organization == call.organization}
     for pipeline_id in known:
         check_permission(call, pipeline_id, "WRITE")
     batch.know(known.values())
@@ -39,7 +38,7 @@ def _import_documents(call: Call, documents: list[Json], message: str) -> list[s
         else:
             batch.add_pipeline(content, fragment=_config_key(document) == "pipelineFragmentConfig")
     batch.write()
-    return [commit.id for commit in batch.commits]
+    return [commit["id"] for commit in batch.commits]
 
 
 def _config_key(document: Json) -> str:
@@ -68,11 +67,6 @@ def _content(document: Json, message: str) -> Content:
         None if library is None else dump(library),
         message,
     )
-
-
-_EXISTING = any_of(
-    lambda ids: select(pipelines).where(pipelines.c.id.in_(ids), pipelines.c.organization == bindparam("org"))
-)
 
 
 @app.route(
@@ -108,7 +102,11 @@ def import_new_version(
     """Publish an export document as the next version of a pipeline."""
     row = fetch_allowed_pipeline(call, pipeline, "WRITE")
     _definition(body).setdefault("title", row.name)
-    return shown(call, store.add_commit(call, row, _content(body, commit_message or "")))
+    batch = CommitBatch(call)
+    batch.know([row])
+    commit_id = batch.add_version(row.id, _content(body, commit_message or ""))
+    batch.write()
+    return shown(call, commit_id)
 
 
 @app.route("POST", "/pipelinestore/rest/v1/pipelines/exportPipelineCommits", USER, writes=False)

@@ -11,11 +11,11 @@ from psrlib.hub.apps.pipelinestore.records import (
     fetch_allowed,
     fetch_allowed_pipeline,
     label_text,
-    show_commit,
+    show_latest,
     shown,
 )
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.commits import Content, metadata_of, named_pipeline, pipeline_labels
+from psrlib.hub.designs.commits import CommitBatch, Content, metadata_of, named_pipeline, pipeline_labels
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query, Row, by_key
 from psrlib.hub.store.schema.design import commits, labels, pipelines
@@ -63,14 +63,18 @@ def commit_pipeline(call: Call, options: CommitOptions, body: CommitPipelineJson
     )
     draft = options.new_pipeline or body.pipeline_definition is None
     existing = None if draft or options.import_pipeline else _named_pipeline(call, definition)
+    batch = CommitBatch(call)
     if existing is not None:
         check_permission(call, existing.id, "WRITE")
-        return shown(call, store.add_commit(call, existing, content))
-    if body.fail_if_exists:
-        store.refuse_taken_name(call, body.name)
-    commit_id = store.insert_pipeline(
-        call, content, draft=draft, fragment=fragment, executor_type=body.executor_type, sdc_id=body.sdc_id
-    )
+        batch.know([existing])
+        commit_id = batch.add_version(existing.id, content)
+    else:
+        if body.fail_if_exists:
+            store.refuse_taken_name(call, body.name)
+        commit_id = batch.add_pipeline(
+            content, draft=draft, fragment=fragment, executor_type=body.executor_type, sdc_id=body.sdc_id
+        )
+    batch.write()
     return shown(call, commit_id)
 
 
@@ -161,21 +165,19 @@ def duplicate(call: Call, commit: str, body: DuplicatePipelineJson) -> list[Pipe
     """Copy a pipeline; one copy is named namePrefix, several namePrefix1..n."""
     row = fetch_allowed(call, commit, "READ")
     pipeline = store.fetch_pipeline(call, row.pipeline_id)
-    n = body.number_of_copies
-    made = []
+    n, batch = body.number_of_copies, CommitBatch(call)
     for name in [body.name_prefix] if n == 1 else [f"{body.name_prefix}{i + 1}" for i in range(n)]:
         definition = load(row.definition) | {"title": name, "description": body.description or ""}
         definition["metadata"] = {"labels": metadata_of(definition).get("labels") or []}
-        commit_id = store.insert_pipeline(
-            call,
+        batch.add_pipeline(
             Content(name, definition, load(row.rules), row.library_definitions),
             draft=True,
             fragment=pipeline.fragment,
             executor_type=pipeline.executor_type,
         )
-        copy = store.fetch_commit(call, commit_id)
-        made.append(show_commit(copy, store.fetch_pipeline(call, copy.pipeline_id), full=False))
-    return made
+    batch.write()
+    made = [copy["pipeline_id"] for copy in batch.commits]
+    return show_latest(call, call.fetch_all(pipelines, made, "Pipeline"))
 
 
 @app.route(
@@ -189,13 +191,14 @@ def update_fragment_version(call: Call, first: str, second: str, body: list[str]
     old, new = store.fetch_commit(call, first), store.fetch_commit(call, second)
     if old.pipeline_id != new.pipeline_id:
         raise bad_request(f"'{old.id}' and '{new.id}' are commits of different fragments")
-    made = []
-    for commit in call.fetch_all(commits, body, "Pipeline commit"):
+    found, batch = call.fetch_all(commits, body, "Pipeline commit"), CommitBatch(call)
+    batch.know(call.fetch_all(pipelines, [commit.pipeline_id for commit in found], "Pipeline"))
+    replacement = load(new.definition)
+    for commit in found:
         check_permission(call, commit.pipeline_id, "WRITE")
         if old.id not in commit.fragment_commits:
             raise not_found("Fragment in pipeline commit", commit.id)
         definition = load(commit.definition)
-        replacement = load(new.definition)
         definition["fragments"] = [
             replacement if f.get("metadata", {}).get("dpm.pipeline.commit.id") == old.id else f
             for f in definition["fragments"]
@@ -203,8 +206,9 @@ def update_fragment_version(call: Call, first: str, second: str, body: list[str]
         content = Content(
             commit.name, definition, load(commit.rules), message=f"fragment {new.name} v{new.number}"
         )
-        made.append(store.add_commit(call, store.fetch_pipeline(call, commit.pipeline_id), content))
-    return [shown(call, commit_id) for commit_id in made]
+        batch.add_version(commit.pipeline_id, content)
+    batch.write()
+    return [shown(call, commit["id"]) for commit in batch.commits]
 
 
 @app.route("POST", "/pipelinestore/rest/v1/pipelineLabels/deleteLabels", EDITOR)

@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.commits import stored_labels, version_text
+from psrlib.hub.designs.commits import stored_labels
 from psrlib.hub.designs.labels import LabelJson
+from psrlib.hub.designs.versions import version_fields
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Row, any_of
 from psrlib.hub.store.schema.design import commits, pipelines
@@ -19,7 +20,6 @@ from psrlib.hub.web.routing import roles
 
 EDITOR = roles("pipelinestore:pipelineEditor")
 LIGHT_COMMITS = any_of(lambda ids: select(*store.LIGHT).where(commits.c.id.in_(ids)))
-Copies = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class CommitPipelineJson(Struct, rename="camel"):
@@ -79,7 +79,7 @@ class DuplicatePipelineJson(Struct, rename="camel"):
 
     name_prefix: str
     description: str | None = None
-    number_of_copies: Copies = 1
+    number_of_copies: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
 def show_commit(commit: Row, pipeline: Row, full: bool = True) -> PipelineJson:
@@ -88,17 +88,13 @@ def show_commit(commit: Row, pipeline: Row, full: bool = True) -> PipelineJson:
     shown = show(
         PipelineJson,
         commit,
-        commit_id=commit.id,
-        version=version_text(commit.number, commit.draft),
-        parent_version=str(commit.number - 1) if commit.number > 1 else None,
         creator=pipeline.creator,
         created_on=pipeline.created_on,
-        last_modified_by=pipeline.last_modified_by,
-        last_modified_on=pipeline.last_modified_on,
         executor_type=pipeline.executor_type,
         fragment=pipeline.fragment,
         current_rules=RulesJson(commit.rules_id, commit.rules if full else None),
         pipeline_labels=[label_tree.show_label(text, commit.organization) for text in texts],
+        **version_fields(commit, pipeline),
     )
     if not full:
         shown.definition = shown.library_definitions = None

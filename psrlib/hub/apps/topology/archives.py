@@ -6,14 +6,7 @@ from sqlalchemy import select
 from psrlib.hub.apps.jobrunner.archives import export_document
 from psrlib.hub.apps.jobrunner.imports import Updates, find_local, import_job, local_id, version_number
 from psrlib.hub.apps.jobrunner.records import OPERATOR
-from psrlib.hub.apps.topology.topologies import (
-    EDITOR,
-    TopologyJson,
-    add_version,
-    fetch_commit,
-    insert_topology,
-    show_commit,
-)
+from psrlib.hub.apps.topology.topologies import EDITOR, TopologyJson, add_version, insert_topology, shown
 from psrlib.hub.designs.archives import read_zip, write_zip
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query
@@ -39,7 +32,7 @@ def export_topologies(call: Call, body: list[str]) -> Raw:
         wanted = jobs.c.id.in_([i for i in ids if isinstance(i, str)])
         mine = select(jobs).where(wanted, jobs.c.organization == commit.organization).order_by(jobs.c.name)
         document = {
-            "topologyJson": show_commit(*fetch_commit(call, commit.id)),
+            "topologyJson": shown(call, commit.id),
             "jobJsonList": [export_document(call, job) for job in Query(mine, kept=False).rows(call.db)],
         }
         documents.append((commit.name, document))
@@ -72,7 +65,7 @@ def import_topologies(call: Call, updates: Updates, body: bytes) -> list[Topolog
         renamed = {_job_id(part): import_job(call, part, updates) for part in parts}
         topology.definition = _with_jobs(call, topology, renamed)
         made.append(_import_topology(call, topology, updates.force_import))
-    return [show_commit(*fetch_commit(call, commit_id)) for commit_id in made]
+    return [shown(call, commit_id) for commit_id in made]
 
 
 def _job_id(part: Json) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from sqlalchemy import bindparam, select
 
-from psrlib.hub.designs.commits import version_text
 from psrlib.hub.designs.pipelines import parse_document
+from psrlib.hub.designs.versions import next_draft, version_fields
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import check_permission, drop_acls, insert_acls
 from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
@@ -14,7 +14,7 @@ from psrlib.hub.store.schema.design import topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import JsonValue, contains, dump, load
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.issues import bad_request, check_name
 from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
@@ -69,39 +69,37 @@ class CheckedTopologyJson(Struct):
     issues: list[IssueJson]
 
 
-def show_commit(commit: Row, topology: Row) -> TopologyJson:
-    """Return a topology commit in wire form."""
-    return show(
-        TopologyJson,
-        commit,
-        commit_id=commit.id,
-        version=version_text(commit.number, commit.draft),
-        parent_version=str(commit.number - 1) if commit.number > 1 else None,
-        last_modified_by=topology.last_modified_by,
-        last_modified_on=topology.last_modified_on,
-    )
+def _show(commit: Row, topology: Row) -> TopologyJson:
+    return show(TopologyJson, commit, **version_fields(commit, topology))
 
 
 def _show_light(commit: Row, topology: Row) -> TopologyJson:
-    record = show_commit(commit, topology)
-    record.definition = None
-    return record
+    return show(TopologyJson, commit, **version_fields(commit, topology), definition=None)
 
 
-def _check_definition(text: str | None) -> str:
-    return dump(parse_document(text, "topologyDefinition")) if text else dump(EMPTY)
+def shown(call: Call, commit_id: str) -> TopologyJson:
+    """Return a topology commit with its definition."""
+    return _show(*_fetch(call, commit_id))
 
 
-def _check_name(name: str | None) -> str:
-    if name is None or not name.strip() or len(name) > 255:
-        raise bad_request("the topology name must have 1 to 255 characters")
-    return name
-
-
-def fetch_commit(call: Call, commit_id: str) -> tuple[Row, Row]:
+def _fetch(call: Call, commit_id: str) -> tuple[Row, Row]:
     """Return a topology commit and its topology."""
     commit = call.fetch(topology_commits, commit_id, "Topology commit")
     return commit, call.fetch(topologies, commit.topology_id, "Topology")
+
+
+def _fetch_allowed(call: Call, commit_id: str, action: str) -> tuple[Row, Row]:
+    commit, topology = _fetch(call, commit_id)
+    check_permission(call, topology.id, action)
+    return commit, topology
+
+
+def _check_definition(text: str | None) -> str:
+    return dump(parse_document(text, "topologyDefinition") if text else EMPTY)
+
+
+def _changed(call: Call) -> dict[str, object]:
+    return {"last_modified_by": call.principal.id, "last_modified_on": call.now}
 
 
 def insert_topology(
@@ -117,54 +115,37 @@ def insert_topology(
     ``ids`` are those of topology and commit, where an import keeps them.
     """
     org = call.organization
-    configuration.check_room(
-        call.hub.cache, call.db, org, configuration.MAX_TOPOLOGIES, topologies, "topologies"
-    )
+    limit = configuration.MAX_TOPOLOGIES
+    configuration.check_room(call.hub.cache, call.db, org, limit, topologies, "topologies")
     topology_id, commit_id = (given or call.new_id(org) for given in ids)
-    name = _check_name(new.name)
     row = {
         "id": topology_id,
         "organization": org,
-        "name": name,
+        "name": check_name(new.name, "topology name"),
         "latest_commit": commit_id,
         "creator": call.principal.id,
         "created_on": call.now,
-        "last_modified_by": call.principal.id,
-        "last_modified_on": call.now,
     }
-    insert_rows(call.db, topologies, [row])
-    _insert_commit(call, topology_id, commit_id, number, new, draft, message)
+    insert_rows(call.db, topologies, [row | _changed(call)])
+    _insert_commit(
+        call, new, topology_id=topology_id, id=commit_id, number=number, draft=draft, message=message
+    )
     insert_acls(call, "TOPOLOGY", [topology_id], org)
     return commit_id
 
 
 def _check_room(call: Call) -> None:
     """Refuse a commit beyond the organization's limit."""
-    limit = configuration.MAX_TOPOLOGY_COMMITS
-    configuration.check_room(
-        call.hub.cache, call.db, call.organization, limit, topology_commits, "topology commits"
-    )
+    limit, org = configuration.MAX_TOPOLOGY_COMMITS, call.organization
+    configuration.check_room(call.hub.cache, call.db, org, limit, topology_commits, "topology commits")
 
 
-def _insert_commit(
-    call: Call,
-    topology_id: str,
-    commit_id: str,
-    number: int,
-    new: TopologyJson,
-    draft: bool,
-    message: str | None,
-) -> None:
+def _insert_commit(call: Call, new: TopologyJson, **columns: object) -> None:
     _check_room(call)
-    row = {
-        "id": commit_id,
-        "topology_id": topology_id,
+    row = columns | {
         "organization": call.organization,
-        "number": number,
-        "draft": draft,
-        "name": _check_name(new.name),
+        "name": check_name(new.name, "topology name"),
         "description": new.description,
-        "message": message,
         "committer": call.principal.id,
         "commit_time": call.now,
         "default_topology": bool(new.default_topology),
@@ -182,19 +163,18 @@ def add_version(
     if latest.draft:
         raise bad_request(f"topology '{topology.id}' has draft '{latest.id}'; publish or delete it first")
     commit_id = commit_id or call.new_id(topology.organization)
-    _insert_commit(call, topology.id, commit_id, max(latest.number + 1, number), new, False, message)
-    _touch(call, topology, latest_commit=commit_id, name=new.name)
+    number = max(latest.number + 1, number)
+    _insert_commit(
+        call, new, topology_id=topology.id, id=commit_id, number=number, draft=False, message=message
+    )
+    _update(call, topology.id, latest_commit=commit_id, name=new.name, **_changed(call))
     return commit_id
-
-
-def _shown(call: Call, commit_id: str) -> TopologyJson:
-    return show_commit(*fetch_commit(call, commit_id))
 
 
 @app.route("PUT", "/topology/rest/v1/topologies", EDITOR)
 def create_topology(call: Call, body: TopologyJson) -> TopologyJson:
     """Create a topology as a draft."""
-    return _shown(call, insert_topology(call, body, draft=True))
+    return shown(call, insert_topology(call, body, draft=True))
 
 
 @app.route("GET", "/topology/rest/v1/topologies", USER, choice="rows without definition")
@@ -237,7 +217,7 @@ def _issues(call: Call, commit: Row) -> list[IssueJson]:
 def get_topology(call: Call, commit: str, validate: bool = False) -> TopologyJson | CheckedTopologyJson:
     """Return a topology commit, with validation issues when asked for."""
     row, topology = _fetch_allowed(call, commit, "READ")
-    record = show_commit(row, topology)
+    record = _show(row, topology)
     return CheckedTopologyJson(record, _issues(call, row)) if validate else record
 
 
@@ -259,23 +239,15 @@ def topology_log(
     )
 
 
-def _fetch_allowed(call: Call, commit_id: str, action: str) -> tuple[Row, Row]:
-    commit, topology = fetch_commit(call, commit_id)
-    check_permission(call, topology.id, action)
-    return commit, topology
-
-
-def _update_commit(call: Call, commit: Row, topology: Row, **values: object) -> TopologyJson:
-    """Change a draft, or publish it."""
+def _update_draft(call: Call, commit: Row, topology: Row, **values: object) -> TopologyJson:
     values |= {"committer": call.principal.id, "commit_time": call.now}
     call.db.execute(topology_commits.update().where(topology_commits.c.id == commit.id).values(values))
-    _touch(call, topology, name=values.get("name", topology.name))
-    return _shown(call, commit.id)
+    _update(call, topology.id, name=values.get("name", topology.name), **_changed(call))
+    return shown(call, commit.id)
 
 
-def _touch(call: Call, topology: Row, **values: object) -> None:
-    values |= {"last_modified_by": call.principal.id, "last_modified_on": call.now}
-    call.db.execute(topologies.update().where(topologies.c.id == topology.id).values(values))
+def _update(call: Call, topology_id: str, **values: object) -> None:
+    call.db.execute(topologies.update().where(topologies.c.id == topology_id).values(values))
 
 
 @app.route("POST", "/topology/rest/v1/topology/{commit}", EDITOR)
@@ -284,11 +256,11 @@ def save_topology(call: Call, commit: str, body: TopologyJson) -> TopologyJson:
     row, topology = _fetch_allowed(call, commit, "WRITE")
     if not row.draft:
         raise bad_request(f"topology commit '{row.id}' is published; create a draft first")
-    return _update_commit(
+    return _update_draft(
         call,
         row,
         topology,
-        name=_check_name(body.name or row.name),
+        name=check_name(body.name or row.name, "topology name"),
         description=row.description if body.description is None else body.description,
         definition=_check_definition(body.definition or row.definition),
         default_topology=bool(body.default_topology),
@@ -300,20 +272,11 @@ def create_draft(call: Call, commit: str) -> TopologyJson:
     """Create a draft of the next version."""
     row, topology = _fetch_allowed(call, commit, "WRITE")
     latest = call.fetch(topology_commits, topology.latest_commit, "Topology commit")
-    if latest.draft:
-        raise bad_request(f"topology '{topology.id}' already has draft '{latest.id}'")
+    draft = next_draft(call, "topology", topology, latest, row)
     _check_room(call)
-    draft = row._asdict() | {
-        "id": call.new_id(topology.organization),
-        "number": latest.number + 1,
-        "draft": True,
-        "message": None,
-        "committer": call.principal.id,
-        "commit_time": call.now,
-    }
     insert_rows(call.db, topology_commits, [draft])
-    _touch(call, topology, latest_commit=draft["id"])
-    return _shown(call, draft["id"])
+    _update(call, topology.id, latest_commit=draft["id"], **_changed(call))
+    return shown(call, draft["id"])
 
 
 @app.route("POST", "/topology/rest/v1/topology/{commit}/publish", EDITOR)
@@ -322,7 +285,7 @@ def publish(call: Call, commit: str, commit_message: str | None = None) -> Topol
     row, topology = _fetch_allowed(call, commit, "WRITE")
     if not row.draft:
         raise bad_request(f"topology commit '{row.id}' is already published")
-    return _update_commit(call, row, topology, draft=False, message=commit_message)
+    return _update_draft(call, row, topology, draft=False, message=commit_message)
 
 
 @app.route("POST", "/topology/rest/v1/topology/{commit}/validate", EDITOR, writes=False)
@@ -356,6 +319,5 @@ def delete_versions(call: Call, body: list[str]) -> list[str]:
             call.db.execute(topologies.delete().where(topologies.c.id == commit.topology_id))
             drop_acls(call, [commit.topology_id])
         else:
-            values = {"latest_commit": rest.id, "name": rest.name}
-            call.db.execute(topologies.update().where(topologies.c.id == commit.topology_id).values(values))
+            _update(call, commit.topology_id, latest_commit=rest.id, name=rest.name)
     return []

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Dialect, Float, Integer, Met
 from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData()
+_NOT_NULL: dict[str, Any] = {"nullable": False}
 
 
 class JsonText(TypeDecorator[Any]):
@@ -27,27 +28,22 @@ class JsonText(TypeDecorator[Any]):
 
 def text(name: str, comment: str, **options: Any) -> Column[str]:
     """Return a text column; not null unless ``nullable=True``."""
-    options.setdefault("nullable", False)
-    return Column(name, Text, comment=comment, **options)
+    return Column(name, Text, comment=comment, **_NOT_NULL | options)
 
 
 def json(name: str, comment: str, **options: Any) -> Column[Any]:
     """Return a column of structured values."""
-    options.setdefault("nullable", False)
-    return Column(name, JsonText, comment=comment, **options)
+    return Column(name, JsonText, comment=comment, **_NOT_NULL | options)
 
 
 def moment(name: str, comment: str, **options: Any) -> Column[int]:
     """Return a time column, epoch milliseconds; 0 means never."""
-    options.setdefault("nullable", False)
-    options.setdefault("default", 0)
-    return Column(name, BigInteger, comment=comment, **options)
+    return number(name, comment, **{"default": 0} | options)
 
 
 def number(name: str, comment: str, **options: Any) -> Column[int]:
     """Return a whole-number column."""
-    options.setdefault("nullable", False)
-    return Column(name, BigInteger, comment=comment, **options)
+    return Column(name, BigInteger, comment=comment, **_NOT_NULL | options)
 
 
 def serial(name: str, comment: str, counted: bool = True) -> Column[int]:
@@ -58,15 +54,12 @@ def serial(name: str, comment: str, counted: bool = True) -> Column[int]:
 
 def share(name: str, comment: str, **options: Any) -> Column[float]:
     """Return a floating-point column."""
-    options.setdefault("nullable", False)
-    return Column(name, Float, comment=comment, **options)
+    return Column(name, Float, comment=comment, **_NOT_NULL | options)
 
 
 def flag(name: str, comment: str, **options: Any) -> Column[bool]:
     """Return a true/false column."""
-    options.setdefault("nullable", False)
-    options.setdefault("default", False)
-    return Column(name, Boolean, comment=comment, **options)
+    return Column(name, Boolean, comment=comment, **_NOT_NULL | {"default": False} | options)
 
 
 def audit() -> list[Column[Any]]:
