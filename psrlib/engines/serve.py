@@ -62,8 +62,10 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
         sink = loopback_address(settings["webhook_url"])
         if sink is not None:
             host, port, path = sink
-            await serve(stack, webhook_app(fleet, path), host, port, "webhook sink")
-        port = await serve(stack, status_app(fleet), "127.0.0.1", settings["status_port"], "fleet status")
+            runner, _ = await serve(webhook_app(fleet, path), host, port, "webhook sink")
+            stack.push_async_callback(runner.cleanup)
+        runner, port = await serve(status_app(fleet), "127.0.0.1", settings["status_port"], "fleet status")
+        stack.push_async_callback(runner.cleanup)
         record = {**settings, "pid": os.getpid(), "status_url": f"http://127.0.0.1:{port}"}
         replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n", PRIVATE)  # no secrets in it
         logger.info("fleet of %d engines serves %s", len(fleet.members), settings["sch_url"])
@@ -71,10 +73,8 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
     logger.info("fleet stopped; its engines stay registered")
 
 
-async def serve(
-    stack: contextlib.AsyncExitStack, app: web.Application, host: str, port: int, what: str
-) -> int:
-    """Serve an application as long as the stack is open; return the port it took.
+async def serve(app: web.Application, host: str, port: int, what: str) -> tuple[web.AppRunner, int]:
+    """Serve an application; return its runner and the port it took.
 
     Raises
     ------
@@ -83,15 +83,15 @@ async def serve(
     """
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
+        await runner.cleanup()
         raise ProcessError(
             f"{what} cannot listen on {host}:{port}: {error.strerror}; "
             "stop what uses the port, or choose another"
         ) from error
-    return int(runner.addresses[0][1])
+    return runner, int(runner.addresses[0][1])
 
 
 if __name__ == "__main__":
