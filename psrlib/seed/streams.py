@@ -3,7 +3,7 @@
 The random seed and the purpose make the key, the organization gives the place of the 256-bit counter. So the
 words of an organization depend neither on the number of organizations nor on how many words another
 purpose takes (design.md, section 5). Raw bits are the same in every numpy version, processor and operating
-system tried (measurements.md, section 2).
+system tried (measurements.md, section 2). Why draws are integers: docs/architecture.md.
 """
 
 import hashlib

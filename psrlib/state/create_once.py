@@ -1,4 +1,7 @@
-"""Create entities exactly once, even when answers get lost: look before repeating."""
+"""Create entities exactly once, even when answers get lost: look before repeating.
+
+Why no library does this: docs/architecture.md.
+"""
 
 import logging
 import time

@@ -1,4 +1,7 @@
-"""What the steps of populating one organization share: sessions, owners, the hub's records by seed key."""
+"""What the steps of populating one organization share: sessions, owners, the hub's records by seed key.
+
+Why owners log in: docs/architecture.md.
+"""
 
 import threading
 from collections import Counter

@@ -2,6 +2,7 @@
 
 Each takes what is known of a run (`OpenRun`) and returns changes in the order in which they are to be done;
 `psrlib.hub.runner.writer` does them. So the life of a run can be read, and is tested, as a table of cases.
+The why in full: docs/architecture.md.
 """
 
 from collections.abc import Callable, Mapping, Set

@@ -1,4 +1,7 @@
-"""The running hub: database, threads, memory of callers and engines, and what happens by itself."""
+"""The running hub: database, threads, memory of callers and engines, and what happens by itself.
+
+Why there is one writer, and why short transactions share a commit: docs/architecture.md.
+"""
 
 import asyncio
 import time
