@@ -13,7 +13,7 @@ from psrlib.hub.web.issues import bad_request, check_same
 from psrlib.hub.web.records import Millis, show, stored
 from psrlib.hub.web.routing import USER, App
 
-app = App("acl", "Access control lists of all kinds of objects")
+app = App("acl")
 
 # path below which acl and permissions/{subject} are served, table, resourceType
 RESOURCES: tuple[tuple[str, Table, str], ...] = (

@@ -27,7 +27,7 @@ from psrlib.hub.web.records import (
 )
 from psrlib.hub.web.routing import EITHER, USER, App, roles
 
-app = App("connection", "Connections to outside systems")
+app = App("connection")
 CONNECTION = Owned(connections, "Connection", "CONNECTION")
 EDITOR = roles("connection:editor", "connection:user")
 LAST_30_DAYS_MS = 30 * 86_400_000

@@ -16,7 +16,7 @@ from psrlib.hub.web.issues import forbidden
 from psrlib.hub.web.routing import COMPONENT, App
 
 logger = logging.getLogger(__name__)
-app = App("messaging", "Polls of engines")
+app = App("messaging")
 SHORT_POLL = 20  # events taken at once; more of them are taken in the writer thread
 R = TypeVar("R", bound=Struct)
 

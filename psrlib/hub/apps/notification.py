@@ -15,7 +15,7 @@ from psrlib.hub.web.issues import bad_request, check_name, not_found
 from psrlib.hub.web.records import Audited, Listed, Listing, Wrapping, show
 from psrlib.hub.web.routing import USER, App, roles
 
-app = App("notification", "Subscriptions and alerts")
+app = App("notification")
 SUBSCRIBER = roles("notification:user")
 SUBSCRIPTION = Owned(subscriptions, "Subscription", "EVENT_SUBSCRIPTION")
 SUBSCRIPTIONS = of_organization(subscriptions).where(~subscriptions.c.deleted)

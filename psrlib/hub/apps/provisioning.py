@@ -15,7 +15,7 @@ from psrlib.hub.web.issues import bad_request, check_name
 from psrlib.hub.web.records import Audited, Listed, Listing, Millis, show, stored
 from psrlib.hub.web.routing import USER, App, roles
 
-app = App("provisioning", "Provisioning agents and deployments")
+app = App("provisioning")
 OPERATOR = roles("provisioning:operator")
 Count = Annotated[int, Meta(ge=0, le=100_000)]
 DEPLOYMENT = Owned(deployments, "Deployment", "DEPLOYMENT")

@@ -12,7 +12,7 @@ from psrlib.hub.web.issues import check_name
 from psrlib.hub.web.records import Audited, Listed, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
-app = App("reporting", "Report definitions")
+app = App("reporting")
 OPERATOR = roles("reporting:operator")
 DEFINITION = Owned(report_definitions, "Report definition", "REPORT_DEFINITION")
 IN_DOCUMENT = ("description", "start_time", "end_time", "report_artifacts")

@@ -18,7 +18,7 @@ from psrlib.hub.web.issues import bad_request, check_name
 from psrlib.hub.web.records import Millis, Page, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
-app = App("scheduler", "Scheduled tasks")
+app = App("scheduler")
 OPERATOR = roles("scheduler:operator", "jobrunner:operator", "reporting:operator")
 BASE = "/scheduler/rest/v2/jobs"
 ACTIONS = {"PAUSE": "PAUSED", "RESUME": "RUNNING", "KILL": "KILLED", "DELETE": "DELETED"}

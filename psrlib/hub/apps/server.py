@@ -7,7 +7,7 @@ from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.openapi import app_openapi, openapi, swagger
 from psrlib.hub.web.routing import ANYONE, COMPONENT, USER, App
 
-app = App("server", "Resources of the server itself and documents that clients read at start")
+app = App("server")
 
 VERSION = "3.22.0"  # a 3.x release with connections and pipeline drafts (control-hub-rest.md, 9.1)
 

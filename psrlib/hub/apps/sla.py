@@ -14,7 +14,7 @@ from psrlib.hub.web.issues import bad_request, check_name
 from psrlib.hub.web.records import Audited, show, stored
 from psrlib.hub.web.routing import USER, App, roles
 
-app = App("sla", "Data SLAs")
+app = App("sla")
 EDITOR = roles("sla:editor")
 SLA = Owned(slas, "SLA", "SLA")
 

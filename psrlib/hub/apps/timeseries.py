@@ -15,7 +15,7 @@ from psrlib.hub.web.issues import not_found
 from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import COMPONENT, App, roles
 
-app = App("timeseries", "Metrics of jobs and engines")
+app = App("timeseries")
 READER = roles("timeseries:reader", "jobrunner:operator")
 SPANS_S = {  # LAST_5M to LAST_30D
     f"LAST_{n}{unit}": n * seconds

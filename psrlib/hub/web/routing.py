@@ -79,7 +79,6 @@ class App:
     """One app of the REST API: a named list of routes under a common path prefix."""
 
     name: str
-    summary: str
     routes: list[Route] = field(default_factory=list)
 
     def route(

@@ -14,7 +14,7 @@ from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App
 
-app = App("jobrunner", "Import and export archives of jobs")
+app = App("jobrunner")
 
 
 class JobUpdates(Updates, rename="camel"):

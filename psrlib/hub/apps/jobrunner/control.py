@@ -20,7 +20,7 @@ from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import App
 
-app = App("jobrunner", "Starting and stopping jobs")
+app = App("jobrunner")
 OPEN_RUNS = any_of(lambda ids: select(runs.c.job_id).where(runs.c.job_id.in_(ids), runs.c.open))
 
 

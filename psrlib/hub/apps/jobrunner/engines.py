@@ -22,7 +22,7 @@ from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.records import Listed, Listing, show
 from psrlib.hub.web.routing import COMPONENT, EITHER, USER, App, roles
 
-app = App("jobrunner", "Engines")
+app = App("jobrunner")
 MANAGER = roles("datacollector:admin", "datacollector:manager", "jobrunner:operator")
 Percent = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]

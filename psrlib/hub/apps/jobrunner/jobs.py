@@ -27,7 +27,7 @@ from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.records import CountJson, Listed, Listing
 from psrlib.hub.web.routing import USER, App
 
-app = App("jobrunner", "Jobs, job templates, runs, engines")
+app = App("jobrunner")
 
 
 class Finding(Listing, rename="camel"):

@@ -15,7 +15,7 @@ from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import AuditPaging, Listed, show
 from psrlib.hub.web.routing import ORG_ADMIN, USER, App
 
-app = App("jobrunner", "Metrics of runs and ACL audits")
+app = App("jobrunner")
 METRICS = Query(
     select(metrics)
     .where(metrics.c.job_id == bindparam("job"), metrics.c.run_count == bindparam("run_count"))

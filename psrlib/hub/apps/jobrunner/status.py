@@ -13,7 +13,7 @@ from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App
 
-app = App("jobrunner", "Job status and history")
+app = App("jobrunner")
 EVENTS = ("SAVE", "START", "STOP", "DELETE", "STOP_DELETE")
 EVENT_NAMES = {getattr(words, event): f"{event}_PIPELINE" for event in EVENTS}
 

@@ -18,7 +18,7 @@ from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App
 
-app = App("pipelinestore", "Import and export archives")
+app = App("pipelinestore")
 CONFIG_KEYS = ("pipelineConfig", "pipelineFragmentConfig")
 
 

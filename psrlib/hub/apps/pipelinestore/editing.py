@@ -24,7 +24,7 @@ from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, not_found
 from psrlib.hub.web.routing import App
 
-app = App("pipelinestore", "Committing and editing pipelines")
+app = App("pipelinestore")
 
 
 class CommitOptions(Struct, rename="camel"):

@@ -25,7 +25,7 @@ from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import CountJson, Listed, Listing, Paging
 from psrlib.hub.web.routing import USER, App
 
-app = App("pipelinestore", "Pipelines, fragments, commits and labels")
+app = App("pipelinestore")
 PIPELINES = Query(
     select(pipelines).where(
         pipelines.c.organization == bindparam("org"),

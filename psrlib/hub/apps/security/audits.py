@@ -14,7 +14,7 @@ from psrlib.hub.web.issues import not_found
 from psrlib.hub.web.records import AuditPaging, Listed, Span, show
 from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, App
 
-app = App("security", "Audits, user metrics and sessions")
+app = App("security")
 T = TypeVar("T")
 
 

@@ -22,7 +22,7 @@ from psrlib.hub.web.issues import IssueError, bad_request, not_found, over_limit
 from psrlib.hub.web.records import Listed, Listing, show
 from psrlib.hub.web.routing import ANYONE, USER, App, roles
 
-app = App("security", "Components: tokens and registration")
+app = App("security")
 ENGINE_TYPES = ("dc", "transformer", "dc-edge")
 TYPES = (*ENGINE_TYPES, "provisioning-agent")
 TOKEN_ROLES = roles(

@@ -20,7 +20,7 @@ from psrlib.hub.web.issues import bad_request, forbidden, not_found
 from psrlib.hub.web.records import Millis, show
 from psrlib.hub.web.routing import ANYONE, ORG_ADMIN, USER, App
 
-app = App("security", "API credentials and the entry points of the 4.x client line")
+app = App("security")
 API_USER = "api-user"  # component type of API credentials; the hub's choice
 LANDING = "/security/public-rest/v1/aster/landing"
 BASE = "/security/rest/v1/organization/{org}"

@@ -16,7 +16,7 @@ from psrlib.hub.web.issues import check_same, duplicate, not_found
 from psrlib.hub.web.records import Audited, Listed, Listing, Page, show, stored
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
-app = App("security", "Groups and roles")
+app = App("security")
 GROUPS = Query(
     select(groups).where(groups.c.organization == bindparam("org"), groups.c.deleted == bindparam("deleted"))
 )

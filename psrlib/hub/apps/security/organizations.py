@@ -16,7 +16,7 @@ from psrlib.hub.web.issues import bad_request, check_same, duplicate, forbidden
 from psrlib.hub.web.records import Audited, Listed, Listing, Millis, show, stored
 from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, USER, App
 
-app = App("security", "Organizations and their configuration")
+app = App("security")
 OrganizationId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 

@@ -13,7 +13,7 @@ from psrlib.hub.web.callers import user_principal
 from psrlib.hub.web.issues import IssueError
 from psrlib.hub.web.routing import ANYONE, COMPONENT, EITHER, USER, App
 
-app = App("security", "Login, sessions and the caller's own record")
+app = App("security")
 COOKIE = "SS-SSO-LOGIN"
 
 

@@ -15,7 +15,7 @@ from psrlib.hub.web.issues import bad_request, check_same, forbidden
 from psrlib.hub.web.records import Listed, Listing, stored
 from psrlib.hub.web.routing import ORG_ADMIN, USER, App
 
-app = App("security", "Users, groups and roles")
+app = App("security")
 USERS = Query(
     select(users).where(users.c.organization == bindparam("org"), users.c.deleted == bindparam("deleted"))
 )

@@ -18,7 +18,7 @@ from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.routing import USER, App
 
-app = App("topology", "Import and export archives of topologies")
+app = App("topology")
 
 
 @app.route("POST", "/topology/rest/v1/topologies/exportTopologies", USER, writes=False)

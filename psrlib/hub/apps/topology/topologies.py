@@ -18,7 +18,7 @@ from psrlib.hub.web.issues import bad_request, check_name
 from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App, roles
 
-app = App("topology", "Topologies")
+app = App("topology")
 EDITOR = roles("topology:editor")
 Millis = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 TOPOLOGIES = Query(select(topologies).where(topologies.c.organization == bindparam("org")))
