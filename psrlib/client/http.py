@@ -150,8 +150,11 @@ class HttpClient:
             body = body if isinstance(body, bytes) else orjson.dumps(body)
             headers["Content-Type"] = "application/json"
         files = {"file": (request.upload.name, request.upload.content)} if request.upload else None
-        prepared = requests.Request(request.method, self.url, headers, files, body).prepare()
-        prepared.url = self.url + _target(request)  # set afterwards: `prepare` would quote it once more
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url = request.method, self.url + _target(request)  # quoted as it must be
+        prepared.prepare_headers(headers)
+        prepared.prepare_cookies({})
+        prepared.prepare_body(body, files)
         return prepared
 
 
