@@ -40,8 +40,8 @@ class ClientEvent(Struct, rename="camel"):
     COMPONENT,
     direct=True,
     choice="events that are not acknowledged within 30 s (STOP_DELETE: 300 s) are handed out again; an event "
-    "that cannot be read is passed over, the rest of the poll counts; NUL characters are left out, here and "
-    "in all that engines send",
+    "that cannot be read is passed over, the rest of the poll counts; NUL characters are left out of texts, "
+    "here and in all that engines send",
 )
 async def events(call: Call, body: list[ClientEvent]) -> list[ServerEvent] | Raw:
     """Take the events of an engine and hand out those that wait for it."""

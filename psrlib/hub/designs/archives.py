@@ -9,6 +9,7 @@ import orjson
 
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.issues import IssueError, bad_request
+from psrlib.hub.web.request import holds_nul
 
 MAX_ENTRIES = 20_000
 MAX_ENTRY_BYTES = 32 * 1024 * 1024
@@ -16,10 +17,11 @@ MAX_TOTAL_BYTES = 512 * 1024 * 1024
 CHUNK = 1 << 20
 
 
-def read_zip(content: bytes) -> list[tuple[str, Json]]:
+def read_zip(content: bytes, nul: bool = False) -> list[tuple[str, Json]]:
     """Return the JSON documents of a zip, in its order.
 
     Folders, hidden files and ``__MACOSX`` are passed over, as an engine does (pipeline-json.md, 1.1).
+    ``nul`` says that their texts may hold NUL characters: they are definitions, not names and columns.
 
     Raises
     ------
@@ -42,6 +44,8 @@ def read_zip(content: bytes) -> list[tuple[str, Json]]:
         total += len(data)
         if total > MAX_TOTAL_BYTES:
             raise _too_large(f"the archive unpacks to more than {MAX_TOTAL_BYTES} bytes")
+        if not nul and holds_nul(data):
+            raise bad_request(f"entry '{info.filename}' holds a NUL character")
         documents.append((info.filename, _parse(info.filename, data)))
     return documents
 
@@ -71,8 +75,6 @@ def _parse(name: str, data: bytes) -> Json:
         raise bad_request(f"entry '{name}' is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise bad_request(f"entry '{name}': expected a JSON object")
-    if b"\\u0000" in data:
-        raise bad_request(f"entry '{name}' holds a NUL character")
     return document
 
 

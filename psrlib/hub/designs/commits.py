@@ -11,7 +11,7 @@ from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import insert_acls
 from psrlib.hub.store.queries import Row, any_of, insert_rows
 from psrlib.hub.store.schema.design import commits, pipelines
-from psrlib.hub.store.text import Json, dump, load
+from psrlib.hub.store.text import Json, dump, load, without_nul
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name
 
@@ -187,7 +187,7 @@ def metadata_of(definition: Json) -> Json:
 def named_pipeline(definition: Json) -> str:
     """Return the id of the pipeline a definition says it is a version of; empty when it names none."""
     pipeline_id = metadata_of(definition).get("dpm.pipeline.id")
-    return pipeline_id if isinstance(pipeline_id, str) else ""
+    return without_nul(pipeline_id) if isinstance(pipeline_id, str) else ""
 
 
 def pipeline_labels(definition: Json) -> list[str]:
@@ -205,7 +205,7 @@ def execution_mode(definition: Json) -> str:
     """Return the execution mode in a definition's configuration; STANDALONE when absent."""
     for entry in definition.get("configuration") or []:
         if isinstance(entry, dict) and entry.get("name") == "executionMode":
-            return str(entry.get("value") or "STANDALONE")
+            return without_nul(str(entry.get("value") or "STANDALONE"))
     return "STANDALONE"
 
 
@@ -238,12 +238,12 @@ def commit_row(
         "number": number,
         "draft": draft,
         "name": check_name(content.name, "pipeline name"),
-        "description": str(definition.get("description") or ""),
+        "description": without_nul(str(definition.get("description") or "")),
         "message": content.message,
         "committer": call.principal.id,
         "commit_time": call.now,
         "sdc_id": sdc_id,
-        "sdc_version": str(info.get("sdcVersion") or "") if isinstance(info, dict) else None,
+        "sdc_version": without_nul(str(info.get("sdcVersion") or "")) if isinstance(info, dict) else None,
         "execution_mode": execution_mode(definition),
         "definition": dump(definition),
         "library_definitions": content.library,

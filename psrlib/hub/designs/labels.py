@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 
 from psrlib.hub.store.queries import Query, any_of, insert_rows
 from psrlib.hub.store.schema.design import labels
+from psrlib.hub.store.text import without_nul
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import Listed, Listing
 
@@ -47,7 +48,7 @@ def remember(call: Call, kind: str, paths: Iterable[str], organization: str) -> 
     """Add labels and their parents to the tree, unless they are there."""
     wanted: set[str] = set()
     for path in paths:
-        parts = path.split("/")
+        parts = without_nul(path).split("/")
         wanted.update("/".join(parts[: n + 1]) for n in range(len(parts)))
     wanted.discard("")
     if not wanted:

@@ -21,6 +21,11 @@ def load(text: str | None) -> Any:
     return None if text is None else orjson.loads(text)
 
 
+def without_nul(text: str) -> str:
+    """Return a text as a column can hold it: PostgreSQL has no NUL, which JSON text writes as ``\\u0000``."""
+    return text.replace("\x00", "")
+
+
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Return a case-insensitive substring condition."""
     escaped = text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -59,9 +59,9 @@ def bad_request(message: str) -> IssueError:
 
 
 def check_name(name: str | None, what: str) -> str:
-    """Return a name; refuse none, a blank one and one of more than 255 characters."""
-    if name is None or not name.strip() or len(name) > 255:
-        raise bad_request(f"the {what} must have 1 to 255 characters")
+    """Return a name; refuse none, a blank one, one of more than 255 characters and one with a NUL."""
+    if name is None or not name.strip() or len(name) > 255 or "\x00" in name:
+        raise bad_request(f"the {what} must have 1 to 255 characters, and no NUL among them")
     return name
 
 

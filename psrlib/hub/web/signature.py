@@ -40,14 +40,12 @@ class Parameter:
             400 naming the parameter, what was expected and what was received.
         """
         if self.kind == "texts":
-            return [value for name, value in pairs if name == self.name]
+            return [self._text(value) for name, value in pairs if name == self.name]
         value = raw.get(self.name)
         if value is None or value == "":
             return self.default
         if self.kind == "text":
-            if "\x00" in value:
-                raise bad_request(f"query parameter {self.name} holds a NUL character")
-            return value
+            return self._text(value)
         if self.kind == "boolean":
             if value.lower() not in ("true", "false"):
                 raise bad_request(f"query parameter {self.name}: expected true or false, received {value!r}")
@@ -59,6 +57,11 @@ class Parameter:
         if number is None or abs(number) > INT64:
             raise bad_request(f"query parameter {self.name}: expected an integer, received {value[:40]!r}")
         return number
+
+    def _text(self, value: str) -> str:
+        if "\x00" in value:
+            raise bad_request(f"query parameter {self.name} holds a NUL character")
+        return value
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def import_commits(
 ) -> list[PipelineJson]:
     """Import a zip of export documents, each published at once."""
     documents = []
-    for name, document in read_zip(body):
+    for name, document in read_zip(body, nul=True):
         if any(isinstance(document.get(key), dict) for key in CONFIG_KEYS):
             documents.append(document)
         elif "connection" not in name.lower():
