@@ -13,7 +13,9 @@ from psrlib.hub.web.routing import Route
 
 MAX_JSON_BYTES = 64 * 1024 * 1024  # a bulk create of 10,000 jobs is about 10 MB
 MAX_UPLOAD_BYTES = 256 * 1024 * 1024
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # after an even number of backslashes, which stand for half as many
+_NUL = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\u0000"
+)  # after an even number of backslashes, which stand for half as many
 _MAYBE_NUL = re.compile(rb"(\\+)u0000")
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
