@@ -66,6 +66,8 @@ class ControlHub(Session):
         )
         self._organization_password = organization_password
         self._sessions: dict[str, ControlHub] = {}
+        self._fields: dict[tuple[str, str], frozenset[str]] = {}
+        self._fields_lock = threading.Lock()
         self._begin(user, password)
         try:
             self.log_in(min(deadline_s, FIRST_LOGIN_S))
@@ -194,6 +196,21 @@ class ControlHub(Session):
                     log.warning("the hub does not list its roles: %s", error)
                     self._role_ids = frozenset()
             return self._role_ids
+
+    def fields(self, app: str, record: str) -> frozenset[str]:
+        """Return the fields of a record that an app's Swagger names, read once for all sessions (9.1).
+
+        Empty when the hub has no such document, or none that is understood.
+        """
+        with self._fields_lock:
+            if (app, record) not in self._fields:
+                try:
+                    found = self._metadata(f"/{app}/rest/swagger.json")["definitions"][record]["properties"]
+                    self._fields[app, record] = frozenset(found)
+                except (HubError, LookupError, TypeError) as error:
+                    log.info("%s names no fields of %s: %r", app, record, error)
+                    self._fields[app, record] = frozenset()
+            return self._fields[app, record]
 
     def server_version(self) -> str:
         """Return the hub's version (``/rest/v1/server/info``)."""

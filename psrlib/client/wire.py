@@ -23,6 +23,10 @@ class Caller(ABC):
     def answer(self, request: Request) -> Answer:
         """Send one request and return the answer."""
 
+    def fields(self, app: str, record: str) -> frozenset[str]:
+        """Return the fields of a record that an app names in its Swagger; empty when that is not known."""
+        return frozenset()
+
 
 class App:
     """One application of the Control Hub, spoken to through a session; ``kind`` is what calls count as."""

@@ -16,6 +16,8 @@ from psrlib.seed.stages import BASIC, LANE_MS, Json, entries, lane, special_stag
 PORTABLE = ({"schemaVersion": 5, "version": 7}, "3.0.0.0")  # read by every 3.x engine
 WITH_FRAGMENTS = ({"schemaVersion": 6, "version": 10}, "3.4.0")  # fragments came with schema 6
 FRAGMENT_VERSIONS = {"schemaVersion": 2, "version": 2}
+CONNECTIONS = "dpm.pipeline.connections"  # metadata key: ids of connections, joined by commas
+NO_ENGINE = "SYSTEM_SDC_ID"  # author of what was made without an engine (control-hub-rest, 4.2)
 DISCARD = f"{BASIC}::{stages.ERROR_STAGE}::1"
 DAY_MS = 86_400_000
 DELAYS_MS = (5_000, 10_000, 15_000, 20_000)  # between batches: engines hardly feel a pipeline
@@ -113,9 +115,7 @@ def pipeline_definition(
         "description": f"{pipeline.name}; commit {commit}: {_change(choices, commit)}",
         "uuid": choices.uuid(f"commit {commit}"),
     }
-    metadata: Json = {"labels": list(pipeline.labels)}
-    if pipeline.connection:
-        metadata["dpm.pipeline.connections"] = [pipeline.connection]
+    metadata = {"labels": list(pipeline.labels), CONNECTIONS: pipeline.connection or ""}
     config = {
         **versions,
         **identity,
@@ -134,8 +134,9 @@ def pipeline_definition(
             ]
             for event in ("Start", "Stop")
         },
-        "info": _info(identity, pipeline.owner, organization, choices, commit, sdc_version),
+        "info": _info(identity, metadata, pipeline.owner, organization, choices, commit, sdc_version),
         "metadata": metadata,
+        **_no_issues(),
     }
     if not pipeline.fragment:
         del config["fragments"]  # schema 5 has no such field
@@ -236,9 +237,10 @@ def _fragment_body(
         "description": "",
         "uuid": choices.uuid("commit 1"),
     }
+    metadata = {"labels": list(fragment.labels)}
     info = {
         "pipelineId": identity["fragmentId"],
-        **_info(identity, fragment.owner, organization, choices, 1, WITH_FRAGMENTS[1]),
+        **_info(identity, metadata, fragment.owner, organization, choices, 1, WITH_FRAGMENTS[1]),
     }
     return {
         **FRAGMENT_VERSIONS,
@@ -249,7 +251,8 @@ def _fragment_body(
         "fragments": [],
         "testOriginStage": None,
         "info": info,
-        "metadata": {"labels": list(fragment.labels)},
+        "metadata": metadata,
+        **_no_issues(),
     }
 
 
@@ -279,9 +282,22 @@ def _pipeline_configuration(parameters: dict[str, str]) -> list[Json]:
     )
 
 
+def _no_issues() -> Json:
+    """Return what an engine writes into a definition that it found valid (pipeline-json, 2)."""
+    issues = {"stageIssues": {}, "pipelineIssues": [], "issueCount": 0}
+    return {"issues": issues, "valid": True, "previewable": True}
+
+
 def _info(
-    identity: Json, owner: str, organization: Organization, choices: Choices, commit: int, sdc_version: str
+    identity: Json,
+    metadata: Json,
+    owner: str,
+    organization: Organization,
+    choices: Choices,
+    commit: int,
+    sdc_version: str,
 ) -> Json:
+    """Return what a definition says of itself; its metadata are those of the definition, the same map."""
     creator = next(user.id for user in organization.users if user.key == owner)
     created = LANE_MS + choices.number("day", 365) * DAY_MS
     return {
@@ -292,7 +308,10 @@ def _info(
         "creator": creator,
         "lastModifier": creator,
         "lastRev": "0",
+        "valid": True,
+        "metadata": metadata,
         "sdcVersion": sdc_version,
+        "sdcId": NO_ENGINE,
     }
 
 

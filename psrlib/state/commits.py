@@ -11,6 +11,7 @@ from psrlib.client import LostAnswerError
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError, HubUnreachableError
 from psrlib.seed.document import Pipeline
+from psrlib.seed.pipelines import CONNECTIONS
 from psrlib.state.create_once import ATTEMPTS, pause
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.reading import hub_id, n_commits
@@ -19,18 +20,19 @@ from psrlib.state.schedule import Steps
 T = TypeVar("T")
 ARCHIVE_BYTES = 32_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
 COMMIT_MESSAGE = "Commit {}"
-CONNECTIONS = "dpm.pipeline.connections"  # metadata keys of the hub (4.4): ids of connections used,
-PIPELINE_ID = "dpm.pipeline.id"  # and the pipeline that a document is the next version of
+PIPELINE_ID = "dpm.pipeline.id"  # metadata key (4.4): the pipeline that a document is the next version of
 
 
 def export_document(work: OrganizationWork, kind: str, entity: Any, commit: int) -> Json:
     """Return the export document of one commit of a pipeline, or of a fragment, with the hub's ids in it."""
+    engine = work.knowledge.authoring_engine
     if kind == "fragments":
         config, rules = seed.fragment_definition(work.document, work.desired, entity)
+        config["info"]["sdcId"] = engine["id"] if engine else config["info"]["sdcId"]
         return {"pipelineFragmentConfig": config, "pipelineRules": rules}
     config, rules = seed.pipeline_definition(work.document, work.desired, entity, commit)
     if entity.connection:
-        config["metadata"][CONNECTIONS] = [work.hub_id("connections", entity.connection)]
+        config["metadata"][CONNECTIONS] = work.hub_id("connections", entity.connection)
     if entity.fragment:
         fragment = work.rows["fragments"][entity.fragment]
         for body in config["fragments"]:
@@ -41,8 +43,7 @@ def export_document(work: OrganizationWork, kind: str, entity: Any, commit: int)
                     "dpm.pipeline.version": fragment["version"],
                 }
             )
-    if work.knowledge.authoring_engine is not None:
-        config["info"]["sdcId"] = work.knowledge.authoring_engine["id"]
+    config["info"]["sdcId"] = engine["id"] if engine else config["info"]["sdcId"]
     document: Json = {"pipelineConfig": config, "pipelineRules": rules}
     if work.knowledge.definition_size == "production":
         library = seed.library_definitions(work.document, work.desired, entity)

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
+from psrlib.seed.pipelines import CONNECTIONS
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def read_shape(text: Any) -> Shape:
 class _Metadata(Struct):
     labels: list[str] | None = None
     pipeline_id: str | None = msgspec.field(default=None, name="dpm.pipeline.id")
-    connections: str | list[str] | None = msgspec.field(default=None, name="dpm.pipeline.connections")
+    connections: Any = msgspec.field(default=None, name=CONNECTIONS)
 
 
 class _Stage(Struct, rename="camel"):
@@ -110,6 +111,5 @@ def _constants(configuration: list[_Entry]) -> dict[str, str]:
 
 
 def _connections(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [part for part in value.split(",") if part]
-    return [str(part) for part in value or []]
+    """Return the ids in a text joined by commas; a hub takes no connection from a value of another type."""
+    return [part for part in value.split(",") if part] if isinstance(value, str) else []

@@ -19,7 +19,7 @@ from psrlib.state.observed import ObservedState
 
 PROBES = 5  # reads whose median time stands for all calls
 SAMPLE = 12  # pipelines whose export documents are weighed
-CALLS_PER_HUB = 4  # organizations, task selector and template, event texts
+CALLS_PER_HUB = 5  # organizations, task selector and template, event texts, fields of a new job
 
 
 @dataclass(frozen=True)

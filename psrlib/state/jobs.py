@@ -14,10 +14,9 @@ JOBS_PER_CALL = 200
 
 
 def job_steps(work: OrganizationWork) -> Steps[None]:
-    """Create templates and plain jobs, then the instances of templates."""
+    """Create jobs and job templates; an instance of a template is a job with parameters of its own."""
     yield from _rules(work)
-    yield _creations(work, instances=False)
-    yield _creations(work, instances=True)
+    yield _creations(work)
 
 
 def _rules(work: OrganizationWork) -> Steps[None]:
@@ -32,13 +31,12 @@ def _rules(work: OrganizationWork) -> Steps[None]:
             rows[key] = {**rows[key], "currentRules": commit.get("currentRules")}
 
 
-def _creations(work: OrganizationWork, instances: bool) -> list[Call]:
-    calls: list[Call] = []
-    for jobs in work.by_owner("jobs"):
-        chosen = [job for job in jobs if (job.template is not None) == instances]
-        for start in range(0, len(chosen), JOBS_PER_CALL):
-            calls.append(partial(_create, work, chosen[start : start + JOBS_PER_CALL]))
-    return calls
+def _creations(work: OrganizationWork) -> list[Call]:
+    return [
+        partial(_create, work, jobs[start : start + JOBS_PER_CALL])
+        for jobs in work.by_owner("jobs")
+        for start in range(0, len(jobs), JOBS_PER_CALL)
+    ]
 
 
 def _create(work: OrganizationWork, jobs: Sequence[Job]) -> None:
@@ -59,5 +57,4 @@ def _body(work: OrganizationWork, job: Job) -> Json:
         tags=job.tags,
         parameters=job.parameters,
         is_template=job.is_template,
-        template_id=work.hub_id("jobs", job.template) if job.template else None,
     )

@@ -224,8 +224,8 @@ class Reader:
             commits=n_commits(row),
             labels=shape.labels,
             parameters=shape.parameters,
-            fragment=next((self._key_of_id("fragments", id) for id in fragments), None),
-            connection=next((self._key_of_id("connections", id) for id in shape.connection_ids), None),
+            fragment=",".join(self._key_of_id("fragments", id) for id in fragments) or None,
+            connection=",".join(self._key_of_id("connections", id) for id in shape.connection_ids) or None,
         )
 
     def _job(self, row: Json) -> seed.Job:

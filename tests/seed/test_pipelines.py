@@ -11,6 +11,7 @@ from support.validation import violations
 
 from psrlib.seed import SeedDocument, fragment_definition, pipeline_definition
 from psrlib.seed.document import Organization, Pipeline
+from psrlib.seed.pipelines import CONNECTIONS
 
 Commit = tuple[Organization, Pipeline, int, dict[str, Any]]
 
@@ -103,6 +104,35 @@ def test_commits_of_a_pipeline_differ_and_repeat(rich_seed: SeedDocument) -> Non
     assert len({config["uuid"] for config, _ in commits}) == pipeline.commits
     assert len({config["pipelineId"] for config, _ in commits}) == 1
     assert pipeline_definition(rich_seed, organization, pipeline, 1) == commits[0]
+
+
+def test_connections_are_one_text(commits: list[Commit]) -> None:
+    """Row 1 of the observations: ids joined by commas, the empty text for none, never a list."""
+    found = [
+        (pipeline.connection or "", config["metadata"][CONNECTIONS]) for _, pipeline, _, config in commits
+    ]
+    assert all(used == text for used, text in found)
+    assert {bool(used) for used, _ in found} == {True, False}
+
+
+def test_a_definition_says_that_it_is_valid(rich_seed: SeedDocument, commits: list[Commit]) -> None:
+    """Row 4 of the observations: fields that all of 129 real definitions have, under the vendor's names."""
+    documents = [config for *_, config in commits]
+    documents += [body for config in documents for body in config.get("fragments", [])]
+    documents += [
+        fragment_definition(rich_seed, o, f)[0] for o in rich_seed.organizations for f in o.fragments
+    ]
+    assert any("fragmentId" in document for document in documents)
+    for document in documents:
+        assert document["valid"] is True
+        assert document["previewable"] is True
+        assert document["issues"] == {"stageIssues": {}, "pipelineIssues": [], "issueCount": 0}
+        info = document["info"]
+        assert (info["valid"], info["metadata"], info["sdcId"]) == (
+            True,
+            document["metadata"],
+            "SYSTEM_SDC_ID",
+        )
 
 
 @pytest.mark.parametrize("commit", [0, 99])

@@ -39,3 +39,14 @@ def test_what_is_no_definition_is_refused(text: str) -> None:
     """One sentence naming what was expected, not an exception of the decoder."""
     with pytest.raises(HubError, match="definition of the Control Hub is not"):
         read_shape(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "ids"),
+    [("", []), ("a:o", ["a:o"]), ("a:o,b:o", ["a:o", "b:o"]), (["a:o"], []), (None, []), ({"a": 1}, [])],
+    ids=["empty", "one", "two", "list", "null", "object"],
+)
+def test_connections_are_read_from_a_text_only(value: object, ids: list[str]) -> None:
+    """Row 1 of the observations: a hub takes no connection from a list, so a definition with one has none."""
+    definition = {"metadata": {"dpm.pipeline.connections": value}}
+    assert read_shape(orjson.dumps(definition)).connection_ids == ids

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import orjson
 import pytest
 
 from psrlib import paths, seed
@@ -33,6 +34,25 @@ def test_every_kind_of_entity_arrives(rich: SeedDocument, connect: Connect) -> N
         assert report.created == expected
         difference = diff(rich, observe(rich, hub), runtime=False)
         assert not difference, difference.frame().to_string()
+
+
+def test_pipelines_name_their_connections_by_the_hubs_ids(rich: SeedDocument, connect: Connect) -> None:
+    """Row 1 of the observations: the hub's id as a text, the empty text where there is no connection."""
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        n_connected = 0
+        for organization in rich.organizations:
+            session = hub.for_organization(organization.id)
+            ids = {row["name"]: row["id"] for row in session.connection.connections()}
+            names = {connection.key: connection.name for connection in organization.connections}
+            rows = {row["name"]: row["commitId"] for row in session.pipelinestore.pipelines()}
+            commits = {c["name"]: c for c in session.pipelinestore.commits(list(rows.values()))}
+            for pipeline in organization.pipelines:
+                metadata = orjson.loads(commits[pipeline.name]["pipelineDefinition"])["metadata"]
+                wanted = ids[names[pipeline.connection]] if pipeline.connection else ""
+                assert metadata["dpm.pipeline.connections"] == wanted
+                n_connected += bool(wanted)
+        assert n_connected
 
 
 def test_a_second_populate_changes_nothing(rich: SeedDocument, connect: Connect) -> None:

@@ -21,9 +21,12 @@ def new_job(
     tags: Sequence[str],
     parameters: dict[str, str],
     is_template: bool = False,
-    template_id: str | None = None,
 ) -> Json:
-    """Return a NewJob body (5.3) for a published pipeline commit as the pipeline store answers it."""
+    """Return a NewJob body (5.3) for a published pipeline commit as the pipeline store answers it.
+
+    It holds what hubs of the 3.x line know. No NewJob names a template: a hub notes it for instances that it
+    made itself (5.6).
+    """
     return {
         "name": name,
         "description": "",
@@ -42,7 +45,6 @@ def new_job(
         "runtimeParameters": orjson.dumps(parameters).decode() if parameters or is_template else None,
         "jobTemplate": is_template,
         "rawJobTags": list(tags),
-        **({"templateJobId": template_id} if template_id else {}),
     }
 
 
@@ -63,11 +65,12 @@ class JobRunner(OwnedApp):
 
     def create_job(self, job: Json) -> Json:
         """Create one job or job template."""
-        return self._send_once(f"{BASE}/jobs", "jobs", job) or {}
+        return self._send_once(f"{BASE}/jobs", "jobs", self._known(job)) or {}
 
     def create_jobs(self, jobs: Sequence[Json]) -> list[Json]:
         """Create many jobs in one call; weakly attested, a hub may answer 404, 405 or 501 (5.1)."""
-        return rows(self._send_once(f"{BASE}/jobs/createJobs", "jobs", list(jobs)), "created jobs")
+        known = [self._known(job) for job in jobs]
+        return rows(self._send_once(f"{BASE}/jobs/createJobs", "jobs", known), "created jobs")
 
     def update_job(self, job: Json) -> Json:
         """Replace a job's record (full JSON as listed)."""
@@ -107,3 +110,11 @@ class JobRunner(OwnedApp):
     def delete_engine(self, engine_id: str) -> None:
         """Remove an engine from the list."""
         self._delete(f"{BASE}/sdc/{engine_id}", "engines")
+
+    def _known(self, job: Json) -> Json:
+        """Return a new job without the fields that this hub does not name: some came with later releases.
+
+        The 3.x SDK does so with new jobs, and with no other record (control-hub-rest, 9.1).
+        """
+        fields = self._session.fields("jobrunner", "NewJobJson")
+        return {name: value for name, value in job.items() if name in fields} if fields else job
