@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 
 from psrlib.errors import ProcessError
 from psrlib.files import PRIVATE
+from psrlib.lock import find_holder
 
 T = TypeVar("T")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 
-_children: dict[int, subprocess.Popen[bytes]] = {}  # of this process; others are known by their number only
+_children: dict[int, subprocess.Popen[bytes]] = {}  # of this process
 
 
 def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Sequence[int] = ()) -> int:
@@ -28,7 +29,7 @@ def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Se
     Parameters
     ----------
     module : str
-        Dotted name; `is_running` knows the process by it.
+        Dotted name.
     log : Path
         File that only its owner may read when it is new.
     pass_fds : sequence of int
@@ -50,7 +51,7 @@ def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Se
             start_new_session=True,
         )
     for earlier in list(_children):
-        is_alive(earlier)  # one that ended is released
+        _is_alive(earlier)  # one that ended is released
     _children[child.pid] = child
     return child.pid
 
@@ -72,7 +73,7 @@ def wait_started(pid: int, what: str, log: Path, look: Callable[[], T | None]) -
     """
     deadline = time.monotonic() + START_TIMEOUT_S
     while not (found := look()):
-        if not is_alive(pid):
+        if not _is_alive(pid):
             raise ProcessError(f"{what} ended at start: {last_line(log)}")
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
@@ -82,59 +83,48 @@ def wait_started(pid: int, what: str, log: Path, look: Callable[[], T | None]) -
     return found
 
 
-def end_process(pid: int, module: str) -> bool:
-    """Ask a process that runs a module to end (SIGTERM), and kill it when it has not after `STOP_TIMEOUT_S`.
+def end_process(lock: Path) -> bool:
+    """Ask the process that holds a lock to end (SIGTERM), and kill it when it has not after `STOP_TIMEOUT_S`.
 
     Returns
     -------
     bool
-        Whether it was running.
+        Whether there was one.
 
     Raises
     ------
     ProcessError
-        When it does not even end when killed.
+        When it runs in another container or on another machine, or does not even end when killed.
     """
-    if not is_running(pid, module):
+    holder = find_holder(lock)
+    if holder is None:
         return False
+    if not holder.is_near:
+        raise ProcessError(f"{holder} cannot be stopped from here (lock {lock}); stop it there")
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.kill(pid, number)
+            os.kill(holder.pid, number)
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while is_running(pid, module):
+        while (now := find_holder(lock)) and now.pid in (0, holder.pid):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)
         else:
-            if child := _children.pop(pid, None):
+            if child := _children.pop(holder.pid, None):
                 child.wait()
             return True
-    raise ProcessError(f"process {pid} ({module}) does not end")
+    raise ProcessError(f"{holder} does not end")
 
 
-def is_running(pid: int, module: str) -> bool:
-    """Whether a process is alive and runs this module: the number may be another program's by now."""
-    if not is_alive(pid):
-        return False
-    try:
-        return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # not Linux
-        return True
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists; a child that ended is released."""
+def _is_alive(pid: int) -> bool:
+    """Whether a process that was started here still runs; one that ended is released."""
     child = _children.get(pid)
-    if child is not None:
-        if child.poll() is None:
-            return True
-        del _children[pid]
+    if child is None:
         return False
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)  # somebody else's
-    return True
+    if child.poll() is None:
+        return True
+    del _children[pid]
+    return False
 
 
 def last_line(log: Path) -> str:

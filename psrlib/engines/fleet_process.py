@@ -12,11 +12,13 @@ from typing import Any
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
 from psrlib.errors import ProcessError
-from psrlib.process import end_process, fetch, is_running, last_line, read_record, start_process, wait_started
+from psrlib.lock import find_holder
+from psrlib.process import end_process, fetch, last_line, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.engines.serve"
 RECORD = "fleet.json"
+LOCK = "fleet.lock"  # held by the fleet as long as it lives
 LOG = "fleet.log"
 
 
@@ -91,7 +93,6 @@ def start_fleet(
             return FleetProcess(folder, record["pid"], record["status_url"])
         stop_fleet(folder)
     private = engines_dir(folder)
-    (private / RECORD).unlink(missing_ok=True)
     pid = start_process(
         MODULE, [str(folder), json.dumps({**wanted, "status_port": status_port})], private / LOG
     )
@@ -109,9 +110,13 @@ def stop_fleet(run_dir: str | Path) -> bool:
     -------
     bool
         Whether a fleet was running.
+
+    Raises
+    ------
+    ProcessError
+        When it runs in another container, or does not end.
     """
-    record = _running(Path(run_dir).resolve())
-    return record is not None and end_process(record["pid"], MODULE)
+    return end_process(Path(run_dir).resolve() / FOLDER / LOCK)
 
 
 def fleet_status(run_dir: str | Path) -> dict[str, Any]:
@@ -157,4 +162,5 @@ def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
 
 def _running(folder: Path) -> dict[str, Any] | None:
     record = read_record(folder / FOLDER / RECORD, ("pid", "status_url", "sch_url"))
-    return record if record is not None and is_running(record["pid"], MODULE) else None
+    holder = find_holder(folder / FOLDER / LOCK)
+    return record if holder is not None and record is not None and record["pid"] == holder.pid else None

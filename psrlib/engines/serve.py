@@ -15,7 +15,7 @@ from aiohttp import web
 
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.fleet import CONNECTIONS, Fleet
-from psrlib.engines.fleet_process import RECORD
+from psrlib.engines.fleet_process import LOCK, RECORD
 from psrlib.engines.identity import engines_dir, load_identities
 from psrlib.engines.sender import HttpSender
 from psrlib.engines.status import status_app
@@ -23,6 +23,7 @@ from psrlib.engines.store import FleetStore
 from psrlib.engines.webhook_sink import loopback_address, webhook_app
 from psrlib.errors import ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
+from psrlib.lock import hold
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
     """Serve status and webhooks, write ``fleet.json``, and run the engines until told to stop."""
     folder = engines_dir(run_dir)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(hold(folder / LOCK, "engine fleet", f"{run_dir} has a fleet already"))
+        (folder / RECORD).unlink(missing_ok=True)  # of an earlier one, whose process number may be ours now
         store = FleetStore(folder)
         stack.callback(store.close)
         sender = HttpSender(connections=CONNECTIONS)

@@ -5,20 +5,23 @@ import logging
 import os
 import socket
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.engine import make_url
 
 from psrlib.errors import ProcessError
 from psrlib.files import replace_file
-from psrlib.process import end_process, fetch, is_running, read_record, start_process, wait_started
+from psrlib.lock import find_holder, hold
+from psrlib.process import end_process, fetch, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.hub.process.serve"
 RECORD = "hub.json"
+LOCK = "hub.lock"  # held by the hub as long as it lives
 PORT_ATTEMPTS = 20  # 50 ms apart
 HEALTH = "/public-rest/v1/health"
 
@@ -27,7 +30,7 @@ HEALTH = "/public-rest/v1/health"
 class HubProcess(AbstractContextManager["HubProcess"]):
     """A running embedded hub; as a context manager it is stopped at the end.
 
-    ``run_dir`` holds ``hub.json``, ``hub.db`` and ``hub.log``; ``url`` is such as ``http://127.0.0.1:18631``.
+    ``run_dir`` holds ``hub.json``, ``hub.lock``, ``hub.db`` and ``hub.log``; ``url`` is such as ``http://127.0.0.1:18631``.
     """
 
     run_dir: Path
@@ -39,7 +42,12 @@ class HubProcess(AbstractContextManager["HubProcess"]):
 
 
 def start_hub(
-    run_dir: str | Path, host: str = "127.0.0.1", port: int = 0, db_url: str | None = None
+    run_dir: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    db_url: str | None = None,
+    *,
+    background: bool = True,
 ) -> HubProcess:
     """Start the embedded hub in its own process and wait until it is healthy.
 
@@ -53,6 +61,8 @@ def start_hub(
         Port; 0 takes a free one (the one of the last start in this folder, when it is free).
     db_url : str or None
         SQLAlchemy URL; None means the SQLite file ``run_dir/hub.db``.
+    background : bool
+        Whether it does anything by itself: failover, scheduled tasks, webhooks.
 
     Raises
     ------
@@ -60,40 +70,102 @@ def start_hub(
         When the port is in use or the process does not become healthy.
     """
     folder = Path(run_dir).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    running = find_hub(folder)
-    if running is not None:
+    if (running := find_hub(folder)) is not None:
         return running
-    last = _read_record(folder)
-    listener = _listen(host, port, last["port"] if last else 0)
-    bound = listener.getsockname()[1]
-    url = f"http://{_reachable(host)}:{bound}"
-    database = db_url or f"sqlite:///{folder / 'hub.db'}"
-    log = folder / "hub.log"
-    with listener:
-        fd = listener.fileno()
-        pid = start_process(MODULE, [str(fd), database, url], log, pass_fds=[fd])
-    wait_started(pid, "embedded hub", log, lambda: _healthy(url))
-    shown = make_url(database).render_as_string(hide_password=True)
-    record = {"url": url, "pid": pid, "port": bound, "host": host, "db_url": shown}
-    replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n")
-    logger.info("embedded hub listens on %s, pid %d", url, pid)
-    return HubProcess(folder, url, pid)
+    with bind(folder, host, port) as (listener, url):
+        log, fd = folder / "hub.log", listener.fileno()
+        settings = [str(folder), str(fd), url, db_url or default_database(folder), json.dumps(background)]
+        pid = start_process(MODULE, settings, log, pass_fds=[fd])
+    return wait_started(pid, "embedded hub", log, lambda: find_hub(folder))
 
 
 def find_hub(run_dir: str | Path) -> HubProcess | None:
-    """Return the hub that runs for a folder, or None."""
-    folder = Path(run_dir).resolve()
-    record = _read_record(folder)
-    if record is None or not is_running(record["pid"], MODULE) or not _healthy(record["url"]):
-        return None
-    return HubProcess(folder, record["url"], record["pid"])
+    """Return the hub that runs for a folder and answers, or None."""
+    found = look_at_hub(run_dir)
+    return HubProcess(found.run_dir, found.url, found.pid) if found.state == "running" else None
 
 
 def stop_hub(run_dir: str | Path) -> bool:
-    """Stop the hub of a folder; return whether one was running."""
-    record = _read_record(Path(run_dir).resolve())
-    return record is not None and end_process(record["pid"], MODULE)
+    """Stop the hub of a folder; return whether one was running.
+
+    Raises
+    ------
+    ProcessError
+        When it runs in another container, or does not end.
+    """
+    return end_process(Path(run_dir).resolve() / LOCK)
+
+
+@dataclass(frozen=True)
+class HubState:
+    """What is known of the hub of a folder; not answering means that it is starting, or stuck.
+
+    ``pid`` is 0 and ``since`` empty for a stopped hub; ``url`` is that of the last start. ``is_near``
+    tells whether the process number is one of this container.
+    """
+
+    run_dir: Path
+    state: Literal["running", "not answering", "stopped"]
+    url: str
+    pid: int
+    since: str
+    is_near: bool
+
+
+def look_at_hub(run_dir: str | Path) -> HubState:
+    """Return the state of the hub of a folder; reads only."""
+    folder = Path(run_dir).resolve()
+    holder, record = find_holder(folder / LOCK), _read_record(folder) or {}
+    url = str(record.get("url", ""))
+    if holder is None:
+        return HubState(folder, "stopped", url, 0, "", True)
+    answers = record.get("pid") == holder.pid and _healthy(url)
+    state: Literal["running", "not answering"] = "running" if answers else "not answering"
+    return HubState(folder, state, url, holder.pid, holder.since, holder.is_near)
+
+
+def find_hubs(folder: str | Path) -> list[HubState]:
+    """Return the hub of every run in a folder and below it, in the order of their paths."""
+    records = Path(folder).resolve().rglob(RECORD)
+    return [look_at_hub(record.parent) for record in sorted(records)]
+
+
+def default_database(folder: Path) -> str:
+    """Return the URL of the SQLite file of a run."""
+    return f"sqlite:///{folder / 'hub.db'}"
+
+
+@contextmanager
+def bind(folder: Path, host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+    """Listen for the hub of a folder, which is made when it lacks; yield the socket and its URL.
+
+    Raises
+    ------
+    ProcessError
+        When the port is in use.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last = _read_record(folder)
+    with _listen(host, port, last["port"] if last else 0) as listener:
+        yield listener, f"http://{_reachable(host)}:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def hub_record(folder: Path, listener: socket.socket, url: str, database: str) -> Iterator[None]:
+    """Hold the lock of a folder's hub and tell in ``hub.json`` where it is; for the process that serves.
+
+    Raises
+    ------
+    ProcessError
+        When another process serves this folder, maybe in another container.
+    """
+    with hold(folder / LOCK, "embedded hub", f"{folder} has a hub already"):
+        host, bound = listener.getsockname()[:2]
+        shown = make_url(database).render_as_string(hide_password=True)
+        record = {"url": url, "pid": os.getpid(), "port": bound, "host": host, "db_url": shown}
+        replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n")
+        logger.info("embedded hub listens on %s, pid %d", url, os.getpid())
+        yield
 
 
 def _listen(host: str, port: int, preferred: int) -> socket.socket:

@@ -1,37 +1,73 @@
-"""The hub process: ``python -m psrlib.hub.process.serve LISTENER DB_URL URL`` (started by ``start_hub``)."""
+"""The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL DB_URL BACKGROUND``."""
 
+import json
+import signal
 import socket
 import sys
+from pathlib import Path
 
 import uvicorn
 
 from psrlib.errors import PsrError
+from psrlib.hub.process.hub_process import bind, default_database, hub_record
 from psrlib.hub.server import create_app
 
 # Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
 # closed while the next poll is on its way, and that poll lost; a minute leaves room.
 KEEP_ALIVE_S = 60
+LONGEST_FAREWELL_S = (
+    1  # for calls under way at the end; containers are killed soon after they were asked to go
+)
 
 
 def main() -> int:
     """Serve until terminated; the listening socket is inherited, so the port is known before."""
-    listener, db_url, url = sys.argv[1:]
+    folder, fd, url, db_url, background = sys.argv[1:]
+    with socket.socket(fileno=int(fd)) as listener:
+        return _serve(Path(folder), listener, url, db_url, background=json.loads(background))
+
+
+def serve_here(run_dir: Path, host: str, port: int, db_url: str | None) -> int:
+    """Serve the hub of a folder in this process, until SIGTERM or SIGINT; return the exit status.
+
+    Raises
+    ------
+    ProcessError
+        When the port is in use, or another process serves this folder.
+    """
+    folder = run_dir.resolve()
+    with bind(folder, host, port) as (listener, url):
+        return _serve(folder, listener, url, db_url or default_database(folder), log_level="info")
+
+
+def _serve(
+    folder: Path,
+    listener: socket.socket,
+    url: str,
+    db_url: str,
+    background: bool = True,
+    log_level: str = "warning",
+) -> int:
     try:
-        app = create_app(db_url, url)
+        with hub_record(folder, listener, url, db_url):
+            config = uvicorn.Config(
+                create_app(db_url, url, background=background),
+                loop="uvloop",
+                http="httptools",
+                log_level=log_level,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,  # nobody stands before the hub: an address in a header is a claim
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=LONGEST_FAREWELL_S,
+            )
+            # uvicorn sends itself the signal again after it has ended well, for whoever handles it besides
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            signal.signal(signal.SIGINT, lambda *_: None)
+            uvicorn.Server(config).run(sockets=[listener])
     except PsrError as error:
         print(error, file=sys.stderr)
         return error.exit_status
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nobody stands before the hub: an address in a header is the caller's claim
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(listener))])
     return 0
 
 
