@@ -12,8 +12,9 @@ from psrlib.stats import StatsSet
 from psrlib.words import ACTIONS, EVENTS
 
 _ENOUGH = 50  # entities below which a table says too little and the default stays
-_RARE = 5  # a value that fewer entities share is merged into its neighbour or left out
+_FEWEST = 6  # organizations that every kept value stands for
 _MAX_RANKS = 400
+_SHARED = 1000  # weight of a pipeline, to be shared by public shapes without rounding it away
 # Quartz texts for periods of scheduled tasks, by the longest period they stand for (s)
 _CRONS = (
     (900, "0 0/5 * * * ? *"),
@@ -36,15 +37,15 @@ def fit_details(stats: StatsSet) -> tuple[Details, dict[str, str]]:
     source = dict.fromkeys(details, "default")
     shapes = details["pipeline_shape"]
     fits: dict[str, tuple[str, str, Callable[[pd.DataFrame], DetailSpec]]] = {
-        "commits": ("pipelines", "commits", lambda t: _counts(t["commits"].clip(lower=1))),
-        "pipeline_labels": ("pipelines", "labels", lambda t: _counts(t["labels"])),
+        "commits": ("pipelines", "commits", lambda t: _counts(t["org"], t["commits"].clip(lower=1))),
+        "pipeline_labels": ("pipelines", "labels", lambda t: _counts(t["org"], t["labels"])),
         "owner_rank": ("pipelines", "owner", _owner_ranks),
         "pipeline_shape": ("pipelines", "stages", lambda t: _shapes(t, shapes)),
-        "job_tags": ("jobs", "tags", lambda t: _counts(t["tags"])),
-        "job_instances": ("jobs", "instances", lambda t: _counts(t["instances"])),
-        "schedule_cron": ("scheduled_tasks", "period_s", lambda t: _crons(t["period_s"])),
-        "schedule_action": ("scheduled_tasks", "action", lambda t: _texts(t["action"], ACTIONS)),
-        "subscription_event": ("subscriptions", "event", lambda t: _texts(t["event"], EVENTS)),
+        "job_tags": ("jobs", "tags", lambda t: _counts(t["org"], t["tags"])),
+        "job_instances": ("jobs", "instances", lambda t: _counts(t["org"], t["instances"])),
+        "schedule_cron": ("scheduled_tasks", "period_s", lambda t: _crons(t["org"], t["period_s"])),
+        "schedule_action": ("scheduled_tasks", "action", lambda t: _texts(t["org"], t["action"], ACTIONS)),
+        "subscription_event": ("subscriptions", "event", lambda t: _texts(t["org"], t["event"], EVENTS)),
     }
     for name, (table, column, fit) in fits.items():
         frame = stats.details.get(table)
@@ -54,25 +55,52 @@ def fit_details(stats: StatsSet) -> tuple[Details, dict[str, str]]:
     return details, source
 
 
-def _counts(values: "pd.Series[int]") -> DetailSpec:
-    """Return a table of counts; values rarer than five entities join the next smaller one."""
-    shares = values.value_counts().sort_index()
-    table: dict[int, int] = {}
-    for value, n in shares.items():
-        kept = int(value) if n >= _RARE or not table else max(table)  # type: ignore[call-overload]
-        table[kept] = table.get(kept, 0) + int(n)
-    return DetailSpec(list(table), list(table.values()))
+def merge_rare(organizations: "pd.Series[str]", values: "pd.Series[int]") -> "pd.Series[int]":
+    """Return the values, those that fewer than six organizations have merged with their neighbours.
+
+    What is merged becomes the mean of what it stands for (rounded), so that nothing is lost: neither
+    entities, nor the mean, nor a long tail but for its outermost six organizations.
+
+    Examples
+    --------
+    >>> organizations = pd.Series([*"abcdef", *"abcdef"])
+    >>> merge_rare(organizations, pd.Series([1] * 6 + [7, 8, 9, 10, 11, 12])).tolist()
+    [1, 1, 1, 1, 1, 1, 9, 9, 9, 10, 10, 10]
+    """
+    groups: list[list[int]] = []
+    seen: set[str] = set()
+    for value, members in organizations.groupby(values.to_numpy()).unique().items():
+        if not groups or len(seen) >= _FEWEST:
+            groups.append([])
+            seen = set()
+        groups[-1].append(int(value))  # type: ignore[call-overload]
+        seen |= set(members)
+    if len(seen) < _FEWEST and len(groups) > 1:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    merged = values.to_numpy(dtype=np.int64).copy()
+    for group in groups:
+        rows = np.flatnonzero(values.isin(group))
+        # rounded down and up in the share that keeps the mean
+        total = int(merged[rows].sum())
+        merged[rows] = total // len(rows) + (np.arange(len(rows)) >= len(rows) - total % len(rows))
+    return pd.Series(merged, index=values.index)
 
 
-def _texts(values: "pd.Series[str]", known: tuple[str, ...]) -> DetailSpec:
+def _counts(organizations: "pd.Series[str]", values: "pd.Series[int]") -> DetailSpec:
+    shares = merge_rare(organizations, values).value_counts().sort_index()
+    return DetailSpec([int(value) for value in shares.index], shares.tolist())
+
+
+def _texts(organizations: "pd.Series[str]", values: "pd.Series[str]", known: tuple[str, ...]) -> DetailSpec:
+    spread = organizations.groupby(values.to_numpy()).nunique()
     shares = values.value_counts()
-    table = {text: int(shares[text]) for text in known if shares.get(text, 0) >= _RARE}
+    table = {text: int(shares[text]) for text in known if spread.get(text, 0) >= _FEWEST}
     return DetailSpec(list(table), list(table.values()))
 
 
-def _crons(periods: "pd.Series[int]") -> DetailSpec:
+def _crons(organizations: "pd.Series[str]", periods: "pd.Series[int]") -> DetailSpec:
     limits, crons = zip(*_CRONS, strict=True)
-    return _texts(pd.Series(np.array(crons)[np.searchsorted(limits, periods)]), crons)
+    return _texts(organizations, pd.Series(np.array(crons)[np.searchsorted(limits, periods)]), crons)
 
 
 def _owner_ranks(pipelines: pd.DataFrame) -> DetailSpec:
@@ -88,21 +116,25 @@ def _owner_ranks(pipelines: pd.DataFrame) -> DetailSpec:
 def _shapes(pipelines: pd.DataFrame, public: DetailSpec) -> DetailSpec:
     """Return (stages, branches, event_lane, parameters) with stages and parameters of the stats set.
 
-    Branches and event lanes are those of the public pipelines with the nearest number of stages.
+    Parameters are merged among the pipelines of one length. Branches and event lanes are those of the public
+    pipelines with the nearest number of stages, which share the pipelines of the stats set.
     """
-    stages = pipelines["stages"].clip(2, 60)
+    organizations = pipelines["org"]
+    stages = merge_rare(organizations, pipelines["stages"].clip(lower=2))
     parameters = pipelines["parameters"] if "parameters" in pipelines else stages * 0
-    shares = pd.DataFrame({"stages": stages, "parameters": parameters}).value_counts().sort_index()
-    shares = shares[shares >= _RARE]
     known = np.array([row[0] for row in public.values])
-    table: dict[tuple[int, int, int, int], int | float] = {}
-    for (n_stages, n_parameters), n in zip(shares.index.to_list(), shares.to_list(), strict=True):
-        near = np.flatnonzero(np.abs(known - n_stages) == np.abs(known - n_stages).min())
-        for index in near.tolist():
-            _, branches, event_lane, _ = public.values[index]
-            event_lane = min(event_lane, max(n_stages - 2, 0))
-            branches = min(branches, int(n_stages) - 1 - event_lane)
-            row = (int(n_stages), branches, event_lane, int(n_parameters))
-            table[row] = table.get(row, 0) + int(n) * public.weights[index]
+    table: dict[tuple[int, int, int, int], int] = {}
+    for n_stages in np.unique(stages).tolist():
+        rows = stages.index[stages == n_stages]
+        near = np.flatnonzero(np.abs(known - n_stages) == np.abs(known - n_stages).min()).tolist()
+        total = sum(public.weights[index] for index in near)
+        shares = merge_rare(organizations.loc[rows], parameters.loc[rows]).value_counts().sort_index()
+        for n_parameters, n in zip(shares.index.tolist(), shares.tolist(), strict=True):
+            for index in near:
+                _, branches, event_lane, _ = public.values[index]
+                event_lane = min(event_lane, max(n_stages - 2, 0))
+                branches = min(branches, n_stages - 1 - event_lane)
+                row = (n_stages, branches, event_lane, n_parameters)
+                table[row] = table.get(row, 0) + round(_SHARED * n * public.weights[index] / total)
     rows = sorted(table)
     return DetailSpec([list(row) for row in rows], [table[row] for row in rows])

@@ -4,12 +4,15 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from psrlib import paths
 from psrlib.model.fit.defaults import default_details
 from psrlib.model.fit.details import fit_details
+from psrlib.model.table import QuantileTable
 from psrlib.stats import StatsSet
 from psrlib.stats.sample import make_sample
+from psrlib.stats.two_samples import ks_distance
 
 
 def test_without_detail_tables_everything_is_the_default() -> None:
@@ -49,3 +52,40 @@ def test_default_shapes_are_those_of_the_public_pipelines() -> None:
     counts = Counter(tuple(int(value) for value in row) for row in rows)
     shapes = default_details()["pipeline_shape"]
     assert dict(zip(map(tuple, shapes.values), shapes.weights, strict=True)) == counts
+
+
+DRAWN = {
+    "commits": ("pipelines", "commits", None),
+    "pipeline_labels": ("pipelines", "labels", None),
+    "pipeline_shape, stages": ("pipelines", "stages", 0),
+    "pipeline_shape, parameters": ("pipelines", "parameters", 3),
+    "job_tags": ("jobs", "tags", None),
+    "job_instances": ("jobs", "instances", None),
+}
+
+
+@pytest.mark.parametrize("detail", DRAWN)
+def test_every_detail_has_mean_maximum_and_distribution_of_its_table(detail: str) -> None:
+    """Nothing is multiplied, dropped or cut: what is drawn is what the table holds."""
+    stats = make_sample(600, 3)
+    table, column, part = DRAWN[detail]
+    spec = fit_details(stats)[0][detail.split(",")[0]]
+    words = np.random.default_rng(0).integers(0, 2**64, 50_000, dtype=np.uint64)
+    values = [value if part is None else value[part] for value in spec.values]
+    drawn = np.array(values)[QuantileTable(spec.values, spec.weights).look_up(words)]
+    observed = stats.details[table][column].clip(lower=2 if column == "stages" else 0)
+    assert abs(drawn.mean() / observed.mean() - 1) < 0.02
+    largest = observed.groupby(stats.details[table]["org"]).max().sort_values()
+    assert largest.iloc[-20] <= drawn.max() <= largest.iloc[-1]
+    assert ks_distance(drawn, observed) < 0.02
+
+
+@pytest.mark.parametrize("detail", ["commits", "pipeline_labels", "job_tags", "job_instances"])
+def test_a_value_stands_for_at_least_six_organizations(detail: str) -> None:
+    """An organization with forty pipelines of a length that nobody else has is not told."""
+    stats = make_sample(60, 3)
+    table, column, _ = DRAWN[detail]
+    frame = stats.details[table]
+    first = frame["org"].iloc[0]
+    frame.loc[frame["org"] == first, column] = 77
+    assert 77 not in fit_details(stats)[0][detail].values
