@@ -129,7 +129,7 @@ def measure_latency(n_organizations: int) -> float:
 
 def serve_proxy(target: str, pipe: Connection) -> None:
     """Run the tests' proxy, with latency and without faults, in a process of its own."""
-    sys.path.append(str(paths.ROOT / "tests"))
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
     from support.fault_proxy import FaultProxy, Faults
 
     with FaultProxy(target, Faults(latency_s=LATENCY_S)) as running:

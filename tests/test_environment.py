@@ -73,5 +73,5 @@ def test_the_environment_of_the_3x_sdk_differs_in_the_sdk_alone() -> None:
 
 
 def test_the_packages_the_user_asked_for_are_there() -> None:
-    """The named packages are direct dependencies, not accidents."""
-    assert {Requirement(line).name for line in PROJECT["dependencies"]} >= ASKED_FOR
+    """The named packages are direct dependencies, not accidents, and the environment has them all."""
+    assert {requirement.name for requirement in requirements()} >= ASKED_FOR

@@ -20,6 +20,7 @@ COMMANDS = {
     "teardown": "state",
     "verify": "verify",
     "collect": "collect",
+    "notebooks": "notebooks",
 }
 
 

@@ -16,7 +16,7 @@ def hub() -> None:
 RUN_DIR = click.option(
     "--run-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=paths.RUNS / "hub",
+    default=lambda: paths.runs() / "hub",
     show_default="runs/hub",
     help="Folder of the database and of hub.json.",
 )

@@ -16,7 +16,7 @@ from psrlib.cli import options
 @click.option(
     "--data-model-root",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder holding models/; the kit's own data/ otherwise.",
+    help="Folder of model.json or sample.json, itself or in models/; the kit's own otherwise.",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="A model file, instead of the two above.")
 @click.option(

@@ -16,7 +16,7 @@ from psrlib.hub import EMBEDDED
     "--model",
     "model_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Noise model to compare with; the one that SEED.json was drawn from when it is in data/models.",
+    help="Noise model to compare with; the one SEED.json was drawn from when it is the kit's or in models/.",
 )
 @click.option(
     "--report",

@@ -68,9 +68,13 @@ def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
         log.info("not settled: %s", error)
 
 
-def find_model(document: SeedDocument, folder: Path = paths.MODELS) -> NoiseModel | None:
-    """Return the noise model that a document was drawn from, known by its digest; None if it is not there."""
-    for path in sorted(folder.glob("*.json")):
+def find_model(document: SeedDocument) -> NoiseModel | None:
+    """Return the noise model that a document was drawn from, known by its digest.
+
+    Looked for among the models of the kit and those of the user (`psrlib.paths.user_models`); None if it is
+    in neither folder.
+    """
+    for path in [*sorted(paths.MODELS.glob("*.json")), *sorted(paths.user_models().glob("*.json"))]:
         if hashlib.sha256(path.read_bytes()).hexdigest() == document.provenance.model_sha256:
             return NoiseModel.load(path)
     return None
