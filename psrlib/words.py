@@ -31,7 +31,15 @@ CONFIG = (
     "max_scheduled_runs",
 )
 NOT_SET = -1
-LIMIT_OF = {"users": "max_users", "engines": "max_engines", "pipelines": "max_pipelines", "jobs": "max_jobs"}
+# What counts against each limit of an organization. Published documents name the limits, not what counts
+# (control-hub-rest, 2.3), so whatever a hub may count does: what fits so fits on any hub.
+COUNTED = {
+    "max_users": ("users",),
+    "max_engines": ("engines",),
+    "max_pipelines": ("pipelines", "fragments"),
+    "max_jobs": ("jobs", "job_templates"),
+}
+LIMIT_OF = {name: limit for limit, names in COUNTED.items() for name in names}
 # Kinds of entities, and one of them; in an order in which each refers to earlier ones, as a hub wants them.
 KINDS = {
     "groups": "group",

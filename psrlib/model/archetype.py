@@ -12,7 +12,7 @@ from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import AT_LEAST, INACTIVE, NEEDED_BY, NEEDS
 from psrlib.model.table import SCALE, QuantileTable
 from psrlib.scale import Scale
-from psrlib.words import CONFIG, LIMIT_OF, NOT_SET
+from psrlib.words import CONFIG, COUNTED, LIMIT_OF, NOT_SET
 
 UNBOUNDED = 1 << 40  # more than any count
 
@@ -86,14 +86,21 @@ def bounds(name: str, known: dict[str, IntArray], n: int) -> tuple[IntArray, Int
     """Return the smallest and largest value each organization may have for a metric, shape (n,) each.
 
     The rules of design.md, section 4: active jobs are at most the jobs, jobs need a pipeline, tasks and
-    subscriptions need a job, counts respect the limits drawn before.
+    subscriptions need a job, what counts against a limit drawn before stays within it together
+    (`psrlib.words.COUNTED`).
     """
     floor = NOT_SET if name in CONFIG else AT_LEAST.get(name, 0)
     low = np.full(n, floor, dtype=np.int64)
     high = np.full(n, UNBOUNDED, dtype=np.int64)
-    limit = known.get(LIMIT_OF.get(name, ""))
-    if limit is not None:
-        high = np.where(limit == NOT_SET, high, limit)
+    part = (
+        name in ("active_jobs", INACTIVE) and "jobs" not in known
+    )  # of an archetype that has no jobs itself
+    limit_name = LIMIT_OF.get("jobs" if part else name, "")
+    if limit_name in known:
+        limit = known[limit_name]
+        beside = [*COUNTED[limit_name], *(("active_jobs", INACTIVE) if part else ())]
+        taken = sum(known[other] for other in beside if other != name and other in known)
+        high = np.where(limit == NOT_SET, high, limit - taken)
     if name == "active_jobs" and "jobs" in known:
         high = np.minimum(high, known["jobs"])
     needed = known.get(NEEDS.get(name, ""))

@@ -18,7 +18,7 @@ from psrlib.model.metrics import DETAILS, INACTIVE, drawing_order
 from psrlib.model.specs import FORMAT, ArchetypeSpec, ConditionalSpec, DependenceSpec, MarginalSpec, ModelSpec
 from psrlib.model.table import QuantileTable
 from psrlib.scale import Scale
-from psrlib.words import CONFIG, LIMIT_OF, NOT_SET, REQUIRED_COUNTS
+from psrlib.words import CONFIG, COUNTED, NOT_SET, REQUIRED_COUNTS
 
 _KINDS = {"int": "an integer", "int | float": "a number", "str": "a text", "array": "a list"}
 _WRONG = re.compile(r"Expected `(.+?)(?: \| null)?`, got `(.+?)`(?: - at `\$\.?(.+)`)?")
@@ -153,8 +153,8 @@ def _metrics(where: str, archetype: ArchetypeSpec) -> dict[str, Metric]:
 
 
 def _check_limits(where: str, metrics: dict[str, Metric]) -> None:
-    """Refuse ranges that can exceed the archetype's own limits."""
-    for name, limit_name in LIMIT_OF.items():
+    """Refuse ranges that can exceed the archetype's own limits; what else counts takes the room left."""
+    for limit_name, (name, *_) in COUNTED.items():
         limit = metrics.get(limit_name)
         parts = [name] if name in metrics else ["active_jobs", INACTIVE]
         if limit is None or limit.marginal.smallest == NOT_SET or any(metrics[p].scale.base for p in parts):

@@ -5,7 +5,7 @@ from typing import Any
 
 from psrlib.errors import InputError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.words import KINDS
+from psrlib.words import COUNTED, KINDS
 
 # kind -> field -> kind that the field's keys are of
 REFERENCES = {
@@ -65,7 +65,25 @@ def _check_organization(organization: Organization, place: str) -> None:
                         f'{place}: {KINDS[kind]} "{entity.key}", field "{field}": expected at least'
                         f" {least}, got {getattr(entity, field)}"
                     )
+    _check_limits(organization, place)
     _check_meaning(organization, place)
+
+
+def _check_limits(organization: Organization, place: str) -> None:
+    """Check that what counts against each limit fits, for a hub would refuse the rest in mid-populate.
+
+    Job templates are jobs here, as they are on a hub.
+    """
+    for field, names in COUNTED.items():
+        limit = getattr(organization.config, field)
+        kinds = [kind for kind in names if kind in KINDS]
+        n = sum(len(getattr(organization, kind)) for kind in kinds)
+        if limit is not None and n > limit:
+            what = " and ".join(name.replace("_", " ") for name in names)
+            raise InputError(
+                f'{place}: {n} {what} exceed its limit, field "config.{field}": {limit}; raise the limit, or'
+                " take some away"
+            )
 
 
 def _check_field(entities: Sequence[Any], field: str, known: set[str], target: str, place: str) -> None:

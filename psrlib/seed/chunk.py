@@ -12,6 +12,7 @@ from psrlib.seed.columns import Details, Drawer, Rows
 from psrlib.seed.records import each, first_keys
 from psrlib.seed.roles import may_create
 from psrlib.seed.vocabulary import Names
+from psrlib.words import COUNTED, NOT_SET
 
 # Kinds of entities with names; each has its place among the words of the names, so the order stays
 NAMED = ("users", "groups", "connections", "fragments", "pipelines", "topologies")
@@ -50,6 +51,18 @@ class Chunk:
         if metric == "engines":
             return np.maximum(drawn, self.draws.counts["active_jobs"] > 0)
         return drawn
+
+    def limit(self, name: str) -> IntArray:
+        """Return a limit per organization, such as ``max_jobs``; -1 where it is not set.
+
+        Draws stay within the limits but for what an organization cannot be without (an administrator, a
+        pipeline of its jobs, an engine of its active jobs); where that alone is too much the limit gives way.
+        """
+        drawn = self.draws.config.get(name, np.full(len(self.organizations), NOT_SET))
+        if name not in COUNTED:
+            return drawn
+        counted = sum(self.count(metric) for metric in COUNTED[name])
+        return np.where(drawn == NOT_SET, NOT_SET, np.maximum(drawn, counted))
 
     def _check_structure(self) -> None:
         for metric, needed in NEEDS.items():

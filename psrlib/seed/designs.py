@@ -18,6 +18,7 @@ from psrlib.seed.vocabulary import (
     PIPELINE_NAMES,
     TAGS,
 )
+from psrlib.words import LIMIT_OF, NOT_SET
 
 FRAGMENT_PER_PIPELINES = 20  # pipelines to a fragment; 3 % of public pipelines use one (pipeline-json, 9)
 
@@ -85,10 +86,15 @@ def draw_pipelines(chunk: Chunk) -> Entities[Pipeline]:
 
 
 def n_fragments(chunk: Chunk) -> IntArray:
-    """Return how many fragments each organization has: as drawn, or in proportion to its pipelines."""
+    """Return how many fragments each organization has: as drawn, or in proportion to its pipelines.
+
+    A proportion stays within the limit that both count against.
+    """
     if "fragments" in chunk.draws.counts:
         return chunk.count("fragments")
-    return chunk.count("pipelines") // FRAGMENT_PER_PIPELINES
+    pipelines, limit = chunk.count("pipelines"), chunk.limit(LIMIT_OF["fragments"])
+    room = np.where(limit == NOT_SET, pipelines, limit - pipelines)
+    return np.minimum(pipelines // FRAGMENT_PER_PIPELINES, room)
 
 
 def draw_words(vocabulary: list[str], words: WordArray, n: IntArray) -> list[list[str]]:

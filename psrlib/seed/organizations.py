@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from psrlib.seed.automation import draw_subscriptions, draw_tasks, draw_topologies
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.designs import draw_connections, draw_fragments, draw_pipelines
@@ -40,9 +38,7 @@ def draw_organizations(chunk: Chunk) -> list[Organization]:
 
 def _configs(chunk: Chunk) -> list[Config]:
     """Return the configuration of each organization; -1 among the draws stands for no limit of its own."""
-    drawn = chunk.draws.config
-    unset = np.full(len(chunk.organizations), -1)
-    enabled, *limits = (drawn.get(name, unset).tolist() for name in Config.__struct_fields__)
+    enabled, *limits = (chunk.limit(name).tolist() for name in Config.__struct_fields__)
     return [
         Config(bool(flag), *(limit if limit >= 0 else None for limit in row))
         for flag, *row in zip(enabled, *limits, strict=True)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from psrlib.errors import InputError
 from psrlib.stats.schema import DETAIL_TABLES, LARGEST
-from psrlib.words import CONFIG, LIMIT_OF, NOT_SET, REQUIRED_COUNTS
+from psrlib.words import CONFIG, COUNTED, NOT_SET, REQUIRED_COUNTS
 
 _ROWS_SHOWN = 5  # row numbers named per problem; the rest is counted
 
@@ -115,9 +115,9 @@ def find_broken_rules(frame: pd.DataFrame) -> dict[str, int]:
         "jobs without pipelines": (frame["jobs"] > 0) & (frame["pipelines"] == 0),
         "no user": frame["users"] == 0,
     }
-    for name, limit in LIMIT_OF.items():
+    for limit, names in COUNTED.items():
         if limit in frame:
-            rules[f"more {name} than {limit}"] = (frame[limit] != NOT_SET) & (frame[name] > frame[limit])
+            rules[f"more {names[0]} than {limit}"] = _exceeded(frame, limit)
     return {rule: int(broken.sum()) for rule, broken in rules.items() if broken.any()}
 
 
@@ -134,13 +134,22 @@ def lift_exceeded_limits(frame: pd.DataFrame) -> pd.DataFrame:
     [10, 50, -1]
     """
     frame = frame.copy()
-    for name, limit in LIMIT_OF.items():
+    for limit in COUNTED:
         if limit in frame:
-            exceeded = (frame[limit] != NOT_SET) & (frame[name] > frame[limit])
+            exceeded = _exceeded(frame, limit)
             tiers = np.append(np.unique(frame.loc[frame[limit] != NOT_SET, limit]), NOT_SET)
-            place = np.searchsorted(tiers[:-1], frame.loc[exceeded, name])
+            place = np.searchsorted(tiers[:-1], _counted(frame, limit)[exceeded])
             frame.loc[exceeded, limit] = tiers[place]
     return frame
+
+
+def _counted(frame: pd.DataFrame, limit: str) -> "pd.Series[int]":
+    """Return what counts against a limit, per organization."""
+    return frame[[name for name in COUNTED[limit] if name in frame]].sum(axis=1)
+
+
+def _exceeded(frame: pd.DataFrame, limit: str) -> "pd.Series[bool]":
+    return (frame[limit] != NOT_SET) & (_counted(frame, limit) > frame[limit])
 
 
 def check_details(path: Path, table: str, organizations: set[str]) -> pd.DataFrame:

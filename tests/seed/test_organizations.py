@@ -4,14 +4,18 @@ import dataclasses
 import re
 
 import msgspec
+import numpy as np
 import orjson
 
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed
+from psrlib.seed.check import check_references
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Drawer
 from psrlib.seed.document import Organization
+from psrlib.seed.generate import provenance
 from psrlib.seed.organizations import draw_organizations
+from psrlib.words import COUNTED
 
 
 def test_records_are_typed_all_the_way_down(rich_seed: SeedDocument) -> None:
@@ -66,3 +70,14 @@ def test_names_are_told_apart(rich_model: NoiseModel) -> None:
 def test_no_organization_is_an_empty_document(rich_model: NoiseModel) -> None:
     """Zero organizations are a document too."""
     assert create_seed(rich_model, 1, 0).organizations == []
+
+
+def test_a_limit_gives_way_to_what_an_organization_needs(rich_model: NoiseModel) -> None:
+    """An administrator, the pipelines and an engine of its jobs are there where all limits are zero."""
+    chunk = Chunk(Drawer(rich_model, 1), range(60))
+    zero = np.zeros(60, dtype=np.int64)
+    chunk.draws = dataclasses.replace(chunk.draws, config=chunk.draws.config | dict.fromkeys(COUNTED, zero))
+    organizations = draw_organizations(chunk)
+    assert all(organization.config.max_users == len(organization.users) for organization in organizations)
+    origin = provenance(rich_model, 1, 60)
+    check_references(SeedDocument("psr-seed/1", origin, {}, organizations), "seed.json")

@@ -70,10 +70,6 @@ class CommitBatch:
     ) -> str:
         """Add a pipeline with its first commit; return the commit id."""
         call, org = self.call, self.call.organization
-        if not fragment:
-            configuration.check_room(
-                call.hub.cache, call.db, org, configuration.MAX_PIPELINES, pipelines, "pipelines"
-            )
         mode = execution_mode(content.definition)
         executor_type = executor_type or ("TRANSFORMER" if mode in TRANSFORMER_MODES else "COLLECTOR")
         pipeline_id = kept.pipeline_id or call.new_id(org)
@@ -127,12 +123,19 @@ class CommitBatch:
         return commit_id
 
     def write(self) -> None:
-        """Store everything, remember labels and fire the events of published versions."""
+        """Store everything, remember labels and fire the events of published versions.
+
+        403 where new pipelines are more than the organization's limit has room for.
+        """
         if not self.commits:
             return
         call = self.call
         org = self.commits[0]["organization"]
         if self._new:
+            limit, n = configuration.MAX_PIPELINES, len(self._new)
+            configuration.check_room(
+                call.hub.cache, call.db, org, limit, pipelines, "pipelines and fragments", n
+            )
             insert_rows(call.db, pipelines, list(self._new.values()))
             insert_acls(call, "PIPELINE", self._new, org)
         if self._changed:

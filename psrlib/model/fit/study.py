@@ -5,12 +5,12 @@ from typing import Any
 import pandas as pd
 
 from psrlib.model.noise_model import NoiseModel
-from psrlib.words import CONFIG, LIMIT_OF
+from psrlib.words import CONFIG, COUNTED
 
 
 def tier_table(organizations: pd.DataFrame) -> pd.DataFrame:
     """Return how many organizations have each combination of limits, and their median size."""
-    limits = [name for name in LIMIT_OF.values() if name in organizations]
+    limits = [name for name in COUNTED if name in organizations]
     if not limits:
         return pd.DataFrame({"organizations": [len(organizations)]}, index=["no limits in this stats set"])
     groups = organizations.groupby(limits)

@@ -142,7 +142,7 @@ def insert_jobs(
     """Create jobs in one go, with given ids or new ones; return them in wire form."""
     org = call.organization
     configuration.check_room(
-        call.hub.cache, call.db, org, configuration.MAX_JOBS, jobs, "jobs", len(new_jobs)
+        call.hub.cache, call.db, org, configuration.MAX_JOBS, jobs, "jobs and job templates", len(new_jobs)
     )
     rows: list[Json] = []
     tags: set[str] = set()
