@@ -62,6 +62,10 @@ def all_routes() -> list[Route]:
 
 # Endpoints the reference names that the hub answers with 501, and why.
 NOT_SERVED = (
+    ("GET", "/jobrunner/rest/v1/job/logMessages", "the hub keeps no logs of its runs"),
+    ("POST", "/jobrunner/rest/v1/job/jobTagsBulk", "jobs carry their tags"),
+    ("GET", "/topology/rest/v1/topology/listAclAudits", "see /jobrunner/rest/v1/metrics/listAclAudits"),
+    ("GET", "/connection/rest/v1/connection/listAclAudits", "see /jobrunner/rest/v1/metrics/listAclAudits"),
     ("POST", "/jobrunner/rest/v1/jobPolicy", "Data Protector add-on: not enabled"),
     ("GET", "/jobrunner/rest/v1/jobPolicy/{job}", "Data Protector add-on: not enabled"),
     ("*", "/policy/rest/v2/...", "Data Protector add-on: not enabled"),

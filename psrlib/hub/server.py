@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from sqlalchemy import Connection
 
-from psrlib.hub.catalog import all_routes
+from psrlib.hub.catalog import NOT_SERVED, all_routes
 from psrlib.hub.runner.background import Background
 from psrlib.hub.security.bootstrap import create_system_organization
 from psrlib.hub.store.database import Database
@@ -64,7 +64,7 @@ class HubApplication:
 
     def __init__(self, hub: Hub, background: bool) -> None:
         self.hub = hub
-        self.router = Router(all_routes())
+        self.router = Router(all_routes(), [(method, path) for method, path, _ in NOT_SERVED])
         hub.routes = self.router.routes
         self.background = Background(hub) if background else None
 

@@ -27,7 +27,7 @@ RESOURCES: tuple[tuple[str, Table, str], ...] = (
     ("/notification/rest/v1/alerts", automation.alerts, "ALERT"),
     ("/scheduler/rest/v1/jobs", automation.tasks, "SCHEDULER_JOB"),
     ("/provisioning/rest/v1/deployment", automation.deployments, "DEPLOYMENT"),
-    ("/provisioning/rest/v1/dpmAgent", automation.agents, "PROVISIONING_AGENT"),
+    ("/provisioning/rest/v1/dpmAgent", automation.agents, "DPM_AGENT"),
 )
 
 

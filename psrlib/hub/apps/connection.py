@@ -15,7 +15,6 @@ from psrlib.hub.store.text import Json, has_item, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import check_name, check_same
 from psrlib.hub.web.records import (
-    Audited,
     AuditPaging,
     CountJson,
     Listed,
@@ -33,8 +32,8 @@ EDITOR = roles("connection:editor", "connection:user")
 LAST_30_DAYS_MS = 30 * 86_400_000
 
 
-class ConnectionJson(Audited, kw_only=True):
-    """A connection."""
+class ConnectionJson(Struct, rename="camel", kw_only=True):
+    """A connection; who made and changed it has names of its own here."""
 
     name: str
     connection_type: str
@@ -48,7 +47,11 @@ class ConnectionJson(Audited, kw_only=True):
     library_definition: str | None = None
     raw_connection_tags: list[str] | None = None
     tags: list[TagJson] | None = None
-    created_on: Millis | None = field(default=None, name="createTime")
+    read_only: bool | None = False
+    creator: str | None = field(default=None, name="createdBy")
+    created_on: Millis | None = field(default=None, name="createdTime")
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = field(default=None, name="lastModifiedTime")
 
 
 class ConnectionAuditJson(Struct, rename="camel"):
@@ -109,7 +112,7 @@ def _audit(call: Call, row: Row, action: str, user: str = "") -> None:
     insert_rows(call.db, connection_audits, [values])
 
 
-@app.route("PUT", "/connection/rest/v1/connections", EDITOR)
+@app.route("PUT", "/connection/rest/v1/connections", EDITOR, choice="readOnly is always false")
 def create_connection(call: Call, body: ConnectionJson) -> ConnectionJson:
     """Create a connection."""
     made = CONNECTION.create(call, _columns(call, body, call.organization))

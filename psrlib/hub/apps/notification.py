@@ -2,17 +2,18 @@
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, convert, field
+from sqlalchemy import func, select
 
 from psrlib.hub.apps.server import EVENT_TYPES
 from psrlib.hub.events.actions import KINDS, read_action
 from psrlib.hub.security.acl import drop_acls
 from psrlib.hub.security.owned import Owned
-from psrlib.hub.store.queries import Row, of_organization
+from psrlib.hub.store.queries import Row, any_of, of_organization
 from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name, not_found
-from psrlib.hub.web.records import Audited, Listed, Listing, Wrapping, show
+from psrlib.hub.web.records import Audited, Listed, Listing, Millis, Wrapping, show
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("notification")
@@ -37,7 +38,7 @@ class ActionJson(Struct, rename="camel"):
     id: str | UnsetType | None = UNSET
 
 
-class EventSubscriptionJson(Audited):
+class EventSubscriptionJson(Audited, kw_only=True):
     """A subscription."""
 
     name: str
@@ -49,6 +50,9 @@ class EventSubscriptionJson(Audited):
     enabled: bool | None = True
     deleted: bool | None = False
     error_message: str | None = None
+    created_on: Millis | None = field(default=None, name="createTime")
+    last_triggered: Millis | None = None
+    trigger_count: int | None = None
 
 
 class ActionAuditJson(Struct, rename="camel"):
@@ -105,13 +109,34 @@ def _columns(new: EventSubscriptionJson) -> Json:
     }
 
 
-def _show(row: Row) -> EventSubscriptionJson:
-    return show(
-        EventSubscriptionJson,
-        row,
-        events=convert(row.events, list[EventJson]),
-        actions=convert(row.actions, list[ActionJson]),
+TRIGGERED = any_of(
+    lambda ids: (
+        select(
+            action_runs.c.subscription_id.label("id"),
+            func.max(action_runs.c.created_on).label("last"),
+            func.count().label("n"),
+        )
+        .where(action_runs.c.subscription_id.in_(ids))
+        .group_by(action_runs.c.subscription_id)
     )
+)
+
+
+def _show(call: Call, rows: list[Row]) -> list[EventSubscriptionJson]:
+    """Return subscriptions in wire form; when and how often they fired is read in one query."""
+    fired = {row.id: (row.last, row.n) for row in TRIGGERED(call.db, [row.id for row in rows])}
+    shown = []
+    for row in rows:
+        last, n = fired.get(row.id, (0, 0))
+        events = convert(row.events, list[EventJson])
+        actions = convert(row.actions, list[ActionJson])
+        known = {"events": events, "actions": actions, "last_triggered": last, "trigger_count": n}
+        shown.append(show(EventSubscriptionJson, row, **known))
+    return shown
+
+
+def _shown(call: Call, subscription_id: str) -> EventSubscriptionJson:
+    return _show(call, [call.fetch(subscriptions, subscription_id, "Subscription")])[0]
 
 
 def _fetch(call: Call, subscription_id: str) -> Row:
@@ -132,7 +157,7 @@ def create_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscri
     """Create a subscription."""
     made = SUBSCRIPTION.create(call, _columns(body))
     call.forget()
-    return _show(made)
+    return _shown(call, made.id)
 
 
 @app.route("POST", "/notification/rest/v1/eventsub/updateEventSub", SUBSCRIBER)
@@ -141,7 +166,7 @@ def update_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscri
     row = _fetch(call, body.id or "")
     SUBSCRIPTION.update(call, row.id, _columns(body))
     call.forget()
-    return _show(call.fetch(subscriptions, row.id, "Subscription"))
+    return _shown(call, row.id)
 
 
 @app.route("POST", "/notification/rest/v1/eventsub/deleteEventSub", SUBSCRIBER)
@@ -158,14 +183,15 @@ def acknowledge(call: Call, body: str) -> EventSubscriptionJson:
     """Clear the error of a subscription; the body is its bare id."""
     row = _fetch(call, body)
     call.db.execute(subscriptions.update().where(subscriptions.c.id == row.id).values(error_message=None))
-    return _show(call.fetch(subscriptions, row.id, "Subscription"))
+    return _shown(call, row.id)
 
 
 @app.route("GET", "/notification/rest/v1/eventsub", USER)
 def list_subscriptions(call: Call, listing: Listing) -> Listed[EventSubscriptionJson]:
     """List subscriptions."""
     order = {"NAME": subscriptions.c.name, "ID": subscriptions.c.id}
-    return call.page(listing, SUBSCRIPTIONS.matching(listing.filter_text, *order.values()), order, _show)
+    found = SUBSCRIPTIONS.matching(listing.filter_text, *order.values())
+    return call.page(listing, found, order, show_all=lambda rows: _show(call, rows))
 
 
 @app.route("GET", "/notification/rest/v1/externalActions/audits", USER)

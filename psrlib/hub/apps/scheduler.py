@@ -3,19 +3,20 @@
 import uuid
 from typing import Generic, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType, convert, field
+from msgspec import UNSET, Struct, UnsetType, field
+from sqlalchemy import select
 
 from psrlib.hub.runner.cron import next_time_ms
 from psrlib.hub.security.acl import permitted
 from psrlib.hub.security.owned import Owned
-from psrlib.hub.store.queries import Row, by_key, insert_rows, of_organization
+from psrlib.hub.store.queries import Row, any_of, by_key, insert_rows, of_organization
 from psrlib.hub.store.schema.automation import task_audits, task_runs, tasks
-from psrlib.hub.store.schema.design import report_definitions
+from psrlib.hub.store.schema.design import acls, report_definitions
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import Json
+from psrlib.hub.store.text import Json, JsonValue
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name
-from psrlib.hub.web.records import Millis, Page, Paging, show
+from psrlib.hub.web.records import Millis, Page, Paging
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("scheduler")
@@ -23,19 +24,26 @@ OPERATOR = roles("scheduler:operator", "jobrunner:operator", "reporting:operator
 BASE = "/scheduler/rest/v2/jobs"
 ACTIONS = {"PAUSE": "PAUSED", "RESUME": "RUNNING", "KILL": "KILLED", "DELETE": "DELETED"}
 TASK_ACTIONS = ("START", "STOP", "UPGRADE")
-MISSED = ("IGNORE", "RUN ALL", "RUN ONCE")
+MISSED = ("IGNORE", "RUN_ALL", "RUN_ONCE")
 DEFAULT_CRON = "0 0 1/1 * ? *"
+IN_DOCUMENT = ("type", "description", "job_id", "job_name", "report_id", "report_name")
+WRAPPED = ("name", "organization", "status", "cron", "time_zone", "missed")
+TIMES = ("start_time", "end_time", "next_time")
 TASK = Owned(tasks, "Scheduled task", "SCHEDULER_JOB")
 T = TypeVar("T")
 
 
-class Field(Struct, Generic[T]):
-    """A field of a task, in its wrapping."""
+class Field(Struct, Generic[T], rename="camel"):
+    """A field of a task, in its wrapping; what else the wrapping may hold is taken and not kept."""
 
     value: T | None = None
+    messages: list[JsonValue] | UnsetType | None = UNSET
+    scrubbed: bool | UnsetType | None = UNSET
+    type: str | UnsetType | None = UNSET
+    enum_class: str | UnsetType | None = UNSET
 
 
-Text = Field[str] | str | UnsetType | None  # wrapped or plain, as the client likes; answered the same way
+Text = Field[str] | str | UnsetType | None  # wrapped or plain, as the client likes; answers are wrapped
 Moment = Field[Millis] | Millis | UnsetType | None
 
 
@@ -50,18 +58,21 @@ class TaskRunJson(Struct, rename="camel"):
     """A firing of a task."""
 
     id: str
-    scheduled_time: int
-    status: str
-    message: str
+    task_id: Field[str] = field(name="schedulerJobId")
+    scheduled_time: Field[int]
+    time: Field[int] = field(name="executionTime")
+    started_ok: Field[bool]
+    message: Field[str] = field(name="errorMsg")
 
 
 class TaskAuditJson(Struct, rename="camel"):
     """A change of a task."""
 
-    id: int
-    action: str
-    user_id: str = field(name="user")
-    time: int
+    id: str
+    task_id: Field[str] = field(name="schedulerJobId")
+    action: Field[str]
+    user_id: Field[str]
+    time: Field[int]
 
 
 class SelectorJson(Struct, rename="camel"):
@@ -75,7 +86,7 @@ class SelectorJson(Struct, rename="camel"):
 
 
 class TaskJson(SelectorJson, omit_defaults=True):
-    """A scheduled task."""
+    """A scheduled task; the id is plain, as everywhere, the rest of an answer in wrappings."""
 
     id: Text = UNSET
     name: Text = UNSET
@@ -88,43 +99,39 @@ class TaskJson(SelectorJson, omit_defaults=True):
     start_time: Moment = UNSET
     end_time: Moment = UNSET
     missed: Text = field(default=UNSET, name="missedTriggerHandling")
-    organization: str | None = None
-    creator: str | None = None
-    created_on: Millis | None = field(default=None, name="createTime")
-    last_modified_by: str | None = None
-    last_modified_on: Millis | None = None
-    next_time: int | None = field(default=None, name="nextExecutionTime")
-    messages: list[str] | None = None
-    runs: list[TaskRunJson] | None = None
-    audits: list[TaskAuditJson] | None = None
+    next_time: Moment = field(default=UNSET, name="nextExecutionTime")
+    organization: Text = field(default=UNSET, name="organizationId")
+    owner: Text = UNSET
+    messages: list[JsonValue] | UnsetType | None = UNSET
+    runs: list[TaskRunJson] | UnsetType | None = UNSET
+    audits: list[TaskAuditJson] | UnsetType | None = UNSET
 
 
-class TaskEnvelope(Struct):
+class TaskRequest(Struct):
     """A task in its envelope; task fields are plain or wrapped as ``{"value": ...}``."""
 
     data: TaskJson
+    version: str | None = None
 
 
-class SelectorEnvelope(Struct):
-    """What comes in answer to a call about one task."""
+class ResponseJson(Struct):
+    """A task, or the selector of one, in the envelope of an answer."""
 
     data: SelectorJson
     success: bool = True
-    messages: list[str] = field(default_factory=list)
+    messages: list[Json] = field(default_factory=list)
 
 
 class SingleJson(Struct):
     """The answer about one task."""
 
-    response: SelectorEnvelope
+    response: ResponseJson
 
 
 class TasksJson(Struct):
     """The answer about several tasks."""
 
-    response: list[TaskEnvelope]
-    success: bool = True
-    messages: list[str] = field(default_factory=list)
+    response: list[ResponseJson]
 
 
 class PaginationJson(Struct, rename="camel"):
@@ -138,7 +145,7 @@ class PaginationJson(Struct, rename="camel"):
 class TaskPageJson(Struct, rename="camel"):
     """A part of the list of tasks."""
 
-    response: list[TaskEnvelope]
+    response: list[ResponseJson]
     pagination_info: PaginationJson
 
 
@@ -149,7 +156,7 @@ def value_of(given: Field[T] | T | UnsetType | None, default: T) -> T:
 
 
 def _single(task: SelectorJson) -> SingleJson:
-    return SingleJson(SelectorEnvelope(task))
+    return SingleJson(ResponseJson(task))
 
 
 @app.route("GET", f"{BASE}/o:jobTypeSelector/pageId=SchedulerJobTypeSelectorPage", USER)
@@ -166,7 +173,7 @@ def type_selector(call: Call) -> SingleJson:
     writes=False,
     choice="no id yet: the id comes with PUT, which is accepted without this call",
 )
-def new_task(call: Call, body: TaskEnvelope) -> SingleJson:
+def new_task(call: Call, body: TaskRequest) -> SingleJson:
     """Return a task filled with defaults for a selector; stores nothing."""
     selector = body.data
     task = TaskJson(
@@ -201,15 +208,14 @@ def _columns(call: Call, task: TaskJson) -> Json:
     check_name(name, "task name")
     target = _target(call, task)
     cron, zone = value_of(task.cron, DEFAULT_CRON), value_of(task.time_zone, "UTC")
-    missed = value_of(task.missed, "IGNORE").replace("_", " ")
+    missed = value_of(task.missed, "IGNORE")
     if missed not in MISSED:
-        raise bad_request("missedTriggerHandling: expected IGNORE, RUN ALL or RUN ONCE")
+        raise bad_request(f"missedTriggerHandling is '{missed}': expected one of {', '.join(MISSED)}")
     status = value_of(task.status, "RUNNING")
     if status not in ("RUNNING", "PAUSED"):
         raise bad_request(f"status '{status}': expected RUNNING or PAUSED")
     start, end = max(value_of(task.start_time, 0), 0), max(value_of(task.end_time, 0), 0)
     following = next_time_ms(cron, max(call.now, start), zone)
-    task.runs = task.audits = None
     return {
         "name": name,
         "job_id": target,
@@ -221,7 +227,7 @@ def _columns(call: Call, task: TaskJson) -> Json:
         "start_time": start,
         "end_time": end,
         "next_time": 0 if end and following > end else following,
-        "document": task,
+        "document": {name: value_of(getattr(task, name), None) for name in IN_DOCUMENT},
     }
 
 
@@ -244,34 +250,34 @@ def _audit(call: Call, task_id: str, action: str) -> None:
     OPERATOR,
     choice="the id is made by the hub; a task fires as its owner",
 )
-def create_task(call: Call, body: TaskEnvelope) -> SingleJson:
+def create_task(call: Call, body: TaskRequest) -> SingleJson:
     """Create a scheduled task."""
     made = TASK.create(call, _columns(call, body.data), str(uuid.uuid4()))
     _audit(call, made.id, "CREATE")
-    return _single(_show(made))
+    return _shown(call, made.id)
 
 
-KNOWN = ("id", "organization", "creator", "created_on", "last_modified_by", "last_modified_on", "next_time")
-WRAPPED = ("name", "status", "cron", "time_zone", "missed")
+OWNERS = any_of(
+    lambda ids: select(acls.c.resource_id, acls.c.resource_owner).where(acls.c.resource_id.in_(ids))
+)
 
 
-def _show(row: Row) -> TaskJson:
-    """Return a task as it was sent, with what the hub knows better."""
-    task = convert(row.document, TaskJson)
-    for name in KNOWN:
-        setattr(task, name, getattr(row, name))
-    for name in WRAPPED:
-        setattr(task, name, Field(getattr(row, name)))
-    task.execution_info, task.messages = ExecutionInfoJson(Field(row.action)), []
-    return task
+def _show_all(call: Call, rows: list[Row]) -> list[TaskJson]:
+    """Return tasks as the hub answers them, owners read in one query."""
+    owners = {acl.resource_id: acl.resource_owner for acl in OWNERS(call.db, [row.id for row in rows])}
+    return [_show(row, owners.get(row.id, row.creator)) for row in rows]
 
 
-def _show_all(rows: list[Row]) -> list[TaskEnvelope]:
-    return [TaskEnvelope(_show(row)) for row in rows]
+def _show(row: Row, owner: str) -> TaskJson:
+    fields: Json = {name: Field(getattr(row, name)) for name in WRAPPED}
+    fields |= {name: Field(getattr(row, name) or None) for name in TIMES}
+    fields |= {name: Field(value) for name, value in row.document.items()}
+    info = ExecutionInfoJson(Field(row.action))
+    return TaskJson(id=row.id, owner=Field(owner), execution_info=info, messages=[], **fields)
 
 
 def _shown(call: Call, task_id: str) -> SingleJson:
-    return _single(_show(call.fetch(tasks, task_id, "Scheduled task")))
+    return _single(*_show_all(call, [call.fetch(tasks, task_id, "Scheduled task")]))
 
 
 @app.route(
@@ -288,29 +294,44 @@ def list_tasks(call: Call, paging: Paging) -> TaskPageJson:
         Paging(paging.offset, paging.length, "IT", "DESC" if by.startswith("-") else "ASC"),
         of_organization(tasks).where(tasks.c.status != "DELETED"),
         {"ID": tasks.c.id, "IT": columns.get(by.removeprefix("-"), tasks.c.name)},
-        show_all=_show_all,
+        show_all=lambda rows: _show_all(call, rows),
         wrap=True,
     )
     assert isinstance(page, Page)
-    return TaskPageJson(page.data, PaginationJson(page.total_count, paging.offset, paging.length))
+    found = list(map(ResponseJson, page.data))
+    return TaskPageJson(found, PaginationJson(page.total_count, paging.offset, paging.length))
 
 
 @app.route("GET", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", USER)
 def get_task(call: Call, task: str, run_info: bool = False, audit_info: bool = False) -> SingleJson:
     """Return a scheduled task, with runs and audits when asked for."""
     row = TASK.fetch(call, task, "READ")
-    record = _show(row)
+    (record,) = _show_all(call, [row])
     if run_info:
         runs = by_key(task_runs, "task_id").page(task_runs.c.scheduled_time, task_runs.c.id, descending=True)
-        record.runs = [show(TaskRunJson, run) for run in runs.rows(call.db, key=row.id)]
+        record.runs = [_show_run(run) for run in runs.rows(call.db, key=row.id)]
     if audit_info:
         audits = by_key(task_audits, "task_id").page(task_audits.c.id, task_audits.c.id, descending=True)
-        record.audits = [show(TaskAuditJson, audit) for audit in audits.rows(call.db, key=row.id)]
+        record.audits = [_show_audit(audit) for audit in audits.rows(call.db, key=row.id)]
     return _single(record)
 
 
+def _show_run(row: Row) -> TaskRunJson:
+    good = row.status == "SUCCESS"
+    message: Field[str] = Field(None if good else row.message)
+    return TaskRunJson(
+        row.id, Field(row.task_id), Field(row.scheduled_time), Field(row.time), Field(good), message
+    )
+
+
+def _show_audit(row: Row) -> TaskAuditJson:
+    return TaskAuditJson(
+        str(row.id), Field(row.task_id), Field(row.action), Field(row.user_id), Field(row.time)
+    )
+
+
 @app.route("POST", f"{BASE}/{{task}}/pageId=SchedulerJobManagePage", OPERATOR)
-def update_task(call: Call, task: str, body: TaskEnvelope) -> SingleJson:
+def update_task(call: Call, task: str, body: TaskRequest) -> SingleJson:
     """Update a scheduled task."""
     row = TASK.fetch(call, task, "WRITE")
     if row.status in ("KILLED", "DELETED"):
@@ -342,7 +363,8 @@ def _act(call: Call, task: str, action: str) -> None:
     if action == "RESUME":
         values["next_time"] = next_time_ms(row.cron, max(call.now, row.start_time), row.time_zone)
     TASK.update(call, row.id, values)
-    _audit(call, row.id, action)
+    if action != "DELETE":  # a real hub knows no such audit
+        _audit(call, row.id, action)
 
 
 @app.route(
@@ -355,4 +377,5 @@ def act_on_tasks(call: Call, id: list[str], action: str | None = None) -> TasksJ
     """Pause, resume, kill or delete several scheduled tasks."""
     for task_id in id:
         _act(call, task_id, action or "")
-    return TasksJson(_show_all(call.fetch_all(tasks, id, "Scheduled task")))
+    found = _show_all(call, call.fetch_all(tasks, id, "Scheduled task"))
+    return TasksJson(list(map(ResponseJson, found)))

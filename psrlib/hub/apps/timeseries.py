@@ -29,6 +29,9 @@ METERS = {
     "PIPELINE_BATCH_ERROR_RECORDS_METER": "batchErrorRecords",
     "PIPELINE_BATCH_COUNT_METER": "batchCount",
 }
+STAGE_TIMERS = "STAGE_BATCH_PROCESSING_TIMER"
+SERIES = {wish: f"pipeline_{name}_meter" for wish, name in METERS.items()}  # how a hub names what is asked for
+SERIES[STAGE_TIMERS] = "stage_batchProcessing_timer"
 STAGE_TIMER = re.compile(r"stage\.(.+)\.batchProcessing\.timer")
 
 
@@ -223,13 +226,14 @@ def query_metrics(call: Call, body: list[MetricQuery], span: Span, limit: int = 
     answers = []
     for wish in body:
         columns = wish.columns or ["count", "m1_rate"]
+        name = SERIES.get(wish.measurement, wish.measurement)
         points: dict[str, list[list[float | None]]] = {}
         for row in _rows(call, wish.job_id, wish.sdc_id):
             for stage, figures in _measured(row.document, wish.measurement):
                 point = [row.changed_on, *(figures.get(column) for column in columns)]
                 points.setdefault(stage, []).append(point)
         series = [
-            SeriesJson(wish.measurement, ["time", *columns], values, {"stage": stage} if stage else {})
+            SeriesJson(name, ["time", *columns], values, {"stage": stage} if stage else {})
             for stage, values in (points or {"": []}).items()
         ]
         answers.append(SeriesListJson(series))
@@ -243,7 +247,7 @@ def _measured(registry: Json, measurement: str) -> Iterator[tuple[str, Json]]:
         counter = _entry(registry, "counters", f"pipeline.{name}.counter")
         if figures := counter | _entry(registry, "meters", f"pipeline.{name}.meter"):
             yield "", figures
-    elif measurement == "STAGE_BATCH_PROCESSING_TIMER":
+    elif measurement == STAGE_TIMERS:
         timers = registry.get("timers")
         for key in timers if isinstance(timers, dict) else ():
             found = STAGE_TIMER.fullmatch(key)

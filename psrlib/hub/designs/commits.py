@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
-from psrlib.hub.events.triggers import fire
+from psrlib.hub.events.triggers import fire, moment_text
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import insert_acls
 from psrlib.hub.store.queries import Row, any_of, insert_rows
@@ -175,7 +175,7 @@ def announce(call: Call, made: Iterable[Json]) -> None:
                 "PIPELINE_NAME": commit["name"],
                 "PIPELINE_COMMIT_ID": commit["id"],
                 "PIPELINE_COMMITTER": commit["committer"],
-                "PIPELINE_COMMIT_TIME": str(commit["commit_time"]),
+                "PIPELINE_COMMIT_TIME": moment_text(commit["commit_time"]),
                 "PIPELINE_VERSION": str(commit["number"]),
             }
             fire(call.hub.cache, call.db, commit["organization"], "PIPELINE_COMMITTED", values, call.now)

@@ -1,5 +1,6 @@
 """What makes subscriptions fire: events put down in the transaction that causes them."""
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
@@ -27,6 +28,17 @@ _ENABLED = Query(
         subscriptions.c.organization == bindparam("org"), subscriptions.c.enabled, ~subscriptions.c.deleted
     )
 )
+
+
+def moment_text(time_ms: int) -> str:
+    """Return a moment as messages show it, in UTC to the second.
+
+    Examples
+    --------
+    >>> moment_text(1_731_965_377_123)
+    '2024-11-18 21:29:37'
+    """
+    return f"{datetime.fromtimestamp(time_ms // 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 class Wish(NamedTuple):
@@ -91,7 +103,7 @@ def _waiting(wish: Wish, event: str, values: dict[str, str], now_ms: int) -> Jso
         "ORGANIZATION": row.organization,
         "SUBSCRIPTION_ID": row.id,
         "SUBSCRIPTION_NAME": row.name,
-        "TRIGGERED_ON": str(now_ms),
+        "TRIGGERED_ON": moment_text(now_ms),
     }
     return {
         "organization": row.organization,

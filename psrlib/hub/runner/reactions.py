@@ -66,7 +66,7 @@ def status_report(
         values["phase"] = words.RUNNING
     changes: list[do.Change] = [do.Store(instance, values)]
     if state != instance.status:
-        changes.append(_told(instance, status, job_name, state, now_ms))
+        changes.append(_told(instance, status, job_name, state))
     return changes, True
 
 
@@ -76,7 +76,7 @@ def _offset(status: PipelineStatus) -> dict[str, object]:
     return {"offset": status.offset, "offset_protocol": status.offset_protocol_version or 0}
 
 
-def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str, now_ms: int) -> do.Tell:
+def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str) -> do.Tell:
     values = {
         "JOB_ID": instance.job_id,
         "JOB_NAME": job_name,
@@ -87,7 +87,6 @@ def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str,
         "EXECUTION_ENGINE_ID": instance.engine_id,
         "FROM_STATUS": instance.status,
         "TO_STATUS": state,
-        "TRIGGERED_ON": str(now_ms),
     }
     return do.Tell("PIPELINE_STATUS_CHANGE", values)
 

@@ -19,7 +19,7 @@ from psrlib.hub.web.issues import IssueError
 
 logger = logging.getLogger(__name__)
 LATE_MS = 60_000  # a firing later than this counts as missed: the hub was down
-MAX_CATCH_UP = 100  # firings made up for after a long pause, with RUN ALL
+MAX_CATCH_UP = 100  # firings made up for after a long pause, with RUN_ALL
 
 
 def fire_due_tasks(work: RunnerWork) -> None:
@@ -30,7 +30,7 @@ def fire_due_tasks(work: RunnerWork) -> None:
             _fire(work, task, moment)
         following = next_time_ms(task.cron, work.now, task.time_zone)
         over = not following or (task.end_time and following > task.end_time)
-        values = {"next_time": 0 if over else following, "status": "COMPLETED" if over else "RUNNING"}
+        values = {"next_time": 0 if over else following, "status": "FINISHED" if over else "RUNNING"}
         work.db.execute(tasks.update().where(tasks.c.id == task.id).values(values))
 
 
@@ -42,9 +42,9 @@ def _moments(work: RunnerWork, task: Row) -> list[int]:
         if not following or following > work.now:
             break
         moments.append(following)
-    if task.missed == "RUN ALL":
+    if task.missed == "RUN_ALL":
         return moments
-    if task.missed == "RUN ONCE":
+    if task.missed == "RUN_ONCE":
         return moments[-1:]
     return [moment for moment in moments[-1:] if work.now - moment <= LATE_MS]
 

@@ -27,7 +27,7 @@ def _watch_engines(work: RunnerWork) -> None:
     newly, back = set(silent) - contacts.silent, contacts.silent - set(silent)
     contacts.silent = set(silent)
     for engine_id in sorted(newly):
-        values = {"SDC_ID": engine_id, "EXECUTION_ENGINE_ID": engine_id, "TRIGGERED_ON": str(work.now)}
+        values = {"SDC_ID": engine_id, "EXECUTION_ENGINE_ID": engine_id}
         work.fire(silent[engine_id], "SDC_NOT_RESPONDING", values)
     if silent:
         _handle_silence(work, silent)

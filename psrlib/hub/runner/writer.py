@@ -108,7 +108,6 @@ def note_status(work: RunnerWork, run: Run, before: str, user_id: str | None = N
         "JOB_STATUS_COLOR": run.color,
         "FROM_STATUS": before,
         "TO_STATUS": run.status,
-        "TRIGGERED_ON": str(work.now),
         "RUN_COUNT": str(run.run_count),
         "ORG_ID": job.organization,
     }

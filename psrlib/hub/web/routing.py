@@ -1,6 +1,6 @@
 """Declarative routes: what each app serves, who may call it, and the search tree that finds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_origin
@@ -127,12 +127,13 @@ class App:
 class _Node:
     """The routes of one path, by method, and where paths go on: fixed segments or ``{name}``."""
 
-    __slots__ = ("any", "fixed", "routes")
+    __slots__ = ("any", "fixed", "missing", "routes")
 
     def __init__(self) -> None:
         self.fixed: dict[str, _Node] = {}
         self.any: _Node | None = None
         self.routes: dict[str, Route] = {}
+        self.missing: set[str] = set()  # methods that a real hub has here and this one has not
 
     def next(self, segment: str) -> "_Node":
         """Return the node behind a segment of a route's path, made when it is not there."""
@@ -142,8 +143,16 @@ class _Node:
         return self.fixed.setdefault(segment, _Node())
 
     def find(self, method: str, segments: list[str], at: int = 0) -> Route | None:
-        """Return the route for a method and the segments from a place on."""
+        """Return the route for a method and the segments from a place on.
+
+        Raises
+        ------
+        LookupError
+            When a real hub has a named route there: it must not be taken for an id.
+        """
         if at == len(segments):
+            if method in self.missing:
+                raise LookupError
             return self.routes.get(method)
         fixed = self.fixed.get(segments[at])
         found = fixed.find(method, segments, at + 1) if fixed else None
@@ -153,22 +162,39 @@ class _Node:
 
 
 class Router:
-    """A tree over path segments; fixed segments win over ``{name}``."""
+    """A tree over path segments; fixed segments win over ``{name}``.
 
-    def __init__(self, routes: list[Route]) -> None:
+    Parameters
+    ----------
+    routes : list of Route
+        What is served.
+    not_served : iterable of (method, path)
+        What a real hub serves and this one does not: no route with ``{name}`` is found for it.
+    """
+
+    def __init__(self, routes: list[Route], not_served: Iterable[tuple[str, str]] = ()) -> None:
         self.routes = routes
         self._root = _Node()
+        for method, path in not_served:
+            self._node(path.strip("/").split("/")).missing.add(method)
         for route in routes:
-            node = self._root
-            for segment in route.segments:
-                node = node.next(segment)
+            node = self._node(route.segments)
             if route.method in node.routes:
                 raise ValueError(f"{route.method} {route.path} is declared twice")
             node.routes[route.method] = route
 
+    def _node(self, segments: list[str]) -> _Node:
+        node = self._root
+        for segment in segments:
+            node = node.next(segment)
+        return node
+
     def find(self, method: str, segments: list[str]) -> tuple[Route, dict[str, str]] | None:
         """Return the route for a method and decoded path segments, with its path values; else None."""
-        route = self._root.find(method, segments)
+        try:
+            route = self._root.find(method, segments)
+        except LookupError:
+            return None
         if route is None:
             return None
         pairs = zip(route.segments, segments, strict=True)

@@ -92,11 +92,12 @@ def test_tasks_start_and_stop_jobs_at_their_times(acme: Any) -> None:
     acme.driver.tick(30)
     engine.run()
     assert acme.status(job)["status"] == "ACTIVE"
-    assert [(r["status"], r["scheduledTime"]) for r in runs(acme, start)] == [("SUCCESS", clock.now_ms)]
+    (first,) = runs(acme, start)
+    assert (first["startedOk"]["value"], first["scheduledTime"]["value"]) == (True, clock.now_ms)
     acme.driver.tick(30)
     engine.run()
     assert acme.status(job)["status"] == "INACTIVE"
-    assert [r["status"] for r in runs(acme, stop)] == ["SUCCESS", "ERROR"]
+    assert [r["startedOk"]["value"] for r in runs(acme, stop)] == [True, False]
 
 
 def test_a_firing_that_cannot_act_is_recorded_as_an_error(acme: Any) -> None:
@@ -104,7 +105,7 @@ def test_a_firing_that_cannot_act_is_recorded_as_an_error(acme: Any) -> None:
     stop = task(acme, acme.job(), "STOP")
     acme.driver.tick(61)
     first = runs(acme, stop)[0]
-    assert (first["status"], "not running" in first["message"]) == ("ERROR", True)
+    assert (first["startedOk"]["value"], "not running" in first["errorMsg"]["value"]) == (False, True)
     acme.driver.tick(60)
     assert len(runs(acme, stop)) == 2
 
@@ -120,7 +121,7 @@ def test_an_upgrade_task_moves_the_job_to_the_latest_version(acme: Any) -> None:
     assert acme.get(f"/jobrunner/rest/v1/job/{job['id']}")["pipelineCommitLabel"] == "v2"
 
 
-@pytest.mark.parametrize(("missed", "expected"), [("IGNORE", 0), ("RUN ONCE", 1), ("RUN ALL", 10)])
+@pytest.mark.parametrize(("missed", "expected"), [("IGNORE", 0), ("RUN_ONCE", 1), ("RUN_ALL", 10)])
 def test_missed_firings_are_handled_as_the_task_says(missed: str, expected: int, lite_acme: Any) -> None:
     """After ten hours of a dead hub: nothing, once, or every one."""
     made = task(lite_acme, lite_acme.job(), "STOP", "0 0 * * * ?", missedTriggerHandling=missed)
@@ -162,13 +163,13 @@ def test_a_task_tells_who_changed_it_last(lite_acme: Any) -> None:
 
 
 def test_a_task_ends_with_its_end_time(lite_acme: Any) -> None:
-    """The last firing before endTime makes the task COMPLETED."""
+    """The last firing before endTime makes the task FINISHED."""
     end = lite_acme.driver.clock.now_ms + 90_000
     made = task(lite_acme, lite_acme.job(), "STOP", endTime=end)
     lite_acme.driver.tick(61)
     lite_acme.driver.tick(60)
     path = f"/scheduler/rest/v2/jobs/{made}/pageId=SchedulerJobManagePage"
-    assert lite_acme.get(path)["response"]["data"]["status"]["value"] in ("COMPLETED", "RUNNING")
+    assert lite_acme.get(path)["response"]["data"]["status"]["value"] == "FINISHED"
     lite_acme.driver.tick(600)
     assert len(runs(lite_acme, made)) == 1
 

@@ -77,11 +77,13 @@ def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJs
     return show(OrganizationJson, row)
 
 
-@app.route("GET", "/security/rest/v1/organizations", SYSTEM)
+@app.route("GET", "/security/rest/v1/organizations", USER)
 def list_organizations(call: Call, listing: Listing, active: bool | None = None) -> Listed[OrganizationJson]:
-    """List organizations, the system organization included."""
+    """List organizations, the system organization included; users of one see theirs alone."""
     columns = organizations.c
     query = Query(select(organizations), kept=False).equal(columns.active, active)
+    if not call.principal.is_system_admin:
+        query = query.where(columns.id == call.principal.organization)
     return call.page(
         listing,
         query.matching(listing.filter_text, columns.id, columns.name),

@@ -24,6 +24,12 @@ class LoginJson(Struct, rename="camel"):
     password: str
 
 
+class LoggedInJson(Struct):
+    """What a login answers beside the token."""
+
+    message: str = "Authentication succeeded"
+
+
 class TokenJson(Struct, rename="camel"):
     """A token to be validated; ``componentId`` for component tokens."""
 
@@ -92,7 +98,7 @@ async def login(call: Call, body: LoginJson) -> Raw:
     principal = await call.hub.write(lambda db: _open_session(db, call, user, token), short=True)
     call.hub.callers.sessions[principal.token_hash] = principal
     cookie = f"{COOKIE}={token}; Path=/; Max-Age={SESSION_LIFE_MS // 1000}; HttpOnly; SameSite=Lax"
-    return Raw(_show(principal), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])
+    return Raw(LoggedInJson(), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])
 
 
 async def _verify(call: Call, password: str, stored: str | None, generated: str | None) -> bool:
