@@ -27,11 +27,12 @@ RUN_DIR = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=18631, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--db", "db_url", help="SQLAlchemy URL; default: SQLite file hub.db in the run directory.")
-def start(run_dir: Path, host: str, port: int, db_url: str | None) -> None:
+@click.option("--strict", is_flag=True, help="Refuse fields and types that a real hub may not know.")
+def start(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool) -> None:
     """Start the hub in its own process."""
     from psrlib.hub.process.hub_process import start_hub
 
-    process = start_hub(run_dir, host, port, db_url)
+    process = start_hub(run_dir, host, port, db_url, strict=strict)
     click.echo(f"embedded hub: {process.url} (pid {process.pid}, {run_dir})")
 
 

@@ -17,7 +17,7 @@ from psrlib.hub.web.access import Principal, check
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import IssueError, bad_request, unauthenticated
-from psrlib.hub.web.request import decode_body, read_body
+from psrlib.hub.web.request import decode_body, plain_body, read_body
 from psrlib.hub.web.routing import Route, Router
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def create_app(
     url: str = "",
     clock: Callable[[], int] | None = None,
     background: bool = True,
+    strict: bool = False,
 ) -> "HubApplication":
     """Return the embedded Control Hub as an ASGI application.
 
@@ -45,6 +46,8 @@ def create_app(
         Epoch milliseconds; None means the wall clock.
     background : bool
         Run failover, scheduler, webhooks and flushing while the application lives.
+    strict : bool
+        Refuse with 400 unknown fields of bodies and documents, and values of a wrong type in definitions.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def create_app(
     """
     database = Database(db_url)
     database.prepare()
-    hub = Hub(database, url.rstrip("/"), clock)
+    hub = Hub(database, url.rstrip("/"), clock, strict)
     hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
     hub.load()
     return HubApplication(hub, background)
@@ -130,6 +133,8 @@ class HubApplication:
         body = await read_body(receive, headers, route)
         if route.signature.body is not None:
             arguments["body"] = decode_body(route, headers, body)
+            if route.access.who != "component" or self.hub.strictness.strict:
+                self.hub.strictness.check_body(route.name, route.signature.body, plain_body(headers, body))
             if call.named_organization is None and call.caller is not None:
                 call.check_body_organization(getattr(arguments["body"], "organization", None))
         if route.direct:

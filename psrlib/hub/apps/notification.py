@@ -10,7 +10,7 @@ from psrlib.hub.security.acl import drop_acls
 from psrlib.hub.security.owned import Owned
 from psrlib.hub.store.queries import Row, any_of, of_organization
 from psrlib.hub.store.schema.automation import action_runs, alerts, subscriptions
-from psrlib.hub.store.text import Json
+from psrlib.hub.store.text import Json, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name, not_found
 from psrlib.hub.web.records import Audited, Listed, Listing, Millis, Wrapping, show
@@ -84,7 +84,7 @@ class AlertJson(Struct, rename="camel"):
     acked_on: int
 
 
-def _columns(new: EventSubscriptionJson) -> Json:
+def _columns(call: Call, new: EventSubscriptionJson) -> Json:
     """Return the columns of a subscription as it was sent, checked."""
     check_name(new.name, "subscription name")
     for event in new.events:
@@ -99,6 +99,7 @@ def _columns(new: EventSubscriptionJson) -> Json:
         read_action(action.event_type, action.config)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"externalActions config: {error}") from error
+    call.check_fields(KINDS[action.event_type], load(action.config or "{}"), "externalActions.config")
     return {
         "name": new.name,
         "description": new.description,
@@ -155,7 +156,7 @@ def _fetch(call: Call, subscription_id: str) -> Row:
 )
 def create_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscriptionJson:
     """Create a subscription."""
-    made = SUBSCRIPTION.create(call, _columns(body))
+    made = SUBSCRIPTION.create(call, _columns(call, body))
     call.forget()
     return _shown(call, made.id)
 
@@ -164,7 +165,7 @@ def create_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscri
 def update_subscription(call: Call, body: EventSubscriptionJson) -> EventSubscriptionJson:
     """Update a subscription."""
     row = _fetch(call, body.id or "")
-    SUBSCRIPTION.update(call, row.id, _columns(body))
+    SUBSCRIPTION.update(call, row.id, _columns(call, body))
     call.forget()
     return _shown(call, row.id)
 

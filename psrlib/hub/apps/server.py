@@ -1,6 +1,6 @@
 """Server-level resources: health, server/info, login page, translations, swagger documents."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call, Raw
@@ -38,10 +38,13 @@ EVENT_TYPES = {
 }
 
 
-class HealthJson(Struct):
-    """Whether the hub is up."""
+class HealthJson(Struct, rename="camel"):
+    """Whether the hub is up; the rest is the embedded hub's own, and told when it is asked for."""
 
     status: str = "alive"
+    strict: bool | UnsetType = UNSET
+    unknown_fields: int | UnsetType = UNSET
+    wrong_types: int | UnsetType = UNSET
 
 
 class ServerInfoJson(Struct, rename="camel"):
@@ -53,11 +56,22 @@ class ServerInfoJson(Struct, rename="camel"):
     server_time_zone: str = "UTC"
 
 
-@app.route("GET", "/public-rest/v1/health", ANYONE)
-def health(call: Call) -> HealthJson:
+@app.route(
+    "GET",
+    "/public-rest/v1/health",
+    ANYONE,
+    choice="details: how many fields of bodies the hub did not know and how many values in definitions had a "
+    "wrong type since its start; its log names each once; a strict hub refuses them with 400",
+)
+def health(call: Call, details: bool = False) -> HealthJson:
     """Say that the hub is up and its database answers."""
     call.db.exec_driver_sql("SELECT 1")
-    return HealthJson()
+    if not details:
+        return HealthJson()
+    met = call.hub.strictness
+    return HealthJson(
+        strict=met.strict, unknown_fields=met.counts["unknown field"], wrong_types=met.counts["wrong type"]
+    )
 
 
 @app.route("GET", "/rest/v1/server/info", USER, choice="version is a fixed 3.x number; buildTime is empty")

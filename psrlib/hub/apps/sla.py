@@ -3,12 +3,13 @@
 import msgspec
 from msgspec import field
 
-from psrlib.hub.runner.slas import forget_violations, read_definition
+from psrlib.hub.runner.slas import SlaDefinition, forget_violations, read_definition
 from psrlib.hub.security.acl import all_permitted
 from psrlib.hub.security.owned import Owned
 from psrlib.hub.store.queries import of_organization
 from psrlib.hub.store.schema.design import slas, topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.text import load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name
 from psrlib.hub.web.records import Audited, show, stored
@@ -48,6 +49,7 @@ def create_sla(call: Call, body: DataSlaJson) -> DataSlaJson:
         definition = read_definition(body.definition)
     except msgspec.MsgspecError as error:
         raise bad_request(f"slaDefinition: {error}") from error
+    call.check_fields(SlaDefinition, load(body.definition or "{}"), "slaDefinition")
     all_permitted(call, jobs, definition.job_ids or [], "Job", "READ")
     if body.topology_id:
         call.fetch(topologies, body.topology_id, "Topology")

@@ -30,7 +30,8 @@ METERS = {
     "PIPELINE_BATCH_COUNT_METER": "batchCount",
 }
 STAGE_TIMERS = "STAGE_BATCH_PROCESSING_TIMER"
-SERIES = {wish: f"pipeline_{name}_meter" for wish, name in METERS.items()}  # how a hub names what is asked for
+# how a hub names the series that is asked for
+SERIES = {wish: f"pipeline_{name}_meter" for wish, name in METERS.items()}
 SERIES[STAGE_TIMERS] = "stage_batchProcessing_timer"
 STAGE_TIMER = re.compile(r"stage\.(.+)\.batchProcessing\.timer")
 

@@ -83,13 +83,20 @@ def _too_large(message: str) -> IssueError:
 
 
 def write_zip(documents: list[tuple[str, Json]]) -> bytes:
-    """Return a zip of JSON documents; equal names get a counter."""
+    """Return a zip of JSON documents under names that differ."""
     buffer = io.BytesIO()
-    used: dict[str, int] = {}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, document in documents:
-            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "document"
-            used[safe] = used.get(safe, 0) + 1
-            suffix = "" if used[safe] == 1 else f"_{used[safe]}"
-            archive.writestr(f"{safe}{suffix}.json", msgspec.json.encode(document))
+            archive.writestr(name, msgspec.json.encode(document))
     return buffer.getvalue()
+
+
+def entry_name(title: str, entity_id: str) -> str:
+    """Return the name of an entry that a hub writes: letters and digits of the title, then the id.
+
+    Examples
+    --------
+    >>> entry_name("Orders (daily) 2", "1f7c:acme")
+    'Ordersdaily21f7c:acme.json'
+    """
+    return f"{''.join(c for c in title if c.isalnum())}{entity_id}.json"

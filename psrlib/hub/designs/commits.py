@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
+from psrlib.hub.designs.checks import check_definition
 from psrlib.hub.events.triggers import fire, moment_text
 from psrlib.hub.security import configuration
 from psrlib.hub.security.acl import insert_acls
@@ -231,9 +232,9 @@ def commit_row(
     pipeline_id, commit_id, rules_id = ids
     definition = content.definition
     if not draft:
-        definition = stamp(definition, commit_id, pipeline_id, rules_id, number)
+        definition = stamp(call, definition, ids, number)
+    check_definition(call, content.definition)
     info = definition.get("info")
-    used = metadata_of(definition).get("dpm.pipeline.connections")
     return {
         "id": commit_id,
         "pipeline_id": pipeline_id,
@@ -253,8 +254,24 @@ def commit_row(
         "rules_id": rules_id,
         "rules": dump(EMPTY_RULES if content.rules is None else content.rules),
         "fragment_commits": _fragments(definition),
-        "connections": [c for c in str(used).split(",") if c] if used else [],
+        "connections": used_connections(definition),
     }
+
+
+def used_connections(definition: Json) -> list[str]:
+    """Return the ids of the connections a definition uses: one text, ids joined by commas.
+
+    Anything else is none: a real hub does not read a list.
+
+    Examples
+    --------
+    >>> used_connections({"metadata": {"dpm.pipeline.connections": "a:acme,b:acme"}})
+    ['a:acme', 'b:acme']
+    >>> used_connections({"metadata": {"dpm.pipeline.connections": ["a:acme"]}})
+    []
+    """
+    used = metadata_of(definition).get("dpm.pipeline.connections")
+    return [part.strip() for part in used.split(",") if part.strip()] if isinstance(used, str) else []
 
 
 def _fragments(definition: Json) -> list[str]:
@@ -263,9 +280,14 @@ def _fragments(definition: Json) -> list[str]:
     return [commit for commit in found if isinstance(commit, str)]
 
 
-def stamp(definition: Json, commit_id: str, pipeline_id: str, rules_id: str, number: int) -> Json:
-    """Return the definition with the hub's metadata of a published version (control-hub-rest.md, 4.4)."""
+def stamp(call: Call, definition: Json, ids: tuple[str, str, str], number: int) -> Json:
+    """Return the definition with the hub's metadata of a published version (control-hub-rest.md, 4.4).
+
+    ``ids`` are those of the pipeline, the commit and its rules.
+    """
+    pipeline_id, commit_id, rules_id = ids
     stamped = {
+        "dpm.base.url": call.hub.url,
         "dpm.pipeline.id": pipeline_id,
         "dpm.pipeline.commit.id": commit_id,
         "dpm.pipeline.rules.id": rules_id,

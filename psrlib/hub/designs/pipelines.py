@@ -100,7 +100,8 @@ def publish_draft(call: Call, commit: Row, message: str | None) -> None:
     """Turn a draft into a published version."""
     if not commit.draft:
         raise bad_request(f"commit '{commit.id}' is already published")
-    definition = stamp(load(commit.definition), commit.id, commit.pipeline_id, commit.rules_id, commit.number)
+    ids = (commit.pipeline_id, commit.id, commit.rules_id)
+    definition = stamp(call, load(commit.definition), ids, commit.number)
     published = {
         "draft": False,
         "message": message or commit.message,

@@ -48,6 +48,7 @@ def start_hub(
     db_url: str | None = None,
     *,
     background: bool = True,
+    strict: bool = False,
 ) -> HubProcess:
     """Start the embedded hub in its own process and wait until it is healthy.
 
@@ -63,6 +64,8 @@ def start_hub(
         SQLAlchemy URL; None means the SQLite file ``run_dir/hub.db``.
     background : bool
         Whether it does anything by itself: failover, scheduled tasks, webhooks.
+    strict : bool
+        Whether it refuses fields that it does not know, and values of a wrong type in definitions.
 
     Raises
     ------
@@ -74,7 +77,8 @@ def start_hub(
         return running
     with bind(folder, host, port) as (listener, url):
         log, fd = folder / "hub.log", listener.fileno()
-        settings = [str(folder), str(fd), url, db_url or default_database(folder), json.dumps(background)]
+        options = json.dumps({"background": background, "strict": strict})
+        settings = [str(folder), str(fd), url, db_url or default_database(folder), options]
         pid = start_process(MODULE, settings, log, pass_fds=[fd])
     return wait_started(pid, "embedded hub", log, lambda: find_hub(folder))
 
@@ -100,8 +104,8 @@ def stop_hub(run_dir: str | Path) -> bool:
 class HubState:
     """What is known of the hub of a folder; not answering means that it is starting, or stuck.
 
-    ``pid`` is 0 and ``since`` empty for a stopped hub; ``url`` is that of the last start. ``is_near``
-    tells whether the process number is one of this container.
+    ``pid`` is 0 and ``since`` empty for a stopped hub; ``url`` and ``strict`` are those of the last start.
+    ``is_near`` tells whether the process number is one of this container.
     """
 
     run_dir: Path
@@ -110,18 +114,19 @@ class HubState:
     pid: int
     since: str
     is_near: bool
+    strict: bool
 
 
 def look_at_hub(run_dir: str | Path) -> HubState:
     """Return the state of the hub of a folder; reads only."""
     folder = Path(run_dir).resolve()
     holder, record = find_holder(folder / LOCK), _read_record(folder) or {}
-    url = str(record.get("url", ""))
+    url, strict = str(record.get("url", "")), bool(record.get("strict"))
     if holder is None:
-        return HubState(folder, "stopped", url, 0, "", True)
+        return HubState(folder, "stopped", url, 0, "", True, strict)
     answers = record.get("pid") == holder.pid and _healthy(url)
     state: Literal["running", "not answering"] = "running" if answers else "not answering"
-    return HubState(folder, state, url, holder.pid, holder.since, holder.is_near)
+    return HubState(folder, state, url, holder.pid, holder.since, holder.is_near, strict)
 
 
 def find_hubs(folder: str | Path) -> list[HubState]:
@@ -151,7 +156,9 @@ def bind(folder: Path, host: str, port: int) -> Iterator[tuple[socket.socket, st
 
 
 @contextmanager
-def hub_record(folder: Path, listener: socket.socket, url: str, database: str) -> Iterator[None]:
+def hub_record(
+    folder: Path, listener: socket.socket, url: str, database: str, strict: bool
+) -> Iterator[None]:
     """Hold the lock of a folder's hub and tell in ``hub.json`` where it is; for the process that serves.
 
     Raises
@@ -162,7 +169,8 @@ def hub_record(folder: Path, listener: socket.socket, url: str, database: str) -
     with hold(folder / LOCK, "embedded hub", f"{folder} has a hub already"):
         host, bound = listener.getsockname()[:2]
         shown = make_url(database).render_as_string(hide_password=True)
-        record = {"url": url, "pid": os.getpid(), "port": bound, "host": host, "db_url": shown}
+        record: dict[str, Any] = {"url": url, "pid": os.getpid(), "port": bound, "host": host}
+        record |= {"db_url": shown, "strict": strict}
         replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n")
         logger.info("embedded hub listens on %s, pid %d", url, os.getpid())
         yield

@@ -1,4 +1,4 @@
-"""The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL DB_URL BACKGROUND``."""
+"""The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL DB_URL OPTIONS``."""
 
 import json
 import signal
@@ -22,12 +22,12 @@ LONGEST_FAREWELL_S = (
 
 def main() -> int:
     """Serve until terminated; the listening socket is inherited, so the port is known before."""
-    folder, fd, url, db_url, background = sys.argv[1:]
+    folder, fd, url, db_url, options = sys.argv[1:]
     with socket.socket(fileno=int(fd)) as listener:
-        return _serve(Path(folder), listener, url, db_url, background=json.loads(background))
+        return _serve(Path(folder), listener, url, db_url, **json.loads(options))
 
 
-def serve_here(run_dir: Path, host: str, port: int, db_url: str | None) -> int:
+def serve_here(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool = False) -> int:
     """Serve the hub of a folder in this process, until SIGTERM or SIGINT; return the exit status.
 
     Raises
@@ -37,7 +37,8 @@ def serve_here(run_dir: Path, host: str, port: int, db_url: str | None) -> int:
     """
     folder = run_dir.resolve()
     with bind(folder, host, port) as (listener, url):
-        return _serve(folder, listener, url, db_url or default_database(folder), log_level="info")
+        database = db_url or default_database(folder)
+        return _serve(folder, listener, url, database, strict=strict, log_level="info")
 
 
 def _serve(
@@ -46,12 +47,13 @@ def _serve(
     url: str,
     db_url: str,
     background: bool = True,
+    strict: bool = False,
     log_level: str = "warning",
 ) -> int:
     try:
-        with hub_record(folder, listener, url, db_url):
+        with hub_record(folder, listener, url, db_url, strict):
             config = uvicorn.Config(
-                create_app(db_url, url, background=background),
+                create_app(db_url, url, background=background, strict=strict),
                 loop="uvloop",
                 http="httptools",
                 log_level=log_level,

@@ -15,6 +15,7 @@ from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import forbidden, not_found, unauthenticated
 from psrlib.hub.web.records import Listed, Page, Paging, Wrapping
 from psrlib.hub.web.routing import Route
+from psrlib.hub.web.strictness import Fault
 
 MAX_ROWS = 2**31
 T = TypeVar("T")
@@ -84,6 +85,14 @@ class Call:
     def created(self) -> dict[str, Any]:
         """The columns that tell who makes a row, and when."""
         return {"creator": self.principal.id, "created_on": self.now, **self.changed}
+
+    def note(self, fault: Fault, name: str, detail: str = "") -> None:
+        """Take down what the caller sent wrong; 400 naming it on a strict hub."""
+        self.hub.strictness.note(fault, self.route.name, name, detail)
+
+    def check_fields(self, kind: Any, value: Any, where: str) -> None:
+        """Note the fields in a document that its type has not; ``where`` it stands in what was sent."""
+        self.hub.strictness.check_value(self.route.name, kind, value, where)
 
     def new_id(self, organization: str | None = None) -> str:
         """Return a fresh ``<uuid>:<organization>`` id."""

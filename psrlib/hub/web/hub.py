@@ -19,6 +19,7 @@ from psrlib.hub.store.readers import Readers, settle
 from psrlib.hub.web.access import Callers
 from psrlib.hub.web.callers import load_callers
 from psrlib.hub.web.routing import Route
+from psrlib.hub.web.strictness import Strictness
 
 T = TypeVar("T")
 # a short transaction and who waits for it
@@ -39,14 +40,23 @@ class Hub:
         Base URL engines reach the hub under, for REMOTE_TIMESERIES_URL.
     clock : callable
         Returns epoch milliseconds.
+    strict : bool
+        Refuse fields and types that a real hub may not know.
     """
 
-    def __init__(self, database: Database, url: str = "", clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        url: str = "",
+        clock: Callable[[], int] | None = None,
+        strict: bool = False,
+    ) -> None:
         self.database = database
         self.url = url
         self.now = clock or _wall_clock_ms
         self.started_on = self.now()
         self.routes: list[Route] = []
+        self.strictness = Strictness(strict)
         self.callers = Callers()
         self.cache = Cache()
         self.contacts = Contacts(self.started_on)

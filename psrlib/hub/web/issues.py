@@ -2,6 +2,8 @@
 
 from psrlib.hub.store.text import Json
 
+# what an app of a real hub says of an id that it has not: code and message
+UNKNOWN = {("pipelinestore", "Pipeline commit"): ("PIPELINE_STORE_09", "Cannot find Pipeline Commit ID")}
 NAMED = {"jobrunner": "JOBRUNNER", "connection": "CONNECTION"}  # become JobRunnerError and ConnectionError
 
 
@@ -17,19 +19,32 @@ class IssueError(Exception):
         except those the reference knows.
     message : str
         One sentence: which entity or field, expected, received.
+    unknown : (str, str) or None
+        Kind and id of the object that is missing, where that is the reason.
     **extra : object
         Further keys of the issue, such as ``additionalInfo``.
     """
 
-    def __init__(self, status: int, code: str, message: str, **extra: object) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        unknown: tuple[str, str] | None = None,
+        **extra: object,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.unknown = unknown
         self.extra = extra
 
     def name_app(self, app: str) -> None:
-        """Give a general code the app's name, where the vendor's SDK tells errors by it (1.4)."""
+        """Give a general code the app's name, where the vendor's SDK tells errors by it (1.4), or its own."""
+        if self.unknown and (app, self.unknown[0]) in UNKNOWN:
+            self.code, words = UNKNOWN[app, self.unknown[0]]
+            self.message = f"{words} '{self.unknown[1]}'"
         if app in NAMED and self.code.startswith("APP_ISSUES_"):
             self.code = f"{NAMED[app]}_1{self.code[-2:]}"
 
@@ -50,7 +65,8 @@ def forbidden(message: str) -> IssueError:
 
 def not_found(kind: str, entity_id: str) -> IssueError:
     """Return the answer for an unknown id; a foreign organization's id gets the same words."""
-    return IssueError(404, "APP_ISSUES_02", f"{kind} '{entity_id}' does not exist")
+    message = f"{kind} '{entity_id}' does not exist"
+    return IssueError(404, "APP_ISSUES_02", message, unknown=(kind, entity_id))
 
 
 def bad_request(message: str) -> IssueError:

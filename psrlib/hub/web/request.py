@@ -56,8 +56,7 @@ def decode_body(route: Route, headers: dict[str, str], body: bytes) -> Any:
     kind = route.signature.body
     if kind is None:
         return None
-    if headers.get("content-encoding") == "snappy":
-        body = _unsnap(body)
+    body = plain_body(headers, body)
     if kind is bytes:
         return _uploaded(headers, body)
     if kind is str:
@@ -110,7 +109,10 @@ def _raw_text(body: bytes) -> str:
     return text
 
 
-def _unsnap(body: bytes) -> bytes:
+def plain_body(headers: dict[str, str], body: bytes) -> bytes:
+    """Return a body uncompressed."""
+    if headers.get("content-encoding") != "snappy":
+        return body
     try:
         return bytes(cramjam.snappy.decompress(body))
     except cramjam.DecompressionError as error:

@@ -57,6 +57,11 @@ class Route:
     signature: Signature
 
     @property
+    def name(self) -> str:
+        """Verb and path, for messages."""
+        return f"{self.method} {self.path}"
+
+    @property
     def summary(self) -> str:
         """What the endpoint does, in one sentence."""
         return (self.handler.__doc__ or "").strip().split("\n")[0]

@@ -12,7 +12,6 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
-import orjson
 
 from psrlib.hub.web.issues import bad_request
 
@@ -60,8 +59,13 @@ class Strictness:
 
     def check_body(self, call: str, kind: Any, body: bytes) -> None:
         """Note the fields in a JSON body that its type has not."""
-        if _shape(kind) is not None and body.strip():
-            self.check_value(call, kind, orjson.loads(body))
+        if _shape(kind) is None or not body.strip():
+            return
+        try:
+            value = msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise bad_request(f"the body of {call} is wrong: {error}") from error
+        self.check_value(call, kind, value)
 
     def check_value(self, call: str, kind: Any, value: Any, where: str = "") -> None:
         """Note the fields in a JSON value that its type has not; ``where`` it stands in the body."""

@@ -13,7 +13,8 @@ REFUSALS = [
     ("GET", "/jobrunner/rest/v1/job/none:acme", None, 404, "JOBRUNNER_102"),
     ("PUT", "/jobrunner/rest/v1/jobs", {"name": "x"}, 400, "JOBRUNNER_103"),
     ("GET", "/connection/rest/v1/connection/none:acme", None, 404, "CONNECTION_102"),
-    ("GET", f"{STORE}/pipelineCommit/none:acme", None, 404, "APP_ISSUES_02"),
+    ("GET", f"{STORE}/pipelineCommit/none:acme", None, 404, "PIPELINE_STORE_09"),
+    ("GET", f"{STORE}/pipeline/none:acme/latest", None, 404, "APP_ISSUES_02"),
     ("GET", "/jobrunner/rest/v1/nothing/here", None, 501, "APP_ISSUES_06"),
 ]
 

@@ -5,7 +5,7 @@ from msgspec import Struct, field, to_builtins
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, show_jobs, shown
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.archives import read_zip, write_zip
+from psrlib.hub.designs.archives import entry_name, read_zip, write_zip
 from psrlib.hub.security.acl import all_permitted
 from psrlib.hub.store.queries import Row
 from psrlib.hub.store.schema.execution import jobs
@@ -56,7 +56,7 @@ def export_document(call: Call, job: Row) -> Json:
 def export_jobs(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per job, its pipeline included."""
     found = all_permitted(call, jobs, body, "Job", "READ")
-    documents = [(job.name, export_document(call, job)) for job in found]
+    documents = [(entry_name(job.name, job.id), export_document(call, job)) for job in found]
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 

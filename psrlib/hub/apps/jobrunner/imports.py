@@ -13,6 +13,7 @@ from sqlalchemy import Table, select
 from psrlib.hub.apps.jobrunner.jobs import refuse_running
 from psrlib.hub.apps.jobrunner.records import JobJson, NewJobJson, as_new_job, change_job, insert_jobs
 from psrlib.hub.apps.pipelinestore.records import EDITOR as PIPELINE_EDITOR
+from psrlib.hub.apps.pipelinestore.records import CommitPipelineJson
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import CommitBatch, Content, Kept
 from psrlib.hub.security.acl import check_permission
@@ -79,6 +80,8 @@ def import_job(call: Call, document: Json, updates: Updates, with_pipeline: bool
         given = msgspec.convert(document.get("minimalJobJson"), JobJson)
     except msgspec.ValidationError as error:
         raise bad_request(f"minimalJobJson: {error}") from error
+    call.check_fields(JobJson, document.get("minimalJobJson"), "minimalJobJson")
+    call.check_fields(CommitPipelineJson, document.get("commitPipelineJson"), "commitPipelineJson")
     present = None if updates.force_import else _present_job(call, given)
     if present is None:
         return _create_job(call, given, document.get("commitPipelineJson"), updates)

@@ -8,7 +8,7 @@ from psrlib.hub.apps.pipelinestore.records import (
     shown,
 )
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.archives import read_zip, write_zip
+from psrlib.hub.designs.archives import entry_name, read_zip, write_zip
 from psrlib.hub.designs.commits import CommitBatch, Content, named_pipeline
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import by_keys
@@ -120,7 +120,7 @@ def export_commits(call: Call, body: list[str]) -> Raw:
         document = {
             key: load(commit.definition),
             "pipelineRules": load(commit.rules),
-            "libraryDefinitions": load(commit.library_definitions),
+            "libraryDefinitions": load(commit.library_definitions) or {},
         }
-        documents.append((commit.name, document))
+        documents.append((entry_name(commit.name, commit.id), document))
     return Raw(write_zip(documents), content_type="application/octet-stream")

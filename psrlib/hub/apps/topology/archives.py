@@ -7,7 +7,7 @@ from psrlib.hub.apps.jobrunner.archives import export_document
 from psrlib.hub.apps.jobrunner.imports import Updates, find_local, import_job, local_id, version_number
 from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.topology.topologies import EDITOR, TopologyJson, add_version, insert_topology, shown
-from psrlib.hub.designs.archives import read_zip, write_zip
+from psrlib.hub.designs.archives import entry_name, read_zip, write_zip
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.design import topologies, topology_commits
@@ -35,7 +35,7 @@ def export_topologies(call: Call, body: list[str]) -> Raw:
             "topologyJson": shown(call, commit.id),
             "jobJsonList": [export_document(call, job) for job in Query(mine, kept=False).rows(call.db)],
         }
-        documents.append((commit.name, document))
+        documents.append((entry_name(commit.name, commit.id), document))
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 
@@ -59,6 +59,7 @@ def import_topologies(call: Call, updates: Updates, body: bytes) -> list[Topolog
             topology = msgspec.convert(given, TopologyJson)
         except msgspec.ValidationError as error:
             raise bad_request(f"entry '{name}', topologyJson: {error}") from error
+        call.check_fields(TopologyJson, given, "topologyJson")
         parts = [part for part in document.get("jobJsonList") or [] if isinstance(part, dict)]
         if parts:
             check_roles(call.principal, OPERATOR.roles)
