@@ -25,6 +25,18 @@ start_options = together(
         help="Table of transitions (JSON); default: everything is healthy.",
     ),
     click.option(
+        "--max-pipelines",
+        type=click.IntRange(min=1),
+        help="Pipelines an engine can run at once, 22 on a real one with its default; default: any number.",
+    ),
+    click.option(
+        "--event-ms",
+        type=click.IntRange(min=0),
+        default=25,
+        show_default=True,
+        help="How long a SAVE or a START keeps an engine from polling; about 250 on a real one.",
+    ),
+    click.option(
         "--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one."
     ),
 )
@@ -104,7 +116,13 @@ def configure(
 
 
 def _start(
-    seed: Path, settings: dict[str, str], behaviour: Path | None, status_port: int, **where: Any
+    seed: Path,
+    settings: dict[str, str],
+    behaviour: Path | None,
+    max_pipelines: int | None,
+    event_ms: int,
+    status_port: int,
+    **where: Any,
 ) -> None:
     from psrlib.engines import fleet_status, start_fleet
 
@@ -115,6 +133,8 @@ def _start(
         sch_url,
         document.variables.get("webhook_url"),
         behaviour=behaviour,
+        event_ms=event_ms,
+        max_pipelines=max_pipelines,
         status_port=status_port,
     )
     found = fleet_status(_run_dir(seed))

@@ -50,9 +50,9 @@ GHOST_TOWN = (
     Transition("STARTING", "RUNNING", delay_ms=400, jitter_ms=1200),
     Transition("STARTING_ERROR", "START_ERROR", delay_ms=100, jitter_ms=200),
     Transition("RUNNING_ERROR", "RUN_ERROR", delay_ms=100, jitter_ms=200),
-    Transition("RETRY", "STARTING", delay_ms=15_000),
+    Transition("RETRY", "STARTING", delay_ms=15_000),  # the first wait; each later one is twice as long
     Transition("FINISHING", "FINISHED", delay_ms=200, jitter_ms=300),
-    Transition("STOPPING", "STOPPED", delay_ms=300, jitter_ms=700),
+    Transition("STOPPING", "STOPPED", delay_ms=300, jitter_ms=700, message="The pipeline was stopped. "),
     Transition("STOPPING_ERROR", "STOP_ERROR", delay_ms=100, jitter_ms=200),
     Transition("DISCONNECTED", "STARTING", delay_ms=200, jitter_ms=800),
     Transition("CONNECTING", "STARTING", delay_ms=100, jitter_ms=200),

@@ -11,16 +11,23 @@ import msgspec
 
 from psrlib.engines import wire
 from psrlib.engines.behaviour import Behaviour, Draws
+from psrlib.engines.budget import Budget
 from psrlib.engines.identity import EngineIdentity
-from psrlib.engines.metrics import metrics_body
+from psrlib.engines.metrics import Upload
 from psrlib.engines.pipeline import Deletion, Pipeline
-from psrlib.engines.statuses import AFTER_RESTART
+from psrlib.engines.statuses import AFTER_RESTART, crash_path
 
 STATUS_INTERVAL_MS = 60_000  # dpm.remote.control.status.events.interval
 QUEUE_CAPACITY = 1000  # remote.events.queue.capacity
 FORCE_QUIT_MS = 10_000  # after the force timeout a pipeline gets this long before it counts as STOPPED
 USED_MEMORY_BYTES, MEMORY_PER_PIPELINE_BYTES = 180_000_000, 12_000_000
 FINALS_CAPACITY = 100
+BLOB_BYTES = 1000  # about what remembering a version of an object takes, at most
+LONGEST_RETRY_MS = 300_000  # the wait before an automatic retry doubles up to this
+# A SAVE and a START took a quiet Data Collector 0.5 s together, and it did not poll meanwhile. A tenth of
+# that is enough to make polls late where many pipelines start, and keeps the start of ten organizations' jobs
+# within seconds.
+EVENT_MS = 25
 
 
 class Saved(msgspec.Struct):
@@ -35,23 +42,36 @@ class Engine:
     """An engine: its identity, its pipelines, and what it still has to tell the hub.
 
     ``base_url`` is the hub's, without a trailing slash; ``behaviour`` moves the pipelines and the engine;
-    ``interval_ms`` is the delay between an answer and the next poll.
+    ``interval_ms`` is the delay between an answer and the next poll, ``event_ms`` how long a SAVE or a START
+    takes, ``max_pipelines`` how many pipelines can be active at once (None: any number). What the hub makes
+    the engine hold is counted in ``budget``.
     """
 
     def __init__(
-        self, identity: EngineIdentity, base_url: str, behaviour: Behaviour, interval_ms: int = 5000
+        self,
+        identity: EngineIdentity,
+        base_url: str,
+        behaviour: Behaviour,
+        interval_ms: int = 5000,
+        *,
+        event_ms: int = EVENT_MS,
+        max_pipelines: int | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.identity = identity
         self.base_url = base_url
         self.behaviour = behaviour
         self.interval_ms = interval_ms
+        self.event_ms = event_ms
+        self.max_pipelines = max_pipelines
+        self.budget = budget or Budget()
         self.draws = Draws(int(identity.id.replace("-", ""), 16))
         self.pipelines: dict[str, Pipeline] = {}  # by local id: the name with "__" for ":"
         self.acks: list[dict[str, Any]] = []
         self.deletion_acks: list[dict[str, Any]] = []
         self.changes: deque[dict[str, Any]] = deque()
         self.dropped_changes = 0
-        self.finals: deque[bytes] = deque(maxlen=FINALS_CAPACITY)  # last metrics of pipelines that ended
+        self.finals: deque[Upload] = deque(maxlen=FINALS_CAPACITY)  # last metrics of pipelines that ended
         self.pushed: dict[str, str] = {}
         self.blobs: dict[str, list[int]] = {}  # "namespace id" -> versions
         self.boots = 0  # processes begun
@@ -108,7 +128,7 @@ class Engine:
         """Move a pipeline to a state, queue the report, and plan what follows after the table."""
         has_metrics = pipeline.definition.metrics_period_ms >= 0
         if has_metrics and pipeline.stretch_ms is not None and state in ("STOPPED", "FINISHED"):
-            self.finals.append(metrics_body(pipeline, self.identity.id, at_ms))
+            self.finals.append(Upload(pipeline.definition, pipeline.batches(at_ms), at_ms))
         pipeline.enter(state, at_ms, message)
         if state == "RUNNING":
             pipeline.metrics_at_ms = at_ms if has_metrics else None
@@ -117,6 +137,19 @@ class Engine:
         self.queue_change(pipeline.report(at_ms))
         self._plan(pipeline, at_ms)
 
+    @property
+    def n_active(self) -> int:
+        """How many pipelines are active."""
+        return sum(pipeline.active for pipeline in self.pipelines.values())
+
+    def add(self, pipeline: Pipeline) -> None:
+        """Keep a saved pipeline, or raise ValueError when the fleet holds too much already."""
+        held = 500 + 2 * len(pipeline.name) + len(pipeline.offset) + pipeline.definition.held_bytes
+        self.budget.take(held)
+        pipeline.held_bytes = held
+        self.pipelines[local_id(pipeline.name)] = pipeline
+        self.dirty = True
+
     def begin_deletion(self, pipeline: Pipeline, event_id: str, force_at_ms: int, at_ms: int) -> None:
         """Stop a pipeline if need be, then delete it and acknowledge the event."""
         pipeline.deletion = Deletion(event_id, force_at_ms)
@@ -124,8 +157,15 @@ class Engine:
         self._find_soonest()
 
     def delete(self, pipeline: Pipeline, at_ms: int) -> None:
-        """Forget an inactive pipeline after one last report, DELETED."""
+        """Forget an inactive pipeline after one last report, DELETED.
+
+        Reports are made when they leave: those of a deleted pipeline have no title and no runner any more.
+        """
         del self.pipelines[local_id(pipeline.name)]
+        self.budget.give(pipeline.held_bytes)
+        for change in self.changes:
+            if change["name"] == pipeline.name:
+                change.update(title=None, runnerCount=0)
         report = pipeline.report(at_ms)
         report.update(timeStamp=at_ms, pipelineStatus="DELETED", title=None, message="Pipeline is deleted")
         self.queue_change(report)
@@ -149,6 +189,9 @@ class Engine:
         subject.next_state = None
         if found is not None:
             row, delay_ms = found
+            if isinstance(subject, Pipeline) and subject.state == "RETRY":
+                delay_ms = min(delay_ms << min(subject.retries, 16), max(delay_ms, LONGEST_RETRY_MS))
+                subject.retries += 1
             subject.next_state, subject.next_message = row.next, row.message
             subject.next_at_ms = at_ms + delay_ms
         self._find_soonest()
@@ -158,7 +201,8 @@ class Engine:
     def boot(self, now_ms: int, alive_ms: int | None = None) -> None:
         """Begin a process: nothing told yet, and pipelines that were active start again (9.1).
 
-        ``alive_ms`` is when the process before was last known alive; totals and offsets end there.
+        ``alive_ms`` is when the process before was last known alive; totals and offsets end there. A pipeline
+        that no orderly end has disconnected is disconnected now, and the hub is told.
         """
         self.state, self.next_state = "UP", None
         self.boots += 1
@@ -168,24 +212,35 @@ class Engine:
         self.finals.clear()
         self.registered = self.info_accepted = False
         for pipeline in self.pipelines.values():
-            state = AFTER_RESTART.get(pipeline.state)
             pipeline.deletion = pipeline.validation = None
             pipeline.metrics_at_ms = None
-            if state is None:
+            if not pipeline.active:
                 continue
             last = now_ms if alive_ms is None else min(alive_ms, now_ms)
-            pipeline.enter(state, max(last, pipeline.since_ms), pipeline.message)
+            pipeline.freeze(max(last, pipeline.since_ms))
+            path = crash_path(pipeline.state)
+            message = f"Pipeline was in {pipeline.state} state, forcing it to {path[0]}" if path else None
+            for state in path:
+                pipeline.enter(state, now_ms, message)
+                self.queue_change(pipeline.report(now_ms))
             pipeline.counted = 0
             self._plan(pipeline, now_ms)
         self._plan(self, now_ms)
         self.dirty = True
 
-    def shut_down(self, now_ms: int) -> None:
-        """End the process in order: active pipelines disconnect, to start again at the next boot."""
+    def shut_down(self, now_ms: int) -> list[dict[str, Any]]:
+        """End the process in order: active pipelines disconnect, to start again at the next boot.
+
+        Returns the reports of it, which only an engine in sync mode still sends.
+        """
+        reports = []
         for pipeline in self.pipelines.values():
-            if AFTER_RESTART.get(pipeline.state) == "DISCONNECTED" and pipeline.state != "DISCONNECTED":
-                pipeline.enter("DISCONNECTED", now_ms)
+            if AFTER_RESTART.get(pipeline.state) == "DISCONNECTED":
+                for state in crash_path(pipeline.state):
+                    pipeline.enter(state, now_ms)
+                    reports.append(pipeline.report(now_ms))
         self.dirty = True
+        return reports
 
     def _enter(self, state: str, at_ms: int) -> None:
         came_from, self.state = self.state, state
@@ -207,14 +262,16 @@ class Engine:
         """Take in configuration from the hub; a null value removes a key (1.2)."""
         for key, value in configuration.items():
             if value is None:
-                self.pushed.pop(key, None)
+                self.budget.give(_pushed_bytes(key, self.pushed.pop(key, None)))
             else:
+                self.budget.take(_pushed_bytes(key, value))
+                self.budget.give(_pushed_bytes(key, self.pushed.get(key)))
                 self.pushed[key] = value
             self.dirty = True
 
     def reports(self, now_ms: int) -> list[dict[str, Any]]:
         """Return the state of every pipeline, in any state."""
-        return [pipeline.report(now_ms) for pipeline in self.pipelines.values()]
+        return [pipeline.report(now_ms, full=True) for pipeline in self.pipelines.values()]
 
     def process_metrics(self, now_ms: int) -> dict[str, Any]:
         """Return the figures of event 2003 (6.3): CPU of the machine in percent, used heap in bytes.
@@ -234,6 +291,13 @@ class Engine:
         """Take back what was on disk."""
         self.pipelines = {local_id(pipeline.name): pipeline for pipeline in saved.pipelines}
         self.pushed, self.blobs = dict(saved.pushed), dict(saved.blobs)
+        held = sum(pipeline.held_bytes for pipeline in saved.pipelines)
+        held += sum(_pushed_bytes(key, value) for key, value in self.pushed.items())
+        self.budget.used += held + sum(BLOB_BYTES * len(versions) for versions in self.blobs.values())
+
+
+def _pushed_bytes(key: str, value: str | None) -> int:
+    return 0 if value is None else 200 + len(key) + len(value)
 
 
 def local_id(name: str) -> str:

@@ -7,21 +7,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psrlib.engines.behaviour import Behaviour
+from psrlib.engines.budget import Budget
 from psrlib.engines.clock import Clock
 from psrlib.engines.counters import Counters
-from psrlib.engines.engine import Engine
-from psrlib.engines.exchange import IO_ERROR, Lane
+from psrlib.engines.engine import EVENT_MS, Engine
+from psrlib.engines.exchange import IO_ERROR, Lane, Request
 from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.poll import PollLane
 from psrlib.engines.sender import Sender
 from psrlib.engines.store import FleetStore
-from psrlib.engines.sync import SyncLane
+from psrlib.engines.sync import SyncLane, last_words
 from psrlib.engines.uploads import UploadLane
 
 logger = logging.getLogger(__name__)
 BUSY = -1  # queued_ms of a lane whose exchange is under way
 CONNECTIONS = 128  # exchanges under way at once: at 50 ms per answer, enough for 12,000 engines
 SAVE_EVERY_MS = 500
+LAST_WORDS_S = 5.0  # what engines in sync mode have for telling the hub that they end
 MIN_SPREAD = 1000  # a small fleet registers within a moment, a large one over the whole poll interval
 
 
@@ -38,8 +40,10 @@ class Member:
 class Fleet:
     """Engines that register, poll and report to the hub at ``base_url`` through one sender.
 
-    ``interval_ms`` is the delay between an answer and the next poll, ``workers`` bounds the exchanges under
-    way. Left out, the behaviour is the quiet default, the clock the system's, and no state is stored.
+    ``interval_ms`` is the delay between an answer and the next poll, ``event_ms`` how long an engine is busy
+    with a SAVE or a START, ``max_pipelines`` how many pipelines an engine can run (None: any number),
+    ``workers`` bounds the exchanges under way. Left out, the behaviour is the quiet default, the clock the
+    system's, and no state is stored.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class Fleet:
         clock: Clock | None = None,
         store: FleetStore | None = None,
         interval_ms: int = 5000,
+        event_ms: int = EVENT_MS,
+        max_pipelines: int | None = None,
         workers: int = CONNECTIONS,
     ) -> None:
         self.clock = clock or Clock()
@@ -67,7 +73,19 @@ class Fleet:
         self._saved_ms = 0
         self._stopping = False
         base_url, behaviour = base_url.rstrip("/"), behaviour or Behaviour()
-        engines = [Engine(identity, base_url, behaviour, interval_ms) for identity in identities]
+        budget = Budget(len(identities))
+        engines = [
+            Engine(
+                identity,
+                base_url,
+                behaviour,
+                interval_ms,
+                event_ms=event_ms,
+                max_pipelines=max_pipelines,
+                budget=budget,
+            )
+            for identity in identities
+        ]
         self.members = self._board(engines, interval_ms)
 
     def _board(self, engines: list[Engine], interval_ms: int) -> list[Member]:
@@ -138,7 +156,10 @@ class Fleet:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            await self._end()
+            try:
+                await self._end()
+            finally:
+                await self.sender.close()
 
     @property
     def n_scheduled(self) -> int:
@@ -188,11 +209,34 @@ class Fleet:
 
     async def _end(self) -> None:
         now = self.clock.now_ms()
+        told = []
         for engine in self.engines():
             engine.advance(now)
-            engine.shut_down(now)
+            talks = engine.sync and engine.registered and engine.state == "UP" and engine.refusal is None
+            statuses = engine.reports(now) if talks else []
+            changes = engine.shut_down(now)
+            if talks:
+                told.append(last_words(engine, statuses, changes))
         self._save(now)
-        await self.sender.close()
+        if told:
+            await self._tell(told)
+
+    async def _tell(self, conversations: list[list[Request]]) -> None:
+        """Send what engines in sync mode say while they go down: each in order, all within a time."""
+        free = asyncio.Semaphore(self._workers)
+
+        async def tell(requests: list[Request]) -> None:
+            async with free:
+                for request in requests:
+                    self.counters.count(request.kind, await self.sender.send(request))
+
+        tasks = [asyncio.create_task(tell(requests)) for requests in conversations]
+        _, late = await asyncio.wait(tasks, timeout=LAST_WORDS_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if late:
+            logger.warning("%d engines could not tell the hub that they end", len(late))
 
     def engines(self) -> Iterable[Engine]:
         """Return the engines in the order of their identities."""

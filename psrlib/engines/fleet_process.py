@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from psrlib.engines.behaviour import load_behaviour
+from psrlib.engines.engine import EVENT_MS
 from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
-from psrlib.errors import ProcessError
+from psrlib.errors import InputError, ProcessError
 from psrlib.lock import find_holder
 from psrlib.process import end_process, fetch, last_line, read_record, start_process, wait_started
 
@@ -45,6 +46,8 @@ def start_fleet(
     *,
     behaviour: str | Path | None = None,
     poll_interval_s: float = 5.0,
+    event_ms: int = EVENT_MS,
+    max_pipelines: int | None = None,
     status_port: int = 0,
     wait_s: float = 60.0,
 ) -> FleetProcess:
@@ -65,6 +68,11 @@ def start_fleet(
         Table of transitions (JSON); None means the healthy, quiet default.
     poll_interval_s : float
         Delay between an answer and the next poll, seconds; Data Collector's is 5.
+    event_ms : int
+        How long an engine is busy, and does not poll, with a SAVE or a START, milliseconds; about 250 on a
+        real engine.
+    max_pipelines : int or None
+        Pipelines an engine can run at once; None means any number, 22 is Data Collector's default.
     status_port : int
         Loopback port of status and Prometheus text; 0 takes a free one.
     wait_s : float
@@ -73,18 +81,24 @@ def start_fleet(
     Raises
     ------
     InputError
-        When the identities or the behaviour table are missing or wrong.
+        When the identities or the behaviour table are missing or wrong, or a number is out of range.
     ProcessError
         When the process ends at start, or no engine reached the hub in time.
     """
     folder = Path(run_dir).resolve()
     identities = load_identities(folder)
     load_behaviour(behaviour)
+    if event_ms < 0 or (max_pipelines is not None and max_pipelines < 1):
+        raise InputError(
+            f"event_ms {event_ms}, max_pipelines {max_pipelines}: expected at least 0, and at least 1 or None"
+        )
     wanted = {
         "sch_url": sch_url.rstrip("/"),
         "webhook_url": webhook_url,
         "behaviour": str(Path(behaviour).resolve()) if behaviour else None,
         "poll_interval_s": poll_interval_s,
+        "event_ms": event_ms,
+        "max_pipelines": max_pipelines,
         "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
     }
     record = _running(folder)

@@ -9,9 +9,9 @@ from psrlib.engines.definition import Definition
 from psrlib.engines.statuses import ACTIVE
 
 OFFSET_KEY = "$com.streamsets.datacollector.pollsource.offset$"
-NO_OFFSET = '{"version":2,"offsets":{}}'
+# A real engine prints its offsets over several lines.
+NO_OFFSET = '{\n  "version" : 2,\n  "offsets" : { }\n}'
 NO_ISSUES = '{"pipelineIssues":[],"stageIssues":{},"issueCount":0}'
-BATCH_MS = 1000  # a pipeline of the ghost town makes a batch per second
 _PROCESSING = frozenset({"RUNNING", "FINISHING", "STOPPING"})
 
 
@@ -27,7 +27,8 @@ class Pipeline(msgspec.Struct, kw_only=True):
 
     ``stretch_ms`` is when the current stretch of processing began (None: none); ``counted`` the batches of
     this run before it, kept over automatic retries; ``offset_base`` the batches that the offset counts
-    before it, None when the offset is not ours to count on. ``next_*`` is the transition that is due.
+    before it, None when the offset is not ours to count on. ``next_*`` is the transition that is due,
+    ``retries`` how many automatic ones this run has had, ``held_bytes`` what is counted for holding it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Pipeline(msgspec.Struct, kw_only=True):
     offset: str = NO_OFFSET
     offset_base: int | None = 0
     counted: int = 0
+    retries: int = 0
     stretch_ms: int | None = None
     next_state: str | None = None
     next_at_ms: int = 0
@@ -46,6 +48,7 @@ class Pipeline(msgspec.Struct, kw_only=True):
     validation: str | None = None
     deletion: Deletion | None = None
     metrics_at_ms: int | None = None
+    held_bytes: int = 0
 
     @property
     def active(self) -> bool:
@@ -58,13 +61,18 @@ class Pipeline(msgspec.Struct, kw_only=True):
 
     def enter(self, state: str, at_ms: int, message: str | None = None) -> None:
         """Change the state; leaving the processing states freezes offset and totals."""
-        if state not in _PROCESSING and self.stretch_ms is not None:
-            self.offset, self.counted = self.offset_at(at_ms), self.batches(at_ms)
-            self.offset_base, self.stretch_ms = read_offset(self.offset), None
+        if state not in _PROCESSING:
+            self.freeze(at_ms)
         if state == "RUNNING":
             self.stretch_ms = at_ms
         self.state, self.since_ms, self.message = state, at_ms, message
         self.next_state = None
+
+    def freeze(self, at_ms: int) -> None:
+        """End the stretch of processing: offset and totals stay what they are at this moment."""
+        if self.stretch_ms is not None:
+            self.offset, self.counted = self.offset_at(at_ms), self.batches(at_ms)
+            self.offset_base, self.stretch_ms = read_offset(self.offset), None
 
     def offset_at(self, now_ms: int) -> str:
         """Return the offset text at a moment (engine-protocol, 9.3)."""
@@ -72,8 +80,12 @@ class Pipeline(msgspec.Struct, kw_only=True):
             return self.offset
         return offset_text(self.offset_base + self._stretch(now_ms))
 
-    def report(self, now_ms: int) -> dict[str, Any]:
-        """Return the state as the wire has it: event 2000, or an element of event 2002 (6.2)."""
+    def report(self, now_ms: int, *, full: bool = False) -> dict[str, Any]:
+        """Return the state as the wire has it: event 2000, or with ``full`` an element of event 2002 (6.2).
+
+        Only the full report tells how a validation went.
+        """
+        validation = self.validation if full else None
         return {
             "name": self.name,
             "title": self.definition.title,
@@ -82,8 +94,8 @@ class Pipeline(msgspec.Struct, kw_only=True):
             "remote": True,
             "pipelineStatus": self.state,
             "message": self.message,
-            "validationStatus": self.validation,
-            "issues": NO_ISSUES if self.validation else "null",
+            "validationStatus": validation,
+            "issues": NO_ISSUES if validation else "null",
             "workerInfos": [],
             "clusterMode": False,
             "offset": self.offset_at(now_ms),
@@ -93,7 +105,9 @@ class Pipeline(msgspec.Struct, kw_only=True):
         }
 
     def _stretch(self, now_ms: int) -> int:
-        return 0 if self.stretch_ms is None else max(0, now_ms - self.stretch_ms) // BATCH_MS
+        if self.stretch_ms is None:
+            return 0
+        return max(0, now_ms - self.stretch_ms) // self.definition.batch_ms
 
 
 def offset_text(batches: int) -> str:
@@ -104,7 +118,7 @@ def offset_text(batches: int) -> str:
     >>> read_offset(offset_text(7))
     7
     """
-    return f'{{"version":2,"offsets":{{"{OFFSET_KEY}":"{batches}"}}}}'
+    return f'{{\n  "version" : 2,\n  "offsets" : {{\n    "{OFFSET_KEY}" : "{batches}"\n  }}\n}}'
 
 
 def read_offset(text: str) -> int | None:
@@ -112,7 +126,7 @@ def read_offset(text: str) -> int | None:
     try:
         offsets = json.loads(text)["offsets"]
         return int(offsets[OFFSET_KEY]) if offsets else 0
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

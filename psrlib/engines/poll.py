@@ -1,24 +1,29 @@
 """Registration and polls of one engine (engine-protocol, 3.2 and 3.3)."""
 
 import logging
+from collections import deque
 from typing import Any
 
 import orjson
 
 from psrlib.engines import wire
+from psrlib.engines.budget import EVENT_BYTES
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
-from psrlib.engines.events import handle_events
+from psrlib.engines.events import UncheckedError, duration_ms, handle_event
 from psrlib.engines.exchange import IO_ERROR, Answer, Lane, Request
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 5  # registration.retry.attempts
 REGISTER_AGAIN_MS = 60_000  # in place of the log-ins that make a disconnected engine try again
 REFUSALS = 3  # polls in a row answered 401 or 403 before the token counts as revoked
+WRONG_ANSWERS = 3  # polls in a row answered with JSON that is no array of events before the engine stops
 LONGEST_WAIT_MS = 60_000  # a longer Retry-After is cut to this
 
 
 class PollLane(Lane):
     """The messaging of one engine: it registers, then polls, one exchange at a time.
+
+    The events of an answer are worked off one after the other, each in its time, before the next poll.
 
     The first wait after registration leads to ``phase_ms``, the engine's place within the poll interval, so
     that a fleet's polls are spread evenly whatever the moment its engines registered.
@@ -29,6 +34,8 @@ class PollLane(Lane):
         self.phase_ms = phase_ms
         self.last_status: int | None = None  # of the last poll
         self.was_late = False  # set by the fleet when a poll began an interval or more after its time
+        self._events: deque[wire.ServerEvent] = deque()  # of the last answer, not worked off yet
+        self._held_bytes = 0  # counted for that answer
         self._restart(start_ms)
 
     def _restart(self, now_ms: int) -> None:
@@ -37,7 +44,10 @@ class PollLane(Lane):
         self._register_ms: int | None = now_ms
         self._full_ms: int | None = None
         self._first = True
-        self._refusals = 0
+        self._refusals = self._wrong_answers = 0
+        self._events.clear()
+        self._new_acks: list[dict[str, Any]] = []
+        self._busy_until_ms = self._after_ms = 0
         self._sent: tuple[int, int, int, int, bool] = (0, 0, 0, 0, False)
 
     def next_request(self, now_ms: int) -> Request | None:
@@ -48,6 +58,9 @@ class PollLane(Lane):
             self._restart(now_ms)  # another process now: nothing is registered or told
         if engine.refusal is not None:
             self.due_ms = None
+            return None
+        if self._events and engine.state != "DOWN":
+            self._work_off(now_ms)
             return None
         if engine.state != "UP":
             self.due_ms = engine.next_at_ms if engine.next_state is not None else None
@@ -150,13 +163,25 @@ class PollLane(Lane):
         if answer.status == 200:
             try:
                 events = wire.read_events(answer.body)
-            except ValueError:
-                self.last_status = IO_ERROR  # unreadable: as if it had failed, everything is told again
+                self._hold(len(answer.body) + EVENT_BYTES * len(events))
+            except wire.WrongTypeError as error:
+                self.last_status = IO_ERROR
+                self._wrong_answers += 1
+                if self._wrong_answers >= WRONG_ANSWERS:
+                    self._refuse(
+                        f"poll: HTTP 200 {WRONG_ANSWERS} times in a row with a wrong answer: {error:.200}"
+                    )
+                    return
+            except ValueError as error:  # unreadable, or too much: as if it had failed, all is told again
+                self.last_status = IO_ERROR
+                logger.info("engine %s: poll: %s", engine.identity.id, error)
             else:
+                self._refusals = self._wrong_answers = 0
                 self._forget_sent()
-                self._refusals = 0
-                if events:
-                    handle_events(engine, events, now_ms)
+                self._events.extend(events)
+                self._busy_until_ms, self._after_ms = now_ms, self._next_poll(answer, now_ms) - now_ms
+                self._work_off(now_ms)
+                return
         elif answer.status in (401, 403):
             self._refusals += 1
             if self._refusals >= REFUSALS:
@@ -164,12 +189,51 @@ class PollLane(Lane):
                 return
         self.due_ms = self._next_poll(answer, now_ms)
 
+    def _hold(self, n_bytes: int) -> None:
+        """Count what this answer makes the engine hold in place of the last one, or raise ValueError."""
+        budget = self.engine.budget
+        budget.give(self._held_bytes)
+        self._held_bytes = 0
+        budget.take(n_bytes)
+        self._held_bytes = n_bytes
+
+    def _work_off(self, now_ms: int) -> None:
+        """Handle the events whose time has come; after the last one the next poll is due in its time."""
+        engine = self.engine
+        while self._events:
+            done_ms = self._busy_until_ms + duration_ms(engine, self._events[0])
+            if done_ms > now_ms:
+                self.due_ms = done_ms
+                return
+            self._busy_until_ms = done_ms
+            event = self._events.popleft()
+            try:
+                ack = handle_event(engine, event, now_ms)
+            except UncheckedError as error:
+                # Acks already sent are not forgotten then and go out again; those of this answer are lost.
+                logger.warning(
+                    "engine %s: event %d breaks off its answer: %s",
+                    engine.identity.id,
+                    event.event_type_id,
+                    error,
+                )
+                self._events.clear()
+                self._new_acks.clear()
+                break
+            if ack is not None:
+                self._new_acks.append(ack)
+        else:
+            n_acks, n_deletion_acks = self._sent[:2]
+            del engine.acks[:n_acks]
+            del engine.deletion_acks[:n_deletion_acks]
+            engine.acks.extend(self._new_acks)
+            self._new_acks = []
+        self.due_ms = self._busy_until_ms + self._after_ms
+
     def _forget_sent(self) -> None:
         engine = self.engine
-        n_acks, n_deletion_acks, n_changes, sent_ms, full = self._sent
+        _, _, n_changes, sent_ms, full = self._sent
         engine.info_accepted = True
-        del engine.acks[:n_acks]
-        del engine.deletion_acks[:n_deletion_acks]
         for _ in range(n_changes):
             engine.changes.popleft()
         if full:
@@ -194,4 +258,6 @@ class PollLane(Lane):
 
 
 def _retry_after_ms(text: str) -> int:
-    return min(int(text) * 1000, LONGEST_WAIT_MS) if text.strip().isdigit() else 0
+    text = text.strip()
+    is_number = text.isascii() and text.isdigit() and len(text) < 10
+    return min(int(text) * 1000, LONGEST_WAIT_MS) if is_number else 0

@@ -58,6 +58,8 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
             behaviour=load_behaviour(settings["behaviour"]),
             store=store,
             interval_ms=max(1, int(settings["poll_interval_s"] * 1000)),
+            event_ms=settings["event_ms"],
+            max_pipelines=settings["max_pipelines"],
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -33,3 +33,19 @@ AFTER_RESTART = {
 }
 
 ACTIVE = frozenset(AFTER_RESTART)
+
+
+def crash_path(state: str) -> tuple[str, ...]:
+    """Return the states through which a new process takes a pipeline that the last one left active.
+
+    Examples
+    --------
+    >>> crash_path("RUNNING")
+    ('DISCONNECTING', 'DISCONNECTED')
+    >>> crash_path("STOPPING"), crash_path("DISCONNECTED"), crash_path("EDITED")
+    (('STOPPED',), (), ())
+    """
+    end = AFTER_RESTART.get(state)
+    if end is None or end == state:
+        return ()
+    return ("DISCONNECTING", end) if "DISCONNECTING" in ALLOWED.get(state, ()) else (end,)

@@ -1,10 +1,13 @@
 """Sync mode of one engine: heartbeat and statuses straight to the job runner (engine-protocol, 3.4)."""
 
+from typing import Any
+
 import orjson
 
 from psrlib.engines import wire
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
 from psrlib.engines.exchange import Answer, Lane, Request
+from psrlib.engines.wire import component_headers
 
 FIRST_HEARTBEAT_MS = 1000
 HEARTBEAT_MS = 60_000  # dpm.remote.control.heartbeat.ping.frequency
@@ -58,3 +61,16 @@ class SyncLane(Lane):
             self._statuses_ms = now_ms + STATUS_INTERVAL_MS
             self._want_process = now_ms - self._begun_ms <= SKIP_SHARE * STATUS_INTERVAL_MS
         self.due_ms = now_ms
+
+
+def last_words(
+    engine: Engine, statuses: list[dict[str, Any]], changes: list[dict[str, Any]]
+) -> list[Request]:
+    """Return the calls of an orderly end: all statuses once more, then each pipeline's disconnection."""
+    headers = component_headers(engine.identity)
+    body = orjson.dumps(wire.statuses_payload(statuses))
+    calls = [Request("sync statuses", engine.base_url, wire.SYNC_STATUSES, headers, body)]
+    for change in changes:
+        body = orjson.dumps(change)
+        calls.append(Request("sync status", engine.base_url, wire.SYNC_STATUS, headers, body))
+    return calls

@@ -5,7 +5,7 @@ import cramjam
 from psrlib.engines import wire
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import Answer, Lane, Request
-from psrlib.engines.metrics import metrics_body
+from psrlib.engines.metrics import Upload, metrics_body
 
 ATTEMPTS = 5
 
@@ -45,14 +45,15 @@ class UploadLane(Lane):
             self.refresh()
             return None
         if self._body is None:
-            body = self._take_body(now_ms)
-            if body is None:
+            upload = self._take_upload(now_ms)
+            if upload is None:
                 self.refresh()
                 return None
+            body = metrics_body(upload, self.engine.identity.id)
             self._body, self._attempts = bytes(cramjam.snappy.compress(body)), 0  # framed Snappy
         return Request("metrics", self.engine.base_url, wire.METRICS, self._headers, self._body)
 
-    def _take_body(self, now_ms: int) -> bytes | None:
+    def _take_upload(self, now_ms: int) -> Upload | None:
         engine = self.engine
         if engine.finals:
             return engine.finals.popleft()
@@ -62,7 +63,7 @@ class UploadLane(Lane):
                 # A period of 0 is a missing constant: after the first upload only the last one follows.
                 behind = (now_ms - pipeline.metrics_at_ms) // period if period else 0
                 pipeline.metrics_at_ms = pipeline.metrics_at_ms + (behind + 1) * period if period else None
-                return metrics_body(pipeline, engine.identity.id, now_ms)
+                return Upload(pipeline.definition, pipeline.batches(now_ms), now_ms)
         return None
 
     def take_answer(self, request: Request, answer: Answer, now_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -32,13 +32,13 @@ TOTAL_MEMORY_BYTES = 1_038_090_240
 # What the pipelines of a seed document are made of; a real engine lists some hundreds.
 STAGES = {
     "streamsets-datacollector-dev-lib": {
-        "com_streamsets_pipeline_stage_devtest_RandomDataGeneratorSource": 8,
+        "com_streamsets_pipeline_stage_devtest_RandomDataGeneratorSource": 5,
         "com_streamsets_pipeline_stage_devtest_RandomSource": 1,
         "com_streamsets_pipeline_stage_devtest_rawdata_RawDataDSource": 3,
         "com_streamsets_pipeline_stage_processor_identity_IdentityProcessor": 1,
     },
     "streamsets-datacollector-basic-lib": {
-        "com_streamsets_pipeline_stage_processor_expression_ExpressionDProcessor": 3,
+        "com_streamsets_pipeline_stage_processor_expression_ExpressionDProcessor": 2,
         "com_streamsets_pipeline_stage_processor_selector_SelectorDProcessor": 1,
         "com_streamsets_pipeline_stage_destination_devnull_NullDTarget": 1,
         "com_streamsets_pipeline_stage_destination_devnull_ToErrorNullDTarget": 1,
@@ -51,18 +51,34 @@ _STAGE_LIST = [
     for name, version in stages.items()
 ]
 NO_EVENTS = b"[]"
+MAX_EVENTS = 20_000  # of one answer: each makes an acknowledgement
+
+Id = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
 class ServerEvent(msgspec.Struct, rename="camel"):
     """An event from the hub; fields beyond these are ignored."""
 
-    event_id: str
+    event_id: Id
     event_type_id: int
     payload: str | None = None
     requires_ack: bool = False
 
 
-_event_decoder = msgspec.json.Decoder(list[ServerEvent])
+_event_decoder: msgspec.json.Decoder[list[ServerEvent]] = msgspec.json.Decoder(
+    Annotated[list[ServerEvent], msgspec.Meta(max_length=MAX_EVENTS)]
+)
+
+
+class WrongTypeError(ValueError):
+    """An answer that is JSON, but not what a hub answers to this call."""
+
+
+class _Registered(msgspec.Struct):
+    configuration: dict[str, str | None] = {}
+
+
+_registered_decoder = msgspec.json.Decoder(_Registered)
 
 
 def component_headers(identity: EngineIdentity) -> dict[str, str]:
@@ -101,13 +117,12 @@ def read_registered(content_type: str | None, body: bytes) -> dict[str, str | No
         return {}
     if content_type.split(";")[0].strip().lower() != "application/json":
         raise TypeError(f"content type {content_type!r} instead of application/json")
-    answer = orjson.loads(body)
-    if not isinstance(answer, dict):
-        raise TypeError("the answer is not a JSON object")
-    configuration = answer.get("configuration", {})
-    if not isinstance(configuration, dict):
-        raise TypeError("configuration is not a JSON object")
-    return {str(key): None if value is None else str(value) for key, value in configuration.items()}
+    try:
+        return _registered_decoder.decode(body).configuration
+    except RecursionError:
+        raise TypeError("the answer is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise TypeError(f'expected {{"configuration": {{name: text}}}}, {error}') from error
 
 
 def read_events(body: bytes) -> list[ServerEvent]:
@@ -116,9 +131,16 @@ def read_events(body: bytes) -> list[ServerEvent]:
     Raises
     ------
     ValueError
-        When the body is not a JSON array of events; an empty body is an error for Data Collector too.
+        When the body is not JSON; an empty one is an error for Data Collector too.
+    WrongTypeError
+        When it is JSON, but not an array of events.
     """
-    return _event_decoder.decode(body)
+    try:
+        return _event_decoder.decode(body)
+    except RecursionError:
+        raise WrongTypeError("JSON that is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise WrongTypeError(f"expected a JSON array of events, {error}") from error
 
 
 def client_event(
@@ -151,8 +173,8 @@ def info_payload(identity: EngineIdentity) -> dict[str, Any]:
         "stageInfoList": _STAGE_LIST,
         "sdcBuildInfo": {
             "version": VERSION,
-            "builtDate": BUILD_DATE,
-            "builtBy": "builder",
+            "builtDate": "builder",  # a real engine has these two the wrong way round
+            "builtBy": BUILD_DATE,
             "builtRepoSha": BUILD_SHA,
             "sourceMd5Checksum": "7d41f60a6f0e4c0f9b6f1f2f0f6a1c55",
         },

@@ -18,8 +18,8 @@ def clock() -> JumpingClock:
 
 @pytest.fixture
 def engine() -> Engine:
-    """One engine, booted, nothing told yet."""
-    engine = Engine(identity(0), BASE, Behaviour())
+    """One engine, booted, nothing told yet; events take it no time."""
+    engine = Engine(identity(0), BASE, Behaviour(), event_ms=0)
     engine.boot(START_MS)
     return engine
 

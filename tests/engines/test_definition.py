@@ -23,7 +23,8 @@ def test_job_constants_stages_and_text_metadata_are_kept() -> None:
 
 def test_a_definition_without_any_of_it_is_read_too() -> None:
     """Nulls and absent fields."""
-    found = read_definition('{"title": null, "stages": null, "configuration": null, "metadata": null}')
+    text = '{"uuid": "0", "title": null, "stages": null, "configuration": null, "metadata": null}'
+    found = read_definition(text)
     assert (found.stages, found.job_id, found.metrics_period_ms) == ((), "", 0)
 
 

@@ -139,6 +139,19 @@ def restart_with_a_running_pipeline(hand: Hand, lane: PollLane) -> None:
         hand.step(next_lane)
 
 
+def restart_after_a_crash(hand: Hand, lane: PollLane) -> None:
+    job_started(hand, lane)
+    del hand.pairs[:]
+    alive = hand.now
+    later = Engine(hand.engine.identity, hand.engine.base_url, hand.engine.behaviour)
+    later.restore(hand.engine.save())
+    later.boot(hand.now + 60_000, alive)
+    hand.engine, hand.now = later, hand.now + 60_000
+    next_lane = PollLane(later, phase_ms=0, start_ms=hand.now)
+    for _ in range(3):
+        hand.step(next_lane)
+
+
 CASES: list[Callable[[Hand, PollLane], None]] = [
     registration_and_first_poll,
     job_started,
@@ -148,6 +161,7 @@ CASES: list[Callable[[Hand, PollLane], None]] = [
     metrics_uploaded,
     sync_mode,
     restart_with_a_running_pipeline,
+    restart_after_a_crash,
 ]
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.fleet_fakes import START_MS, base_event, identity, save_event
+from support.fleet_fakes import START_MS, base_event, deliver, identity, save_event
 
 from psrlib.engines.behaviour import Behaviour
 from psrlib.engines.engine import Engine
-from psrlib.engines.events import handle_events
 from psrlib.engines.store import FILE, FleetStore
 from psrlib.engines.wire import ServerEvent
 from psrlib.errors import InputError
@@ -21,7 +20,7 @@ def test_an_engine_comes_back_with_its_pipelines_and_configuration(tmp_path: Pat
         ServerEvent("a", 1001, json.dumps(save_event())),
         ServerEvent("b", 1003, json.dumps(base_event())),
     ]
-    handle_events(engine, events, START_MS)
+    deliver(engine, events, START_MS)
     engine.push({"a": "b"})
     store = FleetStore(tmp_path)
     store.save([engine], {"alive_ms": 5})
@@ -46,7 +45,7 @@ def test_only_the_owner_may_read_the_state(tmp_path: Path, engine: Engine) -> No
 
 def test_state_of_another_token_is_left_alone(tmp_path: Path, engine: Engine) -> None:
     """An engine with a new token serves a new hub, which knows nothing of the pipelines of the old one."""
-    handle_events(engine, [ServerEvent("a", 1001, json.dumps(save_event()))], START_MS)
+    deliver(engine, [ServerEvent("a", 1001, json.dumps(save_event()))], START_MS)
     store = FleetStore(tmp_path)
     store.save([engine], {})
     later = Engine(msgspec.structs.replace(identity(0), token="another"), "http://hub", Behaviour())

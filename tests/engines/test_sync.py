@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from support.fleet_fakes import START_MS, Hand, base_event, save_event
+from support.fleet_fakes import START_MS, Hand, base_event, deliver, save_event
 from support.fleet_recorder import EVENTS, SYNC, Recorder
 
 from psrlib.engines.engine import Engine
-from psrlib.engines.events import handle_events
 from psrlib.engines.exchange import Answer
 from psrlib.engines.poll import PollLane
 from psrlib.engines.sync import SyncLane
@@ -56,7 +55,7 @@ def test_each_change_is_one_call_between_full_reports(hand: Hand, sync: SyncLane
         ServerEvent("a", 1001, json.dumps(save_event())),
         ServerEvent("b", 1003, json.dumps(base_event())),
     ]
-    handle_events(engine, events, hand.now)
+    deliver(engine, events, hand.now)
     hand.run(sync, 10)
     reports = [json.loads(r.body) for r, _ in hand.pairs[begun:] if r.path.endswith("pipelineStatusEvent")]
     assert [report["pipelineStatus"] for report in reports] == ["STARTING", "RUNNING"]
@@ -66,8 +65,8 @@ def test_each_change_is_one_call_between_full_reports(hand: Hand, sync: SyncLane
 def test_a_lost_change_is_not_told_again_by_itself(hand: Hand, sync: SyncLane, engine: Engine) -> None:
     """One attempt only: the next full report tells the state."""
     hand.run(sync, 7)
-    handle_events(engine, [ServerEvent("a", 1001, json.dumps(save_event()))], hand.now)
-    handle_events(engine, [ServerEvent("b", 1003, json.dumps(base_event()))], hand.now)
+    deliver(engine, [ServerEvent("a", 1001, json.dumps(save_event()))], hand.now)
+    deliver(engine, [ServerEvent("b", 1003, json.dumps(base_event()))], hand.now)
     while True:
         request = hand.step(sync, Answer(500))
         if request is not None and request.kind == "sync status":

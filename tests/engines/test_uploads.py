@@ -5,10 +5,9 @@ from typing import Any
 
 import cramjam
 import pytest
-from support.fleet_fakes import START_MS, Hand, base_event, save_event
+from support.fleet_fakes import START_MS, Hand, base_event, deliver, save_event
 
 from psrlib.engines.engine import Engine
-from psrlib.engines.events import handle_events
 from psrlib.engines.exchange import IO_ERROR, Answer, Request
 from psrlib.engines.uploads import ATTEMPTS, UploadLane
 from psrlib.engines.wire import ServerEvent
@@ -20,7 +19,7 @@ def begin(engine: Engine, **constants: Any) -> UploadLane:
         ServerEvent("a", 1001, json.dumps(save_event(**constants))),
         ServerEvent("b", 1003, json.dumps(base_event())),
     ]
-    handle_events(engine, events, START_MS)
+    deliver(engine, events, START_MS)
     lane = UploadLane(engine)
     lane.refresh()
     return lane
@@ -69,7 +68,7 @@ def test_a_last_upload_is_made_when_the_pipeline_stops(hand: Hand, engine: Engin
     """At the time of STOPPED, before a poll reports it."""
     lane = begin(engine)
     uploads(hand, lane, 30)
-    handle_events(engine, [ServerEvent("c", 1009, json.dumps(base_event()))], START_MS + 30_000)
+    deliver(engine, [ServerEvent("c", 1009, json.dumps(base_event()))], START_MS + 30_000)
     lane.refresh()
     found = uploads(hand, lane, 60)
     assert [
@@ -98,7 +97,7 @@ def test_without_the_constant_only_first_and_last_upload_happen(hand: Hand, engi
     config = json.loads(payload["pipelineConfigurationAndRules"]["pipelineConfig"])
     config["configuration"][1]["value"] = [{"key": "JOB_ID", "value": "5b0e:org-0001"}]
     payload["pipelineConfigurationAndRules"]["pipelineConfig"] = json.dumps(config)
-    handle_events(
+    deliver(
         engine,
         [ServerEvent("a", 1001, json.dumps(payload)), ServerEvent("b", 1003, json.dumps(base_event()))],
         START_MS,
@@ -106,7 +105,7 @@ def test_without_the_constant_only_first_and_last_upload_happen(hand: Hand, engi
     lane = UploadLane(engine)
     lane.refresh()
     assert len(uploads(hand, lane, 600)) == 1
-    handle_events(engine, [ServerEvent("c", 1004, json.dumps(base_event()))], START_MS + 600_000)
+    deliver(engine, [ServerEvent("c", 1004, json.dumps(base_event()))], START_MS + 600_000)
     lane.refresh()
     assert len(uploads(hand, lane, 700)) == 1
 
@@ -117,7 +116,7 @@ def test_a_pipeline_with_another_statistics_stage_uploads_nothing(hand: Hand, en
     config = json.loads(payload["pipelineConfigurationAndRules"]["pipelineConfig"])
     config["statsAggregatorStage"] = {"instanceName": "stats", "stageName": "kafka"}
     payload["pipelineConfigurationAndRules"]["pipelineConfig"] = json.dumps(config)
-    handle_events(
+    deliver(
         engine,
         [ServerEvent("a", 1001, json.dumps(payload)), ServerEvent("b", 1003, json.dumps(base_event()))],
         START_MS,

@@ -10,8 +10,10 @@ from support.fleet_recorder import Recorder
 
 from psrlib.engines.clock import Clock
 from psrlib.engines.engine import Engine
+from psrlib.engines.events import handle_event
 from psrlib.engines.exchange import Answer, Lane, Request
 from psrlib.engines.identity import EngineIdentity
+from psrlib.engines.wire import ServerEvent
 
 START_MS = 1_618_225_200_000
 
@@ -75,6 +77,14 @@ def save_event(
 def base_event(name: str = "Orders:5b0e:org-0001", **more: Any) -> dict[str, Any]:
     """Return the payload that most events have."""
     return {"name": name, "rev": "0", "user": "admin@org-0001", **more}
+
+
+def deliver(engine: Engine, events: list[ServerEvent], now_ms: int) -> None:
+    """Hand events to an engine all at once, and queue their acknowledgements."""
+    for event in events:
+        ack = handle_event(engine, event, now_ms)
+        if ack is not None:
+            engine.acks.append(ack)
 
 
 class JumpingClock(Clock):

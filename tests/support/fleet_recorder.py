@@ -298,6 +298,10 @@ class Recorder:
             check(payload["sdcId"] == component and payload["edge"] is False, "info", payload["sdcId"])
             check(payload["stageDefinitionList"] == payload["stageInfoList"], "stage lists are the same")
             check(payload["offsetProtocolVersion"] == 2 and isinstance(payload["totalMemory"], int), "info")
+            build = payload["sdcBuildInfo"]
+            check(
+                not build["builtDate"].startswith("20") and build["builtBy"].startswith("20"), "build", build
+            )
             seen.info = payload
         elif code == 2002:
             check(not self.sync and set(payload) == {"pipelineStatusEventList"}, "2002", sorted(payload))
@@ -319,12 +323,17 @@ class Recorder:
         check(status["remote"] is True and status["clusterMode"] is False, "flags", status)
         check(status["workerInfos"] == [] and status["offsetProtocolVersion"] == 2, "defaults", status)
         json.loads(status["issues"])
-        check((status["title"] is None) == (state == "DELETED"), "title", status["title"])
+        gone = status["title"] is None  # a change told after the pipeline was deleted
+        check(gone or state != "DELETED", "title", status["title"])
+        check(single or not gone, "a full report has titles", status)
+        check(not single or status["validationStatus"] is None, "validation is told in full reports", status)
         if status["offset"] is not None:
             offset = json.loads(status["offset"])
             check(offset["version"] == 2 and isinstance(offset["offsets"], dict), "offset", offset)
         check(
-            bool(status["runnerCount"]) == (state in ("RUNNING", "STOPPING", "FINISHING")), "runners", status
+            bool(status["runnerCount"]) == (state in ("RUNNING", "STOPPING", "FINISHING") and not gone),
+            "runners",
+            status,
         )
         if single:
             before = seen.states.get(name)
@@ -357,6 +366,9 @@ class Recorder:
         )
         registry = record["metrics"]
         check(set(registry) == {"version", "slaves", *SHAPES}, "registry", sorted(registry))
+        check(
+            registry["version"] == "4.0.0" and len(registry["gauges"]) == 87, "registry", registry["version"]
+        )
         for kind, (suffix, fields) in SHAPES.items():
             for name, value in registry[kind].items():
                 check(name.endswith(suffix) and set(value) == fields, f"{kind} {name}", value)
