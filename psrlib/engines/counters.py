@@ -21,7 +21,7 @@ class Counters:
         """Count one exchange."""
         self.requests[kind] = self.requests.get(kind, 0) + 1
         if answer.status not in (200, 201):
-            reason = "no answer" if answer.status == IO_ERROR else f"HTTP {answer.status}"
+            reason = answer.fault if answer.status == IO_ERROR else f"HTTP {answer.status}"
             self.add_error(f"{kind}: {reason}")
 
     def add_error(self, name: str, number: int = 1) -> None:

@@ -21,11 +21,15 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back; ``status`` is ``IO_ERROR`` when nothing did, then ``body`` is the reason."""
+    """What came back; ``status`` is ``IO_ERROR`` when nothing usable did.
+
+    Then ``fault`` names what is counted, in few words, and ``body`` may say more.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = {}
+    fault: str = "no answer"
 
 
 class Lane(ABC):

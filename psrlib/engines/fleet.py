@@ -196,8 +196,11 @@ class Fleet:
         answer = await self.sender.send(request)
         self.counters.count(request.kind, answer)
         if answer.status == IO_ERROR:
-            logger.debug("engine %s: %s: %s", member.engine.identity.id, request.kind, answer.body.decode())
+            text = answer.body.decode(errors="replace")
+            logger.debug("engine %s: %s: %s %s", member.engine.identity.id, request.kind, answer.fault, text)
         lane.take_answer(request, answer, self.clock.now_ms())
+        if request.kind == "poll" and member.poll.fault is not None:
+            self.counters.add_error(f"poll: {member.poll.fault}")
 
     # -- ending -------------------------------------------------------------------------------------------
 

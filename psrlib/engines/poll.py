@@ -33,6 +33,7 @@ class PollLane(Lane):
         super().__init__(engine, start_ms)
         self.phase_ms = phase_ms
         self.last_status: int | None = None  # of the last poll
+        self.fault: str | None = None  # what was wrong with a poll's answer of status 200
         self.was_late = False  # set by the fleet when a poll began an interval or more after its time
         self._events: deque[wire.ServerEvent] = deque()  # of the last answer, not worked off yet
         self._held_bytes = 0  # counted for that answer
@@ -159,13 +160,13 @@ class PollLane(Lane):
 
     def _take_poll(self, answer: Answer, now_ms: int) -> None:
         engine = self.engine
-        self.last_status = answer.status
+        self.last_status, self.fault = answer.status, None
         if answer.status == 200:
             try:
                 events = wire.read_events(answer.body)
                 self._hold(len(answer.body) + EVENT_BYTES * len(events))
             except wire.WrongTypeError as error:
-                self.last_status = IO_ERROR
+                self.last_status, self.fault = IO_ERROR, "wrong type of answer"
                 self._wrong_answers += 1
                 if self._wrong_answers >= WRONG_ANSWERS:
                     self._refuse(
@@ -173,7 +174,7 @@ class PollLane(Lane):
                     )
                     return
             except ValueError as error:  # unreadable, or too much: as if it had failed, all is told again
-                self.last_status = IO_ERROR
+                self.last_status, self.fault = IO_ERROR, "unreadable answer"
                 logger.info("engine %s: poll: %s", engine.identity.id, error)
             else:
                 self._refusals = self._wrong_answers = 0

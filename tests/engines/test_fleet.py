@@ -244,7 +244,10 @@ def test_sync_mode_obeys_the_reference_too(clock: JumpingClock) -> None:
     start_job(recorder, 0, "one")
     run(build(recorder, clock, 2), clock, 600)
     assert recorder.violations == []
-    assert last_states(recorder) == {"RUNNING": 1}
+    assert [state for _, state in recorder.engines[identity(0).id].history] == [
+        *("STARTING", "RUNNING"),
+        *("DISCONNECTING", "DISCONNECTED"),  # told at the end
+    ]
     kinds = Counter(request.path.rsplit("/", 1)[1] for request in recorder.requests)
     assert kinds["updateLastModifiedTime"] == 20
     assert kinds["pipelineStatusEvents"] in (21, 22)  # each engine once more at the end
