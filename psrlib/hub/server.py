@@ -160,7 +160,10 @@ class HubApplication:
         component = headers.get("x-ss-app-component-id")
         secret = headers.get("x-ss-app-auth-token")
         if component is not None and secret is not None and "x-ss-user-auth-token" not in headers:
-            return secret, self.hub.callers.component(component, secret)
+            principal = self.hub.callers.component(component, secret)
+            if principal is not None:
+                self.hub.contacts.note_call(principal.id, now)
+            return secret, principal
         # control-hub-rest.md, 1.2: the query parameter wins over the header, the header over the cookie
         token = query.get("ss-userAuthToken") or headers.get("x-ss-user-auth-token") or _cookie(headers)
         return (token, self.hub.callers.user(token, now)) if token else ("", None)

@@ -61,9 +61,14 @@ async def events(call: Call, body: list[ClientEvent]) -> list[ServerEvent] | Raw
 
 
 def take_poll(work: RunnerWork, engine: Principal, arrived: list[ClientEvent]) -> list[ServerEvent]:
-    """Take an engine's events in order; return the server events it is due."""
+    """Take an engine's events in order, acks last; return the server events it is due.
+
+    An engine writes acks before the statuses that led to them. A removal's ack ends what is known of the
+    pipeline, and its last offset is in those statuses.
+    """
     record = engine_records.find_or_insert(work, engine)
-    for kind, same in groupby(arrived, key=lambda event: event.event_type_id):
+    ordered = sorted(arrived, key=lambda event: event.event_type_id == words.ACK)
+    for kind, same in groupby(ordered, key=lambda event: event.event_type_id):
         match kind:
             case words.ACK:
                 acks = [(event.event_id, ack) for event, ack in _read(reports.Ack, engine, same)]

@@ -94,6 +94,10 @@ class Failed(Change):
     message: str
 
 
+class Settle(Change):
+    """The states of the run's pipelines decide its status; when all before it is done."""
+
+
 class Place(Change):
     """The run gets the engines it lacks, none of the excluded; decided when all before it is done."""
 

@@ -5,7 +5,7 @@ Each takes what is known of a run (`OpenRun`) and returns changes in the order i
 The why in full: docs/architecture.md.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from psrlib.hub.runner import changes as do
@@ -15,8 +15,16 @@ from psrlib.hub.runner.pool import Choice
 from psrlib.hub.store.queries import Row
 
 NO_ENGINE = "JOBRUNNER_24 - No responding engine has all labels of the job"
-OVER_THRESHOLDS = "JOBRUNNER_72 - All matching engines are over their thresholds"
-NOT_RESPONDING = "JOBRUNNER_62 - Engine '{}' is not responding"
+# the words of a real hub; {} are addresses of engines
+NO_FAILOVER = "JOBRUNNER_24 - Cannot failover Data Collectors '{}' as no instances available for failover"
+NOT_RESPONDING = "JOBRUNNER_62 - Not responding Data Collectors execution engines '{}'"
+OVER_THRESHOLDS = (
+    "JOBRUNNER_72 - Insufficient Data Collector resources to run job. "
+    "All matching Data Collectors {} have reached their maximum CPU usage limits."
+)
+OF_SILENCE = tuple(text.partition("{}")[0] for text in (NOT_RESPONDING, NO_FAILOVER))
+OF_SHORTAGE = (NO_ENGINE, OVER_THRESHOLDS.partition("{}")[0])
+MAX_NAMED = 20  # engines in a warning
 EDGE_STOP_GRACE_MS = 70_000  # Edge reports STOPPED in its next 2002, every 60 s
 
 
@@ -49,6 +57,12 @@ class OpenRun:
         return [instance for instance in self.instances if instance.phase != words.GONE]
 
     @property
+    def occupied(self) -> set[int]:
+        """Slots that need no engine: of pipelines that are on one, also on their way, or that finished."""
+        latest = {instance.slot: instance for instance in self.instances}
+        return {slot for slot, i in latest.items() if i.phase != words.GONE or i.status == "FINISHED"}
+
+    @property
     def live(self) -> list[Instance]:
         """Instances that nobody stops."""
         return [instance for instance in self.instances if instance.phase in (words.STARTING, words.RUNNING)]
@@ -62,13 +76,15 @@ def engine_labels(engine: Engine | Row) -> set[str]:
 def placement(case: OpenRun, kept: list[Slot], excluded: Set[str] = frozenset()) -> list[do.Change]:
     """Give a run the engines it lacks; what cannot be placed becomes a warning and is tried again.
 
-    ``kept`` are the offsets of the job's former runs, by slot.
+    ``kept`` are the offsets of the job's former runs, by slot. A run that is being stopped gets none.
     """
+    if case.run.status == words.DEACTIVATING:
+        return []
     present, wanted = case.present, case.job.instances
     taken = {instance.engine_id for instance in present}
-    missing = -1 if wanted < 0 else max(wanted - len(present), 0)
-    choice = case.find(missing, taken | excluded) if missing else Choice([], 1)
-    used = {instance.slot for instance in present}
+    used = case.occupied
+    missing = -1 if wanted < 0 else max(wanted - len(used), 0)
+    choice = case.find(missing, taken | excluded) if missing else Choice([], [])
     free = [slot for slot in kept if slot.slot not in used]
     highest = max([*(i.slot for i in case.instances), *(slot.slot for slot in kept)], default=-1)
     new = [Slot(highest + n, None, 2) for n in range(1, len(choice.chosen) + 1)]
@@ -77,16 +93,35 @@ def placement(case: OpenRun, kept: list[Slot], excluded: Set[str] = frozenset())
         for engine, slot in zip(choice.chosen, free + new, strict=False)
     ]
     short = not choice.chosen and not present if wanted < 0 else len(choice.chosen) < missing
-    reason = OVER_THRESHOLDS if choice.n_matching > len(taken) else NO_ENGINE
-    changes.append(do.SetWarnings([reason] if short else []))
+    full = [engine for engine in choice.matching if engine.id not in taken]
+    reason = OVER_THRESHOLDS.format(_addresses(full)) if full else NO_ENGINE
+    silence = [warning for warning in case.run.warnings if warning.startswith(OF_SILENCE)]
+    changes.append(do.SetWarnings([*silence, reason] if short else silence))
     if short and not present and not choice.chosen:
         changes.append(do.SetStatus(words.ACTIVE, words.RED))
     return changes
 
 
+def _addresses(found: Iterable[Engine]) -> str:
+    """Return the addresses of engines as warnings name them.
+
+    Examples
+    --------
+    >>> _addresses([Engine("e", "acme", "http://a:18630", "3.22.2", "COLLECTOR")])
+    '[http://a:18630]'
+    """
+    urls = sorted({engine.http_url or engine.id for engine in found})
+    return f"[{', '.join([*urls[:MAX_NAMED], *(['...'] if len(urls) > MAX_NAMED else [])])}]"
+
+
 def waits_for_engines(run: Run) -> bool:
-    """Whether a run lacks engines, and nothing else is wrong with it."""
-    return run.warnings in ([NO_ENGINE], [OVER_THRESHOLDS])
+    """Whether a run lacks engines, and gets them as soon as there are some."""
+    return any(warning.startswith(OF_SHORTAGE) for warning in run.warnings)
+
+
+def is_warned_of_silence(run: Run) -> bool:
+    """Whether a run has a warning that an engine of its is silent."""
+    return any(warning.startswith(OF_SILENCE) for warning in run.warnings)
 
 
 def second_placement(case: OpenRun, kept: list[Slot]) -> list[do.Change]:
@@ -130,10 +165,10 @@ def settlement(case: OpenRun, silent: Set[str]) -> list[do.Change]:
 
 def _settlement_of_running(case: OpenRun, silent: Set[str]) -> list[do.Change]:
     live = [instance for instance in case.live if instance.status != "DELETED"]
-    is_one_lost = len(live) < len(case.live)  # deleted on its engine by somebody else: put somewhere again
     if live and all(instance.status in ("FINISHED", "STOPPED") for instance in live):
         return [do.SetStatus(words.DEACTIVATING, words.GRAY), *(removal(case, instance) for instance in live)]
-    changes = [removal(case, instance) for instance in live if instance.status == "FINISHED"]
+    changes: list[do.Change] = []
+    changes += [removal(case, instance) for instance in live if instance.status == "FINISHED"]
     if any(instance.status in words.RUNNING_STATES for instance in live):
         healthy = all(
             instance.status in ("RUNNING", "FINISHED") and instance.engine_id not in silent
@@ -142,7 +177,7 @@ def _settlement_of_running(case: OpenRun, silent: Set[str]) -> list[do.Change]:
         changes.append(
             do.SetStatus(words.ACTIVE, words.GREEN if healthy and not case.run.warnings else words.RED)
         )
-    return [*changes, do.Place()] if is_one_lost else changes
+    return changes
 
 
 def failure(case: OpenRun, instance: Instance, message: str) -> list[do.Change]:
@@ -160,20 +195,34 @@ def failure(case: OpenRun, instance: Instance, message: str) -> list[do.Change]:
 
 
 def silence(case: OpenRun, instance: Instance) -> list[do.Change]:
-    """An engine is silent: its pipeline moves where failover is on, else the run is red.
+    """An engine is silent: its pipeline moves where failover is on.
 
     Nothing can be sent to the silent engine. When it comes back it reports a pipeline that is not ours any
-    more, and is told to remove it.
+    more, and is told to remove it. One that was to be removed is not waited for.
     """
-    changes: list[do.Change] = []
+    gone = do.Gone(instance, drop=True)
+    if instance.phase == words.STOPPING:
+        return [gone]
+    changes = failover(case, instance, [gone]) if case.job.migrate_offsets else []
+    return (
+        changes if _moves(changes) or not is_warned_of_silence(case.run) else []
+    )  # told once, not each second
+
+
+def silence_warnings(case: OpenRun, silent: Set[str]) -> list[do.Change]:
+    """A run with pipelines on silent engines is red and says so; without them its states decide again.
+
+    ``silent`` are ids of engines.
+    """
+    lost = [i.engine_id for i in case.live if i.engine_id in silent]
+    others = [warning for warning in case.run.warnings if not warning.startswith(OF_SILENCE)]
+    if not lost:
+        return [do.SetWarnings(others), do.Settle()]
+    urls = _addresses(engine for id in lost if (engine := case.engine(id)) is not None)
+    own = [NOT_RESPONDING.format(urls)]
     if case.job.migrate_offsets:
-        changes = failover(case, instance, [do.Gone(instance, drop=True)])
-        if _moves(changes):
-            return [*changes, do.SetWarnings([])]
-    warnings = [NOT_RESPONDING.format(instance.engine_id)]
-    if case.job.migrate_offsets:
-        warnings.append(NO_ENGINE)
-    return [*changes, do.SetWarnings(warnings), do.SetStatus(words.ACTIVE, words.RED)]
+        own.append(NO_FAILOVER.format(urls))
+    return [do.SetWarnings([*own, *others]), do.SetStatus(words.ACTIVE, words.RED)]
 
 
 def failover(case: OpenRun, instance: Instance, leaving: list[do.Change]) -> list[do.Change]:
@@ -237,8 +286,21 @@ def giving_up(case: OpenRun, instance: Instance) -> list[do.Change]:
     return [gone] if case.run.status == words.DEACTIVATING else [gone, do.Place({instance.engine_id})]
 
 
+def replacement(case: OpenRun) -> list[do.Change]:
+    """Look for engines when a pipeline left a run that needs it: deleted by somebody, or moving.
+
+    One that finished is not replaced, and no more are started for a job that wants every engine: it has what
+    matched at its start or at the last synchronisation.
+    """
+    is_open = case.run.status != words.DEACTIVATING and not waits_for_engines(case.run)
+    return [do.Place()] if is_open and len(case.occupied) < case.job.instances else []
+
+
 def synchronisation(case: OpenRun) -> list[do.Change]:
-    """Bring a run in line with the labels engines have now and the instances the job wants."""
+    """Bring a run in line with the labels engines have now and the instances the job wants.
+
+    A pipeline moves to another engine when it has left its own, with the offset it had then.
+    """
     wanted = set(case.job.labels)
     changes: list[do.Change] = []
     for instance in case.live:

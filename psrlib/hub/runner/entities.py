@@ -125,6 +125,7 @@ class Engine(Entity, eq=False):
     total_memory: int = 0
     start_up_time: int = 0
     last_reported_time: int = 0
+    silent: bool = False
     cpu_load: float = 0.0
     used_memory: float = 0.0
     max_cpu_load: float = 100.0

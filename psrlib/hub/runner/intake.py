@@ -1,12 +1,13 @@
 """Taking what engines report: acks, statuses, figures; each moves the runs it concerns."""
 
+from psrlib.hub.runner import changes as do
 from psrlib.hub.runner import decisions, outbox, reactions, words
 from psrlib.hub.runner.entities import Engine, EngineEvent, Instance, Job
 from psrlib.hub.runner.reports import Ack, PipelineStatus, ProcessFigures
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, decide
 from psrlib.hub.store.contacts import Figures
-from psrlib.hub.store.schema.execution import engine_events
+from psrlib.hub.store.schema.execution import engine_events, instances
 from psrlib.hub.web.access import Principal
 
 
@@ -26,10 +27,12 @@ def take_acks(work: RunnerWork, engine_id: str, acks: list[tuple[str, Ack]]) -> 
 def take_status(work: RunnerWork, engine: Engine, statuses: list[PipelineStatus]) -> None:
     """Take changes of pipelines on an engine in order; each is settled before the next one is taken."""
     by_name = _by_name(work, engine)
+    _take_late(work, engine, [status for status in statuses if status.name not in by_name])
     named = [by_name[status.name] for status in statuses if status.name in by_name]
     work.load_runs(instance.run_id for instance in named)
     for status in statuses:
-        if run_id := _take(work, engine, by_name, status):
+        instance = by_name.get(status.name or "")
+        if instance is not None and (run_id := _take(work, instance, status)):
             settle(work, run_id)
 
 
@@ -40,8 +43,13 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
     touched: dict[str, None] = {}
     resumed = _resume(work, engine, by_name, statuses) if engine.is_edge else set()
     for status in statuses:
-        if status.name not in resumed and (run_id := _take(work, engine, by_name, status)):
+        instance = by_name.get(status.name or "")
+        if instance is None:
+            _remove_stray(work, engine, status)
+        elif status.name not in resumed and (run_id := _take(work, instance, status)):
             touched[run_id] = None
+            if reactions.is_lingering(instance, engine, status):
+                _remove_again(work, instance)
     names = {status.name for status in statuses}
     for instance in [instance for name, instance in by_name.items() if name not in names]:
         asked = [instance.id] if engine.is_edge and instance.phase == words.STARTING else []
@@ -55,18 +63,44 @@ def take_all_statuses(work: RunnerWork, engine: Engine, statuses: list[PipelineS
 
 
 def _by_name(work: RunnerWork, engine: Engine) -> dict[str, Instance]:
-    return {i.name: i for i in work.instances_on(engine.id)}
+    """Return the pipelines that a report of an engine can be about.
+
+    While one is being removed, a report is about that one, and not about the next of the same name.
+    """
+    leaving = outbox.removals(work, engine.id)
+    on_engine = work.instances_on(engine.id)
+    return {i.name: i for i in on_engine if leaving.get(i.name, i.id) == i.id}
 
 
-def _take(
-    work: RunnerWork, engine: Engine, by_name: dict[str, Instance], status: PipelineStatus
-) -> str | None:
+def _take_late(work: RunnerWork, engine: Engine, statuses: list[PipelineStatus]) -> None:
+    """Take what statuses say of pipelines that left the engine, each the last of its place in its run."""
+    names = [status.name or "" for status in statuses]
+    if not names:
+        return
+    left = work.find(Instance, instances.c.engine_id == engine.id, instances.c.name.in_(names))
+    by_name = {instance.name: instance for instance in left}
+    for status in statuses:
+        instance = by_name.get(status.name or "")
+        job = work.get(Job, instance.job_id) if instance else None
+        if instance is None or job is None or job.current_run != instance.run_id:
+            continue
+        same = [other for other in work.instances_of(instance.run_id) if other.slot == instance.slot]
+        if same[-1] is instance and instance.phase == words.GONE:
+            apply(work, instance.run_id, reactions.late_report(instance, status))
+
+
+def _remove_stray(work: RunnerWork, engine: Engine, status: PipelineStatus) -> None:
+    if kind := reactions.stray_removal(engine, status):
+        outbox.queue_stray_removal(work, engine, status.name or "", kind)
+
+
+def _remove_again(work: RunnerWork, instance: Instance) -> None:
+    if not outbox.waits(work, instance.id, words.STOP_DELETE):
+        decide(work, instance.run_id, lambda case: [decisions.removal(case, instance)])
+
+
+def _take(work: RunnerWork, instance: Instance, status: PipelineStatus) -> str | None:
     """Take the status of one pipeline; return the id of its run when that has to be settled."""
-    instance = by_name.get(status.name or "")
-    if instance is None:
-        if kind := reactions.stray_removal(engine, status):
-            outbox.queue_stray_removal(work, engine, status.name or "", kind)
-        return None
     job = work.get(Job, instance.job_id)
     changes, settles = reactions.status_report(instance, status, "" if job is None else job.name, work.now)
     apply(work, instance.run_id, changes)
@@ -100,4 +134,4 @@ def take_figures(work: RunnerWork, engine: Principal, figures: ProcessFigures) -
 
 def settle(work: RunnerWork, run_id: str) -> None:
     """Let the states of a run's pipelines decide its status."""
-    decide(work, run_id, decisions.settlement, work.hub.contacts.silent)
+    apply(work, run_id, [do.Settle()])

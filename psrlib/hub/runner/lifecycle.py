@@ -3,7 +3,7 @@
 from psrlib.hub.runner import changes as do
 from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.entities import Instance, Job, Run
-from psrlib.hub.runner.selection import pipelines_running
+from psrlib.hub.runner.selection import pipelines_staying
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, decide, open_run
 from psrlib.hub.web.issues import IssueError, bad_request
@@ -35,7 +35,7 @@ def balance(work: RunnerWork, job: Job) -> str | None:
     if case is None:
         return None
     work.flush()
-    apply(work, case.run.id, decisions.balance(case, pipelines_running(work.db, job.organization)))
+    apply(work, case.run.id, decisions.balance(case, pipelines_staying(work.db, job.organization)))
     return case.run.id
 
 

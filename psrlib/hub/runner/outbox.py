@@ -1,6 +1,7 @@
 """Events for engines: queued in order, handed out in poll replies, repeated until acknowledged."""
 
 import uuid
+from collections.abc import Iterable
 
 from msgspec import Struct, field
 from sqlalchemy import ColumnElement
@@ -18,6 +19,10 @@ REDELIVER_AFTER_MS = 30_000
 STOP_REDELIVER_AFTER_MS = 300_000  # 1009 is acked when the stop is done, up to forceTimeoutMillis later
 MAX_EVENTS_PER_POLL = 50
 STRAY_STOP_MS = 120_000  # how long a pipeline may take to stop that no run of ours has
+# A Data Collector works off an answer before it polls again: 22 SAVE and START took 15 s on a quiet machine,
+# 113 s on a loaded one.
+HANDLING_MS = 3_000
+REMOVALS = (words.STOP, words.DELETE, words.STOP_DELETE)
 _WAITING = engine_events.c.state.in_(("QUEUED", "DELIVERED"))
 
 
@@ -63,10 +68,18 @@ def queue_simple(work: RunnerWork, kind: int, instance: Instance, user: str, **m
 def queue_stray_removal(work: RunnerWork, engine: Engine, name: str, kind: int) -> None:
     """Queue the removal of a pipeline that no run of ours has on this engine, unless that waits already."""
     payload = {"name": name, "rev": "0", "user": "", "forceTimeoutMillis": STRAY_STOP_MS}
-    removals = engine_events.c.type.in_((words.STOP, words.DELETE, words.STOP_DELETE))
-    pending = work.find(EngineEvent, engine_events.c.engine_id == engine.id, _WAITING, removals)
-    if not any(load(event.payload).get("name") == name for event in pending):
+    if name not in removals(work, engine.id):
         _insert(work, kind, engine.id, engine.organization, 0, dump(payload))
+
+
+def removals(work: RunnerWork, engine_id: str) -> dict[str, int]:
+    """Return the pipelines whose removal waits for an engine or its ack: instance (0: no run's) by name."""
+    own = (engine_events.c.engine_id == engine_id, engine_events.c.type.in_(REMOVALS))
+    return _by_name(work.find(EngineEvent, *own, _WAITING))
+
+
+def _by_name(events: Iterable[EngineEvent]) -> dict[str, int]:
+    return {load(event.payload)["name"]: event.instance for event in events}
 
 
 def drop_events(work: RunnerWork, instance_id: int) -> None:
@@ -105,7 +118,8 @@ def hand_out(work: RunnerWork, engine_id: str) -> list[ServerEvent]:
     if not waiting:
         work.hub.contacts.waiting.discard(engine_id)
         return []
-    due = [event for event in waiting if is_due(event, work.now)]
+    held = _held(work, waiting)
+    due = [event for event in waiting if event.instance not in held and is_due(event, work.now)]
     saves = save_payloads(work, [event.instance for event in due if event.payload is None])
     handed = []
     for event in due:
@@ -113,7 +127,21 @@ def hand_out(work: RunnerWork, engine_id: str) -> list[ServerEvent]:
         work.change(event, state="DELIVERED", delivered_on=work.now, deliveries=event.deliveries + 1)
         if payload is not None:
             handed.append(ServerEvent(event.id, event.type, payload, work.now, event.organization))
+    if handed:
+        work.hub.contacts.note_handed(engine_id, work.now + HANDLING_MS * len(handed))
     return handed
+
+
+def _held(work: RunnerWork, waiting: list[EngineEvent]) -> set[int]:
+    """Return instances whose SAVE has to wait: a pipeline of the same name is being removed.
+
+    A Data Collector removes in the background, and refuses a SAVE of a name that it still has.
+    """
+    leaving = _by_name(event for event in waiting if event.type in REMOVALS)
+    saves = [event.instance for event in waiting if event.type == words.SAVE] if leaving else []
+    work.load(Instance, saves)
+    named = {number: instance.name for number in saves if (instance := work.get(Instance, number))}
+    return {number for number, name in named.items() if leaving.get(name, number) != number}
 
 
 def is_due(event: EngineEvent, now_ms: int) -> bool:

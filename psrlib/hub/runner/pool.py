@@ -9,23 +9,23 @@ from psrlib.hub.runner.entities import Engine
 class Choice:
     """Engines found for a job.
 
-    ``chosen`` are in order of preference; ``n_matching`` counts responding engines with all labels, whatever
-    their load: when it is positive and ``chosen`` is short, thresholds are the reason.
+    ``chosen`` are in order of preference; ``matching`` are the responding engines with all labels, whatever
+    their load: when there are some and ``chosen`` is short, thresholds are the reason.
     """
 
     chosen: list[Engine]
-    n_matching: int
+    matching: list[Engine]
 
 
 @dataclass
 class Pool:
     """Candidate engines for jobs of one organization, executor type and set of labels.
 
-    ``n_matching`` counts responding engines with all labels; ``engines`` are those of them below their
+    ``matching`` are the responding engines with all labels; ``engines`` are those of them below their
     thresholds of processor and memory; ``by_load`` holds their ids under the number of pipelines they run.
     """
 
-    n_matching: int
+    matching: list[Engine]
     engines: dict[str, Engine]
     loads: dict[str, int] = field(default_factory=dict)
     by_load: dict[int, list[str]] = field(default_factory=dict)
@@ -59,4 +59,4 @@ class Pool:
                 engine = self.engines[same[(start + index) % len(same)]]
                 if engine.id not in excluded and load < engine.max_pipelines:
                     chosen.append(engine)
-        return Choice(chosen, self.n_matching)
+        return Choice(chosen, self.matching)

@@ -14,7 +14,11 @@ RESUMED_STATES = words.RUNNING_STATES | {"STARTING", "STOPPED"}
 
 
 def acknowledgement(event: EngineEvent, instance: Instance | None, ack: Ack) -> list[do.Change]:
-    """Take an acknowledgement; one seen before changes nothing."""
+    """Take an acknowledgement; one seen before changes nothing.
+
+    A Data Collector refuses STOP_DELETE while the pipeline is STOPPING, and the pipeline stays: DELETED or
+    the next full report tells its end.
+    """
     if event.state not in ("QUEUED", "DELIVERED"):
         return []
     good = ack.ack_event_status != "ERROR" or _is_harmless(event, ack.message or "")
@@ -23,7 +27,7 @@ def acknowledgement(event: EngineEvent, instance: Instance | None, ack: Ack) -> 
     ]
     if instance is None or instance.phase == words.GONE:
         return changes
-    if event.type in (words.DELETE, words.STOP_DELETE):
+    if event.type == words.DELETE or (event.type == words.STOP_DELETE and good):
         changes.append(do.Gone(instance))  # either it is deleted, or it never was there
     elif event.type == words.STOP and not good and instance.phase == words.STOPPING:
         changes.append(do.Send(words.DELETE, instance))
@@ -64,10 +68,24 @@ def status_report(
     }
     if state in words.RUNNING_STATES and instance.phase == words.STARTING:
         values["phase"] = words.RUNNING
+    is_removed = instance.phase == words.STOPPING and state == "DELETED"
+    if is_removed:
+        del values["status"]  # how it ended says more: finished, or failed on this engine
     changes: list[do.Change] = [do.Store(instance, values)]
     if state != instance.status:
         changes.append(_told(instance, status, job_name, state))
-    return changes, True
+    return [*changes, do.Gone(instance)] if is_removed else changes, True
+
+
+def late_report(instance: Instance, status: PipelineStatus) -> list[do.Change]:
+    """Take the offset of a status that arrives when its instance is gone: the ack of its removal was first.
+
+    STOPPED has the offset that the job's next run starts from.
+    """
+    when = status.time_stamp or 0
+    if when < instance.status_time or not status.offset:
+        return []
+    return [do.Store(instance, {"status_time": when, **_offset(status)}), do.Gone(instance)]
 
 
 def _offset(status: PipelineStatus) -> dict[str, object]:
@@ -94,14 +112,23 @@ def _told(instance: Instance, status: PipelineStatus, job_name: str, state: str)
 def absence(instance: Instance, engine: Engine, start: EngineEvent | None, now_ms: int) -> list[do.Change]:
     """A started pipeline that a full report lacks was lost by its engine: it is sent again.
 
+    One that was to be removed is gone; Edge proves nothing by that, for it leaves out what never started.
     ``start`` is its last START. Edge, which reports once a minute, confirms a start before it reports it:
     reports, acks and events are in one order.
     """
+    if instance.phase == words.STOPPING and not engine.is_edge:
+        return [do.Gone(instance)]
     confirmed = start is not None and start.state == "SUCCESS" and engine.is_edge
     if instance.phase != words.RUNNING and not (instance.phase == words.STARTING and confirmed):
         return []
     values = {"phase": words.STARTING, "status": "", "status_time": 0, "created_on": now_ms}
     return [do.Store(instance, values), do.SendAgain(instance)]
+
+
+def is_lingering(instance: Instance, engine: Engine, status: PipelineStatus) -> bool:
+    """Whether a pipeline that was to be removed is still there, and is not being stopped just now."""
+    stays = status.pipeline_status not in (None, "STOPPING", "DELETED")
+    return instance.phase == words.STOPPING and stays and not engine.is_edge
 
 
 def is_resumable(instance: Instance, status: PipelineStatus) -> bool:
@@ -132,7 +159,10 @@ def resumption(
 
 
 def stray_removal(engine: Engine, status: PipelineStatus) -> int | None:
-    """Return the event that removes a hub-saved pipeline no run has here: failed over, or force stopped."""
+    """Return the event that removes a hub-saved pipeline no run has here: failed over, or force stopped.
+
+    Only a full report proves that it is there. Single changes may be old ones: acks stand before them.
+    """
     state, name = status.pipeline_status, status.name or ""
     remote = status.is_remote if status.remote is None else status.remote
     if not remote or state == "DELETED" or name.count(":") < 2:

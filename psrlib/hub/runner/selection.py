@@ -18,10 +18,17 @@ LOADS = Query(
     .group_by(instances.c.engine_id)
 )
 
+STAYING = LOADS.where(instances.c.phase != words.STOPPING)
+
 
 def pipelines_running(db: Connection, organization: str) -> dict[str, int]:
     """Return the number of pipeline instances per engine that are starting, running or stopping."""
     return {row.engine_id: int(row.n) for row in LOADS.rows(db, org=organization)}
+
+
+def pipelines_staying(db: Connection, organization: str) -> dict[str, int]:
+    """Return the number of pipeline instances per engine that nobody stops."""
+    return {row.engine_id: int(row.n) for row in STAYING.rows(db, org=organization)}
 
 
 def choose_engines(work: RunnerWork, job: Job, n_wanted: int, excluded: set[str]) -> Choice:
@@ -55,7 +62,7 @@ def _pool(work: RunnerWork, job: Job) -> Pool:
         if wanted <= engine_labels(engine)
         and is_responding(engine.id, work.now, silence_ms, engine.last_reported_time)
     ]
-    pool = Pool(len(matching), {engine.id: engine for engine in matching if _has_resources(engine)})
+    pool = Pool(matching, {engine.id: engine for engine in matching if _has_resources(engine)})
     pool.fill(pipelines_running(work.db, job.organization))  # what was changed was written by find
     work.pools[key] = pool
     return pool

@@ -24,11 +24,16 @@ def open_run(work: RunnerWork, run_id: str | None) -> OpenRun | None:
 
 
 def apply(work: RunnerWork, run_id: str, changes: Sequence[do.Change]) -> None:
-    """Do the changes decided about a run, in order; a run that was being stopped ends with its pipelines."""
+    """Do the changes decided about a run, in order.
+
+    A run that was being stopped ends with its pipelines; one that goes on gets others for those it lost.
+    """
     for change in changes:
         _do(work, run_id, change)
     if any(isinstance(change, do.Gone | do.Remove | do.SetStatus) for change in changes):
         decide(work, run_id, decisions.ending)
+    if any(isinstance(change, do.Gone | do.Remove) for change in changes):
+        decide(work, run_id, decisions.replacement)
 
 
 def decide(work: RunnerWork, run_id: str, decision: Callable[..., list[do.Change]], *more: object) -> None:
@@ -77,6 +82,8 @@ def _do_to_run(work: RunnerWork, run: Run, change: do.Change) -> None:
             work.fire(run.organization, event, values)
         case do.Failed(instance, message):
             decide(work, run.id, decisions.failure, instance, message)
+        case do.Settle():
+            decide(work, run.id, decisions.settlement, work.hub.contacts.silent)
         case do.Place(excluded):
             decide(work, run.id, decisions.placement, work.offsets_of(run.job_id), excluded)
 

@@ -15,10 +15,18 @@ from psrlib.hub.runner.changes import (
     Remove,
     Send,
     SetStatus,
+    Settle,
     SetWarnings,
     Tell,
 )
-from psrlib.hub.runner.decisions import NO_ENGINE, NOT_RESPONDING, OVER_THRESHOLDS, OpenRun, Slot
+from psrlib.hub.runner.decisions import (
+    NO_ENGINE,
+    NO_FAILOVER,
+    NOT_RESPONDING,
+    OVER_THRESHOLDS,
+    OpenRun,
+    Slot,
+)
 from psrlib.hub.runner.entities import Engine, Instance, Job, Run
 from psrlib.hub.runner.pool import Choice
 
@@ -27,7 +35,7 @@ GREEN, RED = SetStatus("ACTIVE", "GREEN"), SetStatus("ACTIVE", "RED")
 
 
 def engine(key: str, kind: str = "COLLECTOR", *labels: str) -> Engine:
-    return Engine(key, "acme", "", "3.22.2", kind, reported_labels=list(labels or ("all",)))
+    return Engine(key, "acme", f"http://{key}", "3.22.2", kind, reported_labels=list(labels or ("all",)))
 
 
 ENGINES = {key: engine(key) for key in "abc"} | {"edge": engine("edge", "EDGE")}
@@ -38,6 +46,7 @@ def instance(slot: int, engine_id: str, phase: str = "RUNNING", status: str = "R
     return Instance(slot, "run", "job", "acme", engine_id, "Orders:job", slot, phase, status=status)
 
 
+SILENT = NOT_RESPONDING.format("[http://a]")
 A, B = instance(0, "a"), instance(1, "b")
 OFFSET = instance(0, "a", "RUNNING", "RUN_ERROR")
 OFFSET.offset, OFFSET.offset_protocol = "42", 1
@@ -56,7 +65,7 @@ class Case:
     failover: bool = True
     settings: dict[str, object] = field(default_factory=dict)
     spare: str = ""
-    n_matching: int | None = None
+    matching: str | None = None
 
     def open_run(self) -> OpenRun:
         job = Job("job", "acme", "Nightly", "p", "c", labels=["all"], settings=self.settings)
@@ -66,8 +75,8 @@ class Case:
 
         def find(n_wanted: int, excluded: set[str]) -> Choice:
             found = [ENGINES[key] for key in self.spare if key not in excluded]
-            n_matching = len(self.spare) if self.n_matching is None else self.n_matching
-            return Choice(found if n_wanted < 0 else found[:n_wanted], n_matching)
+            matching = [ENGINES[key] for key in (self.spare if self.matching is None else self.matching)]
+            return Choice(found if n_wanted < 0 else found[:n_wanted], matching)
 
         return OpenRun(run, job, self.instances, ENGINES.get, find)
 
@@ -165,7 +174,7 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
         settle,
         [],
     ),
-    "deleted by somebody else is put somewhere again": (on("DELETED"), settle, [Gone(A), Place()]),
+    "deleted by somebody else is gone": (on("DELETED"), settle, [Gone(A)]),
     "deleted by somebody else is not put anywhere when all others finished": (
         Case([instance(0, "a", status="DELETED"), instance(1, "b", status="FINISHED")]),
         settle,
@@ -212,17 +221,44 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "silence moves the pipeline without a word to its engine": (
         Case(spare="b"),
         silent,
-        [Gone(A, drop=True), MOVED, SetWarnings([])],
+        [Gone(A, drop=True), MOVED],
     ),
-    "silence without another engine warns of both": (
-        Case(),
+    "silence without another engine moves nothing": (Case(), silent, []),
+    "silence without failover moves nothing": (Case(failover=False, spare="b"), silent, []),
+    "a pipeline that is leaving a silent engine is gone": (
+        Case([instance(0, "a", "STOPPING")], spare="b"),
         silent,
-        [SetWarnings([NOT_RESPONDING.format("a"), NO_ENGINE]), RED],
+        [Gone(A, drop=True)],
     ),
-    "silence without failover is red": (
-        Case(failover=False, spare="b"),
+    "too many failovers of a silent engine are told": (
+        Case(spare="b", failovers=2, settings={"globalMaxRetries": 2}),
         silent,
-        [SetWarnings([NOT_RESPONDING.format("a")]), RED],
+        [LOST],
+    ),
+    "too many failovers of a silent engine are told once": (
+        Case(spare="b", failovers=2, settings={"globalMaxRetries": 2}, warnings=[SILENT]),
+        silent,
+        [],
+    ),
+    "silence warns of both, as a real hub does": (
+        Case([A, instance(1, "c")]),
+        lambda case: decisions.silence_warnings(case, {"a", "c"}),
+        [
+            SetWarnings(
+                [NOT_RESPONDING.format("[http://a, http://c]"), NO_FAILOVER.format("[http://a, http://c]")]
+            ),
+            RED,
+        ],
+    ),
+    "silence without failover warns of the silence": (
+        Case(failover=False, warnings=[NO_ENGINE]),
+        lambda case: decisions.silence_warnings(case, {"a"}),
+        [SetWarnings([SILENT, NO_ENGINE]), RED],
+    ),
+    "an engine that is back is warned of no longer": (
+        Case(warnings=[SILENT, NO_FAILOVER.format("[http://a]"), NO_ENGINE]),
+        lambda case: decisions.silence_warnings(case, set()),
+        [SetWarnings([NO_ENGINE]), Settle()],
     ),
     # engines for a run
     "a run gets the engines it lacks": (
@@ -243,14 +279,53 @@ CASES: dict[str, tuple[Case, Decide, list[Change]]] = {
     "a run that has what it wants has no warning": (Case(), place(), [SetWarnings([])]),
     "no engine at all is red": (Case([]), place(), [SetWarnings([NO_ENGINE]), RED]),
     "engines over their thresholds are another warning": (
-        Case([], n_matching=1),
+        Case([], matching="ba"),
         place(),
-        [SetWarnings([OVER_THRESHOLDS]), RED],
+        [SetWarnings([OVER_THRESHOLDS.format("[http://a, http://b]")]), RED],
     ),
     "one engine of two is a warning": (
         Case([], wanted=2, spare="a"),
         place(),
-        [Put(ENGINES["a"], 0), SetWarnings([OVER_THRESHOLDS])],
+        [Put(ENGINES["a"], 0), SetWarnings([OVER_THRESHOLDS.format("[http://a]")])],
+    ),
+    "a warning of silence stays": (
+        Case(wanted=2, warnings=[SILENT]),
+        place(),
+        [SetWarnings([SILENT, NO_ENGINE])],
+    ),
+    "a run that is being stopped gets no engine": (Case([], status="DEACTIVATING", spare="a"), place(), []),
+    "a pipeline that finished is not put anywhere again": (
+        Case([A, instance(1, "b", "GONE", "FINISHED")], wanted=2, spare="bc"),
+        place(),
+        [SetWarnings([])],
+    ),
+    "a pipeline that is leaving has its place": (
+        Case([instance(0, "a", "STOPPING")], spare="b"),
+        place(),
+        [SetWarnings([])],
+    ),
+    "one that left is replaced": (Case([instance(0, "a", "GONE")]), decisions.replacement, [Place()]),
+    "one that failed and moved counts once": (
+        Case(
+            [instance(0, "a", "STOPPING", "RUN_ERROR"), instance(0, "b"), instance(1, "c", "GONE")], wanted=2
+        ),
+        decisions.replacement,
+        [Place()],
+    ),
+    "one that finished is not replaced": (
+        Case([A, instance(1, "b", "GONE", "FINISHED")], wanted=2),
+        decisions.replacement,
+        [],
+    ),
+    "nothing is replaced in a run that waits for engines": (
+        Case([], warnings=[NO_ENGINE]),
+        decisions.replacement,
+        [],
+    ),
+    "nothing is replaced in a run that is being stopped": (
+        Case([], status="DEACTIVATING"),
+        decisions.replacement,
+        [],
     ),
     "an excluded engine gets nothing": (
         Case([], spare="ab"),
@@ -358,11 +433,12 @@ def test_a_run_changes_as_the_table_says(name: str) -> None:
     [
         pytest.param([], False, id="none"),
         pytest.param([NO_ENGINE], True, id="no engine"),
-        pytest.param([OVER_THRESHOLDS], True, id="over thresholds"),
-        pytest.param([NOT_RESPONDING.format("a")], False, id="silent engine"),
-        pytest.param([NOT_RESPONDING.format("a"), NO_ENGINE], False, id="silent engine and no other"),
+        pytest.param([OVER_THRESHOLDS.format("[http://a]")], True, id="over thresholds"),
+        pytest.param([SILENT], False, id="silent engine"),
+        pytest.param([SILENT, NO_FAILOVER.format("[http://a]")], False, id="silent engine and no other"),
+        pytest.param([SILENT, NO_ENGINE], True, id="silent engine, and one is lacking"),
     ],
 )
-def test_a_run_waits_for_engines_only_when_nothing_else_is_wrong(warnings: list[str], waits: bool) -> None:
+def test_a_run_waits_for_engines_that_it_lacks(warnings: list[str], waits: bool) -> None:
     """Silence is not answered by one more pipeline."""
     assert decisions.waits_for_engines(Case(warnings=warnings).open_run().run) is waits

@@ -398,7 +398,7 @@ def test_a_job_started_right_after_a_forced_stop_runs(acme: Any) -> None:
     engine.run()
     acme.post(f"/jobrunner/rest/v1/job/{job['id']}/forceStop")
     acme.start(job)
-    assert [e["eventTypeId"] for e in engine.run()] == [1009, 1001, 1003]
+    assert [[e["eventTypeId"] for e in engine.run()] for _ in range(2)] == [[1009], [1001, 1003]]
     status = acme.status(job)
     assert (status["status"], status["color"], status["sdcIds"]) == ("ACTIVE", "GREEN", [engine.id])
 

@@ -36,6 +36,7 @@ def instance(phase: str, status: str = "", **more: Any) -> Instance:
         pytest.param(
             words.STOP_DELETE, "STOPPING", Ack("SUCCESS"), "SUCCESS", ["Gone"], id="stopped and deleted"
         ),
+        pytest.param(words.STOP_DELETE, "STOPPING", Ack("ERROR"), "ERROR", [], id="stays: row 26"),
         pytest.param(words.STOP_DELETE, "GONE", Ack("SUCCESS"), "SUCCESS", [], id="gone before"),
     ],
 )
@@ -148,6 +149,7 @@ def test_a_status_that_is_no_news_moves_no_run(
         pytest.param(EDGE, "STARTING", event(words.START, "SUCCESS"), True, id="edge confirmed the start"),
         pytest.param(EDGE, "STARTING", event(words.START), False, id="edge has not confirmed the start"),
         pytest.param(EDGE, "STOPPING", event(words.START, "SUCCESS"), False, id="it is being stopped"),
+        pytest.param(COLLECTOR, "GONE", None, False, id="it is gone"),
     ],
 )
 def test_a_pipeline_that_a_full_report_lacks_is_sent_again_when_it_was_there(
@@ -156,6 +158,24 @@ def test_a_pipeline_that_a_full_report_lacks_is_sent_again_when_it_was_there(
     """SAVE and START, from STARTING on."""
     changes = reactions.absence(instance(phase), engine, start, NOW_MS)
     assert [type(change).__name__ for change in changes] == (["Store", "SendAgain"] if again else [])
+
+
+def test_a_pipeline_that_was_to_be_removed_is_gone_when_a_full_report_lacks_it() -> None:
+    """The ack may be lost, or have been an error; Edge leaves out what never started, and proves nothing."""
+    (change,) = reactions.absence(instance("STOPPING"), COLLECTOR, None, NOW_MS)
+    assert isinstance(change, do.Gone)
+    assert reactions.absence(instance("STOPPING"), EDGE, None, NOW_MS) == []
+
+
+@pytest.mark.parametrize("before", ["FINISHED", "RUN_ERROR", "STOPPED"])
+def test_how_a_removed_pipeline_ended_is_remembered(before: str) -> None:
+    """DELETED says only that it is gone: one that finished is not replaced, one that failed stays away."""
+    known = instance("STOPPING", before)
+    changes, settles = reactions.status_report(
+        known, PipelineStatus(time_stamp=5, pipeline_status="DELETED"), "Nightly", NOW_MS
+    )
+    (stored,) = [change.values for change in changes if isinstance(change, do.Store)]
+    assert ("status" in stored, isinstance(changes[-1], do.Gone), settles) == (False, True, True)
 
 
 @pytest.mark.parametrize(

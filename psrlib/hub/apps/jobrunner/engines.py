@@ -1,21 +1,27 @@
 """Jobrunner app: engines, their labels, thresholds and pipelines; the endpoints of sync mode."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.records import OPERATOR
-from psrlib.hub.apps.jobrunner.status import PipelineStatusJson, show_instance
+from psrlib.hub.apps.jobrunner.status import (
+    ID_SEPARATOR,
+    PipelineStatusJson,
+    name_on_engine,
+    show_instance,
+)
 from psrlib.hub.runner import engine_records, intake, lifecycle, words
 from psrlib.hub.runner.decisions import engine_labels
 from psrlib.hub.runner.entities import Engine, Job
 from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusListJson, read
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms, work_of
 from psrlib.hub.security.acl import drop_acls, permitted
-from psrlib.hub.store.queries import Query, Row
-from psrlib.hub.store.schema.execution import engines, instances
+from psrlib.hub.store.queries import Query, Row, by_key
+from psrlib.hub.store.schema.execution import engine_events, engine_metrics, engines, instances
 from psrlib.hub.store.text import Json, contains, has_item
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
@@ -31,7 +37,7 @@ ORDER = {
     name.upper(): engines.c[name] for name in ("id", "last_reported_time", "http_url", "version", "cpu_load")
 }
 PRESENT = select(instances).where(instances.c.phase != words.GONE).order_by(instances.c.id)
-NAMES = PRESENT.with_only_columns(instances.c.engine_id, instances.c.name)
+NAMES = PRESENT.with_only_columns(instances.c.engine_id, instances.c.name, instances.c.status)
 PRESENT_IN = Query(NAMES.where(instances.c.organization == bindparam("org")))
 PRESENT_ON = Query(PRESENT.where(instances.c.engine_id == bindparam("engine")))
 
@@ -48,7 +54,10 @@ class EngineUpdateJson(Struct, rename="camel"):
 
 
 class EngineJson(Struct, rename="camel", kw_only=True):
-    """An engine (control-hub-rest.md, 6.3)."""
+    """An engine (control-hub-rest.md, 6.3).
+
+    ``pipelines_committed`` are those about to start, without a status yet; ``pipelines_count`` the others.
+    """
 
     id: str
     organization: str
@@ -72,7 +81,7 @@ class EngineJson(Struct, rename="camel", kw_only=True):
     max_pipelines: int = field(name="maxPipelinesRunning")
     deployment_id: str | None
     build: Json = field(name="buildInfo")
-    id_separator: str = "__"
+    id_separator: str = ID_SEPARATOR
     csp_deployment_id: str | None = None
 
 
@@ -93,23 +102,23 @@ class LoadFinding(Finding, rename="camel"):
 
 def show_engines(call: Call, rows: list[Row]) -> list[EngineJson]:
     """Return engines in wire form, with what the hub remembers of their polls."""
-    names: dict[str, list[str]] = defaultdict(list)
+    present: dict[str, list[Row]] = defaultdict(list)
     heartbeat = {}
     for organization in {row.organization for row in rows}:
         heartbeat[organization] = heartbeat_ms(call.hub, call.db, organization)
         for instance in PRESENT_IN.rows(call.db, org=organization):
-            names[instance.engine_id].append(instance.name)
-    return [_show(call, row, names[row.id], heartbeat[row.organization]) for row in rows]
+            present[instance.engine_id].append(instance)
+    return [_show(call, row, present[row.id], heartbeat[row.organization]) for row in rows]
 
 
-def _show(call: Call, row: Row, names: list[str], heartbeat_ms: int) -> EngineJson:
+def _show(call: Call, row: Row, present: list[Row], heartbeat_ms: int) -> EngineJson:
     contacts = call.hub.contacts
     figures = contacts.figures.get(row.id)
     return show(
         EngineJson,
         row,
-        pipelines_committed=names,
-        pipelines_count=len(names),
+        pipelines_committed=[name_on_engine(i.name) for i in present if not i.status],
+        pipelines_count=sum(bool(i.status) for i in present),
         last_reported_time=max(row.last_reported_time, contacts.last_poll.get(row.id, 0)),
         responding=contacts.is_responding(row.id, call.now, heartbeat_ms, row.last_reported_time),
         edge=row.executor_type == "EDGE",
@@ -183,8 +192,14 @@ def _fetch_own(call: Call, engine: str) -> Row:
 
 @app.route("GET", "/jobrunner/rest/v1/sdc/{engine}/labels", USER)
 def get_engine_labels(call: Call, engine: str) -> list[str]:
-    """Return the labels of an engine, assigned and reported."""
-    return sorted(engine_labels(_fetch(call, engine)))
+    """Return the labels assigned to an engine in the hub."""
+    return list(_fetch(call, engine).labels)
+
+
+@app.route("GET", "/jobrunner/rest/v1/sdc/{engine}/reportedLabels", USER)
+def get_reported_labels(call: Call, engine: str) -> list[str]:
+    """Return the labels an engine reports."""
+    return list(_fetch(call, engine).reported_labels)
 
 
 @app.route(
@@ -232,15 +247,26 @@ def engine_pipelines(call: Call, engine: str) -> list[PipelineStatusJson]:
     "DELETE",
     "/jobrunner/rest/v1/sdc/{engine}",
     MANAGER,
-    choice="its pipelines are given up; the engine appears again when it polls with a valid token",
+    choice="its pipelines are given up; the engine appears again when it polls with a valid token; one that "
+    "never polled, or was deleted before, leaves nothing to do",
 )
 def delete_engine(call: Call, engine: str) -> None:
     """Forget an engine."""
-    row = _fetch_own(call, engine)
-    _give_up(call, row.id)
-    call.db.execute(engines.delete().where(engines.c.id == row.id))
-    drop_acls(call, [row.id])
-    call.after.append(lambda: call.hub.contacts.last_poll.pop(row.id, None))
+    delete_engines(call, [engine])
+
+
+@app.route("POST", "/jobrunner/rest/v1/sdcs/delete", MANAGER, choice="all or nothing")
+def delete_engines(call: Call, body: list[str]) -> None:
+    """Forget several engines."""
+    known = [engine for engine in dict.fromkeys(body) if by_key(engines).first(call.db, key=engine)]
+    for engine in known:
+        row = _fetch_own(call, engine)
+        _give_up(call, row.id)
+        call.db.execute(engines.delete().where(engines.c.id == row.id))
+        for table in (engine_events, engine_metrics):
+            call.db.execute(table.delete().where(table.c.engine_id == row.id))
+        call.after.append(partial(call.hub.contacts.forget, row.id))
+    drop_acls(call, known)
 
 
 def _give_up(call: Call, engine_id: str) -> None:
@@ -277,7 +303,7 @@ def balance_engines(call: Call, body: list[str]) -> list[str]:
 
 def _record(call: Call) -> tuple[RunnerWork, Engine]:
     work = work_of(call)
-    call.hub.contacts.note_poll(call.principal.id, call.now)
+    call.hub.contacts.note(call.principal.id, call.now)
     return work, engine_records.find_or_insert(work, call.principal)
 
 

@@ -17,6 +17,8 @@ app = App("jobrunner")
 EVENTS = ("SAVE", "START", "STOP", "DELETE", "STOP_DELETE")
 EVENT_NAMES = {getattr(words, event): f"{event}_PIPELINE" for event in EVENTS}
 
+ID_SEPARATOR = "__"  # of engines; events keep the colons (engine-protocol.md, 8)
+
 
 class AckTrackerJson(Struct, rename="camel"):
     """What an engine answered to an event."""
@@ -153,7 +155,7 @@ def _show(
         run,
         sdc_ids=[i.engine_id for i in latest],
         ack_trackers=acks,
-        pipeline_offsets=[PipelineOffsetJson(i.engine_id, i.name, i.offset) for i in latest if i.offset],
+        pipeline_offsets=[_offset(i) for i in latest if i.offset],
         pipeline_status=[show_instance(call, i) for i in live],
     )
     if counts is not None:
@@ -161,6 +163,21 @@ def _show(
             setattr(status, name, int(getattr(counts, name)))
         status.last_reported_metric_time = counts.changed_on
     return status
+
+
+def _offset(instance: Row) -> PipelineOffsetJson:
+    return PipelineOffsetJson(instance.engine_id, name_on_engine(instance.name), instance.offset)
+
+
+def name_on_engine(name: str) -> str:
+    """Return the id a pipeline has on its engine, where colons are no part of ids.
+
+    Examples
+    --------
+    >>> name_on_engine("Simplepip:5b0e:acme")
+    'Simplepip__5b0e__acme'
+    """
+    return name.replace(":", ID_SEPARATOR)
 
 
 def current_runs(call: Call, rows: list[Row]) -> dict[str, JobStatusJson]:
@@ -175,6 +192,7 @@ def show_instance(call: Call, instance: Row) -> PipelineStatusJson:
     return show(
         PipelineStatusJson,
         instance,
+        name=name_on_engine(instance.name),
         title=instance.title or instance.name.split(":")[0],
         status=instance.status or "STARTING",
         last_reported_time=max(instance.last_reported, reported),
