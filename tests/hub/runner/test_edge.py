@@ -390,8 +390,10 @@ def test_a_job_for_edge_says_so_in_both_fields(acme: Any) -> None:
 
 
 def test_a_nul_character_in_a_message_spoils_no_poll(acme: Any) -> None:
-    """It is left out: a text column cannot keep it, and the engine would send it again for ever. In an offset,
-    which is a document, it is one of its characters."""
+    """It is left out: a text column cannot keep it, and the engine would send it again for ever.
+
+    In an offset, which is a document, it is one of its characters.
+    """
     edge, job, name = started(acme)
     statuses, figures = report(edge, name, "RUNNING", edge.driver.clock())
     payload = json.loads(statuses["payload"])
