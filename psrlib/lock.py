@@ -18,6 +18,7 @@ from typing import IO
 
 from psrlib.errors import ProcessError
 
+RUN_LOCK = "run.lock"  # in the folder of a run
 WAIT_S = 0.3  # somebody who only looks holds a lock for a moment
 PAUSE_S = 0.02
 
@@ -35,6 +36,11 @@ class Holder:
     def is_near(self) -> bool:
         """Whether its number is one of this machine and this container, so that a signal reaches it."""
         return self.pid_namespace == pid_namespace()
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether it is the process that asks."""
+        return self.is_near and self.pid == os.getpid()
 
     def __str__(self) -> str:
         where = "" if self.is_near else " in another container or on another machine"
@@ -68,9 +74,7 @@ def hold(path: Path, command: str, what: str) -> Iterator[None]:
         deadline = time.monotonic() + WAIT_S
         while not _lock(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                raise ProcessError(
-                    f"{what}: {_read(file)} is at work there (lock {path}); wait for its end, or end it"
-                )
+                raise _refusal(what, _read(file))
             time.sleep(PAUSE_S)
         since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         _write(file, json.dumps(asdict(Holder(os.getpid(), command, since, pid_namespace()))) + "\n")
@@ -78,6 +82,19 @@ def hold(path: Path, command: str, what: str) -> Iterator[None]:
             yield
         finally:
             _write(file, "")
+
+
+def check_free(path: Path, what: str) -> None:
+    """Refuse what must not happen while another process holds a lock; ``what`` is locked.
+
+    Raises
+    ------
+    ProcessError
+        If one does.
+    """
+    holder = find_holder(path)
+    if holder is not None and not holder.is_this_process:
+        raise _refusal(what, holder)
 
 
 def find_holder(path: Path) -> Holder | None:
@@ -94,6 +111,10 @@ def pid_namespace() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:  # not Linux: one space of numbers
         return ""
+
+
+def _refusal(what: str, holder: Holder) -> ProcessError:
+    return ProcessError(f"{what}: {holder} is at work there; wait for its end, or end it")
 
 
 def _lock(file: IO[str], how: int) -> bool:

@@ -2,21 +2,60 @@
 
 import atexit
 import os
+import shlex
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet, stop_fleet
-from psrlib.errors import InputError
+from psrlib.errors import InputError, ProcessError
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
+from psrlib.hub.process.hub_process import find_hub, look_at_hub, start_hub, stop_hub
+from psrlib.lock import RUN_LOCK, find_holder, hold
 from psrlib.seed import SeedDocument, load_seed, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
 
 PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
+_held: dict[Path, ExitStack] = {}  # by notebooks, until they end
+
+
+@contextmanager
+def run_lock(run_dir: str | Path, command: str) -> Iterator[None]:
+    """Be the only one at work in the folder of a run; inside a block or notebook that is, nothing happens.
+
+    ``command`` is what others are told.
+
+    Raises
+    ------
+    ProcessError
+        If another process is at work there.
+    """
+    path = Path(run_dir).resolve() / RUN_LOCK
+    if (holder := find_holder(path)) is not None and holder.is_this_process:
+        yield
+        return
+    with hold(path, command, f"run {path.parent}"):
+        yield
+
+
+def hold_run(run_dir: str | Path, command: str) -> None:
+    """Hold the lock of `run_lock` until `release_run`, or until this process ends."""
+    folder = Path(run_dir).resolve()
+    if folder not in _held:
+        stack = ExitStack()
+        stack.enter_context(run_lock(folder, command))
+        _held[folder] = stack
+
+
+def release_run(run_dir: str | Path) -> None:
+    """Give back what `hold_run` took."""
+    if stack := _held.pop(Path(run_dir).resolve(), None):
+        stack.close()
 
 
 def open_hub(
@@ -28,7 +67,7 @@ def open_hub(
     allow_remote: bool = True,
     **options: Any,
 ) -> ControlHub:
-    """Log in to the Control Hub meant; the embedded one is started when it does not run yet.
+    """Log in to the Control Hub meant; the embedded one is started, and made, when it is not there.
 
     The embedded hub (``sch_url="embedded"``) keeps its database in the run's folder. A password of None is
     taken from the environment variable ``PSR_SCH_PASSWORD``; ``allow_remote`` accepts a hub that is not on
@@ -63,6 +102,33 @@ def open_hub(
 
 
 @contextmanager
+def open_to_read(
+    run_dir: str | Path,
+    sch_url: str = EMBEDDED,
+    sch_username: str = "admin@admin",
+    sch_password: str | None = None,
+    **options: Any,
+) -> Iterator[ControlHub]:
+    """Log in to a run's hub to read only: in its folder nothing is made, changed or left running.
+
+    An embedded hub that runs is read as it is. Of one that does not, a copy of its database is served from
+    a folder for temporary files inside the ``with`` block, without doing anything by itself; before the first
+    start that is an empty one. Arguments and errors are those of `open_hub`.
+    """
+    folder = Path(run_dir)
+    if sch_url != EMBEDDED or find_hub(folder) is not None:
+        with open_hub(folder, sch_url, sch_username, sch_password, **options) as hub:
+            yield hub
+        return
+    with TemporaryDirectory(prefix="psr-copy-") as copy, ExitStack() as stack:
+        for file in folder.glob("hub.db*"):
+            if not file.name.endswith("-shm"):  # shared memory of a process that is gone
+                shutil.copy(file, copy)
+        stack.enter_context(start_hub(copy, background=False))
+        yield stack.enter_context(open_hub(Path(copy), EMBEDDED, sch_username, sch_password, **options))
+
+
+@contextmanager
 def open_run(
     run_dir: str | Path,
     document: SeedDocument | None,
@@ -70,29 +136,46 @@ def open_run(
     sch_username: str = "admin@admin",
     *,
     sch_password: str | None = None,
+    command: str = "psr verify",
 ) -> Iterator[ControlHub]:
     """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
 
     The folder holds ``hub.db`` and ``engines/``. The variables of the document are resolved; its
     ``webhook_url`` tells the fleet where subscriptions post to. Without document the engines stay down.
-    Address, user and password are those of `open_hub`.
+    Address, user and password are those of `open_hub`; ``command`` is that of `run_lock`.
 
     Raises
     ------
     InputError
         If the folder holds no embedded hub, or no password is set for another one.
+    ProcessError
+        If another process is at work in the folder of an embedded hub.
     """
     folder = Path(run_dir)
     embedded = sch_url == EMBEDDED
-    if embedded and not (folder / "hub.db").exists():
-        raise InputError(f"{folder}: no embedded hub (hub.db) in this folder; populate this run first")
+    if embedded:
+        check_embedded(folder)
     with ExitStack() as stack:
+        if embedded:
+            stack.enter_context(run_lock(folder, command))
         if embedded and find_hub(folder) is None:
             stack.callback(stop_hub, folder)
         hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
         if embedded and document is not None and _has_engines_down(folder):
             stack.enter_context(start_fleet(folder, hub.url, document.variables.get("webhook_url")))
         yield hub
+
+
+def check_embedded(run_dir: Path) -> None:
+    """Refuse a folder without an embedded hub, where something is to be done with what one holds.
+
+    Raises
+    ------
+    InputError
+        If no hub runs there and there is no database of one.
+    """
+    if not (run_dir / "hub.db").exists() and find_hub(run_dir) is None:
+        raise InputError(f"{run_dir}: no embedded hub (hub.db) in this folder; populate this run first")
 
 
 def _has_engines_down(folder: Path) -> bool:
@@ -128,11 +211,35 @@ def keep_seed(document: SeedDocument, run_dir: Path) -> Path:
 
 
 def stop_at_exit(run_dir: Path) -> None:
-    """Stop the engines and the embedded hub of a run when this process ends, whether it succeeded or not."""
-    atexit.register(stop_run, run_dir)
+    """Stop the engines and the embedded hub of a run when this process ends, whether it succeeded or not.
+
+    They stay when another process is at work with them by then.
+    """
+    atexit.register(_stop_unless_used, run_dir)
+
+
+def _stop_unless_used(run_dir: Path) -> None:
+    with suppress(ProcessError), run_lock(run_dir, "the end of a notebook"):
+        stop_run(run_dir)
 
 
 def stop_run(run_dir: Path) -> None:
     """Stop the engines and the embedded hub of a run, those of them that run."""
     stop_fleet(run_dir)
     stop_hub(run_dir)
+
+
+def left_running(run_dir: Path, seed: Path) -> str:
+    """Return a sentence on the hub and the engines that run for a folder, with what stops them; else empty.
+
+    ``seed`` is the run's seed document, by which ``psr engines`` knows it.
+    """
+    hub, fleet = look_at_hub(run_dir), fleet_status(run_dir)
+    parts, commands = [], []
+    if fleet["running"]:
+        parts.append(f"{fleet['engines']} engines (pid {fleet['pid']})")
+        commands.append(f"psr engines stop {shlex.quote(str(seed))}")
+    if hub.state != "stopped":
+        parts.append(f"embedded hub {hub.url} (pid {hub.pid})")
+        commands.append(f"psr hub stop --run-dir {shlex.quote(str(run_dir))}")
+    return f"left running: {', '.join(parts)}; to stop: {' && '.join(commands)}" if parts else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from psrlib.cli.options import hub_options, together
-from psrlib.cli.state import open_document, open_hub
+from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
 
@@ -51,7 +51,8 @@ def engines() -> None:
 @start_options
 def start(seed: Path, **options: Any) -> None:
     """Start the engines of SEED.json; tokens that are lacking are asked for at the hub."""
-    _start(seed, **options)
+    with working(seed, "psr engines start"):
+        _start(seed, **options)
 
 
 @engines.command()
@@ -60,8 +61,9 @@ def restart(seed: Path, **options: Any) -> None:
     """Stop the engines of SEED.json and start the same ones again; they go on with what they were running."""
     from psrlib.engines import stop_fleet
 
-    stop_fleet(_run_dir(seed))
-    _start(seed, **options)
+    with working(seed, "psr engines restart"):
+        stop_fleet(_run_dir(seed))
+        _start(seed, **options)
 
 
 @engines.command()
@@ -110,9 +112,10 @@ def configure(
     from psrlib.engines.configure import configure_engines
 
     document = open_document(seed, settings)
-    identities, sch_url = _identities(seed, document, where)
-    folders = configure_engines(identities, sch_url, output, authoring_url=authoring_url)
-    click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
+    with working(seed, "psr engines configure"):
+        identities, sch_url = _identities(seed, document, where)
+        folders = configure_engines(identities, sch_url, output, authoring_url=authoring_url)
+        click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
 
 
 def _start(
@@ -150,6 +153,7 @@ def _identities(
     """Return the identity of every engine of the document, and the address of the hub."""
     from psrlib.engines import load_identities
     from psrlib.hub.process.hub_process import start_hub
+    from psrlib.run import check_embedded
     from psrlib.state import check_address, setup_engines
 
     wanted = {(o.id, engine.key) for o in document.organizations for engine in o.engines}
@@ -161,6 +165,7 @@ def _identities(
         with open_hub(seed, **where) as hub:
             return list(setup_engines(document, hub, _run_dir(seed))), hub.url
     if where["sch_url"] == EMBEDDED:
+        check_embedded(_run_dir(seed))
         return identities, start_hub(_run_dir(seed)).url
     check_address(where["sch_url"], where["allow_remote"])
     return identities, where["sch_url"]

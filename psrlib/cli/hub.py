@@ -1,11 +1,22 @@
-"""``psr hub``: start, stop and save the embedded Control Hub."""
+"""``psr hub``: start, stop, find and save the embedded Control Hub."""
 
+import json
+import shlex
+import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from psrlib import paths
 from psrlib.files import replace_file
+from psrlib.lock import RUN_LOCK, hold
+
+if TYPE_CHECKING:
+    from psrlib.hub.process.hub_process import HubState
+
+NOT_RUNNING = 3  # exit status of `psr hub status`, as of any status command (Linux Standard Base, 22.2)
 
 
 @click.group()
@@ -32,8 +43,9 @@ def start(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool)
     """Start the hub in its own process."""
     from psrlib.hub.process.hub_process import start_hub
 
-    process = start_hub(run_dir, host, port, db_url, strict=strict)
-    click.echo(f"embedded hub: {process.url} (pid {process.pid}, {run_dir})")
+    with hold(run_dir / RUN_LOCK, "psr hub start", f"run {run_dir}"):
+        process = start_hub(run_dir, host, port, db_url, strict=strict)
+    click.echo(f"embedded hub: {process.url} (pid {process.pid}); to stop: psr hub stop {_where(run_dir)}")
 
 
 @hub.command()
@@ -43,6 +55,52 @@ def stop(run_dir: Path) -> None:
     from psrlib.hub.process.hub_process import stop_hub
 
     click.echo("stopped" if stop_hub(run_dir) else f"no hub runs in {run_dir}")
+
+
+@hub.command("list")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_hubs(folder: Path | None, as_json: bool) -> None:
+    """List the embedded hub of every run below FOLDER [default: runs]: running, not answering or stopped."""
+    from psrlib.hub.process.hub_process import find_hubs
+
+    folder = folder or paths.runs()
+    found = find_hubs(folder)
+    if as_json:
+        click.echo(json.dumps([_record(state) for state in found], indent=1))
+        return
+    for state in found:
+        click.echo(_line(state))
+    if not found:
+        click.echo(f"no run with an embedded hub below {folder}", err=True)
+
+
+@hub.command()
+@RUN_DIR
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(run_dir: Path, as_json: bool) -> None:
+    """Tell whether the hub of a run directory runs: exit status 0 when it answers, 3 when not."""
+    from psrlib.hub.process.hub_process import look_at_hub
+
+    state = look_at_hub(run_dir)
+    click.echo(json.dumps(_record(state), indent=1) if as_json else _line(state))
+    sys.exit(0 if state.state == "running" else NOT_RUNNING)
+
+
+def _record(state: "HubState") -> dict[str, object]:
+    return {**asdict(state), "run_dir": str(state.run_dir)}
+
+
+def _line(state: "HubState") -> str:
+    pid = since = ""
+    if state.state != "stopped":
+        where = "" if state.is_near else ", in another container or on another machine"
+        pid, since = f"pid {state.pid}", f" (since {state.since}{where})"
+    return f"{state.state:14} {pid:12} {state.url or '-':28} {state.run_dir}{since}"
+
+
+def _where(run_dir: Path) -> str:
+    return f"--run-dir {shlex.quote(str(run_dir))}"
 
 
 NAME = click.option("--name", default="populated", show_default=True, help="Name of the snapshot.")
@@ -68,8 +126,12 @@ def restore(run_dir: Path, name: str, db_url: str | None) -> None:
     """Bring a snapshot back; a running hub is restarted on its port."""
     from psrlib.hub.process.snapshots import restore_snapshot
 
-    process = restore_snapshot(run_dir, name, db_url)
-    click.echo(f"restored; the hub runs again at {process.url}" if process else "restored")
+    with hold(run_dir / RUN_LOCK, "psr hub restore", f"run {run_dir}"):
+        process = restore_snapshot(run_dir, name, db_url)
+    if process is None:
+        click.echo("restored")
+        return
+    click.echo(f"restored; the hub runs again at {process.url}; to stop: psr hub stop {_where(run_dir)}")
 
 
 @hub.command()

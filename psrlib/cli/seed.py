@@ -7,6 +7,7 @@ import click
 
 from psrlib import paths
 from psrlib.cli import options
+from psrlib.lock import RUN_LOCK, check_free
 
 
 @click.command("create-json")
@@ -40,6 +41,7 @@ def create_json(
 
     model_path = model or paths.default_model(use_sample_schema, data_model_root)
     path = output or paths.run_dir("", random_seed, num_orgs) / "seed.json"
+    check_free(path.parent / RUN_LOCK, f"run {path.parent}")
     sha256 = create_seed_file(model_path, random_seed, num_orgs, path, workers)
     click.echo(f"{path}: {num_orgs} organizations from {model_path.name}, sha256 {sha256}")
 
@@ -69,6 +71,7 @@ def rewrite(
         from psrlib.verify import apply_to_run
 
         click.echo(apply_to_run(original, document, seed.resolve().parent, **where))
+    check_free(output.parent / RUN_LOCK, f"run {output.parent}")
     sha256 = save_seed(document, output)
     for rule, count in counts.items():
         click.echo(f"{rule}: {count} texts")

@@ -1,6 +1,8 @@
 """``psr populate``, ``psr start-jobs``, ``psr teardown``: bring a Control Hub to a seed document, or back."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,9 +25,33 @@ def open_document(seed: Path, settings: dict[str, str]) -> "SeedDocument":
     return resolve_variables(load_seed(seed), settings)
 
 
-def open_hub(seed: Path, **where: Any) -> "ControlHub":
-    """Log in as the options of `hub_options` say; the embedded hub is started unless it runs."""
+@contextmanager
+def working(seed: Path, command: str) -> Iterator[Path]:
+    """Be the only one at work in the folder of a seed document; say at the end what is left running there."""
     from psrlib import run
+
+    with run.run_lock(seed.resolve().parent, command):
+        try:
+            yield seed.resolve().parent
+        finally:
+            if left := run.left_running(seed.parent, seed):
+                click.echo(left)
+
+
+def open_hub(seed: Path, *, make: bool = False, **where: Any) -> "ControlHub":
+    """Log in as the options of `hub_options` say; the embedded hub is started unless it runs.
+
+    Where there is none, it is made if that is meant (``make``), and an error otherwise.
+    """
+    from psrlib import run
+
+    if where["sch_url"] == EMBEDDED and not make:
+        run.check_embedded(seed.resolve().parent)
+    return run.open_hub(seed.resolve().parent, **_login(where))
+
+
+def _login(where: dict[str, Any]) -> dict[str, Any]:
+    """Return the options as `psrlib.run` takes them, the password asked for where none is given."""
     from psrlib.state import check_address
 
     if where["sch_url"] != EMBEDDED and not where["sch_password"]:
@@ -33,8 +59,7 @@ def open_hub(seed: Path, **where: Any) -> "ControlHub":
         where["sch_password"] = click.prompt(
             f"Password of {where['sch_username']}", hide_input=True, err=True
         )
-    certificates = where.pop("ca_bundle") or True
-    return run.open_hub(seed.resolve().parent, verify=certificates, **where)
+    return {"verify": where.pop("ca_bundle") or True, **where}
 
 
 @click.command()
@@ -69,16 +94,17 @@ def populate(
     Safe to repeat, and to go on with after an interruption. The tokens of the engines are kept in the folder
     of SEED.json, for psr engines start.
     """
-    from psrlib import state
+    from psrlib import run, state
 
     document = open_document(seed, settings)
-    with open_hub(seed, **where) as hub:
-        if plan_only:
+    if plan_only:
+        with run.open_to_read(seed.resolve().parent, **_login(where)) as hub:
             plan = state.plan(document, hub, definition_size=definition_size)
-            if plan.difference:
-                click.echo(plan.frame().to_string())
-            click.echo(plan.summary())
-            return
+        if plan.difference:
+            click.echo(plan.frame().to_string())
+        click.echo(plan.summary())
+        return
+    with working(seed, "psr populate") as folder, open_hub(seed, make=True, **where) as hub:
         report = state.populate(
             document,
             hub,
@@ -89,13 +115,13 @@ def populate(
         click.echo(report.frame().to_string())
         click.echo(report.summary())
         if engines:
-            identities = state.setup_engines(document, hub, seed.resolve().parent)
-            click.echo(f"{len(identities)} engine tokens in {seed.resolve().parent / 'engines'}")
+            identities = state.setup_engines(document, hub, folder)
+            click.echo(f"{len(identities)} engine tokens in {folder / 'engines'}")
         click.echo(f"Control Hub: {hub.url}")
-    if report.difference:
-        click.echo(f"left as it is: {report.difference.summary()}", err=True)
-        click.echo(report.difference.frame().head(SHOWN).to_string(), err=True)
-        sys.exit(1)
+        if report.difference:
+            click.echo(f"left as it is: {report.difference.summary()}", err=True)
+            click.echo(report.difference.frame().head(SHOWN).to_string(), err=True)
+            sys.exit(1)
 
 
 @click.command("start-jobs")
@@ -108,7 +134,7 @@ def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, **where: 
     from psrlib import state
 
     document = open_document(seed, settings)
-    with open_hub(seed, **where) as hub:
+    with working(seed, "psr start-jobs"), open_hub(seed, **where) as hub:
         click.echo(f"{state.start_jobs(document, hub)} jobs started")
         if timeout_s > 0:
             click.echo(f"all run after {state.wait_until_active(document, hub, timeout_s):.1f} s")
@@ -125,11 +151,12 @@ def teardown(seed: Path, settings: dict[str, str], **where: Any) -> None:
     from psrlib import state
 
     document = open_document(seed, settings)
-    with open_hub(seed, **where) as hub:
+    with working(seed, "psr teardown"), open_hub(seed, **where) as hub:
         report = state.teardown(document, hub)
-    for kind, n in report.removed.items():
-        click.echo(f"{n:7d} {kind.replace('_', ' ')} removed")
-    click.echo(f"{len(report.deactivated):7d} organizations deactivated (Control Hub 3.x cannot delete them)")
-    for organization, kept in report.kept.items():
-        others = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kept.items())
-        click.echo(f"{organization} stays active: it holds {others} that the seed document does not name")
+        for kind, n in report.removed.items():
+            click.echo(f"{n:7d} {kind.replace('_', ' ')} removed")
+        done = f"{len(report.deactivated):7d} organizations deactivated"
+        click.echo(f"{done} (Control Hub 3.x cannot delete them)")
+        for organization, kept in report.kept.items():
+            others = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kept.items())
+            click.echo(f"{organization} stays active: it holds {others} that the seed document does not name")

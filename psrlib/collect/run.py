@@ -41,7 +41,8 @@ def collect_run(
     password = os.environ.get(PASSWORD_VARIABLE) or (EMBEDDED_PASSWORD if embedded else "")
     directory = Path(output_dir).resolve() if str(output_dir) else Path(run_dir) / "stats"
     check_output(directory)
-    with open_run(run_dir, None, sch_url, sch_username, sch_password=password) as hub:
+    where = (sch_url, sch_username)
+    with open_run(run_dir, None, *where, sch_password=password, command="collect.ipynb") as hub:
         return collect_stats(
             hub,
             directory,

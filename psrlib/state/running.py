@@ -36,12 +36,7 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
     HubError
         If the hub refuses the start, for want of engines for instance.
     """
-    present = {str(row["id"]) for row in hub.security.organizations()}
-    if absent := [o.id for o in document.organizations if o.id not in present]:
-        raise InconsistentStateError(
-            f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, "
-            f"{absent[0]} for one; populate it first"
-        )
+    _check_present(document, hub)
     steps = (_start(hub, organization) for organization in document.organizations)
     started = sum(run_steps(steps, hub.limit))
     log.info("started %d jobs", started)
@@ -54,8 +49,9 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
     Raises
     ------
     InconsistentStateError
-        If some are not in time; the message names the first ones with their status.
+        If some are not in time, with their status, or the hub lacks a job or its organization.
     """
+    _check_present(document, hub)
     begun = time.monotonic()
     rows = run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit)
     waiting = dict(zip([o.id for o in document.organizations], rows, strict=True))
@@ -102,6 +98,16 @@ def stop_jobs(session: ControlHub, ids: Sequence[str], timeout_s: float, force: 
 def job_status(row: Json) -> str | None:
     """Return the status of a job's current run from the job's record; None before the first start."""
     return (row.get("currentJobStatus") or {}).get("status")
+
+
+def _check_present(document: SeedDocument, hub: ControlHub) -> None:
+    """Say that organizations lack; the login of their administrators would be refused without a reason."""
+    present = {str(row["id"]) for row in hub.security.organizations()}
+    if absent := [o.id for o in document.organizations if o.id not in present]:
+        raise InconsistentStateError(
+            f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, "
+            f"{absent[0]} for one; populate it first"
+        )
 
 
 def _start(hub: ControlHub, organization: Organization) -> Steps[int]:

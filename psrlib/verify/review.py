@@ -48,19 +48,22 @@ def apply_to_run(
 ) -> str:
     """Update a run's hub from a document to its rewritten form; return what was done (`apply_rewrite`)."""
     before, after = resolve_variables(document), resolve_variables(rewritten)
-    with open_run(run_dir, before, sch_url, sch_username, sch_password=sch_password) as hub:
+    where = (sch_url, sch_username)
+    with open_run(run_dir, before, *where, sch_password=sch_password, command="psr rewrite --apply") as hub:
         return f"{hub.url}: {apply_rewrite(before, after, hub).summary()}"
 
 
 def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
     """Wait until the jobs that should be ACTIVE run, those of scheduled tasks excepted.
 
-    What does not run in time is left for the verification to tell.
+    What does not run in time, and what is not there, is left for the verification to tell.
     """
     driven = driven_jobs(document)
+    present = {str(row["id"]) for row in hub.security.organizations()}
     organizations = [
         msgspec.structs.replace(o, jobs=[job for job in o.jobs if (o.id, job.key) not in driven])
         for o in document.organizations
+        if o.id in present
     ]
     try:
         wait_until_active(msgspec.structs.replace(document, organizations=organizations), hub, timeout_s)
