@@ -20,6 +20,8 @@ HEADERS = {"X-Requested-By": "psr", "X-SS-REST-CALL": "true", "Accept": "applica
 TOKEN_HEADER = "X-SS-User-Auth-Token"
 TOKEN_COOKIE = "SS-SSO-LOGIN"
 RENEWALS = 3  # logins for one call; more means that the hub refuses the user, not an old session
+LOGINS_WITHOUT_TOKEN = 3  # in a row, after which the answers are the hub's own and not lost ones
+REDIRECTS = range(300, 400)
 FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong than busy
 LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 
@@ -138,17 +140,28 @@ class ControlHub(Session):
             If the hub refuses user name and password.
         """
         body = {"userName": self.user, "password": self._password}
-        login = Request("POST", LOGIN_PATH, "sessions", body=body, repeatable=True, headers=HEADERS)
+        login = Request(
+            *("POST", LOGIN_PATH, "sessions"),
+            body=body,
+            repeatable=True,
+            headers=HEADERS,
+            deadline_s=deadline_s,
+        )
         try:
-            answer = self.http.send(replace(login, deadline_s=deadline_s))
+            for _ in range(LOGINS_WITHOUT_TOKEN):
+                answer = self.http.send(login)
+                token = answer.headers.get(TOKEN_HEADER) or answer.cookies.get(TOKEN_COOKIE)
+                if token:
+                    self._token = token
+                    return
         except HubError as error:
-            if is_absent(error):
+            if is_absent(error) or error.status in REDIRECTS:
                 raise HubUnreachableError(
                     f"{self.url} answers, but not as a Control Hub: POST {LOGIN_PATH} has status "
                     f"{error.status}; check the address",
                     error.status,
                 ) from error
-            if error.status is not None and 300 <= error.status < 500:
+            if error.status is not None and 400 <= error.status < 500:
                 raise AuthenticationError(
                     f"Control Hub {self.url} refused user {self.user} and the password given "
                     f"(status {error.status}); check both",
@@ -156,14 +169,11 @@ class ControlHub(Session):
                     error.codes,
                 ) from error
             raise
-        token = answer.headers.get(TOKEN_HEADER) or answer.cookies.get(TOKEN_COOKIE)
-        if not token:
-            raise AuthenticationError(
-                f"Control Hub {self.url} answered the login of {self.user} without a session token, "
-                f"neither in header {TOKEN_HEADER} nor in cookie {TOKEN_COOKIE}; is it a Control Hub 3.x?",
-                200,
-            )
-        self._token = token
+        raise AuthenticationError(
+            f"Control Hub {self.url} answered the login of {self.user} without a session token, "
+            f"neither in header {TOKEN_HEADER} nor in cookie {TOKEN_COOKIE}; is it a Control Hub 3.x?",
+            200,
+        )
 
     def answer(self, request: Request) -> Answer:
         """Send one request, logging in again when the session has ended (status 401)."""
@@ -214,7 +224,8 @@ class ControlHub(Session):
 
     def server_version(self) -> str:
         """Return the hub's version (``/rest/v1/server/info``)."""
-        return str(self._metadata("/rest/v1/server/info").get("version", ""))
+        found = self._metadata("/rest/v1/server/info")
+        return str(found.get("version", "")) if isinstance(found, dict) else ""
 
     def texts(self) -> dict[str, Any]:
         """Return the hub's English texts; they hold the subscription events' ids (control-hub-rest, 7.2)."""

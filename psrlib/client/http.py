@@ -3,20 +3,22 @@
 import logging
 import random
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from psrlib.client.calls import CallCounter
 from psrlib.client.limit import AdaptiveLimit
 from psrlib.client.request import Answer, Request
+from psrlib.client.transport import BoundedAdapter, Bounds, bound, read_body
 from psrlib.errors import HubError, HubUnreachableError
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ MAX_ATTEMPTS = 12
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 BUSY = (429, 503)
+UPLOAD_BYTES_PER_S = 250_000  # a slow line; sending a body may take its time besides
+CHUNK_BYTES = 65_536
+EMPTY_BELIEVED = 3  # empty answers in a row, after which a hub is believed that it has no more to say
 TEXT_SHOWN = 300  # characters of a hub's answer quoted in an error
 PATH_SAFE = "/:@=|,;!$&'()*+~.-_"  # Control Hub paths hold ':' '@' '=' literally (control-hub-rest 1.1)
 
@@ -46,9 +51,17 @@ class HttpClient:
     workers : int or None
         Fixed number of concurrent requests; None adapts to the hub's answers.
     timeout_s, deadline_s : float
-        Longest wait for one answer, and for one call with all its repeats (seconds).
+        Longest time until one answer is there to its last byte, and for one call with all its repeats
+        (seconds); sending a large body is allowed its time besides.
     verify : bool or str
         Check TLS certificates, or the path of a CA bundle.
+
+    Raises
+    ------
+    HubUnreachableError
+        If the address is none.
+    OSError
+        If there is no CA bundle at the path given.
     """
 
     def __init__(
@@ -65,23 +78,22 @@ class HttpClient:
             raise HubUnreachableError(
                 f'"{url}" is no Control Hub address; expected http://HOST:PORT or https://HOST:PORT'
             )
+        if isinstance(verify, str) and not Path(verify).exists():
+            raise OSError(f"no TLS CA certificate bundle at {verify}")
         self.url = url.rstrip("/")
         self.deadline_s = deadline_s
         self.calls = CallCounter()
         self.limit = AdaptiveLimit(workers)
-        self._timeout_s = (CONNECT_TIMEOUT_S, timeout_s)
-        # Threads may share this session: sending a prepared request only reads its settings, the pool of
-        # connections has its own lock, and the jar of cookies, which would mix the users, takes none.
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy: requests carry passwords
-        self._session.verify = verify
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._timeout_s = timeout_s
+        self._verify = verify
+        # The adapter alone, without a session of requests: no proxy, for requests carry passwords; no jar of
+        # cookies, which would mix the users; no look at where a redirect leads.
         n_connections = max(self.limit.largest, 8)
-        self._session.mount(f"{parts.scheme}://", HTTPAdapter(pool_connections=1, pool_maxsize=n_connections))
+        self._adapter = BoundedAdapter(pool_connections=1, pool_maxsize=n_connections)
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        self._adapter.close()
 
     def send(self, request: Request) -> Answer:
         """Send a request until it is answered, the attempts are used up or the deadline is over.
@@ -94,34 +106,39 @@ class HttpClient:
             The hub refused.
         HubUnreachableError
             No answer within the deadline.
-        OSError
-            If there is no CA bundle at the path given.
         """
         prepared = self._prepare(request)
+        upload_s = len(prepared.body or b"") / UPLOAD_BYTES_PER_S
         deadline_s = self.deadline_s if request.deadline_s is None else request.deadline_s
-        give_up_at = time.monotonic() + deadline_s
+        give_up_at = time.monotonic() + deadline_s + upload_s
         last = ""
         for attempt in range(MAX_ATTEMPTS):
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0)
+            bounds = Bounds(min(give_up_at, time.monotonic() + self._timeout_s + upload_s), request.max_bytes)
             try:
-                response = self._send_once(prepared, request)
-            except requests.RequestException as error:
-                self.limit.overloaded()
+                reply = self._send_once(prepared, request, bounds)
+                if reply.status < 300:
+                    return _answer(request, reply, attempt)
+            except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 last = _short(error)
+                if bounds.exceeded and request.repeatable:
+                    raise HubError(
+                        f"{request}: the answer is longer than {bounds.max_bytes} bytes"
+                    ) from error
+                if not isinstance(error, ValueError):
+                    self.limit.overloaded()
                 if not request.repeatable and not _never_sent(error):
                     raise LostAnswerError(f"{request}: the answer was lost ({last})") from error
             else:
-                if response.status_code < 300:
-                    return _answer(request, response)
-                last = f"status {response.status_code}: {_text(response)}"
-                if response.status_code in BUSY:
+                last = f"status {reply.status}: {reply.text}"
+                if reply.status in BUSY:
                     self.limit.overloaded()
-                    pause_s = max(pause_s, _retry_after_s(response))
-                elif response.status_code < 500 or response.status_code in (501, 505):
-                    raise _refusal(request, response)
-                if not request.repeatable and response.status_code != 429:
+                    pause_s = max(pause_s, _retry_after_s(reply))
+                elif reply.status < 500 or reply.status in (501, 505):
+                    raise _refusal(request, reply)
+                if not request.repeatable and reply.status != 429:
                     raise LostAnswerError(
-                        f"{request}: unclear whether it was carried out ({last})", response.status_code
+                        f"{request}: unclear whether it was carried out ({last})", reply.status
                     )
             if time.monotonic() + pause_s > give_up_at:
                 break
@@ -132,17 +149,32 @@ class HttpClient:
             "check the address and that the Control Hub runs"
         )
 
-    def _send_once(self, prepared: requests.PreparedRequest, request: Request) -> requests.Response:
+    def _send_once(self, prepared: requests.PreparedRequest, request: Request, bounds: Bounds) -> "_Reply":
         with self.limit:
             self.calls.add(request.kind)
             started = time.monotonic()
-            response = self._session.send(prepared, timeout=self._timeout_s, allow_redirects=False)
+            bound(bounds)
+            timeout_s = bounds.left_s()
+            response = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
+                verify=self._verify,
+            )
+            try:
+                encoding = response.headers.get("Content-Encoding", "").strip().lower()
+                content = read_body(response.raw.stream(CHUNK_BYTES, decode_content=False), encoding, bounds)
+            except BaseException:
+                response.close()
+                raise
             duration_s = time.monotonic() - started
         self.calls.add_answer(duration_s)
         if response.status_code not in BUSY:
             self.limit.answered(duration_s)
         log.debug("%s: %d in %.3f s", request, response.status_code, duration_s)
-        return response
+        return _Reply(
+            response.status_code, response.reason, response.headers, dict(response.cookies), content
+        )
 
     def _prepare(self, request: Request) -> requests.PreparedRequest:
         headers, body = dict(request.headers), request.body
@@ -169,49 +201,61 @@ def _query_text(value: Any) -> str:
     return quote(str(value), safe="@:")
 
 
-def _refusal(request: Request, response: requests.Response) -> HubError:
+@dataclass(frozen=True)
+class _Reply:
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The beginning of the body, to be quoted."""
+        beginning = self.content[: 4 * TEXT_SHOWN].decode("utf-8", "replace")
+        return " ".join(beginning.split())[:TEXT_SHOWN]
+
+
+def _refusal(request: Request, reply: _Reply) -> HubError:
     """Return the error of a 3xx or 4xx answer, with the codes of the hub's error envelope."""
     codes: tuple[str, ...] = ()
-    text = _text(response) or response.reason
+    text = reply.text or reply.reason
     with suppress(ValueError, KeyError, TypeError, AttributeError):
-        issues = orjson.loads(response.content)["ISSUES"]
+        issues = orjson.loads(reply.content)["ISSUES"]
         codes = tuple(str(issue.get("code", "")) for issue in issues)
         text = "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in issues) or text
-    message = f"{request} was refused with status {response.status_code}: {text}"
-    return HubError(message, response.status_code, codes)
+    message = f"{request} was refused with status {reply.status}: {text}"
+    return HubError(message, reply.status, codes)
 
 
-def _answer(request: Request, response: requests.Response) -> Answer:
-    body: Any = None
-    if response.content and "json" in response.headers.get("Content-Type", "json"):
-        try:
-            body = orjson.loads(response.content)
-        except ValueError as error:
-            raise HubError(
-                f"{request}: status {response.status_code} with a body that is not JSON: {_text(response)}; "
-                "is this the address of a Control Hub?",
-                response.status_code,
-            ) from error
-    return Answer(body, response.headers, dict(response.cookies))
-
-
-def _text(response: requests.Response) -> str:
-    return " ".join(response.text.split())[:TEXT_SHOWN]
+def _answer(request: Request, reply: _Reply, attempt: int) -> Answer:
+    """Return the answer in the shape that the call expects; a ValueError says what came instead."""
+    if request.may_be_empty and not reply.content.strip() and attempt + 1 >= EMPTY_BELIEVED:
+        return Answer(None, reply.headers, reply.cookies)
+    try:
+        return Answer(request.read(reply.content), reply.headers, reply.cookies)
+    except ValueError as error:
+        came = f": {reply.text}" if reply.content.strip() else ""
+        raise ValueError(
+            f"status {reply.status} with another answer than this call has, {error}{came}"
+        ) from error
 
 
 def _short(error: Exception) -> str:
     reason = getattr(error.args[0], "reason", error) if error.args else error
+    if type(reason) is ValueError:
+        return str(reason)
     return f"{type(reason).__name__}: {str(reason).split('>: ')[-1]}"[:TEXT_SHOWN]
 
 
-def _never_sent(error: requests.RequestException) -> bool:
+def _never_sent(error: Exception) -> bool:
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
 
 
-def _retry_after_s(response: requests.Response) -> float:
+def _retry_after_s(reply: _Reply) -> float:
     """Return the seconds of a Retry-After header, a number or an HTTP date (RFC 9110, 10.2.3), else 0."""
-    value = response.headers.get("Retry-After", "").strip()
-    with suppress(ValueError):
+    value = reply.headers.get("Retry-After", "").strip()
+    with suppress(ValueError, OverflowError, OSError):
         return float(value) if value.isdecimal() else parsedate_to_datetime(value).timestamp() - time.time()
     return 0.0

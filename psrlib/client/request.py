@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from psrlib.client.shapes import Read, anything
+
+RECORD_BYTES = 4_000_000  # longest answer that is one record; definitions are its largest part
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -36,6 +40,12 @@ class Request:
         Sent with the request; sessions add theirs.
     deadline_s : float or None
         Longest time for this call with all its repeats, if other than the client's.
+    read : callable
+        Turns the body of the answer into what is wanted of it, or raises ValueError: then it is no answer.
+    may_be_empty : bool
+        Whether a hub is believed that answers with nothing several times in a row.
+    max_bytes : int
+        Longest body of the answer.
     """
 
     method: str
@@ -47,6 +57,9 @@ class Request:
     repeatable: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float | None = None
+    read: Read = anything
+    may_be_empty: bool = False
+    max_bytes: int = RECORD_BYTES
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -54,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer with a 2xx status: parsed body (None when empty), headers and cookies."""
+    """An answer with a 2xx status: what its call reads in the body, headers and cookies."""
 
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)

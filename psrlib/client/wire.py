@@ -2,13 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta, Struct
 
 from psrlib.client.request import Answer, Request, Upload
+from psrlib.client.shapes import Read, anything, listing, record
 from psrlib.errors import HubError
 
 Json = dict[str, Any]
 ALL: Mapping[str, Any] = {"offset": 0, "len": -1}
+Version = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(-.*)?$")]  # such as 3 or 4-DRAFT
+LIST_BYTES = 40_000_000  # longest listing: 10,000 jobs with their status take about 30 MB
 
 
 class Caller(ABC):
@@ -34,19 +39,23 @@ class App:
     def __init__(self, session: Caller) -> None:
         self._session = session
 
-    def _get(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> Any:
-        return self._session.answer(Request("GET", path, kind, query or {}, repeatable=True)).body
+    def _get(self, path: str, kind: str, read: Read, query: Mapping[str, Any] | None = None) -> Any:
+        """Return what ``read`` makes of the answer, as do the other calls."""
+        return self._session.answer(Request("GET", path, kind, query or {}, repeatable=True, read=read)).body
 
-    def _list(self, path: str, kind: str, query: Mapping[str, Any] | None = None) -> list[Json]:
+    def _list(self, path: str, kind: str, form: Any, query: Mapping[str, Any] | None = None) -> list[Json]:
         """Return all rows, those of the session's organization if no query is given."""
         if query is None:
             query = {**ALL, "organization": self._session.organization}
-        return rows(self._get(path, kind, query), kind)
+        request = Request("GET", path, kind, query, repeatable=True, read=listing(form), max_bytes=LIST_BYTES)
+        rows: list[Json] = self._session.answer(request).body
+        return rows
 
     def _send_once(
         self,
         path: str,
         kind: str,
+        read: Read,
         body: Any = None,
         *,
         query: Mapping[str, Any] | None = None,
@@ -54,11 +63,25 @@ class App:
         method: str = "PUT",
     ) -> Any:
         """Send what must not be sent twice: Control Hub creates with PUT, and with POST what is no record."""
-        return self._session.answer(Request(method, path, kind, query or {}, body, upload)).body
+        return self._session.answer(Request(method, path, kind, query or {}, body, upload, read=read)).body
 
-    def _post(self, path: str, kind: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
-        """Send what may be sent twice: readings with a list of ids, updates, removals."""
-        return self._session.answer(Request("POST", path, kind, query or {}, body, repeatable=True)).body
+    def _post(
+        self,
+        path: str,
+        kind: str,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        read: Read = anything,
+        max_bytes: int = LIST_BYTES,
+    ) -> Any:
+        """Send what may be sent twice: readings with a list of ids, removals."""
+        request = Request("POST", path, kind, query or {}, body, None, True, read=read, max_bytes=max_bytes)
+        return self._session.answer(request).body
+
+    def _update(self, path: str, kind: str, body: Json, form: Any = Any) -> None:
+        """Replace a record; the answer is the new one, or always nothing."""
+        request = Request("POST", path, kind, {}, body, None, True, read=record(form), may_be_empty=True)
+        self._session.answer(request)
 
     def _delete(self, path: str, kind: str) -> None:
         """Delete an object; one that is gone already, by an earlier attempt for instance, is no error."""
@@ -69,6 +92,12 @@ class App:
                 raise
 
 
+class Acl(Struct, rename="camel"):
+    """Access control list of an object (control-hub-rest, section 8)."""
+
+    resource_owner: str | None = None
+
+
 class OwnedApp(App):
     """An app whose objects have owners, kept in access control lists (control-hub-rest, section 8)."""
 
@@ -77,7 +106,8 @@ class OwnedApp(App):
 
     def acl(self, id: str) -> Json:
         """Return an object's ACL."""
-        return self._get(self.ACL_PATH.format(id), "owners") or {}
+        found: Json = self._get(self.ACL_PATH.format(id), "owners", record(Acl))
+        return found
 
     def set_owner(self, id: str, owner: str) -> None:
         """Make a user the owner of an object, and nobody else a reader."""
@@ -88,26 +118,7 @@ class OwnedApp(App):
             "resourceOwner": owner,
             "permissions": [],
         }
-        self._post(self.ACL_PATH.format(id), "owners", body)
-
-
-def rows(body: Any, what: str) -> list[Json]:
-    """Return the rows of a listing, bare array or wrapper ``{"data": [...]}`` (control-hub-rest, 1.5).
-
-    Examples
-    --------
-    >>> rows({"totalCount": 1, "data": [{"id": "a"}]}, "users") == rows([{"id": "a"}], "users")
-    True
-    """
-    if isinstance(body, dict) and isinstance(body.get("data"), list):
-        body = body["data"]
-    if body is None:
-        return []
-    if not isinstance(body, list):
-        raise HubError(
-            f"listing of {what}: expected a JSON array or an object with data, received {type(body).__name__}"
-        )
-    return body
+        self._update(self.ACL_PATH.format(id), "owners", body, Acl)
 
 
 def is_absent(error: HubError) -> bool:

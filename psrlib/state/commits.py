@@ -88,9 +88,11 @@ def commit_steps(work: OrganizationWork) -> Steps[None]:
             work.lost()
             if lost == ATTEMPTS:
                 raise HubUnreachableError(
-                    f"{work.desired.id}: pipelines still lack versions after {lost} lost answers"
+                    f"{work.desired.id}: pipelines still lack versions after {lost} lost answers in a row"
                 ) from error
             yield [partial(_look, work, lost)]
+            if sum(_n_missing(work, pipeline) for pipeline in behind) < n_missing:
+                lost = 0
         else:
             if sum(_n_missing(work, pipeline) for pipeline in behind) == n_missing:
                 work.knowledge.import_adds_versions = False
@@ -138,7 +140,7 @@ def _becomes_version(work: OrganizationWork, pipeline: Pipeline) -> bool:
             raise
         return False
     if hub_id("pipelines", made) == hub_id("pipelines", row):
-        work.rows["pipelines"][pipeline.key] = slim(made)
+        work.rows["pipelines"][pipeline.key] = made
         return True
     store.delete_pipeline(hub_id("pipelines", made))
     return False
@@ -158,7 +160,7 @@ def _note(work: OrganizationWork, rows: Iterable[Json]) -> None:
     for row in rows:
         key = keys.get(hub_id("pipelines", row))
         if key is not None and n_commits(row) > n_commits(work.rows["pipelines"][key]):
-            work.rows["pipelines"][key] = slim(row)
+            work.rows["pipelines"][key] = row
 
 
 def _commit_next(work: OrganizationWork, pipeline: Pipeline) -> None:
@@ -168,7 +170,6 @@ def _commit_next(work: OrganizationWork, pipeline: Pipeline) -> None:
     document = export_document(work, "pipelines", pipeline, number)
     message = COMMIT_MESSAGE.format(number)
     made = work.admin.pipelinestore.import_new_version(hub_id("pipelines", row), document, message)
-    made = slim(made) or {"version": str(number), "currentRules": None}
     work.rows["pipelines"][pipeline.key] = {**row, **made}
 
 
@@ -186,10 +187,3 @@ def _look(work: OrganizationWork, lost: int) -> None:
     """Read which versions exist after a lost answer, the ``lost``-th one."""
     pause(lost)
     _note(work, work.admin.pipelinestore.pipelines())
-
-
-def slim(row: Json) -> Json:
-    """Return a commit without its definitions, which are large and not needed again."""
-    return {
-        key: value for key, value in row.items() if key not in ("pipelineDefinition", "libraryDefinitions")
-    }

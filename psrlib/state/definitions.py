@@ -1,5 +1,6 @@
 """What a pipeline definition on a hub says in the words of the seed document."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +28,10 @@ class Shape:
 
 
 def parse(text: Any) -> Json:
-    """Return JSON text (or an object already parsed) as an object; {} for nothing."""
-    if isinstance(text, dict):
-        return text
-    return orjson.loads(text) if text else {}
+    """Return JSON text (or an object already parsed) as an object; {} for what is none."""
+    with suppress(ValueError):
+        text = orjson.loads(text) if isinstance(text, str) else text
+    return text if isinstance(text, dict) else {}
 
 
 def read_shape(text: Any) -> Shape:

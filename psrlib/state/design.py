@@ -9,7 +9,7 @@ import orjson
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.seed.document import Connection
-from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document, slim
+from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.schedule import Steps
 
@@ -47,7 +47,7 @@ def _import(work: OrganizationWork, kind: str, documents: dict[str, bytes]) -> N
         message = COMMIT_MESSAGE.format(1)
         rows = work.knowledge.use("has_import", lambda: store.import_pipelines(archive, message, is_fragment))
         if rows is not None:
-            return [slim(row) for row in rows]
+            return rows
         return [
             store.commit_pipeline(name, orjson.loads(text), message, is_fragment)
             for name, text in named.items()

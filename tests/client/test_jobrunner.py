@@ -46,8 +46,8 @@ def test_a_new_job_has_the_fields_that_the_hub_names(
     The document is read once for all sessions, whatever it says.
     """
     scripted.script(SWAGGER, swagger)
-    scripted.script(JOBS, Reply(body={"id": "j:o"}))
-    scripted.script(f"{JOBS}/createJobs", Reply(body=[{"id": "j:o"}]))
+    scripted.script(JOBS, Reply(body={"id": "j:o", "name": "J"}))
+    scripted.script(f"{JOBS}/createJobs", Reply(body=[{"id": "j:o", "name": "J"}]))
     job: dict[str, Any] = new_job(
         "J", PIPELINE, labels=["all"], instances=1, tags=["t"], parameters={"a": "b"}, is_template=True
     )

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from psrlib import paths, seed
-from psrlib.client import ControlHub
+from psrlib.client import ControlHub, Request
 from psrlib.errors import HubError, InputError, ProcessError
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument
@@ -285,7 +285,8 @@ def test_production_size_makes_commits_as_large_as_real_ones(rich: SeedDocument,
     one = msgspec.structs.replace(rich, organizations=rich.organizations[:1])
     with connect() as hub:
         populate(one, hub, progress=False, definition_size="production")
-        store = hub.for_organization(one.organizations[0].id).pipelinestore
-        (commit,) = store.commits([store.pipelines()[0]["commitId"]])
+        session = hub.for_organization(one.organizations[0].id)
+        ids = [session.pipelinestore.pipelines()[0]["commitId"]]
+        (commit,) = session.answer(Request("POST", "/pipelinestore/rest/v1/pipelineCommit", "", {}, ids)).body
         assert 540_000 <= len(commit["libraryDefinitions"]) <= 576_000
         assert not diff(one, observe(one, hub), runtime=False)

@@ -4,12 +4,70 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
-from psrlib.client.wire import ALL, Json, OwnedApp, rows
+from psrlib.client.apps.connection import Tag
+from psrlib.client.shapes import Document, anything, listing, record
+from psrlib.client.wire import ALL, Json, OwnedApp
 
 BASE = "/jobrunner/rest/v1"
 STATS_REFRESH_MS = 60_000  # vendor's default (5.3)
 FORCE_STOP_MS = 120_000
+
+
+class PipelineStatus(Struct, rename="camel"):
+    """What an engine reported of a job's pipeline."""
+
+    sdc_id: str | None = None
+    status: str | None = None
+
+
+class JobStatus(Struct, rename="camel"):
+    """A run of a job (5.4)."""
+
+    job_id: str | None = None
+    status: str | None = None
+    color: str | None = None
+    run_count: int | None = None
+    sdc_ids: list[str | None] | None = None
+    pipeline_status: list[PipelineStatus] | None = None
+    warnings: list[Any] | None = None
+    error_message: str | None = None
+
+
+class StatusOfJob(JobStatus, kw_only=True):
+    """A run in a list, which says whose it is."""
+
+    job_id: str
+
+
+class Job(Struct, rename="camel"):
+    """A job or job template in an answer (5.3)."""
+
+    id: str
+    name: str
+    pipeline_id: str | None = None
+    pipeline_commit_id: str | None = None
+    labels: list[str | None] | None = None
+    num_instances: int | None = None
+    raw_job_tags: list[str | None] | None = None
+    job_tags: list[Tag] | None = None
+    runtime_parameters: Document = None
+    template_job_id: str | None = None
+    current_job_status: JobStatus | None = None
+
+
+STATUSES = dict[str, JobStatus | None] | list[StatusOfJob]  # a list before release 3.14 or so
+
+
+class Engine(Struct, rename="camel"):
+    """An engine in an answer (6.2)."""
+
+    id: str
+    http_url: str | None = None
+    executor_type: str | None = None
+    labels: list[str | None] | None = None
+    reported_labels: list[str | None] | None = None
 
 
 def new_job(
@@ -61,20 +119,22 @@ class JobRunner(OwnedApp):
 
     def jobs(self) -> list[Json]:
         """Return all jobs and job templates with their current status, without deleted ones."""
-        return [row for row in self._list(f"{BASE}/jobs", "jobs") if not row.get("jobDeleted")]
+        return [row for row in self._list(f"{BASE}/jobs", "jobs", Job) if not row.get("jobDeleted")]
 
     def create_job(self, job: Json) -> Json:
         """Create one job or job template."""
-        return self._send_once(f"{BASE}/jobs", "jobs", self._known(job)) or {}
+        made: Json = self._send_once(f"{BASE}/jobs", "jobs", record(Job), self._known(job))
+        return made
 
     def create_jobs(self, jobs: Sequence[Json]) -> list[Json]:
         """Create many jobs in one call; weakly attested, a hub may answer 404, 405 or 501 (5.1)."""
         known = [self._known(job) for job in jobs]
-        return rows(self._send_once(f"{BASE}/jobs/createJobs", "jobs", known), "created jobs")
+        made: list[Json] = self._send_once(f"{BASE}/jobs/createJobs", "jobs", listing(Job), known)
+        return made
 
-    def update_job(self, job: Json) -> Json:
+    def update_job(self, job: Json) -> None:
         """Replace a job's record (full JSON as listed)."""
-        return self._post(f"{BASE}/job/{job['id']}", "jobs", job) or {}
+        self._update(f"{BASE}/job/{job['id']}", "jobs", job, Job)
 
     def delete_jobs(self, ids: Sequence[str]) -> None:
         """Delete jobs."""
@@ -82,7 +142,7 @@ class JobRunner(OwnedApp):
 
     def start_jobs(self, ids: Sequence[str]) -> Any:
         """Start jobs; the answer's content is not relied on (unknown, section 13)."""
-        return self._send_once(f"{BASE}/jobs/startJobs", "job starts", list(ids), method="POST")
+        return self._send_once(f"{BASE}/jobs/startJobs", "job starts", anything, list(ids), method="POST")
 
     def stop_jobs(self, ids: Sequence[str], force: bool = False) -> None:
         """Stop jobs."""
@@ -94,18 +154,16 @@ class JobRunner(OwnedApp):
 
     def statuses(self, ids: Sequence[str]) -> dict[str, Json | None]:
         """Return the current job status per job id."""
-        found = self._post(f"{BASE}/jobs/status", "job status", list(ids))
-        if isinstance(found, dict):
-            return found
-        return {row["jobId"]: row for row in rows(found, "job status")}
+        found = self._post(f"{BASE}/jobs/status", "job status", list(ids), read=record(STATUSES))
+        return found if isinstance(found, dict) else {row["jobId"]: row for row in found}
 
     def history(self, job_id: str) -> list[Json]:
         """Return all runs of a job that the hub keeps, as job status records (5.4)."""
-        return self._list(f"{BASE}/job/{job_id}/history", "job history", ALL)
+        return self._list(f"{BASE}/job/{job_id}/history", "job history", JobStatus, ALL)
 
     def engines(self) -> list[Json]:
         """Return all engines of the organization."""
-        return self._list(f"{BASE}/sdcs", "engines")
+        return self._list(f"{BASE}/sdcs", "engines", Engine)
 
     def delete_engine(self, engine_id: str) -> None:
         """Remove an engine from the list."""

@@ -1,12 +1,15 @@
 """App ``notification``: subscriptions (control-hub-rest, 7.2)."""
 
 import orjson
+from msgspec import Struct
 
+from psrlib.client.shapes import Document, record
 from psrlib.client.wire import Json, OwnedApp
 
 BASE = "/notification/rest/v1/eventsub"
 WEBHOOK_TIMEOUT_MS = 30_000
 EVENTS = "notifications.subscriptions.events."
+MAX_DEPTH = 8  # of maps in the hub's texts
 
 
 def new_subscription(
@@ -48,16 +51,43 @@ def event_ids(texts: Json) -> dict[str, str]:
     {'JOB_STATUS_CHANGE': 'Job Status Change'}
     """
     return {
-        key.removeprefix(EVENTS): label for key, label in _flat(texts, "").items() if key.startswith(EVENTS)
+        key.removeprefix(EVENTS): label
+        for key, label in _flat(texts, "", MAX_DEPTH).items()
+        if key.startswith(EVENTS)
     }
 
 
-def _flat(texts: Json, prefix: str) -> dict[str, str]:
+def _flat(texts: Json, prefix: str, depth: int) -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, text in texts.items():
-        nested = isinstance(text, dict)
-        flat |= _flat(text, f"{prefix}{key}.") if nested else {f"{prefix}{key}": str(text)}
+        if isinstance(text, dict):
+            flat |= _flat(text, f"{prefix}{key}.", depth - 1) if depth else {}
+        else:
+            flat[f"{prefix}{key}"] = str(text)
     return flat
+
+
+class Event(Struct, rename="camel"):
+    """An event that a subscription waits for; the filter is an expression."""
+
+    event_type: str | None = None
+    filter: str | None = None
+
+
+class Action(Struct, rename="camel"):
+    """What a subscription does; the configuration is JSON text."""
+
+    event_type: str | None = None
+    config: Document = None
+
+
+class Subscription(Struct, rename="camel"):
+    """A subscription in an answer."""
+
+    id: str
+    name: str
+    events: list[Event] | None = None
+    external_actions: list[Action] | None = None
 
 
 class Notification(OwnedApp):
@@ -68,15 +98,17 @@ class Notification(OwnedApp):
 
     def subscriptions(self) -> list[Json]:
         """Return all subscriptions that are not deleted."""
-        return [row for row in self._list(BASE, "subscriptions") if not row.get("deleted")]
+        return [row for row in self._list(BASE, "subscriptions", Subscription) if not row.get("deleted")]
 
     def create_subscription(self, subscription: Json) -> Json:
         """Create a subscription."""
-        return self._send_once(f"{BASE}/createEventSub", "subscriptions", subscription) or {}
+        path, read = f"{BASE}/createEventSub", record(Subscription)
+        made: Json = self._send_once(path, "subscriptions", read, subscription)
+        return made
 
     def update_subscription(self, subscription: Json) -> None:
         """Replace a subscription's record."""
-        self._post(f"{BASE}/updateEventSub", "subscriptions", subscription)
+        self._update(f"{BASE}/updateEventSub", "subscriptions", subscription, Subscription)
 
     def delete_subscription(self, subscription_id: str) -> None:
         """Delete a subscription; the body is the bare id, unquoted (7.2)."""

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from psrlib.client.wire import ALL, Json, OwnedApp
-from psrlib.errors import HubError
+import msgspec
+from msgspec import Struct
+
+from psrlib.client.request import Request
+from psrlib.client.shapes import Read, record
+from psrlib.client.wire import ALL, LIST_BYTES, Json, OwnedApp
 
 BASE = "/scheduler/rest/v2/jobs"
 KIND = "scheduled tasks"  # what calls count as
@@ -27,7 +31,7 @@ def fill(template: Json, values: dict[str, Any]) -> Json:
     for name, content in values.items():
         if name == "executionInfo.action":
             info = task.get("executionInfo") or {}
-            inner = value(info) or {}
+            inner = _inner(info)
             inner = {**inner, "action": _wrapped(inner.get("action"), content)}
             task["executionInfo"] = {**info, "value": inner} if "value" in info else inner
         else:
@@ -37,12 +41,41 @@ def fill(template: Json, values: dict[str, Any]) -> Json:
 
 def action(task: Json) -> Any:
     """Return a task's action, ``START`` for instance."""
-    info = value(task.get("executionInfo")) or {}
-    return value(info.get("action")) if isinstance(info, dict) else info
+    return value(_inner(task.get("executionInfo")).get("action"))
+
+
+def _inner(info: Any) -> Json:
+    """Return what an ``executionInfo`` holds, wrapped or not."""
+    inner = value(info)
+    return inner if isinstance(inner, dict) else {}
 
 
 def _wrapped(old: Any, content: Any) -> Json:
     return {**old, "value": content} if isinstance(old, dict) else {"value": content}
+
+
+class Field(Struct):
+    """A field of a task as the scheduler wraps it."""
+
+    value: str | None = None
+
+
+class Template(Struct, rename="camel"):
+    """A task before it is created: the type selector, or the hub's pre-filled record."""
+
+    id: str | Field | None = None
+    execution_info: Json | None = None
+
+
+class Task(Struct, rename="camel"):
+    """A scheduled task in an answer."""
+
+    id: str | Field
+    name: str | Field
+    status: str | Field | None = None
+    job_id: str | Field | None = None
+    crontab_mask: str | Field | None = None
+    execution_info: Json | None = None
 
 
 class Scheduler(OwnedApp):
@@ -53,30 +86,34 @@ class Scheduler(OwnedApp):
 
     def tasks(self) -> list[Json]:
         """Return all tasks that are neither deleted nor killed."""
-        found = self._get(f"{BASE}/pageId=SchedulerJobListPage", KIND, ALL)
-        listed = [_data(row) for row in (found or {}).get("response") or []]
-        return [row for row in listed if value(row.get("status")) not in GONE]
+        path = f"{BASE}/pageId=SchedulerJobListPage"
+        request = Request("GET", path, KIND, ALL, repeatable=True, read=_listed, max_bytes=LIST_BYTES)
+        tasks: list[Json] = self._session.answer(request).body
+        return [task for task in tasks if value(task.get("status")) not in GONE]
 
     def type_selector(self) -> Json:
         """Return the blank type selector, the first of the hub's two steps to a new task."""
         path = f"{BASE}/o:jobTypeSelector/pageId=SchedulerJobTypeSelectorPage"
-        return _single(self._get(path, KIND))
+        found: Json = self._get(path, KIND, _one(Template))
+        return found
 
     def task_template(self, selector: Json, job_id: str, job_name: str) -> Json:
         """Return a task pre-filled by the hub for a job; creates nothing."""
         chosen = fill(selector, {"type": "PIPELINE_JOB", "jobId": job_id, "jobName": job_name})
         path = f"{BASE}/o:new/pageId=SchedulerJobCreatePage"
-        return _single(self._post(path, KIND, {"data": chosen}))
+        found: Json = self._post(path, KIND, {"data": chosen}, read=_one(Template))
+        return found
 
     def create_task(self, task: Json) -> Json:
         """Create a task from a filled template."""
         path = f"{BASE}/pageId=SchedulerJobManagePage"
-        return _single(self._send_once(path, KIND, {"data": task}))
+        made: Json = self._send_once(path, KIND, _one(Task), {"data": task})
+        return made
 
-    def update_task(self, task: Json) -> Json:
+    def update_task(self, task: Json) -> None:
         """Replace a task's record."""
         path = f"{BASE}/{value(task['id'])}/pageId=SchedulerJobManagePage"
-        return _single(self._post(path, KIND, {"data": task}))
+        self._post(path, KIND, {"data": task}, read=_one(Task))
 
     def delete_task(self, task_id: str) -> None:
         """Delete a task."""
@@ -84,12 +121,19 @@ class Scheduler(OwnedApp):
         self._post(path, KIND, query={"action": "DELETE"})
 
 
-def _data(row: Json) -> Json:
-    return row["data"] if isinstance(row.get("data"), dict) else row
+def _one(form: type[Struct]) -> Read:
+    """Return the reader of an envelope ``{"response": {"data": task}}`` or ``{"response": task}``."""
+    return lambda content: _data(record(dict[str, Any])(content).get("response"), form)
 
 
-def _single(body: Any) -> Json:
-    response = body.get("response") if isinstance(body, dict) else None
-    if not isinstance(response, dict):
-        raise HubError(f'scheduler: expected {{"response": {{"data": ...}}}}, received {str(body)[:200]}')
-    return _data(response)
+def _listed(content: bytes) -> list[Json]:
+    """Return the tasks of an envelope ``{"response": [{"data": task}, ...]}``."""
+    rows = record(dict[str, Any])(content).get("response")
+    return [_data(row, Task) for row in msgspec.convert(rows, list[Json])]
+
+
+def _data(row: Any, form: type[Struct]) -> Json:
+    row = msgspec.convert(row, Json)
+    task: Json = row["data"] if isinstance(row.get("data"), dict) else row
+    msgspec.convert(task, form)
+    return task

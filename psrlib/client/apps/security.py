@@ -1,6 +1,11 @@
 """App ``security``: organizations, users, groups, roles, engine tokens (control-hub-rest, 2, 3, 6.1)."""
 
-from psrlib.client.wire import ALL, App, Json, rows
+from typing import Any
+
+from msgspec import Struct
+
+from psrlib.client.shapes import listing, record
+from psrlib.client.wire import ALL, App, Json
 
 BASE = "/security/rest/v1"
 PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the vendor's default for new organizations (2.2)
@@ -8,12 +13,65 @@ PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the vendor's default for new organi
 FIRST_PASSWORD = {"passwordGenerated": False, "passwordExpiryTime": 4_102_444_800_000}
 
 
+class Organization(Struct):
+    """An organization in an answer."""
+
+    id: str
+    name: str | None = None
+    active: bool | None = None
+
+
+class Entry(Struct):
+    """An entry of an organization's configuration; the value is text, whatever its type."""
+
+    id: str
+    name: str | None = None
+
+
+class Role(Struct):
+    """A role of the hub, or another record of which the id is needed."""
+
+    id: str
+
+
+class Group(Struct):
+    """A group in an answer; later hubs list whole records where earlier ones list ids."""
+
+    id: str
+    name: str | None = None
+    roles: list[str | Role] | None = None
+    users: list[str | Role] | None = None
+
+
+class User(Struct, rename="camel"):
+    """A user in an answer."""
+
+    id: str
+    name: str | None = None
+    email: str | None = None
+    active: bool | None = None
+    roles: list[str] | None = None
+    groups: list[str] | None = None
+
+
+class Component(Struct):
+    """The registration of an engine or agent."""
+
+    id: str
+
+
+class NewComponent(Component, rename="camel", kw_only=True):
+    """A registration just made, with its token."""
+
+    full_auth_token: str
+
+
 class Security(App):
     """Organizations, users, groups and components, as seen by the session's user."""
 
     def organizations(self) -> list[Json]:
         """Return all organizations (system administrator only)."""
-        return self._list(f"{BASE}/organizations", "organizations", ALL)
+        return self._list(f"{BASE}/organizations", "organizations", Organization, ALL)
 
     def create_organization(self, id: str, name: str, admin: Json) -> None:
         """Create an organization with its first administrator ``{"id", "name", "email", "roles"}``."""
@@ -36,15 +94,15 @@ class Security(App):
                 "roles": admin["roles"],
             },
         }
-        self._send_once(f"{BASE}/organizations", "organizations", body)
+        self._send_once(f"{BASE}/organizations", "organizations", record(Organization), body)
 
     def update_organization(self, organization: Json) -> None:
         """Replace an organization's record (full JSON as listed)."""
-        self._post(f"{BASE}/organization/{organization['id']}", "organizations", organization)
+        self._update(f"{BASE}/organization/{organization['id']}", "organizations", organization, Organization)
 
     def configs(self, organization: str) -> list[Json]:
         """Return an organization's configuration entries: ``id``, ``name``, ``value``, ``type``."""
-        return self._list(f"{BASE}/organization/{organization}/configs", "configuration", {})
+        return self._list(f"{BASE}/organization/{organization}/configs", "configuration", Entry, {})
 
     def set_configs(self, organization: str, values: dict[str, str]) -> None:
         """Set configuration entries by id."""
@@ -53,15 +111,16 @@ class Security(App):
 
     def roles(self) -> list[Json]:
         """Return the roles the hub knows: ``id`` and ``label``."""
-        return self._list(f"{BASE}/roles", "metadata", {})
+        return self._list(f"{BASE}/roles", "metadata", Role, {})
 
     def current_user(self) -> Json:
         """Return the principal of the session."""
-        return self._get(f"{BASE}/currentUser", "metadata") or {}
+        found: Json = self._get(f"{BASE}/currentUser", "metadata", record(dict[str, Any]))
+        return found
 
     def users(self, organization: str) -> list[Json]:
         """Return all users of an organization, without deleted ones."""
-        found = self._list(f"{BASE}/organization/{organization}/users", "users", ALL)
+        found = self._list(f"{BASE}/organization/{organization}/users", "users", User, ALL)
         return [row for row in found if not row.get("userDeleted")]
 
     def create_user(self, organization: str, user: Json) -> Json:
@@ -77,12 +136,14 @@ class Security(App):
             "nameInOrg": user["email"],
             "userDeleted": False,
         }
-        return self._send_once(f"{BASE}/organization/{organization}/users", "users", body) or {}
+        path = f"{BASE}/organization/{organization}/users"
+        made: Json = self._send_once(path, "users", record(User), body)
+        return made
 
-    def update_user(self, organization: str, user: Json) -> Json:
+    def update_user(self, organization: str, user: Json) -> None:
         """Replace a user's record (full JSON as listed), with a password that is not marked as generated."""
         body = {**user, **FIRST_PASSWORD, "organization": organization}
-        return self._post(f"{BASE}/organization/{organization}/user/{user['id']}", "users", body) or {}
+        self._update(f"{BASE}/organization/{organization}/user/{user['id']}", "users", body, User)
 
     def delete_users(self, organization: str, ids: list[str]) -> None:
         """Deactivate users, which the hub wants first, and delete them; no call for an empty list."""
@@ -91,16 +152,16 @@ class Security(App):
 
     def groups(self, organization: str) -> list[Json]:
         """Return all groups of an organization."""
-        return self._list(f"{BASE}/organization/{organization}/groups", "groups", ALL)
+        return self._list(f"{BASE}/organization/{organization}/groups", "groups", Group, ALL)
 
     def create_group(self, organization: str, id: str, name: str, roles: list[str], users: list[str]) -> None:
         """Create a group with its first members, who must exist."""
         body = {"id": id, "organization": organization, "name": name, "roles": roles, "users": users}
-        self._send_once(f"{BASE}/organization/{organization}/groups", "groups", body)
+        self._send_once(f"{BASE}/organization/{organization}/groups", "groups", record(Group), body)
 
     def update_group(self, organization: str, group: Json) -> None:
         """Replace a group's record (full JSON as listed)."""
-        self._post(f"{BASE}/organization/{organization}/group/{group['id']}", "groups", group)
+        self._update(f"{BASE}/organization/{organization}/group/{group['id']}", "groups", group, Group)
 
     def delete_groups(self, organization: str, ids: list[str]) -> None:
         """Delete groups."""
@@ -115,12 +176,13 @@ class Security(App):
             "active": True,
         }
         path = f"{BASE}/organization/{organization}/components"
-        return rows(self._send_once(path, "engine tokens", body), "engine tokens")
+        made: list[Json] = self._send_once(path, "engine tokens", listing(NewComponent), body)
+        return made
 
     def components(self, organization: str) -> list[Json]:
         """Return all components of an organization, registered or not."""
         path = f"{BASE}/organization/{organization}/components"
-        return self._list(path, "engine tokens", {**ALL, "orderBy": "ID"})
+        return self._list(path, "engine tokens", Component, {**ALL, "orderBy": "ID"})
 
     def delete_components(self, organization: str, ids: list[str]) -> None:
         """Deactivate components, which voids their tokens, and delete them; no call for an empty list."""

@@ -1,0 +1,100 @@
+"""Shapes of answers: what the body of a 2xx answer must be to count as the call's answer.
+
+A gateway may answer in a hub's name: with nothing, a page, half a document, or another document. What has not
+the shape of the call's answer is a lost answer. Each app's module names the shapes of its calls.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import msgspec
+import orjson
+
+Read = Callable[[bytes], Any]
+Document = str | dict[str, Any] | None  # an object, or the JSON text of one
+
+# What parsing may cost besides the body itself: a list of empty lists takes twenty times its text in memory.
+MAX_CONTAINERS = 400_000  # about 200 bytes each
+MAX_VALUES = 1_500_000  # about 60 bytes each
+
+
+def anything(content: bytes) -> Any:
+    """Return a body that nothing is needed of: parsed if it is JSON, None for nothing or a plain text.
+
+    Raises
+    ------
+    ValueError
+        If it begins like JSON or HTML and is no JSON.
+
+    Examples
+    --------
+    >>> anything(b""), anything(b"done"), anything(b"[1]")
+    (None, None, [1])
+    """
+    return _parse(content) if content.lstrip()[:1] in (b"{", b"[", b"<") else None
+
+
+@cache
+def record(form: Any) -> Read:
+    """Return the reader of an answer that is one JSON object (or map) of a form, a msgspec type.
+
+    Examples
+    --------
+    >>> class Named(msgspec.Struct):
+    ...     id: str
+    >>> record(Named)(b'{"id": "a", "more": 1}')
+    {'id': 'a', 'more': 1}
+    """
+    return lambda content: _checked(_parse(content), form)
+
+
+@cache
+def listing(form: Any) -> Read:
+    """Return the reader of a list of objects, bare or as ``{"data": [...]}`` (control-hub-rest, 1.5)."""
+    return lambda content: _checked(_unwrapped(_parse(content)), list[form])
+
+
+@cache
+def excerpt(form: Any) -> Read:
+    """Return the reader of an answer of which only the fields of a form are kept: the rest is large.
+
+    Examples
+    --------
+    >>> class Named(msgspec.Struct):
+    ...     id: str
+    >>> excerpt(list[Named])(b'[{"id": "a", "definition": "a long text"}]')
+    [{'id': 'a'}]
+    """
+    decoder = msgspec.json.Decoder(form)
+
+    def read(content: bytes) -> Any:
+        _not_empty(content)
+        try:
+            return msgspec.to_builtins(decoder.decode(content))
+        except RecursionError as error:
+            raise ValueError("too deeply nested") from error
+
+    return read
+
+
+def _checked(value: Any, form: Any) -> Any:
+    msgspec.convert(value, form)
+    return value
+
+
+def _unwrapped(value: Any) -> Any:
+    return value["data"] if isinstance(value, dict) and isinstance(value.get("data"), list) else value
+
+
+def _parse(content: bytes) -> Any:
+    _not_empty(content)
+    n_containers, n_values = content.count(b"[") + content.count(b"{"), content.count(b",")
+    if n_containers > MAX_CONTAINERS or n_values > MAX_VALUES:
+        raise ValueError(f"more than {MAX_CONTAINERS} objects and lists or {MAX_VALUES} values")
+    return orjson.loads(content)
+
+
+def _not_empty(content: bytes) -> None:
+    if not content.strip():
+        raise ValueError("an empty body")
