@@ -1,6 +1,6 @@
 """Plots of the notebooks and the report: DataFrame and Axes in, Axes out; units on axes."""
 
-from psrlib.plots.content import concentration, logarithmic, shares
+from psrlib.plots.content import concentration, shares
 from psrlib.plots.distributions import distances, ecdf, ecdf_panels
 from psrlib.plots.entities import agreement, desired_and_observed, differences, organization_sizes
 from psrlib.plots.look import new_axes, style
@@ -17,7 +17,6 @@ __all__ = [
     "ecdf_panels",
     "job_status",
     "jobs_per_engine",
-    "logarithmic",
     "new_axes",
     "organization_sizes",
     "review",

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from psrlib.plots.look import BLUE, COUNT, GREY, INK, PALE, PERCENT, finish, new_axes, style
+from psrlib.plots.look import BLUE, GREY, INK, PALE, PALE_BLUE, PERCENT, finish, new_axes, style
 
 
 @style()
@@ -23,7 +22,7 @@ def shares(table: pd.DataFrame, xlabel: str, ax: Axes | None = None) -> Axes:
     """
     ax = ax or new_axes(7, 3.2)
     x = np.arange(len(table))
-    ax.bar(x, table["drawn"], width=0.7, color="#CFE3F2", label="drawn")
+    ax.bar(x, table["drawn"], width=0.7, color=PALE_BLUE, label="drawn")
     ax.scatter(x, table["model"], s=160, color=BLUE, marker="_", linewidths=2, zorder=3, label="model")
     ax.set_xticks(x, [str(value) for value in table.index])
     ax.set_xlabel(xlabel)
@@ -47,12 +46,3 @@ def concentration(curve: pd.DataFrame, what: str = "jobs", ax: Axes | None = Non
     ax.yaxis.set_major_formatter(PERCENT)
     ax.legend(loc="lower right")
     return ax
-
-
-def logarithmic(figure: Figure) -> Figure:
-    """Give all axes of a figure of counts a logarithmic x axis that begins at 0."""
-    for ax in figure.axes:
-        ax.set_xscale("symlog", linthresh=1)
-        ax.set_xlim(left=-0.3)
-        ax.xaxis.set_major_formatter(COUNT)
-    return figure

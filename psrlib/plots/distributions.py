@@ -1,15 +1,31 @@
 """What organizations look like beside the noise model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import ScalarFormatter
 
-from psrlib.plots.look import BLUE, GREY, PALE, PERCENT, RED, SERIES, finish, new_axes, no_data, style
+from psrlib.plots.look import (
+    BLUE,
+    COUNT,
+    GREY,
+    PALE,
+    PERCENT,
+    RED,
+    SERIES,
+    counts_axis,
+    finish,
+    new_axes,
+    no_data,
+    style,
+)
 
 
 @style()
@@ -31,12 +47,13 @@ def ecdf(
         organizations as ``frame`` holds (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
     """
     ax = ax or new_axes(5.2, 3.8)
+    largest = max(float(part[metric].max()) for part in (frame, reference) if part is not None and len(part))
     groups = [str(g) for g, part in frame.groupby(by, sort=False) if len(part)]
     for i, group in enumerate(groups):
         color = SERIES[i % len(SERIES)]
-        values = np.sort(frame.loc[frame[by] == group, metric].to_numpy(dtype=float))
+        values = frame.loc[frame[by] == group, metric].to_numpy(dtype=float)
         if reference is not None:
-            model = np.sort(reference.loc[reference[by] == group, metric].to_numpy(dtype=float))
+            model = reference.loc[reference[by] == group, metric].to_numpy(dtype=float)
             x, share = _steps(model)
             half = np.sqrt(np.log(2 / 0.05) / (2 * len(values)))
             low, high = np.clip([share - half, share + half], 0, 1)
@@ -44,13 +61,13 @@ def ecdf(
             ax.step(x, share, where="post", color=color, lw=1, linestyle="--")
         x, share = _steps(values)
         ax.step(x, share, where="post", color=color, lw=1.8, label=f"{group} ({len(values)})")
-    if reference is not None:
-        ax.plot([], [], color=GREY, lw=1, linestyle="--", label="model, 95 % band")
+    counts_axis(ax, "x", largest, -0.3)
+    ax.xaxis.set_major_formatter(COUNT)
     ax.set_ylim(0, 1.02)
     ax.set(xlabel=f"{metric.replace('_', ' ')} in an organization", ylabel="share of organizations")
     ax.yaxis.set_major_formatter(PERCENT)
     ax.grid()
-    ax.legend(loc="lower right")
+    ax.legend(*_legend(ax, reference is not None), loc="lower right")
     ax.set_title(metric.replace("_", " ").capitalize())
     return ax
 
@@ -68,17 +85,26 @@ def ecdf_panels(
         ecdf(frame, metric, by, reference, ax)
         ax.label_outer()
         ax.get_legend().remove()
-    handles, labels = axes[0][0].get_legend_handles_labels()
+    handles, labels = _legend(axes[0][0], reference is not None)
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
+
+
+def _legend(ax: Axes, has_model: bool) -> tuple[list[Any], list[str]]:
+    """Return handles and labels of the curves, and one for the model's line within its band."""
+    handles, labels = ax.get_legend_handles_labels()
+    if not has_model:
+        return list(handles), list(labels)
+    band = Patch(color=GREY, alpha=0.2, lw=0), Line2D([], [], color=GREY, lw=1, linestyle="--")
+    return [*handles, band], [*labels, "model, 95 % band"]
 
 
 def _steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners of an empirical distribution function, starting at share 0."""
     if not len(values):
         return np.array([0.0]), np.array([0.0])
-    x = np.concatenate([values[:1], values])
-    return x, np.arange(len(values) + 1) / len(values)
+    distinct, n = np.unique(values, return_counts=True)
+    return np.concatenate([distinct[:1], distinct]), np.concatenate([[0], np.cumsum(n)]) / len(values)
 
 
 @style()

@@ -3,7 +3,7 @@
 Colors after Okabe and Ito (2008).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -12,14 +12,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator
+from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator, NullLocator
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#C2410C"
 SKY, PURPLE, INK, GREY, PALE = "#56B4E9", "#8A5A9E", "#1D2430", "#8A94A6", "#E4E7EC"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY)
 WHITE = "#FFFFFF"
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MANY = 40  # organizations above which axes show ranks instead of names
+PALE_BLUE = "#CFE3F2"
+MANY = 25  # organizations above which plots sum them up instead of naming each
 COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
 PERCENT = FuncFormatter(lambda value, _: f"{value:.0%}")
 STYLE: Any = {
@@ -27,6 +27,8 @@ STYLE: Any = {
     "axes.facecolor": "white",
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
+    "text.color": INK,
+    "legend.labelcolor": INK,
     "axes.titlecolor": INK,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -62,28 +64,44 @@ def new_axes(width: float = 7.0, height: float = 4.0) -> Axes:
 
 
 def label_organizations(ax: Axes, names: list[str]) -> None:
-    """Name the organizations on the x axis, or count them when they are many."""
+    """Name the organizations on the x axis, one beside the other."""
     ax.set_xlim(-0.6, len(names) - 0.4)
-    if len(names) <= MANY:
-        turned: Any = {"rotation": 60, "ha": "right"} if len(names) > 5 else {}
-        ax.set_xticks(range(len(names)), names, rotation_mode="anchor", **turned)
-        ax.set_xlabel("organization")
-    else:
-        ax.set_xlabel(f"organization ({len(names)})")
+    turned: Any = {"rotation": 60, "ha": "right"} if len(names) > 5 else {}
+    ax.set_xticks(range(len(names)), names, rotation_mode="anchor", **turned)
+    ax.set_xlabel("organization")
+
+
+def label_kinds(ax: Axes, names: Iterable[Any]) -> None:
+    """Name kinds of entities, or other words of the field, on the y axis, the first one at the top."""
+    words = [str(name).replace("_", " ") for name in names]
+    ax.set_yticks(range(len(words)), words)
+    ax.set_ylim(len(words) - 0.4, -0.6)
+
+
+def counts_axis(ax: Axes, axis: Literal["x", "y"], largest: float, smallest: float = 0) -> None:
+    """Make an axis of counts logarithmic from 1 up to ``largest``, with 0 beside it.
+
+    Counts of organizations are skewed: on a straight axis a few giants would push all others into a corner.
+    """
+    amounts = ax.xaxis if axis == "x" else ax.yaxis
+    (ax.set_xscale if axis == "x" else ax.set_yscale)("symlog", linthresh=1)
+    decades = [10**power for power in range(len(str(int(max(largest, 1)))))]
+    amounts.set_ticks([0, *decades])
+    amounts.set_minor_locator(NullLocator())
+    (ax.set_xlim if axis == "x" else ax.set_ylim)(smallest, max(largest, 1) * 1.25)
 
 
 def finish(
-    ax: Axes, title: str, axis: Literal["x", "y"], label: str, unit: Formatter = COUNT, ncols: int = 3
+    ax: Axes, title: str, axis: Literal["x", "y"], label: str, unit: Formatter = COUNT, ncols: int = 4
 ) -> Axes:
     """Put title and legend above the axes, and label, ticks and grid on the axis of amounts."""
     amounts = ax.xaxis if axis == "x" else ax.yaxis
     amounts.set_label_text(label)
-    amounts.set_major_formatter(unit)
-    if unit is COUNT:
+    if unit is COUNT and amounts.get_scale() == "linear":
         amounts.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    amounts.set_major_formatter(unit)
     ax.grid(axis=axis)
-    legend_above(ax, ncols)
-    ax.set_title(title)
+    head(ax, title, ncols)
     return ax
 
 
@@ -94,9 +112,8 @@ def stack(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str]) -> None:
         height = table[name].to_numpy()
         some = height > 0
         edge: Any = {"edgecolor": RED, "hatch": "///"} if color == WHITE else {}  # else it could not be seen
-        width = 0.8 if len(x) <= MANY else 1.0
         label = name.replace("_", " ")
-        ax.bar(x[some], height[some], width, bottom[some], color=color, label=label, **edge)
+        ax.bar(x[some], height[some], 0.8, bottom[some], color=color, label=label, **edge)
         bottom += height
     label_organizations(ax, list(table.index))
 
@@ -110,6 +127,11 @@ def no_data(ax: Axes, text: str, color: str) -> Axes:
     return ax
 
 
-def legend_above(ax: Axes, ncols: int = 3) -> None:
-    """Put the legend above the axes at the right, opposite the title, so that it hides nothing."""
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=ncols, borderaxespad=0.3, columnspacing=1.2)
+def head(ax: Axes, title: str, ncols: int = 4) -> None:
+    """Put the legend right above the axes and the title above the legend, so that neither hides anything."""
+    names = ax.get_legend_handles_labels()[1]
+    if names:
+        at: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "borderpad": 0.2}
+        ax.legend(ncols=ncols, columnspacing=1.4, handletextpad=0.5, **at)
+    rows = -(-len(names) // ncols)
+    ax.set_title(title, pad=8 + 15 * rows)

@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from psrlib.plots.distributions import distances, ecdf_panels
 from psrlib.plots.entities import agreement, desired_and_observed, differences, organization_sizes
 from psrlib.plots.running import job_status, jobs_per_engine
+from psrlib.plots.svg import as_svg
 from psrlib.verify import VerificationReport
 
 SHOWN = ("users", "pipelines", "jobs")
 
 
-def review(report: VerificationReport) -> dict[str, Figure]:
-    """Return the review's plots by caption, in order, ready to save; pyplot does not know them any more."""
+def review(report: VerificationReport) -> dict[str, str]:
+    """Return the review's plots as SVG elements by caption, in order, for `psrlib.verify.save_report`."""
     reference = None if report.model_counts.empty else report.model_counts
     drawings: dict[str, Callable[[], Axes | Figure]] = {
         "Entities meant and found, by kind": lambda: desired_and_observed(report.counts),
@@ -30,11 +31,11 @@ def review(report: VerificationReport) -> dict[str, Figure]:
     }
     if reference is not None:
         drawings["Distance to the noise model, by metric"] = lambda: distances(report.distances)
-    figures: dict[str, Figure] = {}
+    pictures: dict[str, str] = {}
     for caption, draw in drawings.items():
         drawn = draw()
         figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
         assert figure is not None
         plt.close(figure)  # else a notebook would show them all again
-        figures[caption] = figure
-    return figures
+        pictures[caption] = as_svg(figure)
+    return pictures

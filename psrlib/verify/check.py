@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Group = Literal["exact", "structural", "statistical"]
+Outcome = Literal["failed", "could not tell", "held"]
+OUTCOMES: tuple[Outcome, ...] = ("failed", "could not tell", "held")  # the order in which they matter
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,13 @@ class Check:
     answer: str
     findings: tuple[str, ...] = ()
 
+    @property
+    def outcome(self) -> Outcome:
+        """What came of it; a check that found nothing to look at has not held."""
+        if not self.ok:
+            return "failed"
+        return "held" if self.checked else "could not tell"
+
 
 def judge(
     group: Group, name: str, question: str, checked: int, findings: Sequence[str], answer: str | None = None
@@ -37,5 +46,7 @@ def judge(
     """
     if answer is None or findings:
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-        answer = f"{len(findings)} of {checked} wrong: {findings[0]}{more}" if findings else f"all {checked}"
+        answer = f"all {checked}" if checked else "nothing to look at"
+        if findings:
+            answer = f"{len(findings)} of {checked} wrong: {findings[0]}{more}"
     return Check(group, name, question, not findings, checked, len(findings), answer, tuple(findings))

@@ -102,7 +102,7 @@ def _changed(
 
 
 def _checks(report: Mapping[str, Any]) -> dict[str, str]:
-    return {check["name"]: "holds" if check["ok"] else "fails" for check in report["checks"]}
+    return {check["name"]: check["outcome"] for check in report["checks"]}
 
 
 def _deviations(report: Mapping[str, Any]) -> dict[str, str]:

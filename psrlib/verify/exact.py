@@ -19,10 +19,9 @@ def exact_checks(document: SeedDocument, difference: Difference) -> list[Check]:
     counts = Counter(organizations=n, config=n)
     for organization in document.organizations:
         counts.update({kind: len(getattr(organization, kind)) for kind in KINDS})
+    words = {kind: "limits" if kind == "config" else kind.replace("_", " ") for kind in counts}
     return [
-        judge(
-            "exact", kind, f"Are all {kind.replace('_', ' ')} as the seed document says?", n, findings[kind]
-        )
+        judge("exact", kind, f"Are all {words[kind]} as the seed document says?", n, findings[kind])
         for kind, n in counts.items()
     ]
 

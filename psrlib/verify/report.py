@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from psrlib.state.diff import Difference
-from psrlib.verify.check import Check
+from psrlib.verify.check import OUTCOMES, Check
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,14 @@ class VerificationReport:
 
     @property
     def checks(self) -> pd.DataFrame:
-        """One row per check: group, name, ok, checked, failed, question, answer."""
-        columns = ["group", "name", "ok", "checked", "failed", "question", "answer"]
-        return pd.DataFrame([asdict(check) for check in self.results], columns=columns)
+        """One row per check (outcome, group, name, question, checked, failed, answer), what failed first."""
+        columns = ["outcome", "group", "name", "question", "checked", "failed", "answer"]
+        rows = [{**asdict(check), "outcome": check.outcome} for check in self.by_outcome()]
+        return pd.DataFrame(rows, columns=columns)
+
+    def by_outcome(self) -> list[Check]:
+        """Return the checks, those that failed first, then those that could not tell."""
+        return sorted(self.results, key=lambda check: OUTCOMES.index(check.outcome))
 
     def observed_frame(self) -> pd.DataFrame:
         """Return one row per organization: organization, archetype, observed entities per metric."""
@@ -76,10 +81,14 @@ class VerificationReport:
         subject = self.subject
         what = f"{subject.num_orgs} organizations of random seed {subject.random_seed} on {subject.hub}"
         if self.consistent:
-            return f"Consistent: {what} are as they should be ({len(self.results)} checks)."
+            silent = sum(check.outcome == "could not tell" for check in self.results)
+            outcomes = f"{len(self.results) - silent} checks held" + (
+                f", {silent} could not tell" if silent else ""
+            )
+            return f"Consistent: {what} are as they should be ({outcomes})."
         failed = [check for check in self.results if not check.ok]
         reasons = "; ".join(f"{check.name.replace('_', ' ')}: {check.answer}" for check in failed[:3])
-        more = f"; and {len(failed) - 3} checks more" if len(failed) > 3 else ""
+        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
         return f"Inconsistent: {what} fail {len(failed)} of {len(self.results)} checks: {reasons}{more}."
 
     def summary(self) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Files of a report: JSON to compare, HTML to read, JUnit XML for CI servers."""
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,27 +9,26 @@ from xml.etree import ElementTree
 import jinja2
 import orjson
 import pandas as pd
-from matplotlib.figure import Figure
 
 from psrlib.files import replace_file
 from psrlib.verify.exact import describe
 from psrlib.verify.report import VerificationReport
 
 FORMAT = "psr-verification/1"
+ROWS_UNFOLDED = 20  # deviations that the page shows without being asked
 ROWS_SHOWN = 200  # deviations listed on the page; the JSON has them all
-DPI = 110
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def save_report(
-    report: VerificationReport, directory: Path, figures: Mapping[str, Figure] | None = None
+    report: VerificationReport, directory: Path, pictures: Mapping[str, str] | None = None
 ) -> Path:
     """Write ``report.json``, ``report.html`` and ``junit.xml`` into a directory; return the HTML's path.
 
     Parameters
     ----------
-    figures : mapping of str to Figure or None
-        Plots to put into the page, by their captions (`psrlib.plots.review`).
+    pictures : mapping of str to str or None
+        Plots to put into the page, SVG elements by their captions (`psrlib.plots.review`).
 
     Raises
     ------
@@ -40,7 +37,7 @@ def save_report(
     """
     replace_file(directory / "report.json", to_json(report))
     replace_file(directory / "junit.xml", to_junit(report))
-    return replace_file(directory / "report.html", to_html(report, figures or {}))
+    return replace_file(directory / "report.html", to_html(report, pictures or {}))
 
 
 def to_json(report: VerificationReport) -> bytes:
@@ -48,7 +45,7 @@ def to_json(report: VerificationReport) -> bytes:
     document = {
         "format": FORMAT,
         **report.summary(),
-        "checks": [asdict(check) for check in report.results],
+        "checks": [{**asdict(check), "outcome": check.outcome} for check in report.results],
         "difference": _records(report.difference.frame()),
         "counts": _records(report.counts),
         "jobs": _records(report.jobs),
@@ -71,7 +68,7 @@ def to_junit(report: VerificationReport) -> bytes:
             tests=str(len(checks)),
             failures=str(failures),
             errors="0",
-            skipped="0",
+            skipped=str(sum(check.outcome == "could not tell" for check in checks)),
             timestamp=report.subject.verified_at,
             hostname=report.subject.hub,
         )
@@ -79,7 +76,9 @@ def to_junit(report: VerificationReport) -> bytes:
             case = ElementTree.SubElement(
                 suite, "testcase", classname=f"psr.verify.{group}", name=check.name, time="0"
             )
-            if not check.ok:
+            if check.outcome == "could not tell":
+                ElementTree.SubElement(case, "skipped", message=f"could not tell: {check.answer}")
+            elif check.outcome == "failed":
                 failure = ElementTree.SubElement(case, "failure", message=check.answer, type="inconsistent")
                 failure.text = "\n".join(check.findings[:ROWS_SHOWN])
     ElementTree.indent(root)
@@ -87,16 +86,17 @@ def to_junit(report: VerificationReport) -> bytes:
     return content + b"\n"
 
 
-def to_html(report: VerificationReport, figures: Mapping[str, Figure]) -> bytes:
+def to_html(report: VerificationReport, pictures: Mapping[str, str]) -> bytes:
     """Return one self-contained page: verdict, plots, checks, deviations."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("report.html").render(
         report=report,
         subject=report.subject,
-        figures={caption: _png(figure) for caption, figure in figures.items()},
+        pictures=pictures,
         deviations=[(item, describe(item)) for item in report.difference.items[:ROWS_SHOWN]],
         n_deviations=len(report.difference),
+        rows_unfolded=ROWS_UNFOLDED,
         distances=_records(report.distances),
     )
     return page.encode()
@@ -105,9 +105,3 @@ def to_html(report: VerificationReport, figures: Mapping[str, Figure]) -> bytes:
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     plain = frame.astype(object).where(frame.notna(), None)
     return [{str(column): value for column, value in row.items()} for row in plain.to_dict("records")]
-
-
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -83,7 +83,8 @@ def distance_check(distances: pd.DataFrame) -> Check:
     if len(distances):
         ratio = (distances["distance"] / distances["band"].clip(lower=1e-9)).to_numpy()
         metric, _, _, distance, band, _ = distances.iloc[int(ratio.argmax())]
-        answer = f"all {len(distances)} within; nearest to its band: {metric} {distance:.3f} of {band:.3f}"
+        nearest = f"{metric.replace('_', ' ')} {distance:.3f} of {band:.3f}"
+        answer = f"all {len(distances)} within; nearest to its band: {nearest}"
     question = "Is each metric distributed as in the noise model (Kolmogorov-Smirnov, 99.9 % band)?"
     return judge("statistical", "metric_distances", question, len(distances), findings, answer)
 

@@ -20,7 +20,7 @@ def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tup
     excused : set of (organization, job key)
         Jobs that a scheduled task starts or stops; they are judged by `psrlib.verify.tasks`.
     """
-    status, color, pipelines, engines, n = [], [], [], [], 0
+    status, color, pipelines, engines, n, n_active = [], [], [], [], 0, 0
     for organization in document.organizations:
         found = observed.organizations.get(organization.id) or ObservedOrganization(organization)
         for job in organization.jobs:
@@ -32,17 +32,18 @@ def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tup
             if run is None or run.status != "ACTIVE":
                 status.append(f"{name} is {_words(run)}")
                 continue
+            n_active += 1
             if run.color != "GREEN":
                 color.append(f"{name} is ACTIVE/{run.color}{f' ({run.error})' if run.error else ''}")
             pipelines += [f"{name} {text}" for text in _pipeline_findings(job, run, found)]
             engines += [f"{name} {text}" for text in _engine_findings(job, run, found)]
     questions = (
-        ("jobs_active", "Is every job that should be ACTIVE active?", status),
-        ("jobs_green", "Is every active job green?", color),
-        ("pipelines_running", "Does every instance of a job report RUNNING?", pipelines),
-        ("engines_fit", "Does each job run on responding engines with its labels?", engines),
+        ("jobs_active", "Is every job that should be ACTIVE active?", n, status),
+        ("jobs_green", "Is every active job green?", n_active, color),
+        ("pipelines_running", "Does every instance of an active job report RUNNING?", n_active, pipelines),
+        ("engines_fit", "Does each active job run on responding engines with its labels?", n_active, engines),
     )
-    return [judge("structural", name, text, n, findings) for name, text, findings in questions]
+    return [judge("structural", name, text, checked, findings) for name, text, checked, findings in questions]
 
 
 def engine_check(document: SeedDocument, observed: ObservedState) -> Check:

@@ -50,7 +50,7 @@ def test_an_upgrade_that_loses_a_job_and_stops_another_is_told(
     assert changes.loc[f"org-0001/jobs/{lost.name}", "after"] == "missing"
     assert changes.loc[f"org-0001/{stopped.name}", "before"] == "ACTIVE/GREEN"
     assert changes.loc[f"org-0001/{stopped.name}", "after"] == "INACTIVE/GRAY"
-    assert changes.loc["jobs_active", "after"] == "fails"
+    assert changes.loc["jobs_active", "after"] == "failed"
 
 
 def test_a_report_of_another_seed_is_refused(
