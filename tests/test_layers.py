@@ -27,6 +27,7 @@ LAYERS = (
     "engines",
     "state",
     "run",
+    "doctor",
     "verify",
     "collect",
     "plots",

@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": "model",
     "hub": "hub",
     "engines": "engines",
+    "doctor": "doctor",
     "populate": "state",
     "start-jobs": "state",
     "teardown": "state",

@@ -47,6 +47,11 @@ ORGANIZATION_PASSWORD = click.option(
     help="Password of the organizations' users, where it is not their initial one, the user id; "
     "better in PSR_ORGANIZATION_PASSWORD.",
 )
+CA_BUNDLE = click.option(
+    "--ca-bundle",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Certificates to trust, for an https hub with one of its own.",
+)
 # the seed document, and which Control Hub is meant
 hub_options = together(
     SEED,
@@ -55,11 +60,7 @@ hub_options = together(
     ORGANIZATION_PASSWORD,
     SET,
     click.option("--yes", "allow_remote", is_flag=True, help="Allow a Control Hub on another machine."),
-    click.option(
-        "--ca-bundle",
-        type=click.Path(exists=True, dir_okay=False),
-        help="Certificates to trust, for an https hub with one of its own.",
-    ),
+    CA_BUNDLE,
     click.option(
         "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
     ),

@@ -77,6 +77,12 @@ def _login(where: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--sch-authoring-sdc", "authoring_url", metavar="URL", help="Registered engine named as author."
 )
+@click.option(
+    "--capabilities",
+    "capability_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What psr doctor --save learned of this hub, so that it is not tried again.",
+)
 @click.option("--allow-foreign", is_flag=True, help="Leave alone organizations that SEED.json does not name.")
 @click.option("--engines/--no-engines", default=True, show_default=True, help="Get the engines' tokens too.")
 def populate(
@@ -85,6 +91,7 @@ def populate(
     plan_only: bool,
     definition_size: Literal["small", "production"],
     authoring_url: str | None,
+    capability_file: Path | None,
     allow_foreign: bool,
     engines: bool,
     **where: Any,
@@ -95,6 +102,7 @@ def populate(
     of SEED.json, for psr engines start.
     """
     from psrlib import run, state
+    from psrlib.state.capabilities import load_capabilities
 
     document = open_document(seed, settings)
     if plan_only:
@@ -111,6 +119,7 @@ def populate(
             allow_foreign=allow_foreign,
             definition_size=definition_size,
             authoring_url=authoring_url,
+            capabilities=load_capabilities(capability_file, hub.url) if capability_file else None,
         )
         click.echo(report.frame().to_string())
         click.echo(report.summary())

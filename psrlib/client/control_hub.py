@@ -51,6 +51,8 @@ class ControlHub(Session):
         If nothing answers at the address.
     """
 
+    HTTP: type[HttpClient] = HttpClient  # what sends
+
     def __init__(
         self,
         url: str,
@@ -63,9 +65,7 @@ class ControlHub(Session):
         verify: bool | str = True,
         organization_password: str | None = None,
     ) -> None:
-        self.http = HttpClient(
-            url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify
-        )
+        self.http = self.HTTP(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
         self._organization_password = organization_password
         self._sessions: dict[str, ControlHub] = {}
         self._fields: dict[tuple[str, str], frozenset[str]] = {}

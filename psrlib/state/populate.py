@@ -10,6 +10,7 @@ import pandas as pd
 
 from psrlib.client import ControlHub
 from psrlib.seed.document import SeedDocument
+from psrlib.state.capabilities import Capabilities
 from psrlib.state.diff import Difference
 from psrlib.state.guards import check_contents, check_organizations, find_engine
 from psrlib.state.lock import populate_lock
@@ -60,6 +61,7 @@ def populate(
     allow_foreign: bool = False,
     definition_size: DefinitionSize = "small",
     authoring_url: str | None = None,
+    capabilities: Capabilities | None = None,
     lock_folder: Path | None = None,
 ) -> PopulateReport:
     """Create on a hub what a seed document names and the hub lacks; doing it again changes nothing.
@@ -79,6 +81,8 @@ def populate(
     authoring_url : str or None
         URL of an engine registered with the system administrator's organization, which pipelines name as
         their authoring engine; None names none.
+    capabilities : Capabilities or None
+        What is known of the hub already and need not be tried.
     lock_folder : Path or None
         Where the lock against a second populate is; None means the folder for temporary files.
 
@@ -96,6 +100,10 @@ def populate(
         started = time.monotonic()
         calls_before = hub.calls.by_kind()
         knowledge = Knowledge(definition_size=definition_size)
+        if capabilities is not None:
+            knowledge.has_create_jobs = capabilities.create_jobs
+            knowledge.has_import = capabilities.import_pipelines
+            knowledge.import_adds_versions = capabilities.import_adds_versions
         if authoring_url:
             knowledge.authoring_engine = find_engine(hub, authoring_url)
         existing = {str(row["id"]): row for row in hub.security.organizations()}
