@@ -1,8 +1,7 @@
 """The ASGI application: one check for every route, transactions, error envelope, background work."""
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -17,7 +16,8 @@ from psrlib.hub.web.access import Principal, check
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import IssueError, bad_request, unauthenticated
-from psrlib.hub.web.request import decode_body, plain_body, read_body
+from psrlib.hub.web.origin import check_host
+from psrlib.hub.web.request import Body, read_cookie
 from psrlib.hub.web.routing import Route, Router
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ def create_app(
     clock: Callable[[], int] | None = None,
     background: bool = True,
     strict: bool = False,
+    webhook_hosts: Collection[str] = (),
+    is_local: bool = False,
 ) -> "HubApplication":
     """Return the embedded Control Hub as an ASGI application.
 
@@ -48,6 +50,10 @@ def create_app(
         Run failover, scheduler, webhooks and flushing while the application lives.
     strict : bool
         Refuse with 400 unknown fields of bodies and documents, and values of a wrong type in definitions.
+    webhook_hosts : collection of str
+        Hosts that webhooks may call besides loopback; ``*`` for any.
+    is_local : bool
+        The hub listens on loopback only: requests that mean another host are refused.
 
     Raises
     ------
@@ -56,17 +62,18 @@ def create_app(
     """
     database = Database(db_url)
     database.prepare()
-    hub = Hub(database, url.rstrip("/"), clock, strict)
+    hub = Hub(database, url.rstrip("/"), clock, strict, webhook_hosts)
     hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
     hub.load()
-    return HubApplication(hub, background)
+    return HubApplication(hub, background, is_local)
 
 
 class HubApplication:
     """ASGI entry: finds the route, checks the caller, runs the handler, writes the answer."""
 
-    def __init__(self, hub: Hub, background: bool) -> None:
+    def __init__(self, hub: Hub, background: bool, is_local: bool = False) -> None:
         self.hub = hub
+        self.is_local = is_local
         self.router = Router(all_routes(), [(method, path) for method, path, _ in NOT_SERVED])
         hub.routes = self.router.routes
         self.background = Background(hub) if background else None
@@ -96,6 +103,8 @@ class HubApplication:
             return await self._serve(scope, receive)
         except IssueError as issue:
             return _refusal(issue)
+        except RecursionError:
+            return _refusal(bad_request("the body, or a document in it, is nested too deep"))
         except Exception:
             # The request is named, its body and headers are not: they may hold secrets.
             logger.exception("%s %s failed", scope["method"], scope["path"])
@@ -117,12 +126,14 @@ class HubApplication:
 
     async def _call(self, scope: Scope, receive: Receive, route: Route, path: dict[str, str]) -> Raw:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        if self.is_local:
+            check_host(headers.get("host"))
         client = scope.get("client") or ("", 0)
         pairs = _pairs(scope)
         raw_query = dict(pairs)
         call = Call(self.hub, route, headers, client[0], route.signature.organization(path, raw_query))
-        call.token, call.caller = self._caller(headers, raw_query, call.now)
-        if "x-requested-by" not in headers and _needs_marker(route):
+        call.token, call.caller, by_cookie = self._caller(headers, raw_query, call.now)
+        if "x-requested-by" not in headers and _needs_marker(route, by_cookie):
             if call.caller is None:
                 raise unauthenticated()
             raise bad_request("header X-Requested-By is missing; every REST call needs it")
@@ -130,43 +141,52 @@ class HubApplication:
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
         arguments = route.signature.arguments(path, raw_query, pairs)
-        body = await read_body(receive, headers, route)
-        if route.signature.body is not None:
-            arguments["body"] = decode_body(route, headers, body)
-            if route.access.who != "component" or self.hub.strictness.strict:
-                self.hub.strictness.check_body(route.name, route.signature.body, plain_body(headers, body))
-            if call.named_organization is None and call.caller is not None:
-                call.check_body_organization(getattr(arguments["body"], "organization", None))
-        if route.direct:
-            return _finished(route, await route.handler(call, **arguments))
-        return await self._run(call, arguments)
+        body = Body(route, headers)
+        try:
+            await body.read(receive, self.hub.room)
+            if not body.is_large:
+                _take_body(call, arguments, body)
+            if route.direct:
+                if body.is_large:
+                    await self.hub.compute(lambda: _take_body(call, arguments, body))
+                return _finished(route, await route.handler(call, **arguments))
+            return await self._run(call, arguments, body)
+        finally:
+            body.leave(self.hub.room)
 
-    async def _run(self, call: Call, arguments: dict[str, Any]) -> Raw:
+    async def _run(self, call: Call, arguments: dict[str, Any], body: Body) -> Raw:
         def work(connection: Connection) -> Raw:
+            if body.is_large:  # here, so that it keeps no other call waiting, and few are decoded at a time
+                _take_body(call, arguments, body)
             call.db = connection
             raw = _finished(call.route, call.route.handler(call, **arguments))
             for action in call.before_commit:
                 action()
             return raw
 
-        raw = await (self.hub.write(work, call.route.is_short) if call.route.writes else self.hub.read(work))
+        is_short = call.route.is_short and body.is_short
+        raw = await (self.hub.write(work, is_short) if call.route.writes else self.hub.read(work))
         for action in call.after:
             action()
         return raw
 
     def _caller(
         self, headers: dict[str, str], query: dict[str, str], now: int
-    ) -> tuple[str, Principal | None]:
+    ) -> tuple[str, Principal | None, bool]:
+        """Return a request's token, whose it is, and whether a cookie (unasked) says so."""
         component = headers.get("x-ss-app-component-id")
         secret = headers.get("x-ss-app-auth-token")
         if component is not None and secret is not None and "x-ss-user-auth-token" not in headers:
             principal = self.hub.callers.component(component, secret)
             if principal is not None:
                 self.hub.contacts.note_call(principal.id, now)
-            return secret, principal
+            return secret, principal, False
         # control-hub-rest.md, 1.2: the query parameter wins over the header, the header over the cookie
-        token = query.get("ss-userAuthToken") or headers.get("x-ss-user-auth-token") or _cookie(headers)
-        return (token, self.hub.callers.user(token, now)) if token else ("", None)
+        token = query.get("ss-userAuthToken") or headers.get("x-ss-user-auth-token")
+        by_cookie = not token and "cookie" in headers
+        if by_cookie:
+            token = unquote(read_cookie(headers["cookie"], COOKIE))
+        return (token, self.hub.callers.user(token, now), by_cookie) if token else ("", None, False)
 
     def _unknown(self, method: str, path: str, segments: list[str]) -> Raw:
         others = self.router.methods(segments)
@@ -185,8 +205,21 @@ def _finished(route: Route, result: Any) -> Raw:
     return Raw(body, route.status)
 
 
-def _needs_marker(route: Route) -> bool:
-    return "/rest/" in route.path or "/public-rest/v1/authentication" in route.path
+def _take_body(call: Call, arguments: dict[str, Any], body: Body) -> None:
+    """Add the decoded body to a handler's arguments; refuse one that names a foreign organization."""
+    if call.route.signature.body is None:
+        return
+    arguments["body"] = body.decode()
+    if call.route.access.who != "component" or call.hub.strictness.strict:
+        call.hub.strictness.check_body(call.route.name, call.route.signature.body, body.plain())
+    if call.named_organization is None and call.caller is not None:
+        call.check_body_organization(getattr(arguments["body"], "organization", None))
+
+
+def _needs_marker(route: Route, by_cookie: bool) -> bool:
+    """Whether a call must carry the header that no other site can make a browser send (1.2)."""
+    is_rest = "/rest/" in route.path or "/public-rest/v1/authentication" in route.path
+    return is_rest or (by_cookie and route.writes)
 
 
 def _segments(scope: Scope) -> list[str]:
@@ -202,20 +235,12 @@ def _pairs(scope: Scope) -> list[tuple[str, str]]:
     return parse_qsl(raw.decode("latin-1"), keep_blank_values=True) if raw else []
 
 
-def _cookie(headers: dict[str, str]) -> str:
-    if COOKIE not in headers.get("cookie", ""):
-        return ""
-    try:
-        morsel = SimpleCookie(headers["cookie"]).get(COOKIE)
-    except CookieError:
-        return ""
-    return unquote(morsel.value) if morsel else ""
-
-
 def _refusal(issue: IssueError) -> Raw:
     headers: list[tuple[str, str]] = []
     if issue.status == 401:
         headers = [("WWW-Authenticate", "dpm"), ("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly")]
+    if issue.retry_after_s:
+        headers.append(("Retry-After", str(issue.retry_after_s)))
     return Raw(msgspec.json.encode(issue.envelope()), issue.status, headers=headers)
 
 

@@ -3,22 +3,24 @@
 import io
 import zipfile
 import zlib
+from collections.abc import Iterator
 
 import msgspec
 import orjson
 
 from psrlib.hub.store.text import Json
-from psrlib.hub.web.issues import IssueError, bad_request
+from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.limits import check_depth, check_members, too_large
 from psrlib.hub.web.request import holds_nul
 
 MAX_ENTRIES = 20_000
-MAX_ENTRY_BYTES = 32 * 1024 * 1024
-MAX_TOTAL_BYTES = 512 * 1024 * 1024
+MAX_ENTRY_BYTES = 16 * 1024 * 1024
+MAX_TOTAL_BYTES = 64 * 1024 * 1024  # the kit sends 32 MB in an archive
 CHUNK = 1 << 20
 
 
-def read_zip(content: bytes, nul: bool = False) -> list[tuple[str, Json]]:
-    """Return the JSON documents of a zip, in its order.
+def read_zip(content: bytes, nul: bool = False) -> Iterator[tuple[str, Json]]:
+    """Yield the JSON documents of a zip in its order, each unpacked when it is asked for.
 
     Folders, hidden files and ``__MACOSX`` are passed over, as an engine does (pipeline-json.md, 1.1).
     ``nul`` says that their texts may hold NUL characters: they are definitions, not names and columns.
@@ -35,19 +37,18 @@ def read_zip(content: bytes, nul: bool = False) -> list[tuple[str, Json]]:
         raise bad_request(f"the upload is not a zip archive: {error}") from error
     infos = archive.infolist()
     if len(infos) > MAX_ENTRIES:
-        raise _too_large(f"the archive has {len(infos)} entries; at most {MAX_ENTRIES} are read")
-    documents, total = [], 0
+        raise too_large(f"the archive has {len(infos)} entries; at most {MAX_ENTRIES} are read")
+    total = 0
     for info in infos:
         if _passed_over(info):
             continue
         data = _unpack(archive, info)
         total += len(data)
         if total > MAX_TOTAL_BYTES:
-            raise _too_large(f"the archive unpacks to more than {MAX_TOTAL_BYTES} bytes")
+            raise too_large(f"the archive unpacks to more than {MAX_TOTAL_BYTES} bytes")
         if not nul and holds_nul(data):
             raise bad_request(f"entry '{info.filename}' holds a NUL character")
-        documents.append((info.filename, _parse(info.filename, data)))
-    return documents
+        yield info.filename, _parse(info.filename, data)
 
 
 def _passed_over(info: zipfile.ZipInfo) -> bool:
@@ -62,24 +63,22 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
             while part := entry.read(CHUNK):
                 data.extend(part)
                 if len(data) > MAX_ENTRY_BYTES:
-                    raise _too_large(f"entry '{info.filename}' unpacks to more than {MAX_ENTRY_BYTES} bytes")
+                    raise too_large(f"entry '{info.filename}' unpacks to more than {MAX_ENTRY_BYTES} bytes")
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise bad_request(f"entry '{info.filename}' cannot be unpacked: {error}") from error
     return bytes(data)
 
 
 def _parse(name: str, data: bytes) -> Json:
+    check_members(data, f"entry '{name}'")
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise bad_request(f"entry '{name}' is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise bad_request(f"entry '{name}': expected a JSON object")
+    check_depth(document, f"entry '{name}'")
     return document
-
-
-def _too_large(message: str) -> IssueError:
-    return IssueError(413, "APP_ISSUES_07", message)
 
 
 def write_zip(documents: list[tuple[str, Json]]) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
@@ -15,6 +16,7 @@ from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import Json, dump, load, without_nul
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name
+from psrlib.hub.web.limits import check_depth
 
 TRANSFORMER_MODES = ("BATCH", "STREAMING")
 
@@ -227,10 +229,13 @@ def commit_row(
     Raises
     ------
     IssueError
-        400 for an empty or overlong title.
+        400 for an empty or overlong title, and for documents that are nested too deep or not JSON.
     """
     pipeline_id, commit_id, rules_id = ids
     definition = content.definition
+    check_depth(definition, "the pipeline's definition")
+    check_depth(content.rules or {}, "its rules")
+    _check_library(content.library)
     if not draft:
         definition = stamp(call, definition, ids, number)
     check_definition(call, content.definition)
@@ -250,7 +255,7 @@ def commit_row(
         "sdc_version": without_nul(str(info.get("sdcVersion") or "")) if isinstance(info, dict) else None,
         "execution_mode": execution_mode(definition),
         "definition": dump(definition),
-        "library_definitions": content.library,
+        "library_definitions": content.library or None,
         "rules_id": rules_id,
         "rules": dump(EMPTY_RULES if content.rules is None else content.rules),
         "fragment_commits": _fragments(definition),
@@ -272,6 +277,13 @@ def used_connections(definition: Json) -> list[str]:
     """
     used = metadata_of(definition).get("dpm.pipeline.connections")
     return [part.strip() for part in used.split(",") if part.strip()] if isinstance(used, str) else []
+
+
+def _check_library(text: str | None) -> None:
+    try:
+        msgspec.json.decode(text or "{}", type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise bad_request(f"libraryDefinitions is not JSON: {error}") from error
 
 
 def _fragments(definition: Json) -> list[str]:

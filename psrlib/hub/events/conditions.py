@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 
 _TEXT = r"(?:'([^']*)'|\"([^\"]*)\")"
-_CONDITION = re.compile(rf"\s*(\w+)\s*(==|!=)\s*{_TEXT}\s*")
-_FUNCTION = re.compile(rf"\s*(!?)\s*str:(contains|startsWith|endsWith)\(\s*(\w+)\s*,\s*{_TEXT}\s*\)\s*")
+_CONDITION = re.compile(rf"(\w+)\s*(==|!=)\s*{_TEXT}")
+_FUNCTION = re.compile(rf"(!?)\s*str:(contains|startsWith|endsWith)\(\s*(\w+)\s*,\s*{_TEXT}\s*\)")
 _TESTS: dict[str, Callable[[str, str], bool]] = {
     "contains": str.__contains__,
     "startsWith": str.startswith,
@@ -40,6 +40,7 @@ def matches(text: str | None, values: dict[str, str]) -> bool:
 
 
 def _holds(part: str, values: dict[str, str]) -> bool:
+    part = part.strip()  # not by the patterns: two runs of blanks side by side match in quadratic time
     found = _CONDITION.fullmatch(part)
     if found is not None:
         name, operator, single, double = found.groups()

@@ -4,16 +4,19 @@ import asyncio
 import base64
 import logging
 import re
+from collections.abc import Collection
 
 import aiohttp
 import msgspec
 from sqlalchemy import Connection, func, select
+from yarl import URL
 
 from psrlib.hub.events.actions import DEFAULT_TIMEOUT_MS, Webhook, read_action
 from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.automation import action_runs, subscriptions
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.hub import Hub
+from psrlib.hub.web.origin import may_be_called
 
 logger = logging.getLogger(__name__)
 MAX_PER_ROUND = 100
@@ -43,7 +46,8 @@ async def deliver_waiting(hub: Hub, session: aiohttp.ClientSession) -> int:
     """Carry out the external actions that wait; return how many were tried."""
     waiting = await hub.read(_waiting)
     if waiting:
-        outcomes = await asyncio.gather(*(_carry_out(session, *action) for action in waiting))
+        allowed = hub.webhook_hosts
+        outcomes = await asyncio.gather(*(_carry_out(session, allowed, *action) for action in waiting))
         await hub.write(lambda db: _note(db, [row for row, _, _ in waiting], outcomes))
     return len(waiting)
 
@@ -71,30 +75,43 @@ def _config(row: Row) -> str:
 
 
 async def _carry_out(
-    session: aiohttp.ClientSession, row: Row, config: str, values: dict[str, str]
+    session: aiohttp.ClientSession,
+    allowed: Collection[str],
+    row: Row,
+    config: str,
+    values: dict[str, str],
 ) -> tuple[bool, str]:
     """Do one action; return whether it went well, and what is said of it in the audit."""
     try:
         action = read_action(row.action_type, config)
         if isinstance(action, Webhook):
-            return await _call_webhook(session, action, values)
+            return await _call_webhook(session, allowed, action, values)
         return True, "written down: the hub sends no mail"
     except (aiohttp.ClientError, msgspec.DecodeError, OSError, ValueError) as error:  # TimeoutError too
         return False, f"{type(error).__name__}: {error}"
 
 
 async def _call_webhook(
-    session: aiohttp.ClientSession, action: Webhook, values: dict[str, str]
+    session: aiohttp.ClientSession, allowed: Collection[str], action: Webhook, values: dict[str, str]
 ) -> tuple[bool, str]:
+    """Send a webhook; where it may go is looked at as it is sent, and it is not sent on from there."""
+    url = URL(action.uri)
+    if not may_be_called(url.host, allowed):
+        return False, (
+            f"not sent: {url.host} is not loopback; give psr hub start --webhook-host {url.host} to allow it"
+        )
     headers = {name: fill(text, values) for name, text in (action.headers or {}).items()}
     headers.setdefault("Content-Type", action.content_type or "application/json")
     if action.auth_type == "basic":
         pair = f"{action.username or ''}:{action.password or ''}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    timeout = aiohttp.ClientTimeout(total=(action.timeout or DEFAULT_TIMEOUT_MS) / 1000)
+    wanted_ms = action.timeout or DEFAULT_TIMEOUT_MS
+    timeout = aiohttp.ClientTimeout(total=min(wanted_ms, DEFAULT_TIMEOUT_MS) / 1000)  # others wait for it
     method, payload = action.method or "POST", fill(action.payload or "", values)
-    async with session.request(method, action.uri, data=payload, headers=headers, timeout=timeout) as answer:
-        return answer.status < 400, f"status {answer.status}"
+    async with session.request(
+        method, url, data=payload, headers=headers, timeout=timeout, allow_redirects=False
+    ) as answer:
+        return answer.status < 300, f"status {answer.status}"
 
 
 def _note(connection: Connection, rows: list[Row], outcomes: list[tuple[bool, str]]) -> None:

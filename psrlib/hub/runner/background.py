@@ -46,7 +46,7 @@ class Background:
                 logger.exception("background work failed; it is repeated at the next tick")
 
     async def _deliver(self) -> None:
-        async with aiohttp.ClientSession() as session:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             while True:
                 await asyncio.sleep(TICK_S)
                 try:

@@ -5,7 +5,7 @@ Why there is one writer, and why short transactions share a commit: docs/archite
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -17,7 +17,9 @@ from psrlib.hub.store.contacts import Contacts
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.readers import Readers, settle
 from psrlib.hub.web.access import Callers
+from psrlib.hub.web.attempts import Attempts
 from psrlib.hub.web.callers import load_callers
+from psrlib.hub.web.limits import Room
 from psrlib.hub.web.routing import Route
 from psrlib.hub.web.strictness import Strictness
 
@@ -42,6 +44,8 @@ class Hub:
         Returns epoch milliseconds.
     strict : bool
         Refuse fields and types that a real hub may not know.
+    webhook_hosts : collection of str
+        Hosts that webhooks may call besides loopback; ``*`` for any.
     """
 
     def __init__(
@@ -50,21 +54,26 @@ class Hub:
         url: str = "",
         clock: Callable[[], int] | None = None,
         strict: bool = False,
+        webhook_hosts: Collection[str] = (),
     ) -> None:
         self.database = database
         self.url = url
         self.now = clock or _wall_clock_ms
+        self.webhook_hosts = webhook_hosts
         self.started_on = self.now()
         self.routes: list[Route] = []
         self.strictness = Strictness(strict)
         self.callers = Callers()
         self.cache = Cache()
         self.contacts = Contacts(self.started_on)
+        self.room = Room()
+        self.attempts = Attempts()
         self._writer = ThreadPoolExecutor(1, "hub-writer")
         self._n_long = 0  # transactions in the writer thread or waiting for it
         self._short: list[Waiting] = []
         self._batch_runs = False  # in the writer thread
         self._readers = Readers(N_READERS, self._read_now)
+        self._prober = Readers(1, self._read_now)
         self._computers = ThreadPoolExecutor(N_COMPUTERS, "hub-computer")
 
     def load(self) -> None:
@@ -77,6 +86,10 @@ class Hub:
         """Run blocking reads in a reader thread."""
         result: T = await self._readers.run(work)
         return result
+
+    async def probe(self) -> None:
+        """Ask the database for a sign of life; long reads of others are not waited for."""
+        await self._prober.run(lambda connection: connection.exec_driver_sql("SELECT 1"))
 
     def _read_now(self, work: Callable[[Connection], T]) -> T:
         with self.database.reading() as connection:
@@ -158,6 +171,7 @@ class Hub:
         """Finish running work and close the database."""
         self._writer.shutdown()
         self._readers.close()
+        self._prober.close()
         self._computers.shutdown()
         self.database.close()
 

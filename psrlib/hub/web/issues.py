@@ -21,6 +21,8 @@ class IssueError(Exception):
         One sentence: which entity or field, expected, received.
     unknown : (str, str) or None
         Kind and id of the object that is missing, where that is the reason.
+    retry_after_s : int
+        Seconds after which the same request may succeed; 0 says nothing about it.
     **extra : object
         Further keys of the issue, such as ``additionalInfo``.
     """
@@ -31,6 +33,7 @@ class IssueError(Exception):
         code: str,
         message: str,
         unknown: tuple[str, str] | None = None,
+        retry_after_s: int = 0,
         **extra: object,
     ) -> None:
         super().__init__(message)
@@ -38,6 +41,7 @@ class IssueError(Exception):
         self.code = code
         self.message = message
         self.unknown = unknown
+        self.retry_after_s = retry_after_s
         self.extra = extra
 
     def name_app(self, app: str) -> None:

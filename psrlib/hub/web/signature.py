@@ -12,6 +12,7 @@ import msgspec
 from psrlib.hub.web.issues import bad_request
 
 INT64 = 2**63 - 1
+MAX_TEXT = 4096  # characters of a query parameter; SQLite searches for at most 50,000 bytes
 Kind = Literal["text", "texts", "integer", "boolean"]
 _KINDS: dict[Any, Kind] = {str: "text", int: "integer", bool: "boolean", list[str]: "texts"}
 
@@ -61,6 +62,8 @@ class Parameter:
     def _text(self, value: str) -> str:
         if "\x00" in value:
             raise bad_request(f"query parameter {self.name} holds a NUL character")
+        if len(value) > MAX_TEXT:
+            raise bad_request(f"query parameter {self.name} has more than {MAX_TEXT} characters")
         return value
 
 

@@ -57,9 +57,9 @@ class Strictness:
         if self.strict:
             raise bad_request(f"{call}: {fault} '{name}'{detail}; this hub is strict")
 
-    def check_body(self, call: str, kind: Any, body: bytes) -> None:
+    def check_body(self, call: str, kind: Any, body: bytes | bytearray) -> None:
         """Note the fields in a JSON body that its type has not."""
-        if _shape(kind) is None or not body.strip():
+        if _shape(kind) is None or not body or body.isspace():
             return
         try:
             value = msgspec.json.decode(body)

@@ -202,6 +202,7 @@ class Sink:
 
     def __init__(self, driver: Any, status: int = 200) -> None:
         self.driver, self.status, self.received = driver, status, []
+        self.headers: dict[str, str] = {}
         self.run = driver.loop.run_until_complete
         application = web.Application()
         application.router.add_post("/hook", self.take)
@@ -213,7 +214,7 @@ class Sink:
 
     async def take(self, request: web.Request) -> web.Response:
         self.received.append((await request.json(), dict(request.headers)))
-        return web.Response(status=self.status)
+        return web.Response(status=self.status, headers=self.headers)
 
     def deliver(self) -> int:
         async def once() -> int:
@@ -281,6 +282,39 @@ def test_a_failing_webhook_is_tried_three_times_and_then_shown(lite_acme: Any, s
         "POST", "/notification/rest/v1/eventsub/ackEventSubError", made.encode(), expect=200
     )
     assert cleared["errorMessage"] is None
+
+
+def test_a_webhook_that_is_sent_elsewhere_stays_where_it_is(lite_acme: Any, sink: Sink) -> None:
+    """A redirect would lead it past the rule where it may go: it is not followed, and counts as a failure."""
+    enable_events(lite_acme)
+    sink.status, sink.headers = 307, {"Location": sink.url}
+    subscribe(lite_acme, sink.url, "PIPELINE_COMMITTED")
+    lite_acme.pipeline()
+    assert [sink.deliver() for _ in range(4)] == [1, 1, 1, 0]
+    assert len(sink.received) == 3
+    assert "status 307" in lite_acme.get("/notification/rest/v1/eventsub")[0]["errorMessage"]
+
+
+FOREIGN = ("http://[::ffff:7f00:1]:{port}/hook", "http://0.0.0.0:{port}/hook", "http://127.1:{port}/hook")
+
+
+@pytest.mark.parametrize("uri", [*FOREIGN, "http://127.0.0.1@0.0.0.0:{port}/hook"])
+def test_a_webhook_calls_loopback_and_hosts_that_were_allowed(lite_acme: Any, sink: Sink, uri: str) -> None:
+    """Not what the hub could reach as well; what is loopback by another writing counts as elsewhere."""
+    enable_events(lite_acme)
+    hub, host = lite_acme.driver.app.hub, "0.0.0.0"
+    subscribe(lite_acme, uri.format(port=sink.runner.addresses[0][1]), "PIPELINE_COMMITTED")
+    lite_acme.pipeline()
+    assert [sink.deliver() for _ in range(4)] == [1, 1, 1, 0]
+    assert sink.received == []
+    message = lite_acme.get("/notification/rest/v1/eventsub")[0]["errorMessage"]
+    assert "--webhook-host" in message
+    if f"//{host}" in uri:
+        for allowed in ({host}, {"*"}):
+            hub.webhook_hosts = allowed
+            lite_acme.pipeline()
+            sink.deliver()
+        assert len(sink.received) == 2
 
 
 def test_actions_that_wait_survive_a_restart(lite_acme: Any, sink: Sink) -> None:

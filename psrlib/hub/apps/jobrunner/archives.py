@@ -1,5 +1,7 @@
 """Jobrunner app: import and export of jobs with their pipelines (pipeline-json.md, 1.2)."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct, field, to_builtins
 
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
@@ -60,7 +62,7 @@ def export_jobs(call: Call, body: list[str]) -> Raw:
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 
-def _import(call: Call, updates: JobUpdates, documents: list[Json]) -> list[ImportedJobJson]:
+def _import(call: Call, updates: JobUpdates, documents: Iterable[Json]) -> list[ImportedJobJson]:
     ids = [import_job(call, document, updates, updates.update_pipeline_refs) for document in documents]
     return [ImportedJobJson(job) for job in shown(call, ids)]
 
@@ -78,8 +80,8 @@ def _import(call: Call, updates: JobUpdates, documents: list[Json]) -> list[Impo
 )
 def import_jobs(call: Call, updates: JobUpdates, body: bytes) -> list[ImportedJobJson]:
     """Import a zip of job export documents."""
-    parts = [part for _, document in read_zip(body) for part in document.get("jobJsonList") or [document]]
-    found = [part for part in parts if isinstance(part, dict) and "minimalJobJson" in part]
+    parts = (part for _, document in read_zip(body) for part in document.get("jobJsonList") or [document])
+    found = (part for part in parts if isinstance(part, dict) and "minimalJobJson" in part)
     return _import(call, updates, found)
 
 

@@ -1,5 +1,7 @@
 """Pipelinestore app: import and export of pipelines as zip archives."""
 
+from collections.abc import Iterable, Iterator
+
 from psrlib.hub.apps.pipelinestore.records import (
     EDITOR,
     PipelineJson,
@@ -11,7 +13,7 @@ from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import entry_name, read_zip, write_zip
 from psrlib.hub.designs.commits import CommitBatch, Content, named_pipeline
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import by_keys
+from psrlib.hub.store.queries import by_key
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.call import Call, Raw
@@ -22,23 +24,36 @@ app = App("pipelinestore")
 CONFIG_KEYS = ("pipelineConfig", "pipelineFragmentConfig")
 
 
-def _import_documents(call: Call, documents: list[Json], message: str) -> list[str]:
-    """Store export documents as published pipelines, or versions of pipelines; return the commit ids."""
+def _import_documents(call: Call, documents: Iterable[Json], message: str) -> list[str]:
+    """Store export documents as published pipelines, or versions of pipelines; return the commit ids.
+
+    They are taken one by one, so that only one of a large archive is in memory.
+    """
     batch = CommitBatch(call)
-    named = [named_pipeline(_definition(document)) for document in documents]
-    found = by_keys(pipelines)(call.db, filter(None, named))
-    known = {row.id: row for row in found if row.organization == call.organization}
-    for pipeline_id in known:
-        check_permission(call, pipeline_id, "WRITE")
-    batch.know(known.values())
-    for document, pipeline_id in zip(documents, named, strict=True):
-        content = _content(document, message)
+    known: set[str] = set()
+    for document in documents:
+        pipeline_id, content = named_pipeline(_definition(document)), _content(document, message)
+        if pipeline_id and pipeline_id not in known:
+            row = by_key(pipelines).first(call.db, key=pipeline_id)
+            if row is not None and row.organization == call.organization:
+                check_permission(call, pipeline_id, "WRITE")
+                batch.know([row])
+                known.add(pipeline_id)
         if pipeline_id in known:
             batch.add_version(pipeline_id, content)
         else:
             batch.add_pipeline(content, fragment=_config_key(document) == "pipelineFragmentConfig")
     batch.write()
     return [commit["id"] for commit in batch.commits]
+
+
+def _designs(archive: bytes) -> Iterator[Json]:
+    """Yield the export documents of an archive that hold pipelines; those of connections are passed over."""
+    for name, document in read_zip(archive, nul=True):
+        if any(isinstance(document.get(key), dict) for key in CONFIG_KEYS):
+            yield document
+        elif "connection" not in name.lower():
+            raise bad_request(f"entry '{name}': expected pipelineConfig or pipelineFragmentConfig")
 
 
 def _config_key(document: Json) -> str:
@@ -80,13 +95,7 @@ def import_commits(
     call: Call, body: bytes, commit_message: str | None = None, organization: str | None = None
 ) -> list[PipelineJson]:
     """Import a zip of export documents, each published at once."""
-    documents = []
-    for name, document in read_zip(body, nul=True):
-        if any(isinstance(document.get(key), dict) for key in CONFIG_KEYS):
-            documents.append(document)
-        elif "connection" not in name.lower():
-            raise bad_request(f"entry '{name}': expected pipelineConfig or pipelineFragmentConfig")
-    made = _import_documents(call, documents, commit_message or "")
+    made = _import_documents(call, _designs(body), commit_message or "")
     return show_full(call, call.fetch_all(commits, made, "Pipeline commit"))
 
 

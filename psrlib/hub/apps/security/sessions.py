@@ -81,14 +81,15 @@ def _show(principal: Principal) -> SSOPrincipalJson:
     ANYONE,
     direct=True,
     choice="failure: 401 SECURITY_01 with the same words for unknown user, wrong password and inactive user; "
-    "a generated password (the user id, as on a hub without mail) may log in through REST",
+    "after five wrong passwords in a row from one address the next attempts get 429 with Retry-After, 1 s to "
+    "30 s; a generated password (the user id, as on a hub without mail) may log in through REST",
 )
 async def login(call: Call, body: LoginJson) -> Raw:
     """Open a session; the token is in the header and the cookie."""
     user = await call.hub.read(lambda connection: _USER.first(connection, user=body.user_name))
     stored = user.password_hash if user else None
     generated = user.id if user and user.password_hash is None else None
-    right = await _verify(call, body.password, stored, generated)
+    right = await _verify(call, body, stored, generated)
     if user is None or not (right and user.active and not user.deleted and user.organization_active):
         if user is not None:
             details = "wrong password or inactive user"
@@ -101,10 +102,25 @@ async def login(call: Call, body: LoginJson) -> Raw:
     return Raw(LoggedInJson(), headers=[("X-SS-User-Auth-Token", token), ("Set-Cookie", cookie)])
 
 
-async def _verify(call: Call, password: str, stored: str | None, generated: str | None) -> bool:
-    if stored is None and generated == password:
-        return verify_password(password, stored, generated)
-    return await call.hub.compute(lambda: verify_password(password, stored, generated))
+async def _verify(call: Call, body: LoginJson, stored: str | None, generated: str | None) -> bool:
+    attempts = call.hub.attempts
+
+    def look() -> bool:
+        # here, and not before: of a thousand guesses that wait for a thread only the first few are looked at
+        wait_ms = attempts.wait_ms(body.user_name, call.ip, call.now)
+        if wait_ms:
+            raise IssueError(
+                429,
+                "SECURITY_04",
+                f"Too many wrong passwords; try again in {wait_ms / 1000:.0f} s",
+                retry_after_s=-(-wait_ms // 1000),
+            )
+        right = verify_password(body.password, stored, generated)
+        attempts.note(body.user_name, call.ip, right=right, now_ms=call.now)
+        return right
+
+    is_generated = stored is None and generated == body.password  # no hash is computed
+    return look() if is_generated else await call.hub.compute(look)
 
 
 _USER = Query(
