@@ -4,6 +4,10 @@ BASE_BYTES, ENGINE_BYTES = 64 << 20, 40 << 10  # a fleet's allowance, and what e
 EVENT_BYTES = 2048  # an event of an answer, until its acknowledgement and its report have left
 
 
+class BudgetError(ValueError):
+    """A hub makes a fleet hold more than it can."""
+
+
 class Budget:
     """Bytes held for the hub by a fleet: pipelines, pushed configuration, events not yet worked off.
 
@@ -15,9 +19,9 @@ class Budget:
         self.used = 0
 
     def take(self, n_bytes: int) -> None:
-        """Count bytes in, or raise ValueError when the fleet would hold too much."""
+        """Count bytes in, or raise BudgetError when the fleet would hold too much."""
         if self.used + n_bytes > self.limit:
-            raise ValueError(
+            raise BudgetError(
                 f"the fleet holds {self.used} bytes for the hub and can take {self.limit - self.used} more, "
                 f"not {n_bytes}"
             )

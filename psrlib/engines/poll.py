@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from psrlib.engines import wire
-from psrlib.engines.budget import EVENT_BYTES
+from psrlib.engines.budget import EVENT_BYTES, BudgetError
 from psrlib.engines.engine import STATUS_INTERVAL_MS, Engine
 from psrlib.engines.events import UncheckedError, duration_ms, handle_event
 from psrlib.engines.exchange import IO_ERROR, Answer, Lane, Request
@@ -169,12 +169,12 @@ class PollLane(Lane):
                 self.last_status, self.fault = IO_ERROR, "wrong type of answer"
                 self._wrong_answers += 1
                 if self._wrong_answers >= WRONG_ANSWERS:
-                    self._refuse(
-                        f"poll: HTTP 200 {WRONG_ANSWERS} times in a row with a wrong answer: {error:.200}"
-                    )
+                    self._refuse(f"poll: {WRONG_ANSWERS} wrong answers in a row: {error!s:.200}")
                     return
-            except ValueError as error:  # unreadable, or too much: as if it had failed, all is told again
-                self.last_status, self.fault = IO_ERROR, "unreadable answer"
+            except ValueError as error:  # as if it had failed: all is told again
+                too_much = isinstance(error, BudgetError)
+                self.fault = "more than the fleet can hold" if too_much else "unreadable answer"
+                self.last_status = IO_ERROR
                 logger.info("engine %s: poll: %s", engine.identity.id, error)
             else:
                 self._refusals = self._wrong_answers = 0

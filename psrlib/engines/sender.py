@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Protocol
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from psrlib.engines.exchange import IO_ERROR, Answer, Request
@@ -16,6 +18,7 @@ CALL_TIMEOUT_S = 120.0  # a whole call, however steadily its answer drips; a rea
 # a registration comes configuration, and nobody reads the others.
 LONGEST = {"poll": 16 << 20, "registration": 1 << 20}
 LONGEST_IGNORED = 64 << 10
+MAX_UNREAD = 16  # answers on one connection that nobody has read
 SMALL, LARGE_AT_ONCE = 64 << 10, 2  # longer answers are read only so many at a time
 
 
@@ -40,7 +43,7 @@ class HttpSender:
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._call_timeout_s = call_timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30),
+            connector=_Connector(limit=connections, keepalive_timeout=30),
             timeout=aiohttp.ClientTimeout(
                 total=call_timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S
             ),
@@ -64,7 +67,7 @@ class HttpSender:
                 else "no answer in time"
             )
             return Answer(IO_ERROR, str(error).encode(), fault=fault)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, aiohttp.EofStream, OSError, ValueError) as error:
             return Answer(IO_ERROR, (str(error) or type(error).__name__).encode())
 
     async def _read(self, answer: aiohttp.ClientResponse, longest: int) -> Answer:
@@ -85,6 +88,29 @@ class HttpSender:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+class _Handler(ResponseHandler):
+    """A connection that is closed when heads of answers pile up that nobody has asked for.
+
+    aiohttp bounds heads and bodies, but keeps every interim answer (100 Continue) until it is looked at.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in."""
+        super().data_received(data)
+        if len(self._buffer) > MAX_UNREAD:
+            self._buffer.clear()
+            self.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections of `_Handler`."""
+
+    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        handler: type[ResponseHandler] = _Handler
+        self._factory = partial(handler, loop=self._loop)
 
 
 def _coding(headers: Mapping[str, str]) -> str:

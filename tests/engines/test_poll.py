@@ -7,6 +7,7 @@ import pytest
 from support.fleet_fakes import START_MS, Hand, base_event, save_event
 from support.fleet_recorder import EVENTS, REGISTRATION, Recorder
 
+from psrlib.engines.budget import EVENT_BYTES
 from psrlib.engines.engine import Engine
 from psrlib.engines.exchange import IO_ERROR, Answer
 from psrlib.engines.poll import ATTEMPTS, PollLane
@@ -143,7 +144,63 @@ def test_three_refused_polls_in_a_row_are_a_revoked_token(
     assert lane.engine.identity.token not in lane.engine.refusal
 
 
-@pytest.mark.parametrize(("text", "wait_ms"), [("20", 20_000), ("1", 5000), ("3600", 60_000), ("soon", 5000)])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{}", "Expected `array`, got `object`"),
+        (b'[{"eventId":5,"eventTypeId":1001}]', "Expected `str`, got `int`"),
+        (b'[{"eventId":"e","x":' + b"[" * 5000, "nested too deeply"),
+    ],
+    ids=["object", "number for an id", "deep"],
+)
+def test_answers_of_a_wrong_type_stop_the_engine_and_say_so(
+    hand: Hand, lane: PollLane, body: bytes, said: str
+) -> None:
+    """One may be an accident; after three in a row this is no hub."""
+    hand.step(lane)
+    hand.step(lane)
+    for answer in (Answer(200, body), Answer(200, body), None, Answer(200, body), Answer(200, body)):
+        hand.step(lane, answer)
+        assert lane.engine.refusal is None
+    assert lane.fault == "wrong type of answer"
+    hand.step(lane, Answer(200, body))
+    assert lane.due_ms is None
+    assert said in lane.engine.refusal
+
+
+def test_a_page_in_place_of_an_answer_is_a_failed_poll(hand: Hand, lane: PollLane) -> None:
+    """A proxy's page may stand there for hours: the engine polls on, as a real one does."""
+    hand.step(lane)
+    for _ in range(100):
+        hand.step(lane, Answer(200, b"<html>maintenance</html>"))
+    assert (lane.engine.refusal, lane.fault) == (None, "unreadable answer")
+
+
+def test_more_than_the_fleet_can_hold_is_a_failed_poll(hand: Hand, lane: PollLane) -> None:
+    """What an answer makes an engine hold is counted until the next answer."""
+    hand.step(lane)
+    hand.step(lane)
+    lane.engine.budget.limit = 10_000
+    many = json.dumps(
+        [{"eventId": "e", "eventTypeId": 1999, "payload": "{}", "requiresAck": True}] * 5
+    ).encode()
+    hand.step(lane, Answer(200, many))
+    assert lane.fault == "more than the fleet can hold"
+    few = json.dumps(
+        [{"eventId": "e", "eventTypeId": 1999, "payload": "{}", "requiresAck": True}] * 4
+    ).encode()
+    for _ in range(5):
+        hand.step(lane, Answer(200, few))
+        assert lane.fault is None
+        assert lane.engine.budget.used > 4 * EVENT_BYTES
+    hand.step(lane, Answer(200, b"[]"))
+    assert lane.engine.budget.used == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_ms"),
+    [("²", 5000), ("9" * 5000, 5000), ("20", 20_000), ("1", 5000), ("3600", 60_000), ("soon", 5000)],
+)
 def test_a_busy_hub_is_left_alone_for_as_long_as_it_asks(
     hand: Hand, lane: PollLane, text: str, wait_ms: int
 ) -> None:
