@@ -110,11 +110,16 @@ def configure(
 ) -> None:
     """Write the configuration of real engines in place of the mock ones: a folder per organization."""
     from psrlib.engines.configure import configure_engines
+    from psrlib.seed.capacity import engine_needs, max_pipelines
 
     document = open_document(seed, settings)
     with working(seed, "psr engines configure"):
+        limit = max_pipelines(document.variables)
+        needs = {(o.id, key): n for o in document.organizations for key, n in engine_needs(o).items()}
         identities, sch_url = _identities(seed, document, where)
-        folders = configure_engines(identities, sch_url, output, authoring_url=authoring_url)
+        folders = configure_engines(
+            identities, sch_url, output, authoring_url=authoring_url, max_pipelines=limit, needs=needs
+        )
         click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
 
 

@@ -111,6 +111,10 @@ def populate(
         if plan.difference:
             click.echo(plan.frame().to_string())
         click.echo(plan.summary())
+        for shortage in plan.shortages[:SHOWN]:
+            click.echo(str(shortage))
+        if len(plan.shortages) > SHOWN:
+            click.echo(f"{len(plan.shortages) - SHOWN} more organizations want more of their engines")
         return
     with working(seed, "psr populate") as folder, open_hub(seed, make=True, **where) as hub:
         report = state.populate(

@@ -6,7 +6,8 @@ values of ``sdc.properties`` from ``SDC_CONF_*`` variables) is public in its rep
 
 import json
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,11 +18,13 @@ from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.wire import VERSION
 from psrlib.errors import InputError
 from psrlib.files import PRIVATE, replace_file
+from psrlib.seed.capacity import DEFAULT
 
 logger = logging.getLogger(__name__)
 IMAGE = f"streamsets/datacollector:{VERSION}"
 TOKEN_FILE = "application-token.txt"
 DEFAULT_PORT = 18630
+VENDOR_POOL_SIZE = 50  # runner.thread.pool.size
 
 
 def configure_engines(
@@ -30,6 +33,8 @@ def configure_engines(
     output: str | Path,
     *,
     authoring_url: str | None = None,
+    max_pipelines: int = DEFAULT,
+    needs: Mapping[tuple[str, str], int] | None = None,
 ) -> list[Path]:
     """Write a folder per organization: compose file, and per engine its token and properties.
 
@@ -41,6 +46,10 @@ def configure_engines(
         Folder to write to; files of an earlier call are replaced.
     authoring_url : str or None
         URL of the authoring engine; None records the first Data Collector of each organization.
+    max_pipelines : int
+        Pipelines that each engine can run at once, at least; `thread_pool_size` says what that takes.
+    needs : mapping of (organization, key) to int, or None
+        Pipelines that an engine has to run at once, where that may be more.
 
     Returns
     -------
@@ -62,9 +71,30 @@ def configure_engines(
         _check_addresses(organization, group)
     root = Path(output).resolve()
     return [
-        _configure_organization(root / organization, organization, group, sch_url, authoring_url)
+        _configure_organization(
+            root / organization,
+            organization,
+            group,
+            sch_url,
+            authoring_url,
+            {i.key: max(max_pipelines, (needs or {}).get((organization, i.key), 0)) for i in group},
+        )
         for organization, group in by_organization.items()
     ]
+
+
+def thread_pool_size(n_pipelines: int) -> int:
+    """Return the ``runner.thread.pool.size`` with which an engine runs so many pipelines at once.
+
+    A Data Collector 3.23 with the vendor's 50 ran 50 × 10 / 22, rounded down, and no more. Never less than
+    the vendor's.
+
+    Examples
+    --------
+    >>> thread_pool_size(22), thread_pool_size(23), thread_pool_size(100)
+    (50, 51, 220)
+    """
+    return max(VENDOR_POOL_SIZE, math.ceil(n_pipelines * 22 / 10))
 
 
 def _dpm_properties(identity: EngineIdentity, sch_url: str) -> dict[str, str]:
@@ -82,9 +112,12 @@ def _dpm_properties(identity: EngineIdentity, sch_url: str) -> dict[str, str]:
     }
 
 
-def _sdc_properties(identity: EngineIdentity) -> dict[str, str]:
-    port = str(urlsplit(identity.url).port or DEFAULT_PORT)
-    return {"http.port": port, "sdc.base.http.url": identity.url}  # where it differs from the vendor's
+def _sdc_properties(identity: EngineIdentity, n_pipelines: int) -> dict[str, str]:
+    return {  # where it differs, or may differ, from the vendor's
+        "http.port": str(urlsplit(identity.url).port or DEFAULT_PORT),
+        "sdc.base.http.url": identity.url,
+        "runner.thread.pool.size": str(thread_pool_size(n_pipelines)),
+    }
 
 
 def _check_addresses(organization: str, group: list[EngineIdentity]) -> None:
@@ -105,12 +138,14 @@ def _configure_organization(
     group: list[EngineIdentity],
     sch_url: str,
     authoring_url: str | None,
+    n_pipelines: Mapping[str, int],
 ) -> Path:
     services = {}
     for identity in group:
-        _configure_engine(folder / identity.key, identity, sch_url)
+        properties = _sdc_properties(identity, n_pipelines[identity.key])
+        _configure_engine(folder / identity.key, identity, sch_url, properties)
         if identity.type == "COLLECTOR":
-            services[identity.key] = _service(identity)
+            services[identity.key] = _service(identity.key, properties)
         else:
             logger.warning("%s %s is a %s: files only, no service", organization, identity.key, identity.type)
     collectors = [identity.url for identity in group if identity.type == "COLLECTOR"]
@@ -126,24 +161,24 @@ def _configure_organization(
     return folder
 
 
-def _configure_engine(folder: Path, identity: EngineIdentity, sch_url: str) -> None:
+def _configure_engine(
+    folder: Path, identity: EngineIdentity, sch_url: str, properties: dict[str, str]
+) -> None:
     (folder / "data").mkdir(parents=True, exist_ok=True)
     replace_file(folder / TOKEN_FILE, identity.token + "\n", PRIVATE)
     replace_file(folder / "dpm.properties", _properties(_dpm_properties(identity, sch_url)))
-    replace_file(folder / "sdc.properties", _properties(_sdc_properties(identity)))
+    replace_file(folder / "sdc.properties", _properties(properties))
     replace_file(folder / "data" / "sdc.id", identity.id + "\n")  # the engine keeps the id it finds
 
 
-def _service(identity: EngineIdentity) -> dict[str, Any]:
-    key = identity.key
+def _service(key: str, properties: dict[str, str]) -> dict[str, Any]:
     return {
         "image": IMAGE,
         "restart": "unless-stopped",
         "network_mode": "host",  # the hub may listen on loopback, and the reported address is the host's
         "user": "0:0",  # reads the token file of mode 0600, whoever owns it
         "environment": {
-            "SDC_CONF_" + name.upper().replace(".", "_"): value
-            for name, value in _sdc_properties(identity).items()
+            "SDC_CONF_" + name.upper().replace(".", "_"): value for name, value in properties.items()
         },
         "volumes": [
             f"./{key}/{TOKEN_FILE}:/etc/sdc/{TOKEN_FILE}:ro",

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-GENERATOR = 3  # raised whenever the same model and random seed would give other bytes
+GENERATOR = 4  # raised whenever the same model and random seed would give other bytes
 
 EngineType = Literal["COLLECTOR", "TRANSFORMER"]
 JobStatus = Literal["ACTIVE", "INACTIVE"]

@@ -17,6 +17,7 @@ import orjson
 
 from psrlib.errors import InputError
 from psrlib.files import new_file
+from psrlib.seed.capacity import Shortage
 from psrlib.seed.check import check_references
 from psrlib.seed.document import Head, Organization, Provenance, Record, SeedDocument
 
@@ -61,10 +62,14 @@ def _head(provenance: Provenance, variables: dict[str, str]) -> bytes:
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring organizations: as part of the canonical JSON, and as part of the file."""
+    """Neighbouring organizations: as part of the canonical JSON, and as part of the file.
+
+    ``shortages`` says which of them ask more of their engines than these can run.
+    """
 
     content: bytes
     packed: bytes
+    shortages: tuple[Shortage, ...] = ()
 
 
 def pack(organizations: list[Organization], form: str) -> Block:

@@ -1,12 +1,15 @@
 """From a noise model and a random seed to a seed document."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel, OrganizationDraws
+from psrlib.seed.capacity import Shortage, find_shortage, max_pipelines
 from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Drawer
 from psrlib.seed.document import GENERATOR, Provenance, SeedDocument
@@ -15,6 +18,9 @@ from psrlib.seed.organizations import draw_organizations
 from psrlib.seed.parallel import generate_blocks, n_processors
 from psrlib.seed.vocabulary import VARIABLES
 
+log = logging.getLogger(__name__)
+
+WARNED = 5  # organizations named in warnings
 MAX_INTEGER = 2**63 - 1  # what every JSON reader of the document can hold
 
 
@@ -51,7 +57,8 @@ def create_seed_file(
     """Draw a seed document as `create_seed` does, without ever holding it in memory; return its digest.
 
     It becomes a ``.json``, ``.jsonl`` or ``.jsonl.gz`` file, made by ``workers`` processes (None: one per
-    processor), on whose number its bytes do not depend.
+    processor), on whose number its bytes do not depend. Organizations whose active jobs exceed what their
+    engines can run are named in warnings.
     """
     path = Path(path)
     form = suffix(path)
@@ -59,13 +66,34 @@ def create_seed_file(
     origin = provenance(model, random_seed, num_orgs)
     drawer = Drawer(model, random_seed)
 
+    limit = max_pipelines(VARIABLES)
+
     def work(task: tuple[range, OrganizationDraws]) -> Block:
-        return pack(draw_organizations(Chunk(drawer, *task)), form)
+        organizations = draw_organizations(Chunk(drawer, *task))
+        found = (find_shortage(organization, limit) for organization in organizations)
+        return replace(pack(organizations, form), shortages=tuple(s for s in found if s is not None))
 
     n_blocks = -(-num_orgs // BLOCK)
     workers = min(workers or n_processors(), n_blocks)
+    shortages: list[Shortage] = []
     with closing(generate_blocks(work, drawer.blocks(num_orgs, BLOCK), workers)) as blocks:
-        return write_blocks(origin, VARIABLES, _shown(blocks, n_blocks), path)
+        noted = _noting(_shown(blocks, n_blocks), shortages)
+        sha256 = write_blocks(origin, VARIABLES, noted, path)
+    _warn(shortages)
+    return sha256
+
+
+def _noting(blocks: Iterator[Block], shortages: list[Shortage]) -> Iterator[Block]:
+    for block in blocks:
+        shortages += block.shortages
+        yield block
+
+
+def _warn(shortages: list[Shortage]) -> None:
+    for shortage in shortages[:WARNED]:
+        log.warning("%s", shortage)
+    if len(shortages) > WARNED:
+        log.warning("%d more organizations want more of their engines", len(shortages) - WARNED)
 
 
 def _shown(blocks: Iterator[Block], n: int) -> Iterator[Block]:

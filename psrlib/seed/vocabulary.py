@@ -28,6 +28,7 @@ CONNECTIONS = (
 # Variables of a new document with their values for a hub and engines on this machine
 VARIABLES = {
     "engine_host": "127.0.0.1",
+    "engine_max_pipelines": "22",  # psrlib.seed.capacity
     "webhook_url": "http://127.0.0.1:18636/webhook",
     "database_host": "127.0.0.1",
     "aws_region": "us-west-2",

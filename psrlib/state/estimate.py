@@ -12,6 +12,7 @@ import pandas as pd
 from psrlib import seed
 from psrlib.client import ControlHub
 from psrlib.client.apps.pipelinestore import export_archive
+from psrlib.seed.capacity import Shortage, find_shortages
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.diff import Difference, diff, identity
 from psrlib.state.observe import observe
@@ -24,7 +25,10 @@ CALLS_PER_HUB = 5  # organizations, task selector and template, event texts, fie
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimate of a populate: ``calls`` per kind, seconds, bytes of definitions to send and to store."""
+    """Estimate of a populate: ``calls`` per kind, seconds, bytes of definitions to send and to store.
+
+    ``shortages`` are the organizations whose active jobs exceed what their engines can run.
+    """
 
     difference: Difference
     calls: dict[str, int]
@@ -32,6 +36,7 @@ class Estimate:
     answer_s: float
     upload_bytes: int
     stored_bytes: int
+    shortages: tuple[Shortage, ...] = ()
 
     @property
     def n_calls(self) -> int:
@@ -75,9 +80,9 @@ def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "sma
         calls["reading"] += _reads(observed, difference, reads)
     upload, stored = _volume(document, missing, definition_size)
     connections = min(hub.limit.largest, max(1, len(document.organizations)) * 2)
-    return Estimate(
-        difference, dict(+calls), calls.total() * answer_s / connections, answer_s, upload, stored
-    )
+    duration_s = calls.total() * answer_s / connections
+    shortages = tuple(find_shortages(document))
+    return Estimate(difference, dict(+calls), duration_s, answer_s, upload, stored, shortages)
 
 
 def _reads(observed: ObservedState, difference: Difference, reads: int) -> int:

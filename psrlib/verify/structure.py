@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from psrlib.seed.document import Job, SeedDocument
+from psrlib.seed.capacity import ALL_ENGINES, find_shortage, max_pipelines
+from psrlib.seed.document import Job, Organization, SeedDocument
 from psrlib.state.observed import ObservedJob, ObservedOrganization, ObservedState
 from psrlib.verify.check import Check, judge
 
-ALL_ENGINES = -1  # instances of a job that runs on every matching engine (control-hub-rest, 5.3)
+NO_THREADS = "CONTAINER_0166"  # of an engine that runs as many pipelines as it can
 SIGNIFICANCE = 0.001  # of a whole verification; shared among its tests (Bonferroni)
 
 
@@ -21,6 +22,7 @@ def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tup
         Jobs that a scheduled task starts or stops; they are judged by `psrlib.verify.tasks`.
     """
     status, color, pipelines, engines, n, n_active = [], [], [], [], 0, 0
+    limit = max_pipelines(document.variables)
     for organization in document.organizations:
         found = observed.organizations.get(organization.id) or ObservedOrganization(organization)
         for job in organization.jobs:
@@ -30,11 +32,11 @@ def job_checks(document: SeedDocument, observed: ObservedState, excused: set[tup
             run = found.jobs.get(job.key)
             name = f'{organization.id}: job "{job.name}"'
             if run is None or run.status != "ACTIVE":
-                status.append(f"{name} is {_words(run)}")
+                status.append(f"{name} is {_words(run)}{_reason(run, organization, limit)}")
                 continue
             n_active += 1
             if run.color != "GREEN":
-                color.append(f"{name} is ACTIVE/{run.color}{f' ({run.error})' if run.error else ''}")
+                color.append(f"{name} is ACTIVE/{run.color}{_reason(run, organization, limit)}")
             pipelines += [f"{name} {text}" for text in _pipeline_findings(job, run, found)]
             engines += [f"{name} {text}" for text in _engine_findings(job, run, found)]
     questions = (
@@ -93,6 +95,17 @@ def _words(run: ObservedJob | None) -> str:
     if run.status is None:
         return "never started"
     return f"{run.status}/{run.color}" if run.color else run.status
+
+
+def _reason(run: ObservedJob | None, organization: Organization, limit: int) -> str:
+    """Return why a job failed, in brackets; where its engine had no threads left, what that takes."""
+    if run is None or not run.error:
+        return ""
+    if NO_THREADS not in run.error:
+        return f" ({run.error})"
+    shortage = find_shortage(organization, limit)
+    advice = shortage or f"raise runner.thread.pool.size, as psr engines configure writes it for {limit} each"
+    return f" ({run.error}): its engine runs no more pipelines at once; {advice}"
 
 
 def _pipeline_findings(job: Job, run: ObservedJob, found: ObservedOrganization) -> Iterator[str]:

@@ -50,7 +50,27 @@ def test_the_real_engine_takes_the_mock_engines_id_and_address(folder: Path) -> 
     """sdc.id holds the component id the hub knows; port and address are those of the seed document."""
     assert (folder / "engine-0002" / "data" / "sdc.id").read_text().strip() == identity(1).id
     found = properties(folder / "engine-0002" / "sdc.properties")
-    assert found == {"http.port": "18631", "sdc.base.http.url": identity(1).url}
+    assert (found["http.port"], found["sdc.base.http.url"]) == ("18631", identity(1).url)
+
+
+def test_the_thread_pool_is_large_enough_for_what_an_engine_has_to_run(tmp_path: Path) -> None:
+    """The vendor's 50 threads where 22 pipelines do, more where jobs ask for more; also for the container."""
+    group = [identity(0), identity(1)]
+    (folder,) = configure_engines(group, HUB, tmp_path, needs={("org-0001", "engine-0002"): 45})
+    sizes = [
+        properties(folder / key / "sdc.properties")["runner.thread.pool.size"]
+        for key in ("engine-0001", "engine-0002")
+    ]
+    assert sizes == ["50", "99"]
+    compose = yaml.safe_load((folder / "docker-compose.yml").read_text())
+    environment = compose["services"]["engine-0002"]["environment"]
+    assert environment["SDC_CONF_RUNNER_THREAD_POOL_SIZE"] == "99"
+
+
+def test_the_pool_grows_with_what_engines_can_run_at_least(tmp_path: Path) -> None:
+    """``engine_max_pipelines`` of the seed document."""
+    (folder,) = configure_engines([identity(0)], HUB, tmp_path, max_pipelines=100)
+    assert properties(folder / "engine-0001" / "sdc.properties")["runner.thread.pool.size"] == "220"
 
 
 def test_the_compose_file_has_a_service_per_engine(folder: Path) -> None:

@@ -13,6 +13,7 @@ from psrlib.errors import InconsistentStateError
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, populate, setup_engines, start_jobs, wait_until_active
 from psrlib.state.running import is_running
+from psrlib.verify.structure import job_checks
 
 Connect = Callable[..., ControlHub]
 
@@ -44,6 +45,22 @@ def test_jobs_run_once_on_engines_that_poll(
             assert start_jobs(rich, hub) == 0
             assert sorted(set(run_counts(rich, hub))) == [0, 1]
             assert sum(run_counts(rich, hub)) == n_active(rich)
+
+
+def test_a_job_that_its_engines_have_no_threads_for_fails_by_name(
+    rich: SeedDocument, hub_url: str, connect: Connect, tmp_path: Path
+) -> None:
+    """One pipeline an engine, as if with the smallest thread pool: verify names limit and remedy."""
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        setup_engines(rich, hub, tmp_path)
+        with start_fleet(tmp_path, hub_url, poll_interval_s=0.5, max_pipelines=1):
+            start_jobs(rich, hub)
+            with pytest.raises(InconsistentStateError, match="CONTAINER_0166"):
+                wait_until_active(rich, hub, timeout_s=8)
+            checks = {check.name: check for check in job_checks(rich, observe(rich, hub), set())}
+    assert not checks["jobs_active"].ok
+    assert any("its engine runs no more pipelines at once" in text for text in checks["jobs_active"].findings)
 
 
 def test_waiting_in_vain_names_jobs_and_status(rich: SeedDocument, connect: Connect) -> None:

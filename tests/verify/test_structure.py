@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import pytest
+from msgspec import structs
 
 from psrlib.seed import SeedDocument
 from psrlib.state.observed import ObservedState
@@ -39,6 +40,20 @@ def test_each_flaw_of_a_job_fails_its_own_check(
     checks = checks_after(document, state, **changes)
     assert [name for name, check in checks.items() if not check.ok] == [failing]
     assert re.search(words, checks[failing].answer)
+
+
+def test_the_limit_of_an_engine_is_named_when_a_job_failed_for_it(
+    document: SeedDocument, state: ObservedState
+) -> None:
+    """With what the organization wants of its engines, where that is more than they can run."""
+    error = "... 'CONTAINER_0166 - Cannot start pipeline 'p' as there are not enough threads available.'"
+    changes = {"status": "INACTIVE_ERROR", "color": "RED", "error": error}
+    answer = checks_after(document, state, **changes)["jobs_active"].answer
+    assert "its engine runs no more pipelines at once; raise runner.thread.pool.size" in answer
+    tight = structs.replace(document, variables={**document.variables, "engine_max_pipelines": "1"})
+    answer = checks_after(tight, state, **changes)["jobs_active"].findings[0]
+    assert re.search(r"its engine runs no more pipelines at once; org-0001: active jobs want \d+", answer)
+    assert "which run 1 each" in answer
 
 
 def test_an_engine_that_does_not_respond_fails_its_jobs_too(
