@@ -83,6 +83,8 @@ def test_a_plan_touches_nothing_and_guesses_the_calls(sample: SeedDocument, conn
         report = populate(sample, hub, progress=False)
         assert planned.n_calls == pytest.approx(report.n_calls, rel=0.34)
         assert planned.stored_bytes > planned.upload_bytes > 0
+        tight = msgspec.structs.replace(sample, variables={**sample.variables, "engine_max_pipelines": "1"})
+        assert (planned.shortages, bool(plan(tight, hub).shortages)) == ((), True)
         done = plan(sample, hub)
         assert not done.difference
         assert done.n_calls == 0
