@@ -17,7 +17,8 @@ class EngineIdentity(msgspec.Struct, frozen=True):
     """One engine of the fleet: its place in the seed document, and what it reports of itself.
 
     The id is a version-1 UUID in lower case (engine-protocol, 1.1). Nothing contacts the url. The application
-    authentication token is never shown by ``repr``.
+    authentication token is never shown by ``repr``. ``registration`` is what the hub calls the token's
+    registration until the engine binds its own id; empty where the hub does not say.
     """
 
     organization: str
@@ -27,6 +28,7 @@ class EngineIdentity(msgspec.Struct, frozen=True):
     type: str  # COLLECTOR or TRANSFORMER
     labels: list[str]
     token: str
+    registration: str = ""
 
     def __repr__(self) -> str:
         return f"EngineIdentity({self.organization}, {self.key}, {self.id}, {self.type}, token hidden)"

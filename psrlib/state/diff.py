@@ -104,6 +104,9 @@ def diff_organization(
         for kind, name, field, wanted, seen in _own_fields(desired, found):
             if wanted != seen:
                 yield Item(desired.id, kind, name, field, "different", wanted, seen)
+    if runtime and found is not None and found.n_unused_registrations:
+        unused = (0, found.n_unused_registrations)
+        yield Item(desired.id, "engines", desired.id, "registrations without an engine", "different", *unused)
     for kind in KINDS:
         if runtime or kind != "engines":
             entities = getattr(found.organization, kind) if found else []

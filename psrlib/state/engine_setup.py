@@ -7,15 +7,15 @@ from pathlib import Path
 
 from psrlib import engines
 from psrlib.client import ControlHub
+from psrlib.client.wire import Json
 from psrlib.errors import InputError
 from psrlib.seed.document import Engine, Organization, SeedDocument
 from psrlib.seed.identity import engine_id
 from psrlib.state.create_once import repeat_lost
+from psrlib.state.reading import COMPONENT_TYPES, engine_registrations
 from psrlib.state.schedule import Steps, run_steps
 
 log = logging.getLogger(__name__)
-
-COMPONENT_TYPES = {"COLLECTOR": "dc", "TRANSFORMER": "transformer"}  # control-hub-rest, 6.1
 
 
 def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> list[engines.EngineIdentity]:
@@ -23,10 +23,12 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
 
     One listing per organization and one call per engine type; tokens are saved (mode 0600) before this
     returns. Identities saved by an earlier call are used again as long as the hub knows their registrations.
+    Registrations that belong to none of them and that no engine has ever used are removed: their tokens are
+    lost, as when a request was delivered twice.
     """
-    saved: dict[tuple[str, str], str] = {}
+    saved: dict[tuple[str, str], engines.EngineIdentity] = {}
     with suppress(InputError):
-        saved = {(i.organization, i.key): i.token for i in engines.load_identities(run_dir)}
+        saved = {(i.organization, i.key): i for i in engines.load_identities(run_dir)}
     random_seed = document.provenance.random_seed
     steps = (_identities(hub, organization, random_seed, saved) for organization in document.organizations)
     identities = [identity for found in run_steps(steps, hub.limit) for identity in found]
@@ -36,29 +38,34 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
 
 
 def _identities(
-    hub: ControlHub, organization: Organization, random_seed: int, saved: dict[tuple[str, str], str]
+    hub: ControlHub,
+    organization: Organization,
+    random_seed: int,
+    saved: dict[tuple[str, str], engines.EngineIdentity],
 ) -> Steps[list[engines.EngineIdentity]]:
-    keys = [engine.key for engine in organization.engines if (organization.id, engine.key) in saved]
-    tokens = {key: saved[organization.id, key] for key in keys}
     session = hub.for_organization(organization.id)
-    (components,) = yield [partial(session.security.components, organization.id)]
-    if len(components) < len(tokens):
-        tokens = {}  # another hub than the one that gave the tokens
-    if not tokens:  # registrations whose tokens are lost: no engine can use them
-        orphans = [str(row["id"]) for row in components if not row.get("registeredOn")]
-        yield [partial(session.security.delete_components, organization.id, orphans)]
-        components = [row for row in components if row.get("registeredOn")]
-    before = {str(row["id"]) for row in components}
+    listing = partial(engine_registrations, session)
+    (rows,) = yield [listing]
+    known = {str(row["id"]) for row in rows}
+    kept = [saved[organization.id, e.key] for e in organization.engines if (organization.id, e.key) in saved]
+    # Those that the hub does not know are another hub's; where it does not name them, there must be as many.
+    as_many = len(known) >= len(kept)
+    kept = [i for i in kept if ({i.id, i.registration} & known if i.registration else as_many)]
+    tokens = {identity.key: (identity.token, identity.registration) for identity in kept}
+    yield [partial(_remove_unused, session, organization, random_seed, rows, tokens)]
     lacking: dict[str, list[Engine]] = {}
     for engine in organization.engines:
         if engine.key not in tokens:
             lacking.setdefault(engine.type, []).append(engine)
     found = yield [
-        partial(_tokens, session, organization.id, COMPONENT_TYPES[engine_type], len(group), before)
+        partial(_tokens, session, organization.id, COMPONENT_TYPES[engine_type], len(group), known)
         for engine_type, group in lacking.items()
     ]
     for group, new in zip(lacking.values(), found, strict=True):
         tokens |= {engine.key: token for engine, token in zip(group, new, strict=True)}
+    if lacking:
+        (rows,) = yield [listing]
+        yield [partial(_remove_unused, session, organization, random_seed, rows, tokens)]
     return [
         engines.EngineIdentity(
             organization=organization.id,
@@ -67,16 +74,35 @@ def _identities(
             url=engine.url,
             type=engine.type,
             labels=engine.labels,
-            token=tokens[engine.key],
+            token=tokens[engine.key][0],
+            registration=tokens[engine.key][1],
         )
         for engine in organization.engines
     ]
 
 
+def _remove_unused(
+    session: ControlHub,
+    organization: Organization,
+    random_seed: int,
+    rows: list[Json],
+    tokens: dict[str, tuple[str, str]],
+) -> None:
+    """Remove registrations that no engine has used and whose token no identity has."""
+    if not all(registration for _, registration in tokens.values()):
+        return  # this hub does not say which registration a token belongs to
+    used = {registration for _, registration in tokens.values()}
+    used |= {engine_id(random_seed, organization.id, engine.key) for engine in organization.engines}
+    unused = [str(row["id"]) for row in rows if not row.get("registeredOn") and str(row["id"]) not in used]
+    if unused:
+        log.warning("%s: %d engine registrations without an engine removed", organization.id, len(unused))
+    session.security.delete_components(organization.id, unused)
+
+
 def _tokens(
     session: ControlHub, organization: str, component_type: str, n: int, before: set[str]
-) -> list[str]:
-    """Return ``n`` new tokens; registrations whose answer was lost can never be used and are removed."""
+) -> list[tuple[str, str]]:
+    """Return ``n`` new tokens, each with its registration; registrations of a lost answer are removed."""
     security = session.security
 
     def forget_lost() -> None:
@@ -85,4 +111,4 @@ def _tokens(
         security.delete_components(organization, sorted(ids - before))
 
     rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)
-    return [str(row["fullAuthToken"]) for row in rows]
+    return [(str(row["fullAuthToken"]), str(row.get("id") or row.get("componentId") or "")) for row in rows]

@@ -9,7 +9,7 @@ from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization, ObservedState
-from psrlib.state.reading import Reader, access, hub_id
+from psrlib.state.reading import Reader, access, engine_registrations, hub_id
 from psrlib.state.schedule import Call, Steps, run_steps
 from psrlib.words import OWNED
 
@@ -74,7 +74,8 @@ def observe_organization(
         return reader.organization(locked=True)
     listings = {kind: access(session, kind).entities for kind in OWNED if kind != "pipelines"}
     listings["engines"] = session.jobrunner.engines
-    found = yield [partial(if_present, listing) for listing in listings.values()]
+    calls: list[Call] = [*listings.values(), partial(engine_registrations, session)]
+    *found, reader.registrations = yield [partial(if_present, call) for call in calls]
     reader.rows.update(zip(listings, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]

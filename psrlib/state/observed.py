@@ -53,6 +53,8 @@ class ObservedOrganization:
         Hub ids that other entities refer to: of two entities with one name, the one in use.
     drafts : list of str
         Names of topologies that were never published.
+    n_unused_registrations : int
+        Registrations of engines that no engine has used, beyond one for each engine yet to come.
     active, locked : bool
         Whether the organization is active, and whether its administrator could not log in.
     """
@@ -66,6 +68,7 @@ class ObservedOrganization:
     entries: list[Json] = field(default_factory=list)
     row: Json = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)
+    n_unused_registrations: int = 0
     active: bool = True
     locked: bool = False
 

@@ -15,6 +15,7 @@ from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganizat
 from psrlib.words import KINDS, OWNED
 
 ID_FIELDS = {"fragments": "pipelineId", "pipelines": "pipelineId", "topologies": "topologyId"}
+COMPONENT_TYPES = {"COLLECTOR": "dc", "TRANSFORMER": "transformer"}  # control-hub-rest, 6.1
 CREATOR_FIELDS = ("creator", "createdBy", "owner", "committer")
 
 
@@ -51,6 +52,12 @@ def access(session: Session, kind: str) -> Access:
     }[kind]
 
 
+def engine_registrations(session: Session) -> list[Json]:
+    """Return the hub's registrations of engines, used or not; those of agents and Edge are not ours."""
+    types = (None, *COMPONENT_TYPES.values())
+    return [row for row in session.security.components(session.organization) if row.get("type") in types]
+
+
 def creator(row: Json) -> str:
     """Return the user who created an entity, empty when the record does not say."""
     return next((str(scheduler.value(row[f])) for f in CREATOR_FIELDS if scheduler.value(row.get(f))), "")
@@ -78,6 +85,7 @@ class Reader:
         self.row = row
         self.entries: list[Json] = []
         self.rows: dict[str, list[Json]] = {kind: [] for kind in KINDS}
+        self.registrations: list[Json] = []  # of engines
         self.commits: dict[str, Json] = {}
         self.owners: dict[str, str] = {}
         self._referenced: set[str] = set()
@@ -130,12 +138,18 @@ class Reader:
             row=self.row,
             jobs={self._key("jobs", row): _run(row) for row in self.rows["jobs"]},
             engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
+            n_unused_registrations=self._n_unused_registrations(),
             unseen=unseen,
             referenced=self._referenced,
             drafts=[hub_name(r) for r in self.rows["topologies"] if r.get("draft") and not n_commits(r)],
             active=bool(self.row.get("active", True)),
             locked=locked,
         )
+
+    def _n_unused_registrations(self) -> int:
+        unused = sum(not row.get("registeredOn") for row in self.registrations)
+        known = {str(row["id"]) for row in self.registrations if row.get("registeredOn")}
+        return max(0, unused - len(self._engine_keys.keys() - known))
 
     def _key(self, kind: str, row: Json) -> str:
         entity = self._desired.get((kind, hub_name(row)))

@@ -235,7 +235,7 @@ def test_two_populates_from_two_machines_do_no_harm(
 
 
 def test_engine_tokens_are_asked_for_once(rich: SeedDocument, connect: Connect, tmp_path: Path) -> None:
-    """One listing per organization and one call per engine type; a second setup uses the saved tokens."""
+    """Two listings per organization and one call per engine type; a second setup uses the saved tokens."""
     with connect() as hub:
         populate(rich, hub, progress=False)
         before = hub.calls.by_kind().get("engine tokens", 0)
@@ -244,7 +244,7 @@ def test_engine_tokens_are_asked_for_once(rich: SeedDocument, connect: Connect, 
         assert len({identity.token for identity in first}) == len(first)
         asked = hub.calls.by_kind()["engine tokens"] - before
         types = sum(len({e.type for e in o.engines}) for o in rich.organizations)
-        assert asked == types + len(rich.organizations)
+        assert asked == types + 2 * len(rich.organizations)
         assert setup_engines(rich, hub, tmp_path) == first
 
 

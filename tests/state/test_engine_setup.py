@@ -1,0 +1,88 @@
+"""Registrations of engines: as many as there are engines, whatever was delivered twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psrlib.client import ControlHub
+from psrlib.client.apps.security import Security
+from psrlib.engines import start_fleet
+from psrlib.seed import SeedDocument
+from psrlib.state import diff, observe, populate, setup_engines
+from psrlib.state.reading import engine_registrations
+
+Connect = Callable[..., ControlHub]
+
+
+def n_registrations(document: SeedDocument, hub: ControlHub) -> list[int]:
+    sessions = (hub.for_organization(organization.id) for organization in document.organizations)
+    return [len(engine_registrations(session)) for session in sessions]
+
+
+def n_engines(document: SeedDocument) -> list[int]:
+    return [len(organization.engines) for organization in document.organizations]
+
+
+def without_an_engine(document: SeedDocument, hub: ControlHub) -> list[Any]:
+    items = diff(document, observe(document, hub)).items
+    return [item.observed for item in items if item.field == "registrations without an engine"]
+
+
+def test_a_request_that_was_delivered_twice_leaves_nothing(
+    rich: SeedDocument, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as many registrations as engines are made, and half of them are removed at once."""
+    create = Security.create_components
+    made: list[int] = []
+
+    def twice(self: Security, organization: str, component_type: str, n: int) -> Any:
+        create(self, organization, component_type, n)
+        made.append(n)
+        return create(self, organization, component_type, n)
+
+    monkeypatch.setattr(Security, "create_components", twice)
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        identities = setup_engines(rich, hub, tmp_path)
+        assert sum(made) == len(identities) == sum(n_engines(rich))
+        assert n_registrations(rich, hub) == n_engines(rich)
+
+
+def test_a_late_double_is_found_and_then_removed(
+    rich: SeedDocument, connect: Connect, hub_url: str, tmp_path: Path
+) -> None:
+    """Verifying sees it, whether engines have registered or not; the next populate has it removed."""
+    organization = rich.organizations[0]
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        before = setup_engines(rich, hub, tmp_path)
+        assert without_an_engine(rich, hub) == []
+        session = hub.for_organization(organization.id)
+        session.security.create_components(organization.id, "dc", 2)
+        session.security.create_components(organization.id, "dc-edge", 1)
+        assert without_an_engine(rich, hub) == [2]
+        with start_fleet(tmp_path, hub_url, poll_interval_s=0.2):
+            assert without_an_engine(rich, hub) == [2]
+            assert setup_engines(rich, hub, tmp_path) == before
+            assert without_an_engine(rich, hub) == []
+            assert n_registrations(rich, hub) == n_engines(rich)
+        types = [row["type"] for row in session.security.components(organization.id)]
+    assert types.count("dc-edge") == 1  # somebody else's
+
+
+def test_an_engine_whose_registration_was_deleted_gets_a_new_token(
+    rich: SeedDocument, connect: Connect, tmp_path: Path
+) -> None:
+    """The others keep theirs."""
+    organization = next(o for o in rich.organizations if o.engines)
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        before = setup_engines(rich, hub, tmp_path)
+        lost = next(i for i in before if i.organization == organization.id)
+        hub.for_organization(organization.id).security.delete_components(organization.id, [lost.registration])
+        after = setup_engines(rich, hub, tmp_path)
+        assert n_registrations(rich, hub) == n_engines(rich)
+    changed = [new.key for old, new in zip(before, after, strict=True) if old.token != new.token]
+    assert changed == [lost.key]
