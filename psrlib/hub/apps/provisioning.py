@@ -12,7 +12,7 @@ from psrlib.hub.store.schema.automation import agents, deployments
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name
-from psrlib.hub.web.records import Audited, Listed, Listing, Millis, show, stored
+from psrlib.hub.web.records import Listed, Listing, Millis, show, stored
 from psrlib.hub.web.routing import USER, App, roles
 
 app = App("provisioning")
@@ -28,7 +28,6 @@ class DpmAgentJson(Struct, rename="camel", omit_defaults=True):
     organization: str | None = None
     name: str | None = None
     version: str | None = None
-    url: str | None = field(default=None, name="httpUrl")
     last_reported_time: Millis | None = None
 
 
@@ -36,26 +35,37 @@ class DeploymentStatusJson(Struct, rename="camel"):
     """How a deployment is, and on which agent."""
 
     id: str | None = field(default=None, name="deploymentId")
-    organization: str | None = None
     status: str | None = None
     error_message: str | None = None
     dpm_agent: DpmAgentJson | None = None
-    last_modified_on: Millis | None = None
 
 
-class DeploymentJson(Audited, kw_only=True):
-    """A deployment."""
+class Deployment(Struct, rename="camel", kw_only=True):
+    """What users say of a deployment."""
 
     name: str
-    id: str | None = None
-    organization: str | None = None
     description: str | None = None
     labels: list[str] | None = None
     instances: Count | None = field(default=1, name="numInstances")
     spec: str | None = None
+
+
+class NewDeploymentJson(Deployment):
+    """A deployment to be created."""
+
     agent_id: str | None = None
-    current_deployment_status: DeploymentStatusJson | None = None
+
+
+class DeploymentJson(Deployment, kw_only=True):
+    """A deployment."""
+
+    id: str | None = None
+    organization: str | None = None
+    creator: str | None = None
     created_on: Millis | None = field(default=None, name="createTime")
+    last_modified_by: str | None = None
+    last_modified_on: Millis | None = None
+    current_deployment_status: DeploymentStatusJson | None = None
 
 
 def _show_status(call: Call, row: Row) -> DeploymentStatusJson:
@@ -70,7 +80,7 @@ def _show(call: Call, row: Row) -> DeploymentJson:
     return show(DeploymentJson, row, current_deployment_status=_show_status(call, row))
 
 
-def _columns(new: DeploymentJson) -> Json:
+def _columns(new: Deployment) -> Json:
     """Return the columns of a deployment as it was sent, checked."""
     check_name(new.name, "deployment name")
     instances = 1 if new.instances is None else new.instances
@@ -109,7 +119,7 @@ def delete_agent(call: Call, agent: str) -> None:
     OPERATOR,
     choice="agentId is not checked at creation; the agent must exist when the deployment starts",
 )
-def create_deployment(call: Call, body: DeploymentJson) -> DeploymentJson:
+def create_deployment(call: Call, body: NewDeploymentJson) -> DeploymentJson:
     """Create a deployment, inactive."""
     return _show(call, DEPLOYMENT.create(call, _columns(body) | {"status": "INACTIVE"}))
 

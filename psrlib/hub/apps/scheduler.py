@@ -40,10 +40,17 @@ class Field(Struct, Generic[T], rename="camel"):
     messages: list[JsonValue] | UnsetType | None = UNSET
     scrubbed: bool | UnsetType | None = UNSET
     type: str | UnsetType | None = UNSET
+
+
+class WordField(Field[str], rename="camel"):
+    """A field that holds one of a few words."""
+
     enum_class: str | UnsetType | None = UNSET
 
 
-Text = Field[str] | str | UnsetType | None  # wrapped or plain, as the client likes; answers are wrapped
+# wrapped or plain, as the client likes; answers are wrapped
+Text = Field[str] | str | UnsetType | None
+Word = WordField | str | UnsetType | None
 Moment = Field[Millis] | Millis | UnsetType | None
 
 
@@ -78,7 +85,7 @@ class TaskAuditJson(Struct, rename="camel"):
 class SelectorJson(Struct, rename="camel"):
     """What a task is about: a job or a report definition."""
 
-    type: Text = UNSET
+    type: Word = UNSET
     job_id: Text = UNSET
     job_name: Text = UNSET
     report_id: Text = UNSET
@@ -95,10 +102,10 @@ class TaskJson(SelectorJson, omit_defaults=True):
     action: Text = field(default=UNSET, name="executionInfo.action")
     cron: Text = field(default=UNSET, name="crontabMask")
     time_zone: Text = UNSET
-    status: Text = UNSET
+    status: Word = UNSET
     start_time: Moment = UNSET
     end_time: Moment = UNSET
-    missed: Text = field(default=UNSET, name="missedTriggerHandling")
+    missed: Word = field(default=UNSET, name="missedTriggerHandling")
     next_time: Moment = field(default=UNSET, name="nextExecutionTime")
     organization: Text = field(default=UNSET, name="organizationId")
     owner: Text = UNSET
@@ -114,24 +121,37 @@ class TaskRequest(Struct):
     version: str | None = None
 
 
-class ResponseJson(Struct):
-    """A task, or the selector of one, in the envelope of an answer."""
+class SelectorRequest(Struct):
+    """A type selector in its envelope."""
 
     data: SelectorJson
+    version: str | None = None
+
+
+class ResponseJson(Struct, Generic[T]):
+    """A task, or the selector of one, in the envelope of an answer."""
+
+    data: T
     success: bool = True
     messages: list[Json] = field(default_factory=list)
+
+
+class SelectorAnswer(Struct):
+    """The answer to who wants a type selector."""
+
+    response: ResponseJson[SelectorJson]
 
 
 class SingleJson(Struct):
     """The answer about one task."""
 
-    response: ResponseJson
+    response: ResponseJson[TaskJson]
 
 
 class TasksJson(Struct):
     """The answer about several tasks."""
 
-    response: list[ResponseJson]
+    response: list[ResponseJson[TaskJson]]
 
 
 class PaginationJson(Struct, rename="camel"):
@@ -145,7 +165,7 @@ class PaginationJson(Struct, rename="camel"):
 class TaskPageJson(Struct, rename="camel"):
     """A part of the list of tasks."""
 
-    response: list[ResponseJson]
+    response: list[ResponseJson[TaskJson]]
     pagination_info: PaginationJson
 
 
@@ -155,15 +175,15 @@ def value_of(given: Field[T] | T | UnsetType | None, default: T) -> T:
     return default if found is None or isinstance(found, UnsetType) else found
 
 
-def _single(task: SelectorJson) -> SingleJson:
+def _single(task: TaskJson) -> SingleJson:
     return SingleJson(ResponseJson(task))
 
 
 @app.route("GET", f"{BASE}/o:jobTypeSelector/pageId=SchedulerJobTypeSelectorPage", USER)
-def type_selector(call: Call) -> SingleJson:
+def type_selector(call: Call) -> SelectorAnswer:
     """Return a blank type selector."""
     blank: Field[str] = Field()
-    return _single(SelectorJson(Field("PIPELINE_JOB"), blank, blank, blank, blank))
+    return SelectorAnswer(ResponseJson(SelectorJson(WordField("PIPELINE_JOB"), blank, blank, blank, blank)))
 
 
 @app.route(
@@ -173,21 +193,21 @@ def type_selector(call: Call) -> SingleJson:
     writes=False,
     choice="no id yet: the id comes with PUT, which is accepted without this call",
 )
-def new_task(call: Call, body: TaskRequest) -> SingleJson:
+def new_task(call: Call, body: SelectorRequest) -> SingleJson:
     """Return a task filled with defaults for a selector; stores nothing."""
     selector = body.data
     task = TaskJson(
-        type=Field(value_of(selector.type, "PIPELINE_JOB")),
+        type=WordField(value_of(selector.type, "PIPELINE_JOB")),
         id=Field(),
         name=Field(""),
         description=Field(""),
         execution_info=ExecutionInfoJson(Field("START")),
         cron=Field(DEFAULT_CRON),
         time_zone=Field("UTC"),
-        status=Field("RUNNING"),
+        status=WordField("RUNNING"),
         start_time=Field(),
         end_time=Field(),
-        missed=Field("IGNORE"),
+        missed=WordField("IGNORE"),
     )
     for name in ("job_id", "job_name", "report_id", "report_name"):
         setattr(task, name, Field(value_of(getattr(selector, name), None)))

@@ -116,11 +116,16 @@ def _shape(kind: Any) -> _Shape | None:
     fields: dict[str, Any] = {}
     records = [part for part in members if _is_record(part)]
     for record in records:
-        fields |= {each.encode_name: each.type for each in msgspec.structs.fields(record)}
+        fields |= _fields(getattr(get_origin(record) or record, "WHOLE", None)) | _fields(record)
     items = tuple(get_args(part)[0] for part in members if get_origin(part) is list)
     if not records and not any(_shape(item) is not None for item in items):
         return None
     return _Shape(fields if records else None, items)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a record; of a part of one that clients send whole, ``WHOLE`` names the rest."""
+    return {each.encode_name: each.type for each in msgspec.structs.fields(record)} if record else {}
 
 
 def _members(kind: Any) -> tuple[Any, ...]:

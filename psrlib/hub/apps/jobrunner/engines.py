@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 from sqlalchemy import bindparam, select
@@ -42,17 +42,6 @@ PRESENT_IN = Query(NAMES.where(instances.c.organization == bindparam("org")))
 PRESENT_ON = Query(PRESENT.where(instances.c.engine_id == bindparam("engine")))
 
 
-class EngineUpdateJson(Struct, rename="camel"):
-    """What is changed of an engine; thresholds of None stay."""
-
-    id: str | None = None
-    organization: str | None = None
-    labels: list[str] | None = None
-    max_cpu_load: Percent | None = None
-    max_memory_used: Percent | None = None
-    max_pipelines: Count | None = field(default=None, name="maxPipelinesRunning")
-
-
 class EngineJson(Struct, rename="camel", kw_only=True):
     """An engine (control-hub-rest.md, 6.3).
 
@@ -80,9 +69,20 @@ class EngineJson(Struct, rename="camel", kw_only=True):
     max_memory_used: float
     max_pipelines: int = field(name="maxPipelinesRunning")
     deployment_id: str | None
-    build: Json = field(name="buildInfo")
     id_separator: str = ID_SEPARATOR
     csp_deployment_id: str | None = None
+
+
+class EngineUpdateJson(Struct, rename="camel"):
+    """What is changed of an engine, or the whole engine; thresholds of None stay."""
+
+    WHOLE: ClassVar = EngineJson
+    id: str | None = None
+    organization: str | None = None
+    labels: list[str] | None = None
+    max_cpu_load: Percent | None = None
+    max_memory_used: Percent | None = None
+    max_pipelines: Count | None = field(default=None, name="maxPipelinesRunning")
 
 
 class Finding(Listing, rename="camel"):

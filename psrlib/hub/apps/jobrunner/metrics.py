@@ -1,6 +1,6 @@
 """Jobrunner app: metrics of runs, problematic jobs, ACL audits."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.apps.jobrunner.jobs import Finding, find_jobs
@@ -10,7 +10,7 @@ from psrlib.hub.security.acl import permitted
 from psrlib.hub.store.queries import Query, by_key, of_organization
 from psrlib.hub.store.schema.design import acl_audits
 from psrlib.hub.store.schema.execution import jobs, metrics, runs
-from psrlib.hub.store.text import Json
+from psrlib.hub.store.text import Json, dump
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import AuditPaging, Listed, show
 from psrlib.hub.web.routing import ORG_ADMIN, USER, App
@@ -24,15 +24,14 @@ METRICS = Query(
 
 
 class AclAuditJson(Struct, rename="camel"):
-    """A change of an access control list."""
+    """A change of an access control list; the new value is the JSON text of its permissions."""
 
-    id: str
-    organization: str
+    organization: str = field(name="orgId")
     resource_id: str
     resource_type: str
-    user_id: str
+    user_id: str = field(name="requesterId")
     time: int
-    permissions: list[Json]
+    new_value: str
 
 
 @app.route(
@@ -80,5 +79,5 @@ def list_acl_audits(call: Call, paging: AuditPaging, organization: str | None = 
         paging,
         of_organization(acl_audits),
         {"TIME": acl_audits.c.id},
-        lambda row: show(AclAuditJson, row, id=str(row.id)),
+        lambda row: show(AclAuditJson, row, new_value=dump(row.permissions)),
     )

@@ -42,8 +42,6 @@ class JobSettings(Struct, rename="camel"):
     max_retries_for_failed_job: Int | None = -1
     global_max_retries: Int | None = -1
     static_parameters: list[str] | None = None
-    provenance_meta_data: str | None = None
-    delete_after_completion: bool | None = False
     draft_run: bool | None = False
 
 
@@ -84,7 +82,8 @@ class JobJson(NewJobJson, rename="camel", kw_only=True):
     system_job_id: str | None = None
     template_id: str | None = field(default=None, name="templateJobId")
     archived: bool | None = False
-    job_sequence: Json | None = None
+    provenance_meta_data: dict[str, str] | None = None
+    delete_after_completion: bool | None = False
 
 
 class DuplicateJobJson(Struct, rename="camel"):

@@ -9,6 +9,7 @@ from psrlib.hub.runner import words
 from psrlib.hub.security.acl import check_permission, permitted
 from psrlib.hub.store.queries import Query, Row, any_of, by_keys
 from psrlib.hub.store.schema.execution import engine_events, instances, jobs, metrics, run_events, runs
+from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import Listed, Listing, Paging, show
 from psrlib.hub.web.routing import USER, App
@@ -48,7 +49,7 @@ class PipelineStatusJson(Struct, rename="camel", kw_only=True):
     local_pipeline: bool = False
     status: str
     last_reported_time: int
-    worker: list[str] = []
+    worker: list[Json] = []
     message: str | None
     cluster_mode: bool = False
 
@@ -73,12 +74,12 @@ class JobStatusJson(CurrentStatusJson, rename="camel", kw_only=True):
     start_time: int
     finish_time: int
     error_message: str | None
-    error_infos: list[str] = []
+    error_infos: list[Json] = []
     warnings: list[str]
     ack_trackers: list[AckTrackerJson]
     pipeline_offsets: list[PipelineOffsetJson]
     pipeline_status: list[PipelineStatusJson]
-    upgrade_status: str | None = None
+    upgrade_status: Json | None = None
     edge: bool = False
     input_record_count: int = 0
     output_record_count: int = 0
@@ -93,7 +94,6 @@ class RunEventJson(Struct, rename="camel"):
     user_id: str = field(name="user")
     time: int
     status: str
-    color: str
 
 
 class StatusCountJson(Struct):

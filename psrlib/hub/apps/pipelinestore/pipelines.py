@@ -53,13 +53,6 @@ class Finding(Listing, rename="camel"):
     draft: bool | None = None
 
 
-class NoCommitJson(Struct, rename="camel"):
-    """A pipeline without a published commit."""
-
-    pipeline_id: str
-    commit_id: str | None = None
-
-
 class SystemInfoJson(Struct, rename="camel"):
     """The build of a Data Collector."""
 
@@ -151,11 +144,11 @@ def latest_commits(call: Call, body: list[str]) -> list[PipelineJson]:
 
 
 @app.route("GET", "/pipelinestore/rest/v1/pipeline/{pipeline}/latest", USER)
-def latest_commit(call: Call, pipeline: str, only_published: bool = False) -> PipelineJson | NoCommitJson:
+def latest_commit(call: Call, pipeline: str, only_published: bool = False) -> PipelineJson:
     """Return the latest commit of a pipeline; commitId null when published is asked and none is."""
     row = fetch_allowed_pipeline(call, pipeline, "READ")
     commit_id = row.latest_published if only_published else row.latest_commit
-    return shown(call, commit_id) if commit_id else NoCommitJson(row.id)
+    return shown(call, commit_id) if commit_id else PipelineJson(row.id)
 
 
 @app.route(

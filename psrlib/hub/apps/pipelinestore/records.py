@@ -58,7 +58,6 @@ class PipelineJson(Struct, rename="camel"):
     commit_time: int | None = None
     committer: str | None = None
     creator: str | None = None
-    created_on: int | None = None
     last_modified_by: str | None = None
     last_modified_on: int | None = None
     sdc_id: str | None = None
@@ -71,7 +70,6 @@ class PipelineJson(Struct, rename="camel"):
     pipeline_labels: list[LabelJson] | None = None
     fragment: bool | None = None
     fragment_commits: list[str] | None = field(default=None, name="fragmentCommitIds")
-    template_commit_id: str | None = None
 
 
 class DuplicatePipelineJson(Struct, rename="camel"):
@@ -89,7 +87,6 @@ def show_commit(commit: Row, pipeline: Row, full: bool = True) -> PipelineJson:
         PipelineJson,
         commit,
         creator=pipeline.creator,
-        created_on=pipeline.created_on,
         executor_type=pipeline.executor_type,
         fragment=pipeline.fragment,
         current_rules=RulesJson(commit.rules_id, commit.rules if full else None),

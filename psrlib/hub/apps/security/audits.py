@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct, field
 from sqlalchemy import ColumnElement, Select, select
 
+from psrlib.hub.apps.security.records import UserJson, show_users
 from psrlib.hub.store.queries import Query, Row, of_organization
 from psrlib.hub.store.schema.security import action_audits, group_members, login_audits, sessions, users
 from psrlib.hub.web.call import Call
@@ -21,7 +22,6 @@ T = TypeVar("T")
 class LoginAuditJson(Struct, rename="camel"):
     """A login, or an attempt at one."""
 
-    id: str
     user_id: str
     ip_address: str
     login_time: int = field(name="loginTimestamp")
@@ -46,26 +46,14 @@ class UserActionAuditJson(Struct, rename="camel"):
     new_value: str | None
     time: int
     ip_address: str
-    organization: str = field(name="org_id")
-
-
-class UserSummaryJson(Struct, rename="camel"):
-    """A user in the metrics of an organization."""
-
-    id: str
-    name: str
-    email: str
-    organization: str
-    creator: str
-    created_on: int
+    organization: str = field(name="orgId")
 
 
 class UserSessionJson(Struct, rename="camel"):
     """A session."""
 
     user_id: str
-    organization: str
-    created_on: int
+    organization: str = field(name="orgId")
     expires_on: int = field(name="expiryTime")
 
 
@@ -85,23 +73,28 @@ class Table(Generic[T]):
 LOGINS = Table(
     of_organization(login_audits),
     {"LOGIN_TIMESTAMP": login_audits.c.login_time, "USER_ID": login_audits.c.user_id},
-    lambda row: show(LoginAuditJson, row, id=str(row.id)),
+    lambda row: show(LoginAuditJson, row),
 )
 ACTIONS = Table(
     of_organization(action_audits),
     {"TIME": action_audits.c.id, "ACTION": action_audits.c.action},
     lambda row: show(UserActionAuditJson, row, id=str(row.id)),
 )
-USERS = Table(
-    of_organization(users).where(~users.c.deleted),
-    {"ID": users.c.id, "CREATED_ON": users.c.created_on, "NAME": users.c.name},
-    lambda row: show(UserSummaryJson, row),
-)
 SESSIONS = Table(
     Query(select(sessions), kept=False),
     {"EXPIRY_TIME": sessions.c.expires_on, "USER_ID": sessions.c.user_id},
     lambda row: show(UserSessionJson, row),
 )
+
+
+def _users(call: Call, paging: AuditPaging, *which: ColumnElement[bool]) -> Listed[UserJson]:
+    """Return one page of the users under some conditions."""
+    return call.page(
+        paging,
+        of_organization(users).where(~users.c.deleted, *which),
+        {"ID": users.c.id, "CREATED_ON": users.c.created_on, "NAME": users.c.name},
+        show_all=lambda rows: show_users(call, rows),
+    )
 
 
 def _user(call: Call, org: str, user: str) -> str:
@@ -154,9 +147,9 @@ def action_metrics(call: Call, org: str, paging: AuditPaging, span: Span) -> Lis
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/usersCreated", ORG_ADMIN)
-def users_created(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserSummaryJson]:
+def users_created(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserJson]:
     """List users created in a time range."""
-    return USERS.page(call, paging, span.holds(users.c.created_on))
+    return _users(call, paging, span.holds(users.c.created_on))
 
 
 def _logged_in(org: str, span: Span) -> Select[tuple[str]]:
@@ -167,26 +160,26 @@ def _logged_in(org: str, span: Span) -> Select[tuple[str]]:
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/loggedInUsers", ORG_ADMIN)
-def logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserSummaryJson]:
+def logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserJson]:
     """List users who logged in within a time range."""
-    return USERS.page(call, paging, users.c.id.in_(_logged_in(org, span)))
+    return _users(call, paging, users.c.id.in_(_logged_in(org, span)))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/notLoggedInUsers", ORG_ADMIN)
-def not_logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserSummaryJson]:
+def not_logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserJson]:
     """List users who did not log in within a time range."""
-    return USERS.page(call, paging, users.c.id.not_in(_logged_in(org, span)))
+    return _users(call, paging, users.c.id.not_in(_logged_in(org, span)))
 
 
 @app.route("GET", "/security/rest/v1/metrics/{org}/usersNotInGroup", ORG_ADMIN)
 def users_not_in_group(
     call: Call, org: str, paging: AuditPaging, group: str | None = None
-) -> Listed[UserSummaryJson]:
+) -> Listed[UserJson]:
     """List users who are not in a group."""
     if group == f"all@{org}":
-        return USERS.page(call, paging, users.c.id == "")
+        return _users(call, paging, users.c.id == "")
     members = select(group_members.c.user_id).where(group_members.c.group_id == (group or ""))
-    return USERS.page(call, paging, users.c.id.not_in(members))
+    return _users(call, paging, users.c.id.not_in(members))
 
 
 @app.route("GET", "/security/rest/v1/sessions/{org}/active", ORG_ADMIN, choice="without tokens")

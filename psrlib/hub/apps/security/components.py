@@ -28,6 +28,12 @@ TYPES = (*ENGINE_TYPES, "provisioning-agent")
 TOKEN_ROLES = roles(
     "auth-token-admin", "datacollector:admin", "datacollector:creator", "provisioning:operator"
 )
+UNREGISTERED: Json = {
+    "attributes": {},
+    "attributes_updated_on": 0,
+    "registered_on": 0,
+    "last_validated_on": 0,
+}
 COMPONENTS = Query(
     select(components).where(components.c.organization == bindparam("org"), components.c.user_id.is_(None))
 )
@@ -42,19 +48,8 @@ class NewComponentsJson(Struct, rename="camel"):
     active: bool | None = True
 
 
-class ComponentTokenJson(Struct, rename="camel"):
-    """A component that was made, with its token."""
-
-    component_id: str
-    id: str
-    organization: str
-    component_type: str
-    active: bool
-    full_auth_token: str
-
-
 class ComponentJson(Struct, rename="camel"):
-    """A component."""
+    """A component; its token is in the answer to its creation only."""
 
     id: str
     organization: str
@@ -66,6 +61,7 @@ class ComponentJson(Struct, rename="camel"):
     registered_on: int
     registered_by: str
     last_validated_on: int
+    full_auth_token: str | None = None
 
 
 class RegistrationJson(Struct, rename="camel"):
@@ -86,8 +82,8 @@ class ComponentVersionRangeJson(Struct, rename="camel"):
     """Which versions of a component the hub takes."""
 
     id: str
-    min_version: str = "0.0.0.0"
-    max_version: str = "999.9.9.9"
+    min_version: str = field(default="0.0.0.0", name="componentMinVersion")
+    max_version: str = field(default="999.9.9.9", name="componentMaxVersion")
 
 
 @app.route(
@@ -95,10 +91,10 @@ class ComponentVersionRangeJson(Struct, rename="camel"):
     "/security/rest/v1/organization/{org}/components",
     TOKEN_ROLES,
     status=201,
-    choice="tokens are opaque and shown once; componentId is made by the hub until the engine "
+    choice="tokens are opaque and shown once; the id is made by the hub until the engine "
     "registers its own; at most 10000 in one call",
 )
-def create_components(call: Call, org: str, body: NewComponentsJson) -> list[ComponentTokenJson]:
+def create_components(call: Call, org: str, body: NewComponentsJson) -> list[ComponentJson]:
     """Make n component tokens in one call."""
     call.fetch_organization(org)
     kind, active = body.component_type, body.active is not False
@@ -109,9 +105,10 @@ def create_components(call: Call, org: str, body: NewComponentsJson) -> list[Com
         token, component_id = new_component_token(), str(uuid.uuid4())
         digest = token_hash(token)
         row = {"token_hash": digest, "id": component_id, "organization": org, "type": kind, "active": active}
-        rows.append(row | {"generated_on": call.now, "registered_by": call.principal.id})
+        row |= {"generated_on": call.now, "registered_by": call.principal.id} | UNREGISTERED
+        rows.append(row)
         principals[digest] = component_principal(component_id, org, kind, digest)
-        made.append(ComponentTokenJson(component_id, component_id, org, kind, active, token))
+        made.append(show(ComponentJson, row, full_auth_token=token))
     insert_rows(call.db, components, rows)
     if active:
         call.after.append(lambda: call.hub.callers.components.update(principals))
@@ -223,12 +220,12 @@ def activate_components(call: Call, body: list[str]) -> list[str]:
 
 
 @app.route("POST", "/security/rest/v1/organization/{org}/components/deactivate", TOKEN_ROLES)
-def deactivate_components(call: Call, body: list[str]) -> list[str]:
+def deactivate_components(call: Call, body: list[str]) -> list[ComponentJson]:
     """Deactivate components: their tokens are refused."""
     for row in _fetch(call, body):
         call.after.append(partial(call.hub.callers.components.pop, row.token_hash, None))
     call.db.execute(components.update().where(components.c.id.in_(body)).values(active=False))
-    return []
+    return [_show(call, row) for row in _fetch(call, body)]
 
 
 @app.route(

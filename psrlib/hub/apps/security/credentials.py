@@ -6,7 +6,7 @@ import uuid
 from typing import Generic, TypeVar
 
 import orjson
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import Struct, field
 from sqlalchemy import ColumnElement, bindparam, select
 
 from psrlib.hub.apps.security.records import UserJson, fetch_own, insert_user
@@ -17,7 +17,7 @@ from psrlib.hub.web.access import SYSTEM_ORGANIZATION, token_hash
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
 from psrlib.hub.web.issues import bad_request, forbidden, not_found
-from psrlib.hub.web.records import Millis, show
+from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import ANYONE, ORG_ADMIN, USER, App
 
 app = App("security")
@@ -46,6 +46,15 @@ CREDENTIALS = Query(
 T = TypeVar("T")
 
 
+class ApiCredentialsRequestJson(Struct, rename="camel"):
+    """What is wished of an API credential."""
+
+    name: str | None = field(default=None, name="label")
+    active: bool | None = None
+    generate_auth_token: bool | None = None
+    user_id: str | None = None
+
+
 class ApiCredentialsJson(Struct, rename="camel"):
     """An API credential; the token is in the answer to its creation only."""
 
@@ -53,12 +62,8 @@ class ApiCredentialsJson(Struct, rename="camel"):
     id: str | None = field(default=None, name="componentId")
     auth_token: str | None = None
     user_id: str | None = None
-    organization: str | None = None
     active: bool | None = None
     registered_by: str | None = None
-    registered_on: Millis | None = None
-    generated_on: Millis | None = field(default=None, name="authTokenGeneratedOn")
-    generate_auth_token: bool | UnsetType | None = UNSET  # a wish of the caller, no part of an answer
 
 
 class Envelope(Struct, Generic[T]):
@@ -131,7 +136,7 @@ def _fetch(call: Call, org: str, credential: str) -> Row:
     USER,
     choice="not in 3.x; for clients of the 4.x line. Roles are those of the user when the credential is made",
 )
-def create_credential(call: Call, org: str, body: ApiCredentialsJson) -> ApiCredentialsJson:
+def create_credential(call: Call, org: str, body: ApiCredentialsRequestJson) -> ApiCredentialsJson:
     """Create an API credential for the caller, or as administrator for another user."""
     user_id = body.user_id or call.principal.id
     if user_id != call.principal.id and not call.principal.is_org_admin:
@@ -174,7 +179,9 @@ def list_all_credentials(call: Call, org: str) -> list[ApiCredentialsJson]:
 
 
 @app.route("POST", f"{BASE}/api-user-credentials/{{credential}}", USER, choice="not in 3.x")
-def update_credential(call: Call, org: str, credential: str, body: ApiCredentialsJson) -> ApiCredentialsJson:
+def update_credential(
+    call: Call, org: str, credential: str, body: ApiCredentialsRequestJson
+) -> ApiCredentialsJson:
     """Rename, activate, deactivate an API credential, or give it a new token."""
     row = _fetch(call, org, credential)
     given: Json = {"name": body.name, "active": body.active}

@@ -13,7 +13,7 @@ from psrlib.hub.store.schema.security import group_members, groups, users
 from psrlib.hub.store.text import dump
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import check_same, duplicate, not_found
-from psrlib.hub.web.records import Audited, Listed, Listing, Page, show, stored
+from psrlib.hub.web.records import Audited, Listed, Listing, Millis, Page, show, stored
 from psrlib.hub.web.routing import EITHER, ORG_ADMIN, USER, App
 
 app = App("security")
@@ -46,6 +46,8 @@ class GroupJson(Audited):
     users: list[str] | None = None
     external_group_ids: list[str] | None = None
     deleted: bool | None = field(default=False, name="groupDeleted")
+    delete_time: Millis | None = 0
+    destroyer: str | None = None
 
 
 class RoleJson(Struct):
@@ -53,7 +55,6 @@ class RoleJson(Struct):
 
     id: str
     label: str
-    description: str
 
 
 class ComponentTypeJson(Struct):
@@ -66,7 +67,7 @@ class ComponentTypeJson(Struct):
 @app.route("GET", "/security/rest/v1/roles", USER)
 def list_roles(call: Call) -> list[RoleJson]:
     """List role ids with their labels."""
-    return [RoleJson(key, label, label) for key, label in ROLES.items()]
+    return [RoleJson(key, label) for key, label in ROLES.items()]
 
 
 @app.route(
@@ -84,7 +85,16 @@ def create_group(call: Call, org: str, body: GroupJson) -> GroupJson:
     if body.id == all_group(org):
         raise duplicate("Group", body.id)
     roles = records.check_roles(call, body.roles or ["user"], org)
-    row = stored(body, groups, organization=org, roles=roles, deleted=False, **call.created)
+    row = stored(
+        body,
+        groups,
+        organization=org,
+        roles=roles,
+        deleted=False,
+        delete_time=0,
+        destroyer=None,
+        **call.created,
+    )
     try:
         insert_rows(call.db, groups, [row])
     except IntegrityError as error:

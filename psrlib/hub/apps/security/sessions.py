@@ -30,8 +30,14 @@ class LoggedInJson(Struct):
     message: str = "Authentication succeeded"
 
 
-class TokenJson(Struct, rename="camel"):
-    """A token to be validated; ``componentId`` for component tokens."""
+class UserTokenJson(Struct, rename="camel"):
+    """A session token to be validated."""
+
+    auth_token: str
+
+
+class ComponentTokenJson(Struct, rename="camel"):
+    """A component's token to be validated."""
 
     auth_token: str
     component_id: str | None = None
@@ -205,13 +211,13 @@ def ldap(call: Call) -> bool:
 
 
 @app.route("POST", "/security/rest/v1/validateAuthToken/user", COMPONENT, writes=False)
-def validate_user(call: Call, body: TokenJson) -> SSOPrincipalJson:
+def validate_user(call: Call, body: UserTokenJson) -> SSOPrincipalJson:
     """Return the user of a session token to a component of the same organization."""
     return _show_valid(call, call.hub.callers.user(body.auth_token, call.now))
 
 
 @app.route("POST", "/security/rest/v1/validateAuthToken/component", COMPONENT, writes=False)
-def validate_component(call: Call, body: TokenJson) -> SSOPrincipalJson:
+def validate_component(call: Call, body: ComponentTokenJson) -> SSOPrincipalJson:
     """Return the component of a token to a component of the same organization."""
     return _show_valid(call, call.hub.callers.component(body.component_id or "", body.auth_token))
 

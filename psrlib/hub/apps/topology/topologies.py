@@ -43,7 +43,7 @@ class TopologyJson(Struct, rename="camel"):
     committer: str | None = None
     last_modified_by: str | None = None
     last_modified_on: Millis | None = None
-    provenance_meta_data: str | None = None
+    provenance_meta_data: dict[str, str] | None = None
     definition: str | None = field(default=None, name="topologyDefinition")
 
 
