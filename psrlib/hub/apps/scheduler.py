@@ -77,7 +77,7 @@ class TaskAuditJson(Struct, rename="camel"):
 
     id: str
     task_id: Field[str] = field(name="schedulerJobId")
-    action: Field[str]
+    action: WordField
     user_id: Field[str]
     time: Field[int]
 
@@ -346,7 +346,7 @@ def _show_run(row: Row) -> TaskRunJson:
 
 def _show_audit(row: Row) -> TaskAuditJson:
     return TaskAuditJson(
-        str(row.id), Field(row.task_id), Field(row.action), Field(row.user_id), Field(row.time)
+        str(row.id), Field(row.task_id), WordField(row.action), Field(row.user_id), Field(row.time)
     )
 
 
