@@ -198,7 +198,7 @@ def new_task(call: Call, body: SelectorRequest) -> SingleJson:
     selector = body.data
     task = TaskJson(
         type=WordField(value_of(selector.type, "PIPELINE_JOB")),
-        id=Field(),
+        id=None,
         name=Field(""),
         description=Field(""),
         execution_info=ExecutionInfoJson(Field("START")),

@@ -42,6 +42,8 @@ class MetricsJson(Struct, rename="camel"):
     metadata: Json | None = None
     metrics: Json | None = None
     sdc_id: str | None = None
+    master_sdc_id: str | None = None
+    aggregated: bool | None = None
     timestamp: int | float | None = None
 
 
