@@ -6,9 +6,8 @@ import zlib
 from collections.abc import Iterator
 
 import msgspec
-import orjson
 
-from psrlib.hub.store.text import Json
+from psrlib.hub.store.text import NOT_JSON, Json
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.limits import check_depth, check_members, too_large
 from psrlib.hub.web.request import holds_nul
@@ -72,8 +71,8 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def _parse(name: str, data: bytes) -> Json:
     check_members(data, f"entry '{name}'")
     try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        document = msgspec.json.decode(data)
+    except NOT_JSON as error:
         raise bad_request(f"entry '{name}' is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise bad_request(f"entry '{name}': expected a JSON object")

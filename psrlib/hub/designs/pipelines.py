@@ -1,6 +1,5 @@
 """Pipelines and their commits: creating, drafting, publishing, reading; used by several apps."""
 
-import orjson
 from sqlalchemy import bindparam, select
 
 from psrlib.hub.designs import labels
@@ -18,7 +17,7 @@ from psrlib.hub.security.acl import drop_acls
 from psrlib.hub.store.queries import Query, Row, by_key, insert_rows
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import Json, dump, load
+from psrlib.hub.store.text import NOT_JSON, Json, dump, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, duplicate, not_found
 
@@ -55,8 +54,8 @@ def empty_definition(name: str, execution_mode: str, fragment: bool) -> Json:
 def parse_document(text: str, what: str) -> Json:
     """Return a JSON text as an object, refusing anything else."""
     try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        document = load(text)
+    except NOT_JSON as error:
         raise bad_request(f"{what} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise bad_request(f"{what}: expected a JSON object, received {type(document).__name__}")

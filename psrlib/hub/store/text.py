@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-import orjson
 from sqlalchemy import Text, func, type_coerce
 from sqlalchemy.sql import ColumnElement
 
@@ -17,8 +16,16 @@ def dump(value: object) -> str:
 
 
 def load(text: str | None) -> Any:
-    """Return the value of a JSON text; None stays None."""
-    return None if text is None else orjson.loads(text)
+    """Return the value of a JSON text; None stays None.
+
+    Whole numbers stay whole however long: stage definitions have limits beyond 64 bits, as JavaScript
+    rounds them, which orjson would turn into fractions.
+    """
+    return None if text is None else msgspec.json.decode(text)
+
+
+# what a text that is not JSON raises, or one that is nested too deeply
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def without_nul(text: str) -> str:

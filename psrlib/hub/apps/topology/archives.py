@@ -12,7 +12,7 @@ from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.design import topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
-from psrlib.hub.store.text import Json, dump, load
+from psrlib.hub.store.text import NOT_JSON, Json, dump, load
 from psrlib.hub.web.access import check_roles
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request
@@ -95,7 +95,7 @@ def _with_jobs(call: Call, topology: TopologyJson, renamed: dict[str, str]) -> s
     """Return a topology's definition with the ids that its jobs have here."""
     try:
         definition = load(topology.definition)
-    except ValueError as error:
+    except NOT_JSON as error:
         raise bad_request(f"topologyDefinition is not JSON: {error}") from error
     if not isinstance(definition, dict):
         return topology.definition
