@@ -36,8 +36,12 @@ start_options = together(
         show_default=True,
         help="How long a SAVE or a START keeps an engine from polling; about 250 on a real one.",
     ),
+    click.option("--status-port", default=0, help="Port of status and Prometheus text; 0: a free one."),
     click.option(
-        "--status-port", default=0, help="Loopback port of status and Prometheus text; 0: a free one."
+        "--listen",
+        default="127.0.0.1",
+        show_default=True,
+        help="Address that status and webhook sink listen on; 0.0.0.0 in a container.",
     ),
 )
 
@@ -49,8 +53,14 @@ def engines() -> None:
 
 @engines.command()
 @start_options
-def start(seed: Path, **options: Any) -> None:
+@click.option(
+    "--foreground", is_flag=True, help="Run them in this process until SIGTERM; log on standard output."
+)
+def start(seed: Path, foreground: bool, **options: Any) -> None:
     """Start the engines of SEED.json; tokens that are lacking are asked for at the hub."""
+    if foreground:
+        _run_here(seed, **options)
+        return
     with working(seed, "psr engines start"):
         _start(seed, **options)
 
@@ -112,8 +122,8 @@ def configure(
     from psrlib.engines.configure import configure_engines
     from psrlib.seed.capacity import engine_needs, max_pipelines
 
-    document = open_document(seed, settings)
     with working(seed, "psr engines configure"):
+        document = open_document(seed, settings)
         limit = max_pipelines(document.variables)
         needs = {(o.id, key): n for o in document.organizations for key, n in engine_needs(o).items()}
         identities, sch_url = _identities(seed, document, where)
@@ -123,32 +133,39 @@ def configure(
         click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
 
 
-def _start(
-    seed: Path,
-    settings: dict[str, str],
-    behaviour: Path | None,
-    max_pipelines: int | None,
-    event_ms: int,
-    status_port: int,
-    **where: Any,
-) -> None:
+def _start(seed: Path, settings: dict[str, str], status_port: int, **options: Any) -> None:
     from psrlib.engines import fleet_status, start_fleet
 
+    fleet_options, where = _split(options)
     document = open_document(seed, settings)
     _, sch_url = _identities(seed, document, where)
-    fleet = start_fleet(
-        _run_dir(seed),
-        sch_url,
-        document.variables.get("webhook_url"),
-        behaviour=behaviour,
-        event_ms=event_ms,
-        max_pipelines=max_pipelines,
-        status_port=status_port,
-    )
+    webhook_url = document.variables.get("webhook_url")
+    fleet = start_fleet(_run_dir(seed), sch_url, webhook_url, status_port=status_port, **fleet_options)
     found = fleet_status(_run_dir(seed))
     click.echo(
         f"{found['polling']} of {found['engines']} engines poll {sch_url} (pid {fleet.pid}, "
         f"status {fleet.status_url}/status, {fleet.status_url}/metrics)"
+    )
+
+
+def _run_here(seed: Path, settings: dict[str, str], status_port: int, **options: Any) -> None:
+    from psrlib.engines.fleet_process import fleet_settings
+    from psrlib.engines.serve import run_here
+
+    fleet_options, where = _split(options)
+    with working(seed, "psr engines start --foreground"):
+        document = open_document(seed, settings)
+        _, sch_url = _identities(seed, document, where)
+        told = fleet_settings(_run_dir(seed), sch_url, document.variables.get("webhook_url"), **fleet_options)
+    run_here(_run_dir(seed), {**told, "status_port": status_port})
+
+
+def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of the fleet, and those that tell which hub is meant."""
+    fleet = ("behaviour", "max_pipelines", "event_ms", "listen")
+    return (
+        {name: options[name] for name in fleet},
+        {name: value for name, value in options.items() if name not in fleet},
     )
 
 

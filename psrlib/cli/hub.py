@@ -11,7 +11,7 @@ import click
 
 from psrlib import paths
 from psrlib.files import replace_file
-from psrlib.lock import RUN_LOCK, hold
+from psrlib.lock import RUN_LOCK, check_free, hold
 
 if TYPE_CHECKING:
     from psrlib.hub.process.hub_process import HubState
@@ -39,10 +39,19 @@ RUN_DIR = click.option(
 @click.option("--port", default=18631, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--db", "db_url", help="SQLAlchemy URL; default: SQLite file hub.db in the run directory.")
 @click.option("--strict", is_flag=True, help="Refuse fields and types that a real hub may not know.")
-def start(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool) -> None:
+@click.option(
+    "--foreground", is_flag=True, help="Serve in this process until SIGTERM; log on standard output."
+)
+def start(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool, foreground: bool) -> None:
     """Start the hub in its own process."""
     from psrlib.hub.process.hub_process import start_hub
 
+    if foreground:
+        from psrlib.hub.process.serve import serve_here
+
+        check_free(run_dir / RUN_LOCK, f"run {run_dir}")
+        serve_here(run_dir, host, port, db_url, strict)
+        return
     with hold(run_dir / RUN_LOCK, "psr hub start", f"run {run_dir}"):
         process = start_hub(run_dir, host, port, db_url, strict=strict)
     click.echo(f"embedded hub: {process.url} (pid {process.pid}); to stop: psr hub stop {_where(run_dir)}")

@@ -18,6 +18,7 @@ from psrlib.process import end_process, fetch, last_line, read_record, start_pro
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.engines.serve"
+LOOPBACK = "127.0.0.1"
 RECORD = "fleet.json"
 LOCK = "fleet.lock"  # held by the fleet as long as it lives
 LOG = "fleet.log"
@@ -27,7 +28,7 @@ LOG = "fleet.log"
 class FleetProcess(AbstractContextManager["FleetProcess"]):
     """A running engine fleet; as a context manager it is stopped at the end.
 
-    It keeps its files in ``run_dir/engines``; on loopback ``status_url`` serves ``/status`` (JSON) and
+    It keeps its files in ``run_dir/engines``; ``status_url`` serves ``/status`` (JSON) and
     ``/metrics`` (Prometheus text).
     """
 
@@ -48,6 +49,7 @@ def start_fleet(
     poll_interval_s: float = 5.0,
     event_ms: int = EVENT_MS,
     max_pipelines: int | None = None,
+    listen: str = LOOPBACK,
     status_port: int = 0,
     wait_s: float = 60.0,
 ) -> FleetProcess:
@@ -63,7 +65,8 @@ def start_fleet(
     sch_url : str
         Base URL of the Control Hub.
     webhook_url : str or None
-        Where subscriptions post to; a loopback address is served by the fleet, any other is left alone.
+        Where subscriptions post to; a loopback address is served by the fleet, any other is left alone
+        unless ``listen`` is set.
     behaviour : path or None
         Table of transitions (JSON); None means the healthy, quiet default.
     poll_interval_s : float
@@ -73,8 +76,11 @@ def start_fleet(
         real engine.
     max_pipelines : int or None
         Pipelines an engine can run at once; None means any number, 22 is Data Collector's default.
+    listen : str
+        Address that status and webhook sink listen on. Beyond loopback (``0.0.0.0`` in a container) the sink
+        takes the port of ``webhook_url``, whatever name others know this machine by.
     status_port : int
-        Loopback port of status and Prometheus text; 0 takes a free one.
+        Port of status and Prometheus text; 0 takes a free one.
     wait_s : float
         Longest wait for the engines to settle, seconds; 0 does not wait.
 
@@ -86,21 +92,16 @@ def start_fleet(
         When the process ends at start, or no engine reached the hub in time.
     """
     folder = Path(run_dir).resolve()
-    identities = load_identities(folder)
-    load_behaviour(behaviour)
-    if event_ms < 0 or (max_pipelines is not None and max_pipelines < 1):
-        raise InputError(
-            f"event_ms {event_ms}, max_pipelines {max_pipelines}: expected at least 0, and at least 1 or None"
-        )
-    wanted = {
-        "sch_url": sch_url.rstrip("/"),
-        "webhook_url": webhook_url,
-        "behaviour": str(Path(behaviour).resolve()) if behaviour else None,
-        "poll_interval_s": poll_interval_s,
-        "event_ms": event_ms,
-        "max_pipelines": max_pipelines,
-        "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
-    }
+    wanted = fleet_settings(
+        folder,
+        sch_url,
+        webhook_url,
+        behaviour=behaviour,
+        poll_interval_s=poll_interval_s,
+        event_ms=event_ms,
+        max_pipelines=max_pipelines,
+        listen=listen,
+    )
     record = _running(folder)
     if record is not None:
         if {name: record.get(name) for name in wanted} == wanted:
@@ -113,8 +114,39 @@ def start_fleet(
     record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
     fleet = FleetProcess(folder, pid, record["status_url"])
     if wait_s > 0:
-        _wait_settled(fleet, len(identities), wait_s)
+        _wait_settled(fleet, len(load_identities(folder)), wait_s)
     return fleet
+
+
+def fleet_settings(
+    run_dir: Path,
+    sch_url: str,
+    webhook_url: str | None,
+    *,
+    behaviour: str | Path | None = None,
+    poll_interval_s: float = 5.0,
+    event_ms: int = EVENT_MS,
+    max_pipelines: int | None = None,
+    listen: str = LOOPBACK,
+) -> dict[str, Any]:
+    """Return what the fleet process is told, checked; arguments and errors are those of `start_fleet`."""
+    folder = run_dir.resolve()
+    load_identities(folder)
+    load_behaviour(behaviour)
+    if event_ms < 0 or (max_pipelines is not None and max_pipelines < 1):
+        raise InputError(
+            f"event_ms {event_ms}, max_pipelines {max_pipelines}: expected at least 0, and at least 1 or None"
+        )
+    return {
+        "sch_url": sch_url.rstrip("/"),
+        "webhook_url": webhook_url,
+        "behaviour": str(Path(behaviour).resolve()) if behaviour else None,
+        "poll_interval_s": poll_interval_s,
+        "event_ms": event_ms,
+        "max_pipelines": max_pipelines,
+        "listen": listen,
+        "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
+    }
 
 
 def stop_fleet(run_dir: str | Path) -> bool:

@@ -15,23 +15,24 @@ from aiohttp import web
 
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.fleet import CONNECTIONS, Fleet
-from psrlib.engines.fleet_process import LOCK, RECORD
+from psrlib.engines.fleet_process import LOCK, LOOPBACK, RECORD
 from psrlib.engines.identity import engines_dir, load_identities
 from psrlib.engines.sender import HttpSender
 from psrlib.engines.status import status_app
 from psrlib.engines.store import FleetStore
-from psrlib.engines.webhook_sink import loopback_address, webhook_app
+from psrlib.engines.webhook_sink import sink_address, webhook_app
 from psrlib.errors import ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
 from psrlib.lock import hold
 
 logger = logging.getLogger(__name__)
+LAYOUT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main() -> None:
     """Run a fleet until SIGTERM or SIGINT; an error of the kit is the last line of the log."""
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LAYOUT)
     run_dir, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -39,6 +40,23 @@ def main() -> None:
     except PsrError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
+
+
+def run_here(run_dir: Path, settings: dict[str, Any]) -> None:
+    """Run a fleet in this process until SIGTERM or SIGINT, with its log on standard output.
+
+    ``settings`` are those of `fleet_settings`, and ``status_port``.
+
+    Raises
+    ------
+    ProcessError
+        When a port is in use, or another process runs the engines of this folder.
+    """
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format=LAYOUT, stream=sys.stdout, force=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the fleet listens to it
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_fleet(run_dir, settings))
 
 
 async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
@@ -64,18 +82,26 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, fleet.stop)
-        sink = loopback_address(settings["webhook_url"])
+        listen = settings["listen"]
+        sink = sink_address(settings["webhook_url"], listen)
         if sink is not None:
             host, port, path = sink
             runner, _ = await serve(webhook_app(fleet, path), host, port, "webhook sink")
             stack.push_async_callback(runner.cleanup)
-        runner, port = await serve(status_app(fleet), "127.0.0.1", settings["status_port"], "fleet status")
+        runner, port = await serve(status_app(fleet), listen, settings["status_port"], "fleet status")
         stack.push_async_callback(runner.cleanup)
-        record = {**settings, "pid": os.getpid(), "status_url": f"http://127.0.0.1:{port}"}
+        record = {**settings, "pid": os.getpid(), "status_url": f"http://{_reachable(listen)}:{port}"}
         replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n", PRIVATE)  # no secrets in it
         logger.info("fleet of %d engines serves %s", len(fleet.members), settings["sch_url"])
         await fleet.run()
     logger.info("fleet stopped; its engines stay registered")
+
+
+def _reachable(listen: str) -> str:
+    """Return the address at which this machine reaches what listens on another one, or on all."""
+    if listen in ("0.0.0.0", "::"):
+        return LOOPBACK
+    return f"[{listen}]" if ":" in listen else listen
 
 
 async def serve(app: web.Application, host: str, port: int, what: str) -> tuple[web.AppRunner, int]:

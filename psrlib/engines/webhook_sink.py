@@ -25,24 +25,33 @@ def webhook_app(fleet: Fleet, path: str) -> web.Application:
     return app
 
 
-def loopback_address(url: str | None) -> tuple[str, int, str] | None:
-    """Return host, port and path of a URL when it leads to this machine, else None.
+def sink_address(url: str | None, listen: str = "127.0.0.1") -> tuple[str, int, str] | None:
+    """Return the host and port to listen on, and the path, for a URL that leads here; else None.
+
+    A URL that names this machine by a loopback address leads here. Where the fleet listens beyond loopback,
+    any http URL does: others know this machine by names that it does not know itself.
 
     Examples
     --------
-    >>> loopback_address("http://127.0.0.1:18636/webhook")
+    >>> sink_address("http://127.0.0.1:18636/webhook")
     ('127.0.0.1', 18636, '/webhook')
-    >>> loopback_address("https://hooks.example/x") is None
+    >>> sink_address("https://hooks.example/x") is None
     True
+    >>> sink_address("http://fleet:18636/webhook", "0.0.0.0")
+    ('0.0.0.0', 18636, '/webhook')
     """
     if not url:
         return None
     parts = urlsplit(url)
     host = parts.hostname or ""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback or parts.scheme != "http":
+    if parts.scheme != "http" or (_is_loopback(listen) and not _is_loopback(host)):
         return None
-    return host, parts.port or 80, parts.path or "/"
+    port = 80 if parts.port is None else parts.port
+    return (host if _is_loopback(listen) else listen), port, parts.path or "/"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -10,7 +10,7 @@ from support.fleet_recorder import Recorder
 
 from psrlib.engines.fleet import Fleet
 from psrlib.engines.serve import serve
-from psrlib.engines.webhook_sink import loopback_address, webhook_app
+from psrlib.engines.webhook_sink import sink_address, webhook_app
 from psrlib.errors import ProcessError
 
 
@@ -32,7 +32,7 @@ def test_only_plain_http_on_this_machine_is_served(
     url: str | None, expected: tuple[str, int, str] | None
 ) -> None:
     """Any other address is somebody else's."""
-    assert loopback_address(url) == expected
+    assert sink_address(url) == expected
 
 
 def fleet() -> Fleet:
