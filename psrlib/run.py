@@ -1,26 +1,36 @@
 """The Control Hub of a run: the embedded one of its folder, or one given by its address."""
 
 import atexit
+import json
 import os
+import random
 import shlex
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet, stop_fleet
 from psrlib.errors import InputError, ProcessError
+from psrlib.files import replace_file
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
 from psrlib.hub.process.hub_process import find_hub, look_at_hub, start_hub, stop_hub
 from psrlib.lock import RUN_LOCK, find_holder, hold
-from psrlib.seed import SeedDocument, load_seed, save_seed
+from psrlib.process import read_record
+from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
 
 PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
+WEBHOOK_VARIABLE = "webhook_url"
+WEBHOOK_FILE = "webhook.json"
+WEBHOOK_PORTS = range(20_000, 30_000)  # below those that systems take for outgoing connections
+PORTS_TRIED = 100
 _held: dict[Path, ExitStack] = {}  # by notebooks, until they end
 
 
@@ -182,6 +192,53 @@ def _has_engines_down(folder: Path) -> bool:
     """Whether a run has engines, with identities from an earlier start, and they are not running."""
     status = fleet_status(folder)
     return bool(status["engines"]) and not status["running"]
+
+
+def resolve_run(
+    document: SeedDocument,
+    run_dir: str | Path,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    make: bool = True,
+) -> SeedDocument:
+    """Return the document with its variables resolved for a run, whose own webhook port stands for port 0.
+
+    The port is chosen once, free then, and kept in ``webhook.json`` of the folder, so that runs side by side
+    have different ones. Without ``make`` nothing is chosen: before the first populate the port stays 0.
+
+    Raises
+    ------
+    InputError
+        If an override names a variable that the document lacks, or there is no free port.
+    """
+    values = dict(overrides or {})
+    url = values.get(WEBHOOK_VARIABLE, document.variables.get(WEBHOOK_VARIABLE, ""))
+    parts = urlsplit(url)
+    if parts.hostname and parts.port == 0 and (port := _webhook_port(Path(run_dir), make)):
+        netloc = f"{parts.netloc.removesuffix(':0')}:{port}"
+        values[WEBHOOK_VARIABLE] = urlunsplit(parts._replace(netloc=netloc))
+    return resolve_variables(document, values)
+
+
+def _webhook_port(run_dir: Path, make: bool) -> int:
+    """Return the port that a run keeps, chosen now if that is meant; 0 where there is none."""
+    path = run_dir / WEBHOOK_FILE
+    record = read_record(path, ["port"])
+    if record is not None or not make:
+        return int(record["port"]) if record else 0
+    port = next(filter(_is_free, random.SystemRandom().sample(WEBHOOK_PORTS, PORTS_TRIED)), None)
+    if port is None:
+        raise InputError(f"{run_dir}: no free port for webhooks; give one with --set {WEBHOOK_VARIABLE}=URL")
+    replace_file(path, json.dumps({"port": port}) + "\n")
+    return port
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def keep_seed(document: SeedDocument, run_dir: Path) -> Path:

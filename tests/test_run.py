@@ -1,5 +1,6 @@
 """The folder of a run keeps the seed document that its hub was populated from."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from psrlib import paths
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel
-from psrlib.run import keep_seed
+from psrlib.run import WEBHOOK_FILE, keep_seed, resolve_run
 from psrlib.seed import create_seed, load_seed, resolve_variables, seed_sha256
 from psrlib.seed.rewrite import rewrite_seed, variable_rules
 
@@ -34,3 +35,42 @@ def test_another_content_is_refused_and_the_file_kept(model: NoiseModel, tmp_pat
     with pytest.raises(InputError, match=r"seed\.json is the seed document of another run \(random seed 7"):
         keep_seed(create_seed(model, 8, 3), tmp_path)
     assert path.read_bytes() == content
+
+
+def test_each_run_has_a_webhook_port_of_its_own(model: NoiseModel, tmp_path: Path) -> None:
+    """Port 0 stands for one that was free, is kept in the folder, and is the same ever after."""
+    document = create_seed(model, 7, 1)
+    assert document.variables["webhook_url"] == "http://127.0.0.1:0/webhook"
+    urls = set()
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        before = resolve_run(document, folder, make=False)
+        assert before.variables["webhook_url"].endswith(":0/webhook")
+        assert not folder.exists()
+        url = resolve_run(document, folder).variables["webhook_url"]
+        port = json.loads((folder / WEBHOOK_FILE).read_text())["port"]
+        assert url == f"http://127.0.0.1:{port}/webhook"
+        for again in (True, False):
+            resolved = resolve_run(document, folder, make=again)
+            assert resolved.variables["webhook_url"] == url
+            (organization,) = resolved.organizations
+            assert {s.target for s in organization.subscriptions if s.action == "WEBHOOK"} == {url}
+        urls.add(url)
+    assert len(urls) == 2
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:18636/webhook", "https://hooks.example/x", "http://sink"])
+def test_a_fixed_webhook_address_stays(url: str, model: NoiseModel, tmp_path: Path) -> None:
+    """Given for one command, or in the seed document."""
+    document = create_seed(model, 7, 1)
+    fixed, _ = rewrite_seed(document, variable_rules({"webhook_url": url}))
+    for resolved in (resolve_run(document, tmp_path, {"webhook_url": url}), resolve_run(fixed, tmp_path)):
+        assert resolved.variables["webhook_url"] == url
+    assert not (tmp_path / WEBHOOK_FILE).exists()
+
+
+def test_a_host_in_a_network_of_containers_gets_the_port_too(model: NoiseModel, tmp_path: Path) -> None:
+    """Others know this machine by a name."""
+    resolved = resolve_run(create_seed(model, 7, 1), tmp_path, {"webhook_url": "http://fleet:0/webhook"})
+    port = json.loads((tmp_path / WEBHOOK_FILE).read_text())["port"]
+    assert resolved.variables["webhook_url"] == f"http://fleet:{port}/webhook"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from click.testing import CliRunner, Result
 from psrlib import paths
 from psrlib.cli import psr
 from psrlib.cli.hub import NOT_RUNNING
+from psrlib.engines import fleet_status
 from psrlib.errors import InputError, ProcessError
 from psrlib.hub.process.hub_process import find_hub, find_hubs, look_at_hub, start_hub, stop_hub
 from psrlib.lock import RUN_LOCK, find_holder
 from psrlib.model import NoiseModel
-from psrlib.run import hold_run, left_running, open_run, release_run, run_lock
-from psrlib.seed import SeedDocument, create_seed, save_seed
+from psrlib.run import hold_run, left_running, open_run, release_run, resolve_run, run_lock, stop_run
+from psrlib.seed import SeedDocument, create_seed, load_seed, save_seed
 
 ROOT = Path(paths.__file__).parent.parent
 HOLDING = """
@@ -196,3 +198,29 @@ def test_a_verification_of_an_empty_hub_says_what_lacks(seed: Path, document: Se
     assert "password" not in str(result.exception)
     with open_run(seed.parent, None) as hub:
         assert [row["id"] for row in hub.security.organizations()] == ["admin"]
+
+
+def test_two_runs_side_by_side_just_work(document: SeedDocument, tmp_path: Path) -> None:
+    """The same seed document in two folders: hubs, fleets, webhooks and verdicts of their own."""
+    seeds = [tmp_path / name / "seed.json" for name in ("one", "two")]
+    try:
+        for seed in seeds:
+            save_seed(document, seed)
+            for words in (("populate",), ("engines", "start"), ("start-jobs",)):
+                result = run(*words, seed)
+                assert result.exit_code == 0, result.output
+        for seed in seeds:
+            result = run("verify", seed)
+            assert result.exit_code == 0, result.output
+        sinks = {webhook_url(seed) for seed in seeds}
+        assert len(sinks) == 2
+        for url in sinks:
+            assert urllib.request.urlopen(url, data=b"{}", timeout=5).status == 200
+        assert all(fleet_status(seed.parent)["webhooks_received"] >= 1 for seed in seeds)
+    finally:
+        for seed in seeds:
+            stop_run(seed.parent)
+
+
+def webhook_url(seed: Path) -> str:
+    return resolve_run(load_seed(seed), seed.parent, make=False).variables["webhook_url"]

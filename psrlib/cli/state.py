@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 SHOWN = 10  # deviations printed
 
 
-def open_document(seed: Path, settings: dict[str, str]) -> "SeedDocument":
-    """Load a seed document with its variables resolved."""
-    from psrlib.seed import load_seed, resolve_variables
+def open_document(seed: Path, settings: dict[str, str], *, make: bool = False) -> "SeedDocument":
+    """Load a seed document with its variables resolved for its run; ``make`` chooses what a new run needs."""
+    from psrlib.run import resolve_run
+    from psrlib.seed import load_seed
 
-    return resolve_variables(load_seed(seed), settings)
+    return resolve_run(load_seed(seed), seed.resolve().parent, settings, make=make)
 
 
 @contextmanager
@@ -104,8 +105,8 @@ def populate(
     from psrlib import run, state
     from psrlib.state.capabilities import load_capabilities
 
-    document = open_document(seed, settings)
     if plan_only:
+        document = open_document(seed, settings)
         with run.open_to_read(seed.resolve().parent, **_login(where)) as hub:
             plan = state.plan(document, hub, definition_size=definition_size)
         if plan.difference:
@@ -116,7 +117,10 @@ def populate(
         if len(plan.shortages) > SHOWN:
             click.echo(f"{len(plan.shortages) - SHOWN} more organizations want more of their engines")
         return
-    with working(seed, "psr populate") as folder, open_hub(seed, make=True, **where) as hub:
+    with ExitStack() as stack:
+        folder = stack.enter_context(working(seed, "psr populate"))
+        document = open_document(seed, settings, make=True)
+        hub = stack.enter_context(open_hub(seed, make=True, **where))
         report = state.populate(
             document,
             hub,

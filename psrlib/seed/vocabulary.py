@@ -29,7 +29,7 @@ CONNECTIONS = (
 VARIABLES = {
     "engine_host": "127.0.0.1",
     "engine_max_pipelines": "22",  # psrlib.seed.capacity
-    "webhook_url": "http://127.0.0.1:18636/webhook",
+    "webhook_url": "http://127.0.0.1:0/webhook",  # port 0: a free one, each run's own
     "database_host": "127.0.0.1",
     "aws_region": "us-west-2",
     "snowflake_account": "example",

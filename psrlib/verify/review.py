@@ -11,8 +11,7 @@ from psrlib.client import ControlHub
 from psrlib.errors import InconsistentStateError
 from psrlib.hub import EMBEDDED
 from psrlib.model import NoiseModel
-from psrlib.run import open_run
-from psrlib.seed import resolve_variables
+from psrlib.run import open_run, resolve_run
 from psrlib.seed.document import SeedDocument
 from psrlib.state import apply_rewrite, wait_until_active
 from psrlib.verify.report import VerificationReport
@@ -47,7 +46,7 @@ def apply_to_run(
     sch_password: str | None = None,
 ) -> str:
     """Update a run's hub from a document to its rewritten form; return what was done (`apply_rewrite`)."""
-    before, after = resolve_variables(document), resolve_variables(rewritten)
+    before, after = (resolve_run(one, run_dir, make=False) for one in (document, rewritten))
     where = (sch_url, sch_username)
     with open_run(run_dir, before, *where, sch_password=sch_password, command="psr rewrite --apply") as hub:
         return f"{hub.url}: {apply_rewrite(before, after, hub).summary()}"

@@ -6,7 +6,6 @@ folder, so that a run of the user's own under ``runs/`` is left alone.
 
 import argparse
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,18 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = ("study", "generate", "populate", "verify", "collect")  # verify and collect read what populate left
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on: a run of the user's own may hold the usual one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def parameters(name: str, folder: Path) -> dict[str, Any]:
     """Return the values for a short run, for those parameters that the notebook declares."""
     values = {
         "num_orgs": 3,
-        "webhook_url": f"http://127.0.0.1:{free_port()}/webhook",
         "run_dir": str(folder / "run"),
         "model_path": str(folder / "model.json"),
         "output_dir": str(folder / "collected"),
