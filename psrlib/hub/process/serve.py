@@ -57,7 +57,8 @@ def _serve(
     **options: Any,
 ) -> None:
     # before uvicorn listens to it, and once more after it has ended well, for it sends the signal on
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     with hub_record(folder, listener, url, db_url, strict):
         config = uvicorn.Config(
             create_app(db_url, url, background=background, strict=strict),
