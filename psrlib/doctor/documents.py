@@ -1,5 +1,6 @@
 """The hub's own documents of its calls: a Swagger document per app (control-hub-rest, 9.1)."""
 
+import re
 from typing import Any
 
 from psrlib.client import ControlHub, Request
@@ -7,6 +8,7 @@ from psrlib.doctor.needs import ID, Call
 from psrlib.errors import HubError
 
 LONGEST_BYTES = 16_000_000
+VERSION = re.compile(r"/v\d+/.*")  # what of a path counts: documents may begin it anywhere before that
 MARK_OF_4 = "ApiCredentialsJson"  # in the document of app security from release 4 on (control-hub-4x, 1)
 
 
@@ -32,7 +34,7 @@ class Documents:
         request = Request("GET", path, "metadata", repeatable=True, max_bytes=LONGEST_BYTES)
         try:
             found: Any = self._hub.answer(request).body
-            base = str(found.get("basePath") or f"/{app}/rest").rstrip("/")
+            base = str(found.get("basePath") or "").rstrip("/")
             self.is_release_4 |= MARK_OF_4 in found.get("definitions", {})
             return {
                 base + str(path): {str(method).upper() for method in methods}
@@ -49,11 +51,16 @@ def _fits(call: str, listed: str) -> bool:
     --------
     >>> _fits("/topology/rest/v1/topology/{}/acl", "/topology/rest/v1/topology/{topologyId}/acl")
     True
-    >>> _fits("/scheduler/rest/v2/jobs/pageId=ListPage", "/scheduler/rest/v2/jobs/{pageId}")
+    >>> _fits("/scheduler/rest/v2/jobs/pageId=ListPage", "/v2/jobs/{pageId}")
     True
     """
-    mine, theirs = call.split("/"), listed.split("/")
+    mine, theirs = (_from_version(path).split("/") for path in (call, listed))
     return len(mine) == len(theirs) and all(map(_agree, mine, theirs))
+
+
+def _from_version(path: str) -> str:
+    found = VERSION.search(path)
+    return found.group() if found else path
 
 
 def _agree(mine: str, listed: str) -> bool:

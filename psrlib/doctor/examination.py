@@ -202,23 +202,29 @@ class _Examination:
             self.adds_versions = True if imports[0].result == "answered" else None
 
     def _compare_with_documents(self) -> None:
-        """Look up in the hub's documents what was not tried."""
+        """Look up in documents what was not tried; one that lacks a call that answered is no help."""
         documents = Documents(self.hub)
-        without = set()
+        by_app: dict[str, list[Checked]] = {}
         for call, checked in self.checked.items():
-            is_listed = documents.lists(call)
-            if checked.result == "not tried" and is_listed is not None:
-                checked.result = "listed" if is_listed else "missing"
-            if is_listed is None and call.app != "hub":
-                without.add(call.app)
+            if call.app != "hub" and call.path != LOGIN_PATH and not checked.need.is_hidden:
+                by_app.setdefault(call.app, []).append(checked)
+        without = []
+        for app, mine in by_app.items():
+            listed = {checked.call: documents.lists(checked.call) for checked in mine}
+            if not all(listed[checked.call] for checked in mine if checked.result == "answered"):
+                without.append(app)
+                continue
+            for checked in mine:
+                if checked.result == "not tried" and listed[checked.call] is not None:
+                    checked.result = "listed" if listed[checked.call] else "unlisted"
         if without:
             self._say(
                 "note",
                 "documents",
-                f"no Swagger document of {', '.join(sorted(without))}",
+                f"no document that lists the calls of {', '.join(without)}",
                 "what only writes there is not known before --write",
             )
-        if documents.is_release_4 and self.release.startswith(("3.", "")) and not self.release[:1].isdigit():
+        if documents.is_release_4 and not self.release:
             self._say("problem", "release", RELEASE_4)
 
     def _conclude(self) -> None:

@@ -62,12 +62,15 @@ class Need:
     look : callable or None
         Does it in a session of the caller's own organization without changing anything; takes the rows of the
         listings seen so far by the names of their methods, and returns None when it finds nothing to look at.
+    is_hidden : bool
+        Whether hubs are known that have it and do not list it in their documents (control-hub-4x, 0).
     """
 
     what: str
     make: Callable[[Session], Any]
     otherwise: str = ""
     look: Callable[[ControlHub, "Rows"], Any] | None = None
+    is_hidden: bool = False
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
@@ -117,7 +120,7 @@ def _of_first(
     return look_at
 
 
-def _owned(app: str, listing: str, field: str, things: str) -> Sequence[Need]:
+def _owned(app: str, listing: str, field: str, things: str, is_hidden: bool = False) -> Sequence[Need]:
     """Return what is needed of the access control lists of an app."""
 
     def read(session: Session, id: str) -> Any:
@@ -128,11 +131,13 @@ def _owned(app: str, listing: str, field: str, things: str) -> Sequence[Need]:
             f"read the owner of {things}",
             lambda session: read(session, ID),
             look=_of_first(listing, field, read),
+            is_hidden=is_hidden,
         ),
         Need(
             f"set the owner of {things}",
             lambda session: getattr(session, app).set_owner(ID, ID),
             "owners who may create them themselves still do",
+            is_hidden=is_hidden,
         ),
     )
 
@@ -254,7 +259,7 @@ NEEDS: tuple[Need, ...] = (
     Need("create a scheduled task", lambda s: s.scheduler.create_task({})),
     Need("change a scheduled task", lambda s: s.scheduler.update_task(RECORD)),
     Need("delete a scheduled task", lambda s: s.scheduler.delete_task(ID), "teardown leaves scheduled tasks"),
-    *_owned("scheduler", "tasks", "id", "scheduled tasks"),
+    *_owned("scheduler", "tasks", "id", "scheduled tasks", is_hidden=True),
     # notification
     Need("list subscriptions", lambda s: s.notification.subscriptions()),
     Need("create a subscription", lambda s: s.notification.create_subscription({})),

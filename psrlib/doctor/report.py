@@ -9,7 +9,7 @@ from psrlib.doctor.needs import Call, Need
 from psrlib.state.capabilities import Capabilities
 
 Level = Literal["ok", "note", "problem"]
-Result = Literal["answered", "listed", "missing", "wrong", "refused", "not tried"]
+Result = Literal["answered", "listed", "unlisted", "missing", "wrong", "refused", "not tried"]
 SAID = {"answered": "answered as expected", "listed": "in the hub's own document", "not tried": "not tried"}
 
 
@@ -44,11 +44,15 @@ class Checked:
         """Return the line of a call that is not as it should be."""
         texts = {
             "missing": "is not there",
+            "unlisted": "is not in the hub's own document, and was not tried",
             "wrong": f"answers otherwise than expected ({self.detail})",
             "refused": f"was refused ({self.detail})",
         }
         otherwise = self.need.otherwise
-        whom = "ask who runs the hub for a release that has it" if self.result == "missing" else "report it"
+        whom = {
+            "missing": "ask who runs the hub for a release that has it",
+            "unlisted": "--write tries it",
+        }.get(self.result, "report it")
         advice = f"without it {otherwise}" if otherwise else f"populating cannot go on without it; {whom}"
         text = f"{texts[self.result]}; needed to {self.need.what}"
         return Finding("note" if otherwise else "problem", str(self.call), text, advice)
@@ -127,5 +131,5 @@ def learned(report: Report) -> Capabilities:
 
 def _known(report: Report, path: str) -> bool | None:
     """Whether the hub has a call; None when it was not made, for a document may promise too much."""
-    results = {"answered": True, "missing": False}
+    results = {"answered": True, "missing": False, "unlisted": False}
     return next((results.get(c.result) for c in report.calls if c.call.path.endswith(path)), None)

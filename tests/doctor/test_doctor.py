@@ -190,7 +190,8 @@ def test_calls_that_lack_are_named_and_no_others(poor_url: str, write: bool) -> 
     report = examine(poor_url, ADMIN, PASSWORD, write=write)
     notes = [finding for finding in report.findings if finding.level != "ok"]
     assert {finding.subject for finding in notes} == OFF
-    assert all(finding.text.startswith("is not there; needed to ") for finding in notes)
+    is_not = "is not there; needed to " if write else "is not in the hub's own document, and was not tried; "
+    assert all(f.text.startswith(is_not) for f in notes if f.subject != TEXTS)
     assert all(finding.advice.startswith("without it ") for finding in notes)
     assert report.exit_status == 0, report.text()
 
@@ -220,7 +221,8 @@ def test_a_call_that_populating_needs_is_a_problem(tmp_path: Path) -> None:
         for words in ((), ("--write",)):
             result = run("doctor", "--sch-url", url, *words)
             assert result.exit_code == 1
-            assert f"problem  {call}: is not there; needed to create a subscription" in result.output
+            is_not = "is not there" if words else "is not in the hub's own document, and was not tried"
+            assert f"problem  {call}: {is_not}; needed to create a subscription" in result.output
             assert "psr populate would fail on this hub" in result.output
         assert [id for id, active in organizations(url).items() if active] == ["admin"]
 
@@ -275,3 +277,23 @@ def test_writing_to_a_hub_elsewhere_has_to_be_meant() -> None:
     result = run("doctor", "--sch-url", "https://hub.example.com", "--write")
     assert isinstance(result.exception, InputError)
     assert "--yes" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b'{"paths": {}}',
+        b'{"basePath": "/", "paths": {"/elsewhere": {"get": {}}}}',
+        b'{"paths": {"/v1/jobs": {"put": {}}}}',
+    ],
+    ids=["empty", "no paths", "others", "too few"],
+)
+def test_a_document_that_lacks_what_answered_is_not_believed(document: bytes, tmp_path: Path) -> None:
+    """What it does not list may be there all the same: not tried, and no problem."""
+    path = "/jobrunner/rest/swagger.json"
+    with serve_hub(tmp_path / "hub.db", answering(path, 200, document)) as url:
+        report = examine(url, ADMIN, PASSWORD)
+    assert report.exit_status == 0, report.text()
+    assert "no document that lists the calls of jobrunner" in report.text()
+    assert {c.result for c in report.calls if c.call.app == "jobrunner"} == {"answered", "not tried"}
