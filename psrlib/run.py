@@ -234,9 +234,9 @@ def stop_run(run_dir: Path) -> None:
 def look_at_run(run_dir: Path) -> dict[str, Any]:
     """Return how a run is; reads only.
 
-    Keys: ``hub`` (state, url, pid), ``engines`` (`psrlib.engines.fleet_status`), ``jobs`` (number by status, with
-    the color of active ones; empty when the embedded hub does not run), ``verification`` (when and with what
-    verdict the last one was saved in ``report/``; None before).
+    Keys: ``hub`` (state, url, pid), ``engines`` (`psrlib.engines.fleet_status`), ``jobs`` (number by status,
+    with the color of active ones; empty when the embedded hub does not run), ``verification`` (when and with
+    what verdict the last one was saved in ``report/``; None before).
     """
     hub = look_at_hub(run_dir)
     jobs: Counter[str] = Counter()

@@ -12,7 +12,6 @@ import click
 
 from psrlib import paths
 from psrlib.cli import options
-from psrlib.hub import EMBEDDED
 
 T = TypeVar("T")
 RUN_DIR = click.option(
@@ -25,7 +24,9 @@ run_options = options.together(options.RANDOM_SEED, options.NUM_ORGS, RUN_DIR)
 
 @click.command()
 @run_options
-@click.option("--model", type=click.Path(path_type=Path), help="Noise model to draw from [default: the kit's].")
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Noise model to draw from [default: the kit's]."
+)
 @options.target_options
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for jobs to run."
