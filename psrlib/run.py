@@ -7,6 +7,7 @@ import random
 import shlex
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -288,6 +289,31 @@ def stop_run(run_dir: Path) -> None:
     """Stop the engines and the embedded hub of a run, those of them that run."""
     stop_fleet(run_dir)
     stop_hub(run_dir)
+
+
+def look_at_run(run_dir: Path) -> dict[str, Any]:
+    """Return how a run is; reads only.
+
+    Keys: ``hub`` (state, url, pid), ``engines`` (`psrlib.engines.fleet_status`), ``jobs`` (number by status,
+    with the color of active ones; empty when the embedded hub does not run), ``verification`` (when and with
+    what verdict the last one was saved in ``report/``; None before).
+    """
+    hub = look_at_hub(run_dir)
+    jobs: Counter[str] = Counter()
+    if hub.state == "running":
+        organizations = [o.id for o in load_seed(run_dir / "seed.json").organizations]
+        with open_hub(run_dir) as session:
+            present = {str(row["id"]) for row in session.security.organizations()}
+            for organization in present.intersection(organizations):
+                jobs.update(session.for_organization(organization).jobrunner.counts())
+    report = run_dir / "report" / "report.json"
+    last = json.loads(report.read_text()) if report.exists() else None
+    return {
+        "hub": {"state": hub.state, "url": hub.url, "pid": hub.pid},
+        "engines": fleet_status(run_dir),
+        "jobs": dict(sorted(jobs.items())),
+        "verification": last and {key: last[key] for key in ("verified_at", "consistent", "verdict")},
+    }
 
 
 def left_running(run_dir: Path, seed: Path) -> str:

@@ -10,6 +10,9 @@ from psrlib.errors import PsrError
 
 # subcommand -> module of this package that defines it; imported only when used, so `psr --help` is instant
 COMMANDS = {
+    "up": "up",
+    "status": "up",
+    "down": "up",
     "create-json": "seed",
     "rewrite": "seed",
     "fit": "model",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.options import hub_options, together
+from psrlib.cli.options import OUTPUT, hub_options, together
 from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
@@ -87,15 +87,15 @@ def stop(seed: Path) -> None:
 
 @engines.command()
 @SEED
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-def status(seed: Path, as_json: bool) -> None:
+@OUTPUT
+def status(seed: Path, output: str) -> None:
     """Tell what the engines of SEED.json are doing."""
     import json
 
     from psrlib.engines import fleet_status
 
     found = fleet_status(_run_dir(seed))
-    if as_json:
+    if output == "json":
         click.echo(json.dumps(found, indent=1))
         return
     words = ("engines", "registered", "polling", "refused", "pipelines_running", "webhooks_received")

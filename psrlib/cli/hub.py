@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from psrlib import paths
+from psrlib.cli.options import OUTPUT
 from psrlib.files import replace_file
 from psrlib.lock import RUN_LOCK, check_free, hold
 
@@ -68,14 +69,14 @@ def stop(run_dir: Path) -> None:
 
 @hub.command("list")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def list_hubs(folder: Path | None, as_json: bool) -> None:
+@OUTPUT
+def list_hubs(folder: Path | None, output: str) -> None:
     """List the embedded hub of every run below FOLDER [default: runs]: running, not answering or stopped."""
     from psrlib.hub.process.hub_process import find_hubs
 
     folder = folder or paths.runs()
     found = find_hubs(folder)
-    if as_json:
+    if output == "json":
         click.echo(json.dumps([_record(state) for state in found], indent=1))
         return
     for state in found:
@@ -86,13 +87,13 @@ def list_hubs(folder: Path | None, as_json: bool) -> None:
 
 @hub.command()
 @RUN_DIR
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def status(run_dir: Path, as_json: bool) -> None:
+@OUTPUT
+def status(run_dir: Path, output: str) -> None:
     """Tell whether the hub of a run directory runs: exit status 0 when it answers, 3 when not."""
     from psrlib.hub.process.hub_process import look_at_hub
 
     state = look_at_hub(run_dir)
-    click.echo(json.dumps(_record(state), indent=1) if as_json else _line(state))
+    click.echo(json.dumps(_record(state), indent=1) if output == "json" else _line(state))
     sys.exit(0 if state.state == "running" else NOT_RUNNING)
 
 

@@ -52,9 +52,25 @@ CA_BUNDLE = click.option(
     type=click.Path(exists=True, dir_okay=False),
     help="Certificates to trust, for an https hub with one of its own.",
 )
-# the seed document, and which Control Hub is meant
-hub_options = together(
-    SEED,
+RANDOM_SEED = click.option(
+    "--random-seed",
+    type=int,
+    default=19071990,  # of the original tool
+    show_default=True,
+    help="Root of every random stream.",
+)
+NUM_ORGS = click.option(
+    "--num-orgs", type=click.IntRange(min=1), default=10, show_default=True, help="Organizations to draw."
+)
+OUTPUT = click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Print words, or everything as JSON.",
+)
+# which Control Hub is meant, and how to speak to it
+target_options = together(
     SCH_URL,
     LOGIN,
     ORGANIZATION_PASSWORD,
@@ -65,3 +81,4 @@ hub_options = together(
         "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
     ),
 )
+hub_options = together(SEED, target_options)

@@ -11,8 +11,8 @@ from psrlib.lock import RUN_LOCK, check_free
 
 
 @click.command("create-json")
-@click.option("--random-seed", type=int, default=19071990, show_default=True)  # of the original tool
-@click.option("--num-orgs", type=click.IntRange(min=1), default=10, show_default=True)
+@options.RANDOM_SEED
+@options.NUM_ORGS
 @click.option("--use-sample-schema", is_flag=True, help="Use the hand-written models/sample.json.")
 @click.option(
     "--data-model-root",

@@ -4,8 +4,8 @@ import secrets
 
 from psrlib.seed import document as seed
 from psrlib.seed.vocabulary import ADMINISTRATOR_ROLES
+from psrlib.state.observe import SCRATCH
 
-PREFIX = "psr-doctor-"
 RANDOM_SEED = 1
 JANUARY_1 = "0 0 4 1 1 ? *"  # a cron time that is not now
 COMMITS = 3  # so that there is a next version, and one after it
@@ -13,7 +13,7 @@ COMMITS = 3  # so that there is a next version, and one after it
 
 def scratch_document() -> seed.SeedDocument:
     """Return the seed document of an organization whose id nobody has, such as ``psr-doctor-1f9c02ab``."""
-    id = f"{PREFIX}{secrets.token_hex(4)}"
+    id = f"{SCRATCH}{secrets.token_hex(4)}"
     admin, owner = (
         seed.User(key, f"{name}@{id}", name, f"{name}@{id}.example.com", ADMINISTRATOR_ROLES, groups)
         for key, name, groups in (("user-0001", "admin", []), ("user-0002", "owner", ["group-0001"]))

@@ -1,14 +1,14 @@
 """What must hold before anything is written to a Control Hub."""
 
 import ipaddress
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from urllib.parse import urlsplit
 
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, InputError
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.observe import SYSTEM_ORGANIZATION
+from psrlib.state.observe import find_foreign
 from psrlib.state.reading import hub_name
 
 SHOWN = 3  # organizations named in an error
@@ -49,15 +49,15 @@ def check_address(url: str, allow_remote: bool) -> None:
         )
 
 
-def check_organizations(document: SeedDocument, existing: Collection[str], allow_foreign: bool) -> None:
-    """Refuse a Control Hub that holds organizations the seed document does not name.
+def check_organizations(document: SeedDocument, listed: Mapping[str, Json], allow_foreign: bool) -> None:
+    """Refuse a Control Hub that holds organizations the seed document does not name (`find_foreign`).
 
     Raises
     ------
     InputError
         If it does and ``allow_foreign`` is false.
     """
-    foreign = sorted(set(existing) - {o.id for o in document.organizations} - {SYSTEM_ORGANIZATION})
+    foreign = find_foreign(document, listed)
     if foreign and not allow_foreign:
         more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
         raise InputError(

@@ -1,7 +1,7 @@
 """Read a Control Hub into the records of the seed document; reads only, changes nothing."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from psrlib.client import ControlHub
@@ -16,6 +16,7 @@ from psrlib.words import OWNED
 log = logging.getLogger(__name__)
 
 SYSTEM_ORGANIZATION = "admin"
+SCRATCH = "psr-doctor-"  # how ids of organizations begin that `psr doctor` makes to try a hub
 COMMITS_PER_CALL = 40  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
 
 
@@ -41,13 +42,26 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
     """
     listed = {str(row["id"]): row for row in hub.security.organizations()}
     wanted = [organization for organization in document.organizations if organization.id in listed]
-    named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
     steps = (observe_organization(hub, document, o, listed[o.id]) for o in wanted)
     found = run_steps(steps, hub.limit)
     log.info("observed %d organizations", len(found))
     return ObservedState(
         organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},
-        foreign=sorted(set(listed) - named),
+        foreign=find_foreign(document, listed),
+    )
+
+
+def find_foreign(document: SeedDocument, listed: Mapping[str, Json]) -> list[str]:
+    """Return the ids of organizations on a hub, from its list by id, that the seed document does not name.
+
+    Not those of the hub itself, and not the empty, deactivated ones that `psr doctor --write` left: Control
+    Hub 3.x cannot delete an organization.
+    """
+    named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
+    return sorted(
+        id
+        for id, row in listed.items()
+        if id not in named and not (id.startswith(SCRATCH) and row.get("active") is False)
     )
 
 

@@ -15,7 +15,6 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import App
 from psrlib.doctor import examine
 from psrlib.doctor.needs import NEEDS, Call, find_need
-from psrlib.doctor.scratch import PREFIX
 from psrlib.doctor.watch import WatchedHub
 from psrlib.engines import start_fleet
 from psrlib.errors import InputError
@@ -24,6 +23,7 @@ from psrlib.hub.web.routing import Router
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import diff, observe, populate, setup_engines, start_jobs, teardown, wait_until_active
 from psrlib.state.capabilities import load_capabilities
+from psrlib.state.observe import SCRATCH
 from psrlib.verify import verify
 
 ADMIN = "admin@admin"
@@ -169,7 +169,7 @@ def test_a_scratch_organization_is_named_and_removed(hub_url: str) -> None:
     """It holds something of every kind, reads back as it was sent, and ends empty and inactive."""
     report = examine(hub_url, ADMIN, PASSWORD, write=True)
     assert report.exit_status == 0, report.text()
-    assert report.scratch.startswith(PREFIX)
+    assert report.scratch.startswith(SCRATCH)
     assert organizations(hub_url)[report.scratch] is False
     with ControlHub(hub_url, ADMIN, PASSWORD) as hub:
         assert [row["id"] for row in hub.security.users(report.scratch)] == [f"admin@{report.scratch}"]
@@ -182,6 +182,17 @@ def test_a_scratch_organization_is_named_and_removed(hub_url: str) -> None:
         "/scheduler/rest/v2/jobs/pageId=SchedulerJobManagePage",
         "/jobrunner/rest/v1/jobs/startJobs",
     } <= made
+
+
+def test_a_hub_that_was_tried_can_be_populated_and_verified(hub_url: str, rich: SeedDocument) -> None:
+    """The empty organization that cannot be deleted is in nobody's way; an active one would be."""
+    scratch = examine(hub_url, ADMIN, PASSWORD, write=True).scratch
+    with ControlHub(hub_url, ADMIN, PASSWORD) as hub:
+        populate(rich, hub, progress=False)
+        assert scratch not in observe(rich, hub).foreign
+        (row,) = [row for row in hub.security.organizations() if row["id"] == scratch]
+        hub.security.update_organization({**row, "active": True})
+        assert scratch in observe(rich, hub).foreign
 
 
 @pytest.mark.parametrize("write", [False, True], ids=["read only", "write"])

@@ -59,9 +59,9 @@ def test_engines_are_started_shown_restarted_and_stopped(seed: Path) -> None:
     assert "engines poll http://127.0.0.1" in psr("start", seed, *sink)
     number = len(load_identities(seed.parent))
     assert f"{number} engines, {number} registered, {number} polling, 0 refused" in psr("status", seed)
-    first = json.loads(psr("status", seed, "--json"))
+    first = json.loads(psr("status", seed, "--output", "json"))
     psr("restart", seed, *sink)
-    second = json.loads(psr("status", seed, "--json"))
+    second = json.loads(psr("status", seed, "--output", "json"))
     assert (second["engines"], second["polling"]) == (number, number)
     assert second["pid"] != first["pid"]
     assert "engines stopped" in psr("stop", seed)

@@ -183,7 +183,7 @@ def test_hubs_are_listed_with_state_process_and_address(seed: Path) -> None:
         lines = run("hub", "list", seed.parent.parent).output.splitlines()
         assert lines[0].split()[:3] == ["stopped", other.url, str(stopped)]
         assert lines[1].split()[:5] == ["running", "pid", str(hub.pid), hub.url, str(seed.parent)]
-        found = json.loads(run("hub", "list", seed.parent.parent, "--json").output)
+        found = json.loads(run("hub", "list", seed.parent.parent, "--output", "json").output)
         assert [(row["state"], row["pid"]) for row in found] == [("stopped", 0), ("running", hub.pid)]
         assert run("hub", "status", "--run-dir", seed.parent).exit_code == 0
         assert run("hub", "status", "--run-dir", stopped).exit_code == NOT_RUNNING

@@ -59,6 +59,20 @@ class Job(Struct, rename="camel"):
     current_job_status: JobStatus | None = None
 
 
+class JobCount(Struct):
+    """How many jobs have a status."""
+
+    status: str
+    count: int
+
+
+class JobCounts(Struct):
+    """Jobs by status (5.2)."""
+
+    data: list[JobCount]
+
+
+NEVER_STARTED = "NEVER_STARTED"  # a hub says ""
 STATUSES = dict[str, JobStatus | None] | list[StatusOfJob]  # a list before release 3.14 or so
 
 
@@ -167,6 +181,14 @@ class JobRunner(OwnedApp):
         """Return the current job status per job id."""
         found = self._post(f"{BASE}/jobs/status", "job status", list(ids), read=record(STATUSES))
         return found if isinstance(found, dict) else {row["jobId"]: row for row in found}
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of jobs by status, that of ACTIVE with its color (``ACTIVE_GREEN``).
+
+        Jobs that never ran are ``NEVER_STARTED`` here; whether templates count is unknown (5.2).
+        """
+        answer = self._get(f"{BASE}/metrics/jobCountByStatus", "job status", record(JobCounts))
+        return {row["status"] or NEVER_STARTED: row["count"] for row in answer["data"]}
 
     def history(self, job_id: str) -> list[Json]:
         """Return all runs of a job that the hub keeps, as job status records (5.4)."""

@@ -1,0 +1,149 @@
+"""``psr up``, ``psr down``, ``psr status``: a whole run in one command, its end, and how it is."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from psrlib import paths
+from psrlib.cli import options
+
+T = TypeVar("T")
+RUN_DIR = click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run [default: runs/SEED-ORGS].",
+)
+run_options = options.together(options.RANDOM_SEED, options.NUM_ORGS, RUN_DIR)
+
+
+@click.command()
+@run_options
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Noise model to draw from [default: the kit's]."
+)
+@options.target_options
+@click.option(
+    "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for jobs to run."
+)
+def up(
+    random_seed: int,
+    num_orgs: int,
+    run_dir: Path | None,
+    model: Path | None,
+    settings: dict[str, str],
+    timeout_s: float,
+    **where: Any,
+) -> None:
+    """Do everything: seed document, populate, engines, jobs, verification.
+
+    The same as populate.ipynb. Hub and engines stay up for the PSR, until psr down. Called again it goes on
+    where it was interrupted. Exit status 0 when the hub is as the seed document says, 1 when it is not.
+    """
+    from psrlib import plots, run, state, verify
+    from psrlib.cli.state import open_hub
+    from psrlib.engines import fleet_status, start_fleet
+    from psrlib.model import NoiseModel
+    from psrlib.seed import create_seed, resolve_variables, seed_sha256
+
+    folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
+    noise = NoiseModel.load(model or paths.default_model())
+    seed = folder / "seed.json"
+    with run.run_lock(folder, "psr up"):
+        document = _step("seed", lambda: create_seed(noise, random_seed, num_orgs), lambda d: seed_sha256(d))
+        run.keep_seed(document, folder)
+        desired = resolve_variables(document, settings)
+        hub = _step("hub", lambda: open_hub(seed, make=True, **where), lambda hub: hub.url)
+        with hub:
+            report = _step("populate", lambda: state.populate(desired, hub), lambda report: report.summary())
+            if report.difference:
+                click.echo(f"left as it is: {report.difference.summary()}", err=True)
+                sys.exit(1)
+
+            def engines() -> dict[str, Any]:
+                state.setup_engines(desired, hub, folder)
+                start_fleet(folder, hub.url, desired.variables["webhook_url"])
+                return fleet_status(folder)
+
+            _step("engines", engines, lambda found: f"{found['polling']} of {found['engines']} poll")
+
+            def jobs() -> int:
+                started = state.start_jobs(desired, hub)
+                state.wait_until_active(desired, hub, timeout_s)
+                return started
+
+            _step("jobs", jobs, lambda started: f"{started} started, all that should be ACTIVE run")
+            result = _step("verify", lambda: verify.verify(desired, hub, noise), lambda found: found.verdict)
+        click.echo(f"report: {verify.save_report(result, folder / 'report', plots.review(result))}")
+        click.echo(f"hub and engines stay up; to stop: psr down --run-dir {shlex.quote(str(folder))}")
+        if not result.consistent:
+            sys.exit(1)
+
+
+def _step(name: str, do: Callable[[], T], tell: Callable[[T], str]) -> T:
+    """Do one step of a run and print its name, what came of it, and the seconds it took."""
+    begun = time.monotonic()
+    made = do()
+    click.echo(f"{name:9} {time.monotonic() - begun:6.1f} s  {tell(made)}")
+    return made
+
+
+@click.command()
+@run_options
+def down(random_seed: int, num_orgs: int, run_dir: Path | None) -> None:
+    """Stop the engines and the embedded hub of a run; seed document, database, tokens and report stay.
+
+    What a Control Hub of your own holds stays there too: psr teardown takes it away.
+    """
+    from psrlib import run
+    from psrlib.engines import stop_fleet
+    from psrlib.hub.process.hub_process import stop_hub
+
+    folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
+    _check_run(folder)
+    with run.run_lock(folder, "psr down"):
+        parts = [
+            part for part, stopped in (("engines", stop_fleet(folder)), ("hub", stop_hub(folder))) if stopped
+        ]
+    kept = [name for name in ("seed.json", "hub.db", "engines", "report") if (folder / name).exists()]
+    click.echo(f"stopped: {', '.join(parts) or 'nothing ran'}; kept in {folder}: {', '.join(kept)}")
+
+
+@click.command()
+@run_options
+@options.OUTPUT
+def status(random_seed: int, num_orgs: int, run_dir: Path | None, output: str) -> None:
+    """Tell how a run is: hub, engines, jobs by status and color, last verification."""
+    from psrlib.run import look_at_run
+
+    folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
+    _check_run(folder)
+    found = look_at_run(folder)
+    if output == "json":
+        click.echo(json.dumps(found, indent=1))
+        return
+    hub, engines, verification = found["hub"], found["engines"], found["verification"]
+    click.echo(f"run       {folder}")
+    click.echo(f"hub       {hub['state']}" + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""))
+    click.echo(
+        f"engines   {engines['polling']} of {engines['engines']} poll, "
+        f"{engines['pipelines_running']} pipelines run"
+        if engines["running"]
+        else "engines   stopped"
+    )
+    jobs = ", ".join(f"{n} {name}" for name, n in found["jobs"].items())
+    click.echo(f"jobs      {jobs or 'not known, for the hub is not running'}")
+    told = f"{verification['verified_at']}: {verification['verdict']}" if verification else "none yet"
+    click.echo(f"verified  {told}")
+
+
+def _check_run(folder: Path) -> None:
+    from psrlib.errors import InputError
+
+    if not (folder / "seed.json").exists():
+        raise InputError(f"{folder}: no run there (seed.json); psr up makes one, --run-dir names another")
