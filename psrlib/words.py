@@ -65,6 +65,13 @@ CREATOR_ROLES = {
 }
 OWNED = tuple(CREATOR_ROLES)  # kinds whose objects have an owner
 ADMINISTRATOR_ROLE = "org-admin"
+# What entities of a kind refer to (kind and column of its detail table): the count of what there is to choose
+LINKS = {
+    ("pipelines", "owner"): "users",
+    ("jobs", "owner"): "users",
+    ("jobs", "pipeline"): "pipelines",
+    ("scheduled_tasks", "job"): "jobs",
+}
 # What a subscription reacts to and what a scheduled task does with its job.
 EVENTS = ("JOB_STATUS_CHANGE", "PIPELINE_STATUS_CHANGE", "PIPELINE_COMMITTED")
 ACTIONS = ("START", "STOP", "UPGRADE")

@@ -90,7 +90,7 @@ class Conditional:
             raise ValueError("cells must ascend from 0 to 2**32")
         if not trees:
             raise ValueError("a forest needs at least one tree")
-        self.trees = [_flatten(tree, self.given, len(cells) - 1) for tree in trees]
+        self.trees = [flatten(tree, self.given, len(cells) - 1) for tree in trees]
 
     def ranks(self, known: Mapping[str, IntArray], words: WordArray, window: Window) -> WordArray:
         """Return a rank inside the window for each row, given the values drawn before, shape (n,)."""
@@ -99,7 +99,7 @@ class Conditional:
         cumulative = np.empty((len(words), len(self.cells)), dtype=np.uint64)
         for index, tree in enumerate(self.trees):
             rows = np.flatnonzero(chosen == index)
-            cumulative[rows] = tree.cumulative[_reach_leaf(tree, features[rows])]
+            cumulative[rows] = tree.cumulative[reach_leaf(tree, features[rows])]
         return self._place(cumulative, words, window)
 
     def _place(self, cumulative: WordArray, words: WordArray, window: Window) -> WordArray:
@@ -120,7 +120,8 @@ def _inside(bits: WordArray, window: Window) -> WordArray:
     return window.first + ((bits * (window.end - window.first)) >> _HALF)
 
 
-def _reach_leaf(tree: Tree, features: IntArray) -> IntArray:
+def reach_leaf(tree: Tree, features: IntArray) -> IntArray:
+    """Return the leaf that each row of features, shape (n, n_features), comes to, shape (n,)."""
     node = np.zeros(len(features), dtype=np.int64)
     rows = np.arange(len(features))
     while (tree.feature[node] >= 0).any():
@@ -131,7 +132,8 @@ def _reach_leaf(tree: Tree, features: IntArray) -> IntArray:
     return tree.leaf[node]
 
 
-def _flatten(tree: NodeSpec, given: list[str], n_cells: int) -> Tree:
+def flatten(tree: NodeSpec, given: list[str], n_cells: int) -> Tree:
+    """Return a tree of a model file in arrays; ValueError if it asks for what is not ``given``."""
     nodes: list[list[int]] = []
     leaves: list[WordArray] = []
 

@@ -23,7 +23,6 @@ DETAILS = (
     "pipeline_labels",
     "job_tags",
     "job_instances",
-    "owner_rank",
     "schedule_cron",
     "schedule_action",
     "subscription_event",

@@ -13,6 +13,7 @@ from psrlib.model import specs
 from psrlib.model.additive import Additive, read_additive
 from psrlib.model.archetype import Archetype, Metric
 from psrlib.model.dependence import Conditional, Gaussian
+from psrlib.model.inside import Inside
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import DETAILS, INACTIVE, drawing_order
 from psrlib.model.specs import FORMAT, ArchetypeSpec, ConditionalSpec, DependenceSpec, MarginalSpec, ModelSpec
@@ -106,6 +107,12 @@ def build_archetypes(file: str, model: ModelSpec) -> tuple[Archetype, ...]:
         if names.count(name) > 1:
             raise InputError(f'{file}: two archetypes are named "{name}"; give each its own name')
     return archetypes
+
+
+def build_inside(file: str, model: ModelSpec) -> Inside:
+    """Return what the inside of organizations looks like, checked; InputError naming file and field."""
+    with _field(f"{file}: inside"):
+        return Inside(model.inside)
 
 
 def _archetype(where: str, spec: ArchetypeSpec, shared: dict[str, QuantileTable]) -> Archetype:

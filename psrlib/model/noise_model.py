@@ -11,8 +11,9 @@ from psrlib.arrays import IntArray, WordArray
 from psrlib.errors import InputError
 from psrlib.model.archetype import Archetype
 from psrlib.model.dependence import WORDS_PER_METRIC
+from psrlib.model.inside import Inside
 from psrlib.model.metrics import INACTIVE
-from psrlib.model.model_file import build_archetypes, read_model
+from psrlib.model.model_file import build_archetypes, build_inside, read_model
 from psrlib.model.sobol import n_keys, spread_evenly
 from psrlib.model.table import QuantileTable
 from psrlib.words import CONFIG, COUNTS, NOT_SET
@@ -47,14 +48,17 @@ class NoiseModel:
     sha256 : str
         Digest of the file's bytes.
     archetypes : tuple of Archetype
+    inside : Inside
+        What the entities of an organization look like, and how they share what they refer to.
     metrics : tuple of str
         Counts it draws: the eleven of a stats set, then further ones by name.
     n_words : int
         64-bit words that the draw of one organization consumes.
     """
 
-    def __init__(self, name: str, sha256: str, archetypes: tuple[Archetype, ...]) -> None:
+    def __init__(self, name: str, sha256: str, archetypes: tuple[Archetype, ...], inside: Inside) -> None:
         self.name = name
+        self.inside = inside
         self.sha256 = sha256
         self.archetypes = archetypes
         drawn = {metric for archetype in archetypes for metric in archetype.metrics}
@@ -88,7 +92,8 @@ class NoiseModel:
     def from_bytes(cls, content: bytes, file: str = "noise model") -> "NoiseModel":
         """Check the bytes of a model file; ``file`` is what errors call it."""
         model = read_model(file, content)
-        return cls(model.name, hashlib.sha256(content).hexdigest(), build_archetypes(file, model))
+        archetypes, inside = build_archetypes(file, model), build_inside(file, model)
+        return cls(model.name, hashlib.sha256(content).hexdigest(), archetypes, inside)
 
     def draw_organizations(self, words: WordArray) -> OrganizationDraws:
         """Draw organizations from raw random bits of shape (n_organizations, n_words), by integers only."""

@@ -110,6 +110,49 @@ class ArchetypeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     details: Details | None = None
 
 
+class ColumnSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A column of entities: a table of values, its cells, and how likely each cell is in each pattern.
+
+    ``cells`` are ranks from 0 to 2**32, ``patterns`` a row of weights of the cells per pattern. A column that
+    follows others closely has a ``tree`` that asks for them, and a table for each leaf (its one cell).
+    """
+
+    texts: Sequence[str] | None = None
+    tree: NodeSpec | None = None
+    tables: Sequence[TableSpec]
+    cells: Sequence[int]
+    patterns: Sequence[Numbers]
+
+
+class EntitiesSpec(Struct, frozen=True, kw_only=True):
+    """What entities of a kind look like in some columns: by pattern, patterns by style, the style by tree.
+
+    Columns that have to do with each other share a pattern. ``styles`` holds a row per style with the weight
+    of each pattern; ``repeats`` per style how likely an entity takes the pattern of an earlier one of its
+    organization; ``style`` the tree whose cells are styles.
+    """
+
+    kind: str
+    columns: dict[str, ColumnSpec]
+    styles: Sequence[Numbers]
+    repeats: Sequence[int]
+    style: ConditionalSpec
+
+
+class LinkSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What entities of one kind refer to: (run, in_turn, repeat) by style, the style by tree."""
+
+    styles: Sequence[Sequence[int]]
+    style: ConditionalSpec | None = None
+
+
+class InsideSpec(Struct, frozen=True, kw_only=True):
+    """The inside of organizations: groups of columns in the order of drawing, links by ``kind.column``."""
+
+    entities: Sequence[EntitiesSpec]
+    links: dict[str, LinkSpec]
+
+
 class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A noise model file."""
 
@@ -118,3 +161,4 @@ class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str | None = None
     archetypes: Sequence[ArchetypeSpec]
     details: Details | None = None
+    inside: InsideSpec | None = None

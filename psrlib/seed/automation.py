@@ -10,8 +10,7 @@ from psrlib.seed.jobs import active_jobs
 from psrlib.seed.records import Entities, build, each, first_keys, neighbours
 from psrlib.seed.streams import uniform
 from psrlib.seed.vocabulary import TOPOLOGY_NAMES
-
-ACTIONS = ("START", "STOP", "UPGRADE")
+from psrlib.words import ACTIONS, EVENTS
 
 
 def draw_tasks(chunk: Chunk, jobs: Entities[Job]) -> Entities[ScheduledTask]:
@@ -22,11 +21,9 @@ def draw_tasks(chunk: Chunk, jobs: Entities[Job]) -> Entities[ScheduledTask]:
     task takes the other action. UPGRADE may have any job: every job already runs the newest commit.
     """
     rows = chunk.rows("scheduled_tasks")
-    owner, action, job, cron = chunk.words("scheduled_tasks", rows, 4)
-    kinds = np.array(
-        [ACTIONS.index(name) for name in chunk.details("schedule_action").values], dtype=np.int64
-    )
-    kind = kinds[chunk.look_up("schedule_action", rows, action)]
+    action, cron = chunk.words("scheduled_tasks", rows, 2)
+    chosen = chunk.texts("scheduled_tasks", "action", "schedule_action", rows, action)
+    kind = np.array([ACTIONS.index(name) for name in chosen], dtype=np.int64)
     n_jobs, n_active = rows.spread(jobs.rows.counts), rows.spread(chunk.count("active_jobs"))
     kind = np.where((kind == 0) & (n_active == 0), 1, kind)
     kind = np.where((kind == 1) & (n_active == n_jobs), 0, kind)
@@ -34,7 +31,8 @@ def draw_tasks(chunk: Chunk, jobs: Entities[Job]) -> Entities[ScheduledTask]:
     active_first = np.argsort(jobs.rows.organization * 2 + inactive, kind="stable")
     first = np.where(kind == 1, n_active, 0)
     n = np.choose(kind, [n_active, n_jobs - n_active, n_jobs])
-    place = active_first[rows.spread(jobs.rows.offsets[:-1]) + first + uniform(job, n)]
+    number = chunk.inside["scheduled_tasks"]["job"] % np.maximum(n, 1)
+    place = active_first[rows.spread(jobs.rows.offsets[:-1]) + first + number]
     of = each(jobs.records, place.tolist())
     actions = each(ACTIONS, kind.tolist())
     names = [f"{action.title()} {job.name}" for action, job in zip(actions, of, strict=True)]
@@ -45,44 +43,46 @@ def draw_tasks(chunk: Chunk, jobs: Entities[Job]) -> Entities[ScheduledTask]:
         name=_numbered(names, ranks(place * len(ACTIONS) + kind)),
         job=[job.key for job in of],
         action=actions,
-        cron=chunk.values("schedule_cron", rows, cron),
-        owner=chunk.owners(rows, owner),
+        cron=chunk.texts("scheduled_tasks", "cron", "schedule_cron", rows, cron),
+        owner=[job.owner for job in of],
     )
 
 
 def draw_subscriptions(chunk: Chunk, jobs: Entities[Job]) -> Entities[Subscription]:
-    """Draw the subscriptions of a chunk; one in sixteen is disabled."""
+    """Draw the subscriptions of a chunk; where the model does not say it, one in sixteen is disabled."""
     rows = chunk.rows("subscriptions")
-    owner, event, action, job = chunk.words("subscriptions", rows, 4)
+    event, action, job = chunk.words("subscriptions", rows, 3)
     place = rows.spread(jobs.rows.offsets[:-1]) + uniform(job, rows.spread(jobs.rows.counts))
     of = each(jobs.records, place.tolist())
-    events = chunk.details("subscription_event").values
-    kind = chunk.look_up("subscription_event", rows, event)
-    titles = [events[i].replace("_", " ").capitalize() for i in kind.tolist()]
-    names = [f"{title} of {job.name}" for title, job in zip(titles, of, strict=True)]
-    actions = chunk.values("subscription_action", rows, action)
+    events = chunk.texts("subscriptions", "event", "subscription_event", rows, event)
+    kind = np.unique(events, return_inverse=True)[1] if events else np.zeros(0, dtype=np.int64)
+    names = [f"{e.replace('_', ' ').capitalize()} of {job.name}" for e, job in zip(events, of, strict=True)]
+    actions = chunk.texts("subscriptions", "action", "subscription_action", rows, action)
+    enabled = chunk.inside.get("subscriptions", {}).get("enabled", job & np.uint64(15))
     return build(
         Subscription,
         "subscription",
         rows,
-        name=_numbered(names, ranks(place * len(events) + kind)),
+        name=_numbered(names, ranks(place * len(EVENTS) + kind)),
         job=[job.key for job in of],
-        event=each(events, kind.tolist()),
+        event=events,
         action=actions,
         target=[
             "${webhook_url}" if action == "WEBHOOK" else f"admin@{organization}.example.com"
             for action, organization in zip(actions, chunk.ids(rows), strict=True)
         ],
-        owner=chunk.owners(rows, owner),
-        enabled=(job & np.uint64(15) != 0).tolist(),
+        owner=[job.owner for job in of],
+        enabled=(enabled != 0).tolist(),
     )
 
 
 def draw_topologies(chunk: Chunk, jobs: Entities[Job]) -> Entities[Topology]:
-    """Draw the topologies of a chunk, over 2 to 5 neighbouring jobs."""
+    """Draw the topologies of a chunk, over 2 to 5 neighbouring jobs; the first one's owner owns it."""
     rows = chunk.rows("topologies")
-    owner, start, size = chunk.words("topologies", rows, 3)
+    start, size = chunk.words("topologies", rows, 2)
     n_jobs = rows.spread(jobs.rows.counts)
+    first_job = np.where(n_jobs > 0, rows.spread(jobs.rows.offsets[:-1]) + uniform(start, n_jobs), -1)
+    owners = [*(job.owner for job in jobs.records), *first_keys("user", 1)]
     keys = first_keys("job", int(n_jobs.max(initial=0)))
     places = zip(uniform(start, n_jobs).tolist(), uniform(size, 4).tolist(), n_jobs.tolist(), strict=True)
     return build(
@@ -90,7 +90,7 @@ def draw_topologies(chunk: Chunk, jobs: Entities[Job]) -> Entities[Topology]:
         "topology",
         rows,
         name=chunk.names("topologies", rows, TOPOLOGY_NAMES),
-        owner=chunk.owners(rows, owner),
+        owner=each(owners, first_job.tolist()),
         jobs=[neighbours(keys, first, 2 + more, n) for first, more, n in places],
     )
 

@@ -119,34 +119,67 @@ class Chunk:
         return self.drawer.details(name)
 
     @cached_property
+    def inside(self) -> dict[str, dict[str, IntArray]]:
+        """Columns of the entities by kind, as the model draws them together: owners, what jobs run ...
+
+        What the model has no columns for is drawn from its detail tables.
+        """
+        known = {metric: self.count(metric) for metric in self.draws.counts} | self.draws.config
+        inside = self.drawer.model.inside
+
+        def words(name: str, counts: IntArray, width: int) -> tuple[WordArray, ...]:
+            return self.words(f"inside {name}", Rows(counts), width)
+
+        style_words = self.drawer.streams.table("inside", self.organizations, inside.n_words)
+        return inside.draw(known, style_words, words)
+
+    def column(self, kind: str, column: str, detail: str, rows: Rows, words: WordArray) -> IntArray:
+        """Return the integers of a column of a kind: from its inside, else drawn from a detail table."""
+        drawn = self.inside.get(kind, {}).get(column)
+        return self.draw(detail, rows, words) if drawn is None else drawn
+
+    def texts(self, kind: str, column: str, detail: str, rows: Rows, words: WordArray) -> list[str]:
+        """Return the texts of a column of a kind: from its inside, else drawn from a detail table."""
+        drawn = self.inside.get(kind, {}).get(column)
+        if drawn is None:
+            return self.values(detail, rows, words)
+        return self.drawer.model.inside.text(kind, column, drawn)
+
+    @cached_property
     def user_words(self) -> tuple[WordArray, ...]:
         """Random words of the users: for the roles, for the groups."""
         return self.words("users", self.rows("users"), 2)
 
     @cached_property
-    def _creates(self) -> tuple[IntArray, IntArray]:
-        """Roles drawn for each user (index), and whether they let him create; the first user administers."""
-        rows, details = self.rows("users"), self.details("user_roles")
-        role = self.look_up("user_roles", rows, self.user_words[0])
-        allowed = np.array([may_create(roles) for roles in details.values])
-        return role, (allowed[role] | (rows.index == 0)).astype(np.int64)
-
-    @cached_property
     def user_roles(self) -> IntArray:
-        """Index of each user's roles; those who may create come first in each organization: they own."""
-        role, creates = self._creates
-        ordered: IntArray = role[np.lexsort((1 - creates, self.rows("users").organization))]
-        return ordered
+        """Index of each user's roles; who owns something may create things."""
+        rows = self.rows("users")
+        role = self.look_up("user_roles", rows, self.user_words[0])
+        creators = self._creators
+        if not len(creators):
+            return role
+        owns = np.zeros(len(role), dtype=bool)
+        for kind in ("pipelines", "jobs"):
+            of = self.rows(kind)
+            owns[of.spread(rows.offsets[:-1]) + self.owner_numbers(kind)] = True
+        lacking = owns & ~np.isin(role, creators)
+        return np.where(lacking, creators[0], role)
 
     @cached_property
-    def _n_creators(self) -> IntArray:
-        of = self.rows("users").organization
-        return np.bincount(of[self._creates[1] > 0], minlength=len(self.organizations))
+    def _creators(self) -> IntArray:
+        """Roles (index) that let a user create things."""
+        values = self.details("user_roles").values
+        return np.array([i for i, roles in enumerate(values) if may_create(roles)], dtype=np.int64)
 
-    def owners(self, rows: Rows, words: WordArray) -> list[str]:
-        """Return the key of the owning user of each entity, concentrated on the organization's first ones.
+    def owner_numbers(self, kind: str) -> IntArray:
+        """Return the number of the user who owns each pipeline or job, from 0 in its organization.
 
-        Only users who may create things own any.
+        Where the model knows no roles that let a user create things, the administrator owns all.
         """
-        number = self.draw("owner_rank", rows, words, rows.spread(self._n_creators))
-        return each(first_keys("user", int(number.max(initial=0)) + 1), number.tolist())
+        numbers = self.inside[kind]["owner"]
+        return numbers if len(self._creators) else np.zeros_like(numbers)
+
+    def owners(self, kind: str) -> list[str]:
+        """Return the key of the user who owns each pipeline or job."""
+        numbers = self.owner_numbers(kind)
+        return each(first_keys("user", int(numbers.max(initial=0)) + 1), numbers.tolist())

@@ -63,6 +63,28 @@ def ranks(groups: IntArray) -> IntArray:
     return result
 
 
+def nearest_rows(table: QuantileTable, keys: IntArray, wanted: IntArray, words: WordArray) -> IntArray:
+    """Return a row of the table for each word, drawn among those whose key is nearest to the wanted one.
+
+    Parameters
+    ----------
+    keys : array of int, shape (n_values,)
+        Key of each value of the table.
+    wanted : array of int, shape (n,)
+        The smaller key is taken where two are as near.
+    """
+    order = np.argsort(keys, kind="stable")
+    ends = np.cumsum(np.diff(table.thresholds, prepend=np.uint64(0))[order])
+    distinct, first = np.unique(keys[order], return_index=True)
+    bounds = np.concatenate([np.zeros(1, dtype=np.uint64), ends[np.append(first[1:], len(keys)) - 1]])
+    between = (distinct[1:] + distinct[:-1]) // 2  # the last one that is nearer to the smaller, or as near
+    near = np.searchsorted(between, wanted, side="left")
+    below, above = bounds[near], bounds[near + 1]
+    target = below + (((words >> np.uint64(32)) * (above - below)) >> np.uint64(32))
+    place = np.searchsorted(ends, target, side="right")
+    return np.asarray(order[np.minimum(place, len(keys) - 1)], dtype=np.int64)
+
+
 class Details:
     """The detail tables of all archetypes under one name, looked up for entities of any archetype.
 

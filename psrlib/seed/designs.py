@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from psrlib.arrays import IntArray, WordArray
 from psrlib.seed.chunk import Chunk
-from psrlib.seed.columns import Rows
+from psrlib.seed.columns import Rows, nearest_rows
 from psrlib.seed.document import Connection, Fragment, Pipeline
 from psrlib.seed.records import Entities, build, each, each_pair, first_keys, neighbours
 from psrlib.seed.streams import uniform
@@ -20,6 +20,7 @@ from psrlib.seed.vocabulary import (
 )
 from psrlib.words import LIMIT_OF, NOT_SET
 
+FEWEST_STAGES = 2  # of a pipeline: an origin and a destination
 FRAGMENT_PER_PIPELINES = 20  # pipelines to a fragment; 3 % of public pipelines use one (pipeline-json, 9)
 
 
@@ -34,7 +35,7 @@ def draw_connections(chunk: Chunk) -> Entities[Connection]:
         rows,
         name=chunk.names("connections", rows, CONNECTION_NAMES),
         type=[name for name, _ in kinds],
-        owner=chunk.owners(rows, owner),
+        owner=_designers(chunk, rows, owner),
         configuration=[configuration for _, configuration in kinds],
         tags=draw_words(TAGS, tag, (tag & 1).astype(np.int64)),
     )
@@ -49,7 +50,7 @@ def draw_fragments(chunk: Chunk) -> Entities[Fragment]:
         "fragment",
         rows,
         name=chunk.names("fragments", rows, FRAGMENT_NAMES),
-        owner=chunk.owners(rows, owner),
+        owner=_designers(chunk, rows, owner),
         stages=(1 + uniform(stages, 3)).tolist(),
         labels=draw_words(LABELS, label, (label & 1).astype(np.int64)),
     )
@@ -58,11 +59,8 @@ def draw_fragments(chunk: Chunk) -> Entities[Fragment]:
 def draw_pipelines(chunk: Chunk) -> Entities[Pipeline]:
     """Draw the pipelines of a chunk."""
     rows = chunk.rows("pipelines")
-    owner, shape, commits, n_labels, label, parameter, fragment, connection = chunk.words(
-        "pipelines", rows, 8
-    )
-    shapes = np.array(chunk.details("pipeline_shape").values, dtype=np.int64).reshape(-1, 4)
-    stages, branches, event_lane, n_parameters = shapes[chunk.look_up("pipeline_shape", rows, shape)].T
+    shape, commits, n_labels, label, parameter, fragment, connection = chunk.words("pipelines", rows, 7)
+    stages, branches, event_lane, n_parameters = _shapes(chunk, rows, shape)
     fragments, connections = rows.spread(n_fragments(chunk)), rows.spread(chunk.count("connections"))
     # a fragment takes the place of a processor; one pipeline in four that could use one does
     room = stages - 1 - branches - event_lane > 0
@@ -73,16 +71,46 @@ def draw_pipelines(chunk: Chunk) -> Entities[Pipeline]:
         "pipeline",
         rows,
         name=chunk.names("pipelines", rows, PIPELINE_NAMES),
-        owner=chunk.owners(rows, owner),
+        owner=chunk.owners("pipelines"),
         stages=stages.tolist(),
         branches=branches.tolist(),
         event_lane=(event_lane > 0).tolist(),
-        commits=chunk.draw("commits", rows, commits).tolist(),
-        labels=draw_words(LABELS, label, chunk.draw("pipeline_labels", rows, n_labels)),
+        commits=chunk.column("pipelines", "commits", "commits", rows, commits).tolist(),
+        labels=draw_words(
+            LABELS, label, chunk.column("pipelines", "labels", "pipeline_labels", rows, n_labels)
+        ),
         parameters=each_pair(parameters, uniform(parameter, len(PARAMETERS)), n_parameters),
         fragment=_some_keys("fragment", with_fragment, uniform(fragment, fragments)),
         connection=_some_keys("connection", with_connection, uniform(connection, connections)),
     )
+
+
+def _designers(chunk: Chunk, rows: Rows, words: WordArray) -> list[str]:
+    """Return an owner for each connection or fragment: that of any pipeline, else the administrator."""
+    pipelines = chunk.rows("pipelines")
+    first, n = rows.spread(pipelines.offsets[:-1]), rows.spread(pipelines.counts)
+    owners = [*chunk.owners("pipelines"), *first_keys("user", 1)]
+    return each(owners, np.where(n > 0, first + uniform(words, n), -1).tolist())
+
+
+def _shapes(chunk: Chunk, rows: Rows, words: WordArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Return stages, branches, event lanes (0 or 1) and parameters of each pipeline, shape (n,) each.
+
+    Where the model draws stages (and parameters), branches and event lane are those of a shape with the
+    nearest number of stages.
+    """
+    details = chunk.details("pipeline_shape")
+    shapes = np.array(details.values, dtype=np.int64).reshape(-1, 4)
+    drawn = chunk.inside["pipelines"]
+    if "stages" not in drawn:
+        stages, branches, event_lane, n_parameters = shapes[chunk.look_up("pipeline_shape", rows, words)].T
+        return stages, branches, event_lane, n_parameters
+    stages = np.maximum(drawn["stages"], FEWEST_STAGES)
+    nearest = nearest_rows(details.tables[0], shapes[: len(details.tables[0]), 0], stages, words)
+    _, branches, event_lane, n_parameters = shapes[nearest].T
+    event_lane = np.minimum(event_lane, stages - FEWEST_STAGES)
+    branches = np.minimum(branches, stages - 1 - event_lane)
+    return stages, branches, event_lane, drawn.get("parameters", n_parameters)
 
 
 def n_fragments(chunk: Chunk) -> IntArray:
@@ -98,9 +126,14 @@ def n_fragments(chunk: Chunk) -> IntArray:
 
 
 def draw_words(vocabulary: list[str], words: WordArray, n: IntArray) -> list[list[str]]:
-    """Return ``n`` neighbouring entries of a vocabulary for each entity, each entry at most once."""
+    """Return ``n`` neighbouring entries of a vocabulary for each entity; those beyond it have a number."""
     size = len(vocabulary)
-    return each_pair(lambda start, n: neighbours(vocabulary, start, n, size), uniform(words, size), n)
+    further = [f"{vocabulary[i % size]} {i // size + 1}" for i in range(size, int(n.max(initial=0)))]
+
+    def some(start: int, n: int) -> list[str]:
+        return neighbours(vocabulary + further, start, n, max(size, n))
+
+    return each_pair(some, uniform(words, size), n)
 
 
 def parameters(start: int, n: int) -> dict[str, str]:

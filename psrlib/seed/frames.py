@@ -1,6 +1,6 @@
 """Tables of a seed document for the notebooks: entities as rows, and shares drawn against the model's."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,18 +9,19 @@ import numpy as np
 import pandas as pd
 
 from psrlib.model import NoiseModel
-from psrlib.model.table import SCALE
 from psrlib.seed.document import Organization, SeedDocument
+from psrlib.seed.generate import create_seed
 
-# detail of the model -> kind of entity, its value in the document, which part of the model's value that is
-DETAILS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "pipeline_shape": ("pipelines", lambda p: p.stages, lambda row: row[0]),
-    "commits": ("pipelines", lambda p: p.commits, lambda n: n),
-    "pipeline_labels": ("pipelines", lambda p: len(p.labels), lambda n: n),
-    "job_tags": ("jobs", lambda j: len(j.tags), lambda n: n),
-    "schedule_cron": ("scheduled_tasks", lambda t: t.cron, lambda n: n),
-    "subscription_event": ("subscriptions", lambda s: s.event, lambda n: n),
+# detail -> kind of entity, and its value in the document
+DETAILS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "stages": ("pipelines", lambda p: p.stages),
+    "commits": ("pipelines", lambda p: p.commits),
+    "pipeline_labels": ("pipelines", lambda p: len(p.labels)),
+    "job_tags": ("jobs", lambda j: len(j.tags)),
+    "schedule_cron": ("scheduled_tasks", lambda t: t.cron),
+    "subscription_event": ("subscriptions", lambda s: s.event),
 }
+REFERENCE = 500  # organizations drawn anew to tell how often a model draws something
 PIPELINE_COLUMNS = [
     *("organization", "archetype", "key", "owner", "stages", "branches", "event_lane", "commits"),
     *("labels", "parameters", "fragment"),
@@ -67,34 +68,24 @@ def drawn_and_model(document: SeedDocument, model: NoiseModel, detail: str) -> p
     model : NoiseModel
         The one that the document was drawn from.
     detail : str
-        One of `DETAILS`, such as ``commits``; of ``pipeline_shape`` the number of stages is shown.
+        One of `DETAILS`, such as ``commits``.
 
     Returns
     -------
     DataFrame
-        Index: the values in order. Columns drawn, model: shares (0 to 1). The model's shares are those of
-        its archetypes, weighted by how many entities each archetype has in the document.
+        Index: the values in order. Columns drawn, model: shares (0 to 1). The model's shares are those among
+        500 organizations drawn with another random seed, for what an organization looks like inside depends
+        on its counts.
     """
-    kind, value_of, part = DETAILS[detail]
-    tables = {archetype.name: archetype.details[detail] for archetype in model.archetypes}
-    drawn: Counter[Any] = Counter()
-    expected: dict[Any, float] = defaultdict(float)
-    entities: Counter[str] = Counter()
-    for organization, entity in _entities(document, kind):
-        drawn[value_of(entity)] += 1
-        entities[organization.archetype] += 1
-    total = max(1, sum(entities.values()))
-    for archetype, n in entities.items():
-        table = tables[archetype]
-        shares = np.diff(table.thresholds.astype(float), prepend=0.0) / SCALE
-        for value, share in zip(table.values, shares, strict=True):
-            expected[part(value)] += float(share) * n / total
-    values = sorted(set(drawn) | {value for value, share in expected.items() if share})
-    columns = {
-        "drawn": [drawn[value] / total for value in values],
-        "model": [expected[value] for value in values],
-    }
-    return pd.DataFrame(columns, index=pd.Index(values, name=detail))
+    other = create_seed(model, document.provenance.random_seed ^ 1, REFERENCE)
+    shares = {name: _shares(one, detail) for name, one in (("drawn", document), ("model", other))}
+    return pd.DataFrame(shares).fillna(0.0).sort_index().rename_axis(detail)
+
+
+def _shares(document: SeedDocument, detail: str) -> "pd.Series[float]":
+    kind, value_of = DETAILS[detail]
+    values = [value_of(entity) for _, entity in _entities(document, kind)]
+    return pd.Series(values).value_counts(normalize=True)
 
 
 def _entities(document: SeedDocument, kind: str) -> Iterator[tuple[Organization, Any]]:

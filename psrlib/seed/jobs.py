@@ -14,14 +14,13 @@ from psrlib.seed.streams import uniform
 from psrlib.seed.vocabulary import PARAMETERS, QUALIFIERS, TAGS
 
 TEMPLATE_SHARE_BITS = 2  # one job in 2**2 is an instance of a template, where the organization has templates
-OWN_PIPELINE_BITS = 2  # all but one job in 2**2 take the pipelines in turn; the rest take any
 OTHER_VALUES = {name: other for name, _, other in PARAMETERS}  # what a job sets instead of the pipeline's
 
 
 def draw_templates(chunk: Chunk, pipelines: Entities[Pipeline]) -> tuple[Entities[Job], IntArray]:
     """Draw the job templates of a chunk; return them and the place of each one's pipeline in the chunk."""
     rows = chunk.rows("job_templates")
-    owner, pipeline, n_tags, tag = chunk.words("job_templates", rows, 4)
+    pipeline, n_tags, tag = chunk.words("job_templates", rows, 3)
     place = rows.spread(pipelines.rows.offsets[:-1]) + uniform(pipeline, rows.spread(pipelines.rows.counts))
     of = each(pipelines.records, place.tolist())
     templates = build(
@@ -30,7 +29,7 @@ def draw_templates(chunk: Chunk, pipelines: Entities[Pipeline]) -> tuple[Entitie
         rows,
         name=_names("Template", of, ranks(place)),
         pipeline=[pipeline.key for pipeline in of],
-        owner=chunk.owners(rows, owner),
+        owner=[pipeline.owner for pipeline in of],
         status=repeat("INACTIVE"),
         labels=repeat(["all"]),
         instances=repeat(1),
@@ -47,11 +46,8 @@ def draw_jobs(
 ) -> Entities[Job]:
     """Draw the jobs of a chunk without its templates."""
     rows = chunk.rows("jobs")
-    owner, choice, instances, n_tags, tag, template = chunk.words("jobs", rows, 6)
-    n_pipelines = rows.spread(pipelines.rows.counts)
-    in_turn = choice & np.uint64((1 << OWN_PIPELINE_BITS) - 1) != 0
-    own = np.where(in_turn, rows.index % np.maximum(n_pipelines, 1), uniform(choice, n_pipelines))
-    place = rows.spread(pipelines.rows.offsets[:-1]) + own
+    instances, n_tags, tag, template = chunk.words("jobs", rows, 4)
+    place = rows.spread(pipelines.rows.offsets[:-1]) + chunk.inside["jobs"]["pipeline"]
     n_templates = rows.spread(templates.rows.counts)
     is_instance = (n_templates > 0) & (template & np.uint64((1 << TEMPLATE_SHARE_BITS) - 1) == 0)
     first = rows.spread(templates.rows.offsets[:-1])
@@ -67,11 +63,13 @@ def draw_jobs(
         rows,
         name=_names("Job", of, ranks(place)),
         pipeline=[pipeline.key for pipeline in of],
-        owner=chunk.owners(rows, owner),
+        owner=chunk.owners("jobs"),
         status=each(("INACTIVE", "ACTIVE"), active_jobs(chunk, rows).tolist()),
         labels=repeat(["all"]),
-        instances=np.minimum(chunk.draw("job_instances", rows, instances), n_engines).tolist(),
-        tags=draw_words(TAGS, tag, chunk.draw("job_tags", rows, n_tags)),
+        instances=np.minimum(
+            chunk.column("jobs", "instances", "job_instances", rows, instances), n_engines
+        ).tolist(),
+        tags=draw_words(TAGS, tag, chunk.column("jobs", "tags", "job_tags", rows, n_tags)),
         parameters=[
             _first_changed(pipeline) if sets else {}
             for pipeline, sets in zip(of, sets_parameter, strict=True)

@@ -28,12 +28,12 @@ def test_the_busiest_users_own_more_than_their_share(rich_seed: SeedDocument) ->
 
 @pytest.mark.parametrize("detail", DETAILS)
 def test_drawn_shares_follow_the_model(rich_model: NoiseModel, detail: str) -> None:
-    """Both columns sum to one, and no share is off by more than six standard deviations."""
+    """Both columns sum to one, and no share is off by more than six standard deviations of two samples."""
     document = create_seed(rich_model, 3, 150)
     shares = drawn_and_model(document, rich_model, detail)
     assert shares["drawn"].sum() == pytest.approx(1)
     assert shares["model"].sum() == pytest.approx(1, abs=1e-6)
     kind = DETAILS[detail][0]
-    n = sum(len(getattr(organization, kind)) for organization in document.organizations)
+    n = sum(len(getattr(organization, kind)) for organization in document.organizations) / 2
     tolerance = 6 * np.sqrt(shares["model"] * (1 - shares["model"]) / n) + 2 / n
     assert ((shares["drawn"] - shares["model"]).abs() <= tolerance).all()

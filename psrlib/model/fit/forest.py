@@ -130,11 +130,12 @@ def _spread(cells: Cells, middle: FloatArray) -> FloatArray:
 
 def forest_spec(forest: Forest, cells: Cells, names: list[str]) -> ConditionalSpec:
     """Return a forest as it stands in a model file."""
-    trees = [_node(tree, leaves, names, 0) for tree, leaves in zip(forest.trees, forest.leaves, strict=True)]
+    trees = [node_spec(tree, leaves, names) for tree, leaves in zip(forest.trees, forest.leaves, strict=True)]
     return ConditionalSpec(given=names, cells=cells.edges.tolist(), trees=trees)
 
 
-def _node(tree: Any, leaves: dict[int, FloatArray], names: list[str], place: int) -> NodeSpec:
+def node_spec(tree: Any, leaves: dict[int, FloatArray], names: list[str], place: int = 0) -> NodeSpec:
+    """Return a fitted tree from one of its nodes on, as it stands in a model file."""
     if tree.children_left[place] == -1:
         weights = np.round(leaves[place] * _LEAF_TOTAL).astype(int)
         kept = np.flatnonzero(weights)
@@ -142,6 +143,6 @@ def _node(tree: Any, leaves: dict[int, FloatArray], names: list[str], place: int
     return NodeSpec(
         metric=names[tree.feature[place]],
         at_most=int(np.floor(tree.threshold[place])),
-        yes=_node(tree, leaves, names, int(tree.children_left[place])),
-        no=_node(tree, leaves, names, int(tree.children_right[place])),
+        yes=node_spec(tree, leaves, names, int(tree.children_left[place])),
+        no=node_spec(tree, leaves, names, int(tree.children_right[place])),
     )

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from psrlib.model.noise_model import NoiseModel
+from psrlib.stats.inside import intraclass_correlation
 from psrlib.words import CONFIG, COUNTED
 
 
@@ -58,9 +59,43 @@ def _rank(reason: str) -> float:
     return float(reason.split()[1]) if reason.startswith("AIC") else 1e9
 
 
+def inside_table(goodness: dict[str, Any]) -> pd.DataFrame:
+    """Return, per detail, its Kolmogorov-Smirnov distance, and how alike entities of an organization are.
+
+    That is the intraclass correlation of a number; of a link, the mean share of the commonest owner,
+    pipeline or job. Drawn beside held out.
+    """
+    inside = goodness["inside"]
+    columns = ["KS distance", "alike, drawn", "alike, held out"]
+    rows = {
+        name: [one["ks_distance"], one["icc_drawn"], one["icc_held_out"]]
+        for name, one in inside["details"].items()
+    }
+    rows |= {
+        f"{name}, share of the commonest": [float("nan"), one["drawn"], one["held_out"]]
+        for name, one in inside["links"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def alike_by_owner(public: pd.DataFrame) -> pd.DataFrame:
+    """Return how alike the public pipelines of one owner of repositories are: intraclass correlations.
+
+    Parameters
+    ----------
+    public : DataFrame
+        A row per pipeline (``data/stats/public_pipelines.csv``).
+    """
+    place = pd.factorize(public["source_repo"].str.partition("/")[0])[0]
+    columns = ["stages", "parameters", "json_bytes", "rules"]
+    alike = {name: intraclass_correlation(place, public[name].to_numpy()) for name in columns}
+    return pd.DataFrame({"intraclass correlation": alike}).round(2)
+
+
 def goodness_table(goodness: dict[str, Any]) -> pd.DataFrame:
-    """Return the three figures of drawn against held out beside those of independent draws, of real against
-    real, and the aims.
+    """Return figures of drawn against held out beside independent draws, real against real, and aims.
+
+    The cross AUC and the relational one judge independent draws.
     """
     names = {
         "auc": "two-sample AUC",
@@ -79,4 +114,14 @@ def goodness_table(goodness: dict[str, Any]) -> pd.DataFrame:
             },
         }
     )
-    return table.rename(index=names)
+    table = table.rename(index=names)
+    inside = goodness.get("inside", {})
+    judges = {
+        "cross AUC": (goodness.get("cross_auc"), "at most 0.57"),
+        "relational AUC": (inside.get("relational_auc"), "at most 0.65"),
+    }
+    for name, (figures, aim) in judges.items():
+        if figures:
+            drawn, real = figures["drawn_against_held_out"], figures["real_against_real"]
+            table.loc[name] = [float("nan"), drawn, real, aim]
+    return table

@@ -58,10 +58,8 @@ def test_a_model_file_holds_no_organization(tiny_fit: Fit) -> None:
 
 
 def test_details_come_from_the_stats_set(tiny_fit: Fit) -> None:
-    """Commits, shapes and owners follow the detail tables; what no table tells is the default."""
-    sources = tiny_fit.report["details"]
-    assert sources["commits"] == sources["owner_rank"] == sources["pipeline_shape"] == "stats set"
-    assert sources["user_roles"] == "default"
+    """Commits, stages and owners follow the detail tables; what no table tells is the default."""
+    assert {"pipelines.commits", "pipelines.stages", "pipelines.owner"} <= set(tiny_fit.report["inside"])
     shapes = tiny_fit.model.archetypes[0].details["pipeline_shape"].values
     assert all(stages >= 1 + branches + event for stages, branches, event, _ in shapes)
 
@@ -133,8 +131,9 @@ def test_small_summaries_are_fitted(n: int, rng: np.random.Generator) -> None:
 
 def test_halves_are_evaluated_beside_real_against_real() -> None:
     """The figures of the fit report: drawn against held out, real against real, privacy."""
-    figures = evaluate_halves(make_sample(160, 4).metrics(), n_archetypes=1)
+    figures = evaluate_halves(make_sample(160, 4), n_archetypes=1)
     expected = {"drawn_against_held_out", "drawn_independently", "real_against_real", "privacy"}
+    expected |= {"cross_auc", "inside"}
     assert set(figures) >= expected
     assert 0.3 < figures["drawn_against_held_out"]["auc"] < 0.8
 

@@ -1,7 +1,18 @@
 """Tables of the study."""
 
+import pandas as pd
+import pytest
+
+from psrlib import paths
 from psrlib.model.fit import Fit
-from psrlib.model.fit.study import archetype_table, fit_table, goodness_table, tier_table
+from psrlib.model.fit.study import (
+    alike_by_owner,
+    archetype_table,
+    fit_table,
+    goodness_table,
+    inside_table,
+    tier_table,
+)
 from psrlib.stats.sample import make_sample
 from psrlib.words import CONFIG
 
@@ -29,3 +40,31 @@ def test_figures_stand_beside_aims() -> None:
     kinds = ("drawn_against_held_out", "drawn_independently", "real_against_real")
     table = goodness_table(dict.fromkeys(kinds, figures))
     assert table.loc["two-sample AUC", "aim"] == "at most 0.55"
+    judges = {"drawn_against_held_out": 0.6, "real_against_real": 0.5}
+    goodness = dict.fromkeys(kinds, figures) | {"cross_auc": judges, "inside": {"relational_auc": judges}}
+    table = goodness_table(goodness)
+    assert (
+        table.loc["relational AUC", "drawn independently"]
+        == table.loc["cross AUC", "drawn independently"]
+        == 0.6
+    )
+
+
+def test_public_pipelines_of_one_owner_are_alike() -> None:
+    """Between owners lies a fifth of the variance of stages, and half of that of parameters."""
+    alike = alike_by_owner(pd.read_csv(paths.STATS / "public_pipelines.csv"))["intraclass correlation"]
+    assert alike["stages"] == pytest.approx(0.22, abs=0.02)
+    assert alike["parameters"] == pytest.approx(0.51, abs=0.02)
+    assert alike["json_bytes"] == pytest.approx(0.42, abs=0.02)
+
+
+def test_details_stand_beside_those_of_held_out_organizations() -> None:
+    """A row per number and per link."""
+    number = {"ks_distance": 0.02, "icc_drawn": 0.3, "icc_held_out": 0.35}
+    inside = {
+        "details": {"pipelines.stages": number},
+        "links": {"jobs.owner": {"drawn": 0.5, "held_out": 0.6}},
+    }
+    table = inside_table({"inside": inside})
+    assert table.loc["pipelines.stages"].tolist() == [0.02, 0.3, 0.35]
+    assert table.loc["jobs.owner, share of the commonest", "alike, held out"] == 0.6
