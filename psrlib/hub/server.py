@@ -19,6 +19,7 @@ from psrlib.hub.web.issues import IssueError, bad_request, unauthenticated
 from psrlib.hub.web.origin import check_host
 from psrlib.hub.web.request import Body, read_cookie
 from psrlib.hub.web.routing import Route, Router
+from psrlib.hub.web.strictness import LOOKED_BYTES
 
 logger = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
@@ -210,8 +211,9 @@ def _take_body(call: Call, arguments: dict[str, Any], body: Body) -> None:
     if call.route.signature.body is None:
         return
     arguments["body"] = body.decode()
-    if call.route.access.who != "component" or call.hub.strictness.strict:
-        call.hub.strictness.check_body(call.route.name, call.route.signature.body, body.plain())
+    strictness = call.hub.strictness
+    if strictness.strict or (call.route.access.who != "component" and len(body.content) <= LOOKED_BYTES):
+        strictness.check_body(call.route.name, call.route.signature.body, body.plain())
     if call.named_organization is None and call.caller is not None:
         call.check_body_organization(getattr(arguments["body"], "organization", None))
 

@@ -17,10 +17,10 @@ ROLES = ["user", "org-user", "pipelinestore:pipelineEditor", "jobrunner:operator
 class Driver(InProcess):
     """Calls the application in-process; the network is not part of these tests."""
 
-    def __init__(self, db_url: str, clock: Clock) -> None:
+    def __init__(self, db_url: str, clock: Clock, strict: bool = False) -> None:
         super().__init__(clock)
         self.db_url = db_url
-        self.app = create_app(db_url, "http://hub.test", clock, background=False)
+        self.app = create_app(db_url, "http://hub.test", clock, background=False, strict=strict)
 
     def close(self) -> None:
         self.app.hub.close()

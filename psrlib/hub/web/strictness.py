@@ -17,6 +17,7 @@ from psrlib.hub.web.issues import bad_request
 
 logger = logging.getLogger(__name__)
 Fault = Literal["unknown field", "wrong type"]
+LOOKED_BYTES = 1024 * 1024  # a body is decoded once more to be looked at; larger ones by a strict hub alone
 MAX_NAMES = 1000  # different faults that are logged: their names come from outside
 
 
