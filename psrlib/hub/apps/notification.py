@@ -211,14 +211,14 @@ def _show_alert(row: Row) -> AlertJson:
 
 
 @app.route("GET", "/notification/rest/v1/alerts", USER, choice="alerts come from data SLAs alone")
-def list_alerts(call: Call, listing: Listing, alert_status: str | None = None) -> Listed[AlertJson]:
+def list_alerts(call: Call, listing: Listing, alert_status: str = "ACTIVE") -> Listed[AlertJson]:
     """List alerts."""
     return _alerts(call, listing, alert_status, None)
 
 
 @app.route("GET", "/notification/rest/v1/alerts/resource/{resource}", USER)
 def list_alerts_of(
-    call: Call, resource: str, listing: Listing, alert_status: str | None = None
+    call: Call, resource: str, listing: Listing, alert_status: str = "ACTIVE"
 ) -> Listed[AlertJson]:
     """List alerts of one object."""
     return _alerts(call, listing, alert_status, resource)

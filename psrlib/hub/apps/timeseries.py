@@ -11,7 +11,6 @@ from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
-from psrlib.hub.web.issues import not_found
 from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import COMPONENT, App, roles
 
@@ -188,22 +187,21 @@ def latest_metrics(call: Call, job: str, sdc_id: str | None = None) -> Json:
     return rows[-1].document if rows else {}
 
 
-@app.route(
-    "GET",
-    "/timeseries/rest/v1/metrics/job/{job}/{figure}",
-    READER,
-    choice="recordCount, recordThroughput and sankey: one point per run, the latest figures",
-)
-def job_figure(
-    call: Call, job: str, figure: str, span: Span, sdc_id: str | None = None, limit: int = 1000
-) -> SeriesListJson:
-    """Return record counts or rates of a job as series."""
-    if figure not in ("recordCount", "recordThroughput", "sankey"):
-        raise not_found("Metric", figure)
-    kind = "rate" if figure == "recordThroughput" else "count"
-    names = ["changed_on", *(f"{of}_{kind}" for of in COUNTED)]
-    values = [[getattr(row, name) for name in names] for row in _rows(call, job, sdc_id)]
-    return SeriesListJson([SeriesJson(figure, ["time", *COUNTED], values)])
+def _serve_figure(figure: str, kind: str) -> None:
+    def job_figure(
+        call: Call, job: str, span: Span, sdc_id: str | None = None, limit: int = 1000
+    ) -> SeriesListJson:
+        """Return record counts or rates of a job as series."""
+        names = ["changed_on", *(f"{of}_{kind}" for of in COUNTED)]
+        values = [[getattr(row, name) for name in names] for row in _rows(call, job, sdc_id)]
+        return SeriesListJson([SeriesJson(figure, ["time", *COUNTED], values)])
+
+    choice = "one point per run, the latest figures"
+    app.route("GET", f"/timeseries/rest/v1/metrics/job/{{job}}/{figure}", READER, choice=choice)(job_figure)
+
+
+for _name, _kind in (("recordCount", "count"), ("recordThroughput", "rate"), ("sankey", "count")):
+    _serve_figure(_name, _kind)
 
 
 class MetricQuery(Struct, rename="camel"):

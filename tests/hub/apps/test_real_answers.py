@@ -211,6 +211,7 @@ def test_runs_and_audits_of_a_task_are_in_wrappings(lite_acme: Session) -> None:
         ("POST", "/jobrunner/rest/v1/job/jobTagsBulk"),
         ("GET", "/topology/rest/v1/topology/listAclAudits"),
         ("GET", "/connection/rest/v1/connection/listAclAudits"),
+        ("GET", "/timeseries/rest/v1/metrics/job/x/recordCountsPerHour"),
     ],
 )
 def test_a_named_route_is_not_taken_for_an_id(method: str, path: str, lite_acme: Session) -> None:

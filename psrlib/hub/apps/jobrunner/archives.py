@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, to_builtins
 
 from psrlib.hub.apps.jobrunner.imports import Updates, import_job
 from psrlib.hub.apps.jobrunner.records import OPERATOR, JobJson, show_jobs, shown
@@ -22,7 +22,6 @@ app = App("jobrunner")
 class JobUpdates(Updates, rename="camel"):
     """Which properties of a job, and whether its pipeline, are taken from an archive."""
 
-    migrate_offsets: bool = field(default=True, name="updateMigrateOffsets")
     update_pipeline_refs: bool = True
 
 

@@ -35,7 +35,7 @@ class Updates(Struct, rename="camel"):
     instances: bool = field(default=False, name="updateNumInstances")
     runtime_parameters: bool = field(default=False, name="updateRuntimeParameters")
     labels: bool = field(default=False, name="updateLabels")
-    migrate_offsets: bool = field(default=False, name="updateMigrateOffsets")
+    migrate_offsets: bool = field(default=True, name="updateMigrateOffsets")
     force_import: bool = False
 
 
