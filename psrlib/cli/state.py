@@ -137,7 +137,7 @@ def populate(
         click.echo(f"Control Hub: {hub.url}")
         if report.difference:
             click.echo(f"left as it is: {report.difference.summary()}", err=True)
-            click.echo(report.difference.frame().head(SHOWN).to_string(), err=True)
+            click.echo(report.left_frame().head(SHOWN).to_string(), err=True)
             sys.exit(1)
 
 

@@ -29,22 +29,22 @@ def _create_task(work: OrganizationWork, task: ScheduledTask) -> None:
 
     def create(session: ControlHub, _: object) -> list[Json]:
         template = _task_template(work, session, job_id, job_name)
-        body = scheduler.fill(
-            template,
-            {
-                "type": "PIPELINE_JOB",
-                "jobId": job_id,
-                "jobName": job_name,
-                "name": task.name,
-                "executionInfo.action": task.action,
-                "crontabMask": task.cron,
-                "timeZone": "UTC",
-                "status": "RUNNING",
-            },
-        )
-        return [session.scheduler.create_task(body)]
+        values = {"type": "PIPELINE_JOB", "name": task.name, **task_values(work, task)}
+        return [session.scheduler.create_task(scheduler.fill(template, values))]
 
     work.create("scheduled_tasks", [task], create)
+
+
+def task_values(work: OrganizationWork, task: ScheduledTask) -> Json:
+    """Return the fields of a scheduled task, besides its name and type."""
+    return {
+        "jobId": work.hub_id("jobs", task.job),
+        "jobName": _job(work, task.job).name,
+        "executionInfo.action": task.action,
+        "crontabMask": task.cron,
+        "timeZone": "UTC",
+        "status": "RUNNING",
+    }
 
 
 def _task_template(work: OrganizationWork, session: ControlHub, job_id: str, job_name: str) -> Json:

@@ -8,18 +8,20 @@ import orjson
 
 from psrlib import seed
 from psrlib.client import LostAnswerError
+from psrlib.client.apps.jobrunner import rules_id
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import HubError, HubUnreachableError
 from psrlib.seed.document import Pipeline
 from psrlib.seed.pipelines import CONNECTIONS
 from psrlib.state.create_once import ATTEMPTS, pause
+from psrlib.state.details import COMMIT_MESSAGE, SEVERAL
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.reading import hub_id, n_commits
+from psrlib.state.running import STOPPED, job_status
 from psrlib.state.schedule import Steps
 
 T = TypeVar("T")
-ARCHIVE_BYTES = 32_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
-COMMIT_MESSAGE = "Commit {}"
+ARCHIVE_BYTES = 24_000_000  # uncompressed size of one import archive; request limits are unknown (section 13)
 PIPELINE_ID = "dpm.pipeline.id"  # metadata key (4.4): the pipeline that a document is the next version of
 
 
@@ -72,6 +74,9 @@ def commit_steps(work: OrganizationWork) -> Steps[None]:
     name a pipeline that pipeline's next version. The reference does not say so; the first document ever sent
     is a probe.
     """
+    if work.found is not None:
+        wrong = work.found.wrong_commits
+        yield [partial(_cut, work, p, wrong[p.key] - 1) for p in work.desired.pipelines if p.key in wrong]
     lost = 0
     while behind := [p for p in work.desired.pipelines if _n_missing(work, p) > 0]:
         n_missing = sum(_n_missing(work, pipeline) for pipeline in behind)
@@ -96,7 +101,7 @@ def commit_steps(work: OrganizationWork) -> Steps[None]:
         else:
             if sum(_n_missing(work, pipeline) for pipeline in behind) == n_missing:
                 work.knowledge.import_adds_versions = False
-    yield [partial(_trim, work, p) for p in work.desired.pipelines if _n_missing(work, p) < 0]
+    yield [partial(_cut, work, p, p.commits) for p in work.desired.pipelines if _n_missing(work, p) < 0]
 
 
 def _n_missing(work: OrganizationWork, pipeline: Pipeline) -> int:
@@ -150,7 +155,7 @@ def _import_all(work: OrganizationWork, behind: Sequence[Pipeline]) -> None:
     """Import the missing versions, archive by archive so that they stay in order."""
     for batch in batches(_versions(work, behind)):
         archive = {f"{i:05d}.json": text for i, (_, text) in enumerate(batch)}
-        message = COMMIT_MESSAGE.format("of several" if len(batch) > 1 else batch[0][0].commits)
+        message = SEVERAL if len(batch) > 1 else COMMIT_MESSAGE.format(batch[0][0].commits)
         _note(work, work.admin.pipelinestore.import_pipelines(archive, message))
 
 
@@ -173,13 +178,29 @@ def _commit_next(work: OrganizationWork, pipeline: Pipeline) -> None:
     work.rows["pipelines"][pipeline.key] = {**row, **made}
 
 
-def _trim(work: OrganizationWork, pipeline: Pipeline) -> None:
-    """Delete versions beyond the last desired one: a request given up on was carried out after its repeat."""
-    store = work.admin.pipelinestore
-    log = sorted(store.log(hub_id("pipelines", work.rows["pipelines"][pipeline.key])), key=n_commits)
-    for row in reversed([row for row in log if n_commits(row) > pipeline.commits]):
-        store.delete_commit(str(row["commitId"]))
-    work.rows["pipelines"][pipeline.key] = next(row for row in log if n_commits(row) == pipeline.commits)
+def _cut(work: OrganizationWork, pipeline: Pipeline, last: int) -> None:
+    """Delete the versions after ``last``, 0 for none: their requests came twice, late or in another order.
+
+    Jobs that use such a version take the last good one instead; where one of them runs, nothing is deleted.
+    """
+    if not last or pipeline.key not in work.rows["pipelines"]:
+        return
+    id = hub_id("pipelines", work.rows["pipelines"][pipeline.key])
+    log = sorted(work.admin.pipelinestore.log(id), key=n_commits)
+    good = next((row for row in reversed(log) if n_commits(row) <= last), None)
+    spare = [row for row in reversed(log) if n_commits(row) > last]
+    spare_ids = {str(row["commitId"]) for row in spare}
+    jobs = [] if work.found is None else work.found.rows["jobs"]
+    users = [job for job in jobs if str(job.get("pipelineCommitId")) in spare_ids]
+    if good is None or any(job_status(job) not in STOPPED for job in users):
+        return
+    for job in users:
+        job |= {"pipelineCommitId": good["commitId"], "pipelineCommitLabel": f"v{good['version']}"}
+        job["rulesId"] = rules_id(good)
+        work.admin.jobrunner.update_job(job)
+    for row in spare:
+        work.admin.pipelinestore.delete_commit(str(row["commitId"]))
+    work.rows["pipelines"][pipeline.key] = good
     work.count_change("pipelines")
 
 

@@ -9,7 +9,8 @@ import orjson
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.seed.document import Connection
-from psrlib.state.commits import COMMIT_MESSAGE, batches, commit_steps, export_document
+from psrlib.state.commits import batches, commit_steps, export_document
+from psrlib.state.details import COMMIT_MESSAGE
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.schedule import Steps
 

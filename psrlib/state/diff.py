@@ -132,6 +132,8 @@ def _own_fields(
             yield "config", id, field, wanted, getattr(found.organization.config, field)
     for name in found.drafts:
         yield "topologies", name, "published", True, False
+    for kind, name, detail in found.details:
+        yield kind, name, *detail
 
 
 def _diff_kind(

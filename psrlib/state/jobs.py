@@ -41,14 +41,15 @@ def _creations(work: OrganizationWork) -> list[Call]:
 
 def _create(work: OrganizationWork, jobs: Sequence[Job]) -> None:
     def create(session: ControlHub, remaining: Sequence[Job]) -> list[Json]:
-        bodies = [_body(work, job) for job in remaining]
+        bodies = [job_body(work, job) for job in remaining]
         made = work.knowledge.use("has_create_jobs", lambda: session.jobrunner.create_jobs(bodies))
         return [session.jobrunner.create_job(body) for body in bodies] if made is None else made
 
     work.create("jobs", jobs, create)
 
 
-def _body(work: OrganizationWork, job: Job) -> Json:
+def job_body(work: OrganizationWork, job: Job) -> Json:
+    """Return the wire form of a job, which runs the latest commit of its pipeline."""
     return jobrunner.new_job(
         job.name,
         work.rows["pipelines"][job.pipeline],

@@ -16,7 +16,7 @@ from psrlib.words import OWNED
 log = logging.getLogger(__name__)
 
 SYSTEM_ORGANIZATION = "admin"
-COMMITS_PER_CALL = 50  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
+COMMITS_PER_CALL = 40  # a commit may carry 600 kB of library definitions (pipeline-json, 1.2)
 
 
 def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
@@ -36,14 +36,13 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
 
     Notes
     -----
-    About a dozen calls per organization. An owner is the record's creator where that is the desired owner,
-    and is read from the ACL elsewhere.
+    About a dozen calls per organization, and one for each pipeline with several commits. An owner is the
+    record's creator where that is the desired owner, and is read from the ACL elsewhere.
     """
     listed = {str(row["id"]): row for row in hub.security.organizations()}
     wanted = [organization for organization in document.organizations if organization.id in listed]
     named = {organization.id for organization in document.organizations} | {SYSTEM_ORGANIZATION}
-    random_seed = document.provenance.random_seed
-    steps = (observe_organization(hub, o, listed[o.id], random_seed) for o in wanted)
+    steps = (observe_organization(hub, document, o, listed[o.id]) for o in wanted)
     found = run_steps(steps, hub.limit)
     log.info("observed %d organizations", len(found))
     return ObservedState(
@@ -53,7 +52,7 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
 
 
 def observe_organization(
-    hub: ControlHub, desired: Organization, row: Json, random_seed: int
+    hub: ControlHub, document: SeedDocument, desired: Organization, row: Json
 ) -> Steps[ObservedOrganization]:
     """Observe one organization; steps for `run_steps`. ``row`` is its record in the hub's list."""
     session = hub.for_organization(desired.id)
@@ -63,7 +62,7 @@ def observe_organization(
         partial(hub.security.groups, desired.id),
         partial(hub.security.users, desired.id),
     ]
-    reader = Reader(desired, row, random_seed, role_ids)
+    reader = Reader(document, desired, row, role_ids)
     reader.entries, reader.rows["groups"], reader.rows["users"] = entries, groups, users
     if not row.get("active", True):
         return reader.organization(locked=True)
@@ -80,9 +79,14 @@ def observe_organization(
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
 
-    commit_ids = [str(p["commitId"]) for p in reader.rows["pipelines"] + reader.rows["fragments"]]
+    store = session.pipelinestore
+    several = [row for row in reader.rows["pipelines"] if reader.has_versions(row)]
+    logs = yield [partial(store.log, hub_id("pipelines", row)) for row in several]
+    reader.logs = {hub_id("pipelines", row): log for row, log in zip(several, logs, strict=True)}
+    latest = reader.rows["pipelines"] + reader.rows["fragments"]
+    commit_ids = list(dict.fromkeys(str(row["commitId"]) for log in [latest, *logs] for row in log))
     chunks = [commit_ids[i : i + COMMITS_PER_CALL] for i in range(0, len(commit_ids), COMMITS_PER_CALL)]
-    for commits in (yield [partial(session.pipelinestore.commits, chunk) for chunk in chunks]):
+    for commits in (yield [partial(store.commits, chunk) for chunk in chunks]):
         reader.commits.update({str(commit["commitId"]): commit for commit in commits})
     reader.rows["topologies"] = yield from _completed(
         reader.rows["topologies"], "topologyDefinition", lambda t: session.topology.topology(t["commitId"])

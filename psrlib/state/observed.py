@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from psrlib.client.wire import Json
 from psrlib.seed.document import Organization
+from psrlib.state.details import Detail
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class ObservedOrganization:
         Names of topologies that were never published.
     n_unused_registrations : int
         Registrations of engines that no engine has used, beyond one for each engine yet to come.
+    details : list of (kind, name, Detail)
+        What of the seed document's entities is otherwise than populating sets it, beside their fields.
+    wrong_commits : dict
+        Key of a pipeline -> the first of its commits that is not as desired, or is missing before others.
     active, locked : bool
         Whether the organization is active, and whether its administrator could not log in.
     """
@@ -69,6 +74,8 @@ class ObservedOrganization:
     row: Json = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)
     n_unused_registrations: int = 0
+    details: list[tuple[str, str, Detail]] = field(default_factory=list)
+    wrong_commits: dict[str, int] = field(default_factory=dict)
     active: bool = True
     locked: bool = False
 

@@ -11,7 +11,7 @@ from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.automation import automation_steps
-from psrlib.state.changes import change_steps, duplicate_steps
+from psrlib.state.changes import change_steps, duplicate_steps, replace_steps
 from psrlib.state.design import design_steps
 from psrlib.state.diff import Item, diff_organization
 from psrlib.state.jobs import job_steps
@@ -56,7 +56,7 @@ def populate_organization(
     before: tuple[Item, ...] = ()
     for round in count(1):
         if row is not None:
-            found = yield from observe_organization(hub, desired, row, document.provenance.random_seed)
+            found = yield from observe_organization(hub, document, desired, row)
             if found.locked:
                 row = yield from _unlock(hub, desired, row, round)
                 continue
@@ -72,7 +72,9 @@ def populate_organization(
         changed += work.changed
         if not work.lost_answers and row is None:
             return Outcome(created, changed, ())
-        row = row or {"id": desired.id, "name": desired.name}
+        if row is None or work.changed["organizations"]:
+            (listed,) = yield [hub.security.organizations]
+            row = next((r for r in listed if r["id"] == desired.id), None)
     raise AssertionError("unreachable: the rounds are bounded")
 
 
@@ -80,10 +82,13 @@ def _apply(work: OrganizationWork, items: tuple[Item, ...]) -> Steps[None]:
     """Do everything that is to be done, in the order in which entities refer to each other."""
     yield from people_steps(work)
     yield from duplicate_steps(work)
-    yield from change_steps(work, items)
+    yield from replace_steps(work, items)
+    yield from change_steps(work, items, ("organizations", "users", "groups", "connections"))
     yield [partial(work.log_in, session) for session in work.plan_logins()]
     yield from design_steps(work)
+    yield from change_steps(work, items, ("fragments", "pipelines", "jobs"))
     yield from job_steps(work)
+    yield from change_steps(work, items, ("scheduled_tasks", "subscriptions", "topologies"))
     yield from automation_steps(work)
     yield work.owner_calls()
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from functools import partial
 
 from psrlib.client import ControlHub
+from psrlib.client.apps.security import SETTINGS
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Group, Organization, User
 from psrlib.state.create_once import TAKEN, create_named
+from psrlib.state.details import GROUP_ROLES
 from psrlib.state.limits import entry_values
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.schedule import Call, Steps
-
-GROUP_ROLES = ["user"]  # a group may carry the base role only (control-hub-rest, 3.3)
 
 
 def people_steps(work: OrganizationWork) -> Steps[None]:
@@ -39,6 +39,11 @@ def user_body(work: OrganizationWork, user: User) -> Json:
         "roles": [role for role in user.roles if role in known] if known else user.roles,
         "groups": [f"all@{work.desired.id}", *(group_ids[key] for key in user.groups)],
     }
+
+
+def organization_body(desired: Organization) -> Json:
+    """Return what of an organization's record populating sets."""
+    return {**SETTINGS, "name": desired.name, "active": True, "primaryAdminId": desired.users[0].id}
 
 
 def _create(

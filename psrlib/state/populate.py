@@ -11,6 +11,7 @@ import pandas as pd
 from psrlib.client import ControlHub
 from psrlib.seed.document import SeedDocument
 from psrlib.state.capabilities import Capabilities
+from psrlib.state.changes import why_left
 from psrlib.state.diff import Difference
 from psrlib.state.guards import check_contents, check_organizations, find_engine
 from psrlib.state.lock import populate_lock
@@ -26,7 +27,8 @@ class PopulateReport:
     """What a populate did.
 
     ``created`` and ``changed`` count entities per kind, ``calls`` HTTP requests per kind; ``difference`` is
-    what is left: entities that the seed document does not name, which populate never removes.
+    what is left: entities that the seed document does not name, which populate never removes, and what the
+    hub does not let be changed.
     """
 
     created: dict[str, int]
@@ -44,6 +46,10 @@ class PopulateReport:
         """Return one sentence."""
         done = f"{sum(self.created.values())} entities created, {sum(self.changed.values())} changed"
         return f"{done}: {self.n_calls} calls in {self.duration_s:.1f} s"
+
+    def left_frame(self) -> pd.DataFrame:
+        """Return one row per deviation that is left, with why."""
+        return self.difference.frame().assign(why=[why_left(item) for item in self.difference.items])
 
     def frame(self) -> pd.DataFrame:
         """Return one row per kind: entities created, entities changed, HTTP calls."""

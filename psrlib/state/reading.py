@@ -1,15 +1,29 @@
 """From the hub's records of one organization to the records of the seed document."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
 from psrlib.client.apps import scheduler
 from psrlib.client.session import Session
 from psrlib.client.wire import Json, OwnedApp
 from psrlib.seed import document as seed
+from psrlib.seed import fragment_definition, pipeline_definition
 from psrlib.seed.identity import engine_id
 from psrlib.state.definitions import Shape, parse, read_shape
+from psrlib.state.details import (
+    Detail,
+    commit_details,
+    connection_details,
+    group_details,
+    id_of,
+    job_details,
+    organization_details,
+    subscription_details,
+    task_details,
+    topology_details,
+    user_details,
+)
 from psrlib.state.limits import read_config
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization
 from psrlib.words import KINDS, OWNED
@@ -68,6 +82,8 @@ class Reader:
 
     Parameters
     ----------
+    document : SeedDocument
+        The organization's; it fixes the definitions of pipelines.
     desired : Organization
         Gives the keys: an entity of the hub with the same name (id for people) has the same key.
     row : dict
@@ -78,8 +94,9 @@ class Reader:
     """
 
     def __init__(
-        self, desired: seed.Organization, row: Json, random_seed: int, role_ids: frozenset[str]
+        self, document: seed.SeedDocument, desired: seed.Organization, row: Json, role_ids: frozenset[str]
     ) -> None:
+        self._document = document
         self._unknown_roles = {user.id: set(user.roles) - role_ids for user in desired.users if role_ids}
         self.desired = desired
         self.row = row
@@ -87,6 +104,7 @@ class Reader:
         self.rows: dict[str, list[Json]] = {kind: [] for kind in KINDS}
         self.registrations: list[Json] = []  # of engines
         self.commits: dict[str, Json] = {}
+        self.logs: dict[str, list[Json]] = {}  # pipeline id -> its commits, where there are several
         self.owners: dict[str, str] = {}
         self._referenced: set[str] = set()
         self._keys_by_id: dict[str, dict[str, str]] = {}  # kind -> hub id -> key
@@ -95,7 +113,14 @@ class Reader:
         self._desired = {(kind, entity.name): entity for kind in OWNED for entity in getattr(desired, kind)}
         self._user_keys = {user.id: user.key for user in desired.users}
         self._group_keys = {group.id: group.key for group in desired.groups}
+        random_seed = document.provenance.random_seed
         self._engine_keys = {engine_id(random_seed, desired.id, e.key): e.key for e in desired.engines}
+        self._details: list[tuple[str, str, Detail]] = []
+        self._wrong_commits: dict[str, int] = {}
+
+    def has_versions(self, row: Json) -> bool:
+        """Whether a pipeline that the seed document names has commits before its latest one."""
+        return n_commits(row) > 1 and ("pipelines", hub_name(row)) in self._desired
 
     def owner_is_clear(self, kind: str, row: Json) -> bool:
         """Whether an entity's creator is its desired owner; then notes him, and its ACL need not be read."""
@@ -112,7 +137,7 @@ class Reader:
         self.rows["groups"] = [r for r in self.rows["groups"] if r["id"] != f"all@{self.desired.id}"]
         for group in self.rows["groups"]:
             for member in group.get("users") or []:
-                self._memberships[str(member)].add(str(group["id"]))
+                self._memberships[id_of(member)].add(str(group["id"]))
         for kind in OWNED:
             self._keys_by_id[kind] = {hub_id(kind, row): self._key(kind, row) for row in self.rows[kind]}
         organization = seed.Organization(
@@ -131,8 +156,12 @@ class Reader:
             subscriptions=[self._subscription(row) for row in self.rows["subscriptions"]],
             topologies=[self._topology(row) for row in self.rows["topologies"]],
         )
+        if not locked:
+            self._compare_details()
         return ObservedOrganization(
             organization=organization,
+            details=[entry for entry in self._details if entry[2].desired != entry[2].observed],
+            wrong_commits=self._wrong_commits,
             rows=self.rows,
             entries=self.entries,
             row=self.row,
@@ -150,6 +179,80 @@ class Reader:
         unused = sum(not row.get("registeredOn") for row in self.registrations)
         known = {str(row["id"]) for row in self.registrations if row.get("registeredOn")}
         return max(0, unused - len(self._engine_keys.keys() - known))
+
+    def _compare_details(self) -> None:
+        """Note what the desired entities that exist have beside the fields of their records."""
+        self._note("organizations", self.desired.id, organization_details(self.desired, self.row))
+        users, groups = {user.id for user in self.desired.users}, {group.id for group in self.desired.groups}
+        for row in self.rows["users"]:
+            if row["id"] in users:
+                self._note("users", row["id"], user_details(row))
+        for row in self.rows["groups"]:
+            if row["id"] in groups:
+                self._note("groups", row["id"], group_details(row))
+        pipelines = {pipeline.key: pipeline for pipeline in self.desired.pipelines}
+        commits = [row for log in [self.rows["pipelines"], *self.logs.values()] for row in log]
+        versions = {str(commit["commitId"]): str(commit["version"]) for commit in commits}
+        seen: set[tuple[str, str]] = set()
+        for kind in OWNED:
+            for row in self.rows[kind]:
+                name = hub_name(row)
+                entity = self._desired.get((kind, name))
+                if entity is None or (kind, name) in seen:  # of two with one name, the other one is extra
+                    continue
+                seen.add((kind, name))
+                if kind == "connections":
+                    details = connection_details(entity, row)
+                elif kind == "fragments":
+                    definition = fragment_definition(self._document, self.desired, entity)
+                    details = commit_details(1, definition, self.commits.get(str(row["commitId"])))
+                elif kind == "pipelines":
+                    details = self._commit_details(entity, row)
+                elif kind == "jobs":
+                    version = versions.get(str(row.get("pipelineCommitId")))
+                    details = job_details(entity, row, pipelines.get(entity.pipeline), version)
+                elif kind == "scheduled_tasks":
+                    details = task_details(row)
+                elif kind == "subscriptions":
+                    details = subscription_details(entity, row)
+                else:
+                    details = topology_details(row, *self._pipelines_behind(entity, row))
+                self._note(kind, name, details)
+
+    def _note(self, kind: str, name: str, details: Iterable[Detail]) -> None:
+        self._details += [(kind, name, detail) for detail in details]
+
+    def _commit_details(self, pipeline: seed.Pipeline, row: Json) -> Iterator[Detail]:
+        log = self.logs.get(hub_id("pipelines", row), [row])
+        numbered = {n_commits(commit): commit for commit in log if not commit.get("draft")}
+        for number in range(1, min(pipeline.commits, n_commits(row)) + 1):
+            definition = pipeline_definition(self._document, self.desired, pipeline, number)
+            listed = numbered.get(number)
+            commit = None if listed is None else self.commits.get(str(listed["commitId"]))
+            details = list(commit_details(number, definition, commit))
+            if commit is not None:
+                shape = read_shape(commit.get("pipelineDefinition"))
+                used = [self._key_of_id("connections", id) for id in shape.connection_ids]
+                details += [
+                    Detail(f"commit {number} labels", pipeline.labels, shape.labels),
+                    Detail(f"commit {number} connection", pipeline.connection or "", ",".join(used)),
+                ]
+            if any(detail.desired != detail.observed for detail in details):
+                self._wrong_commits.setdefault(pipeline.key, number)
+            yield from details
+
+    def _pipelines_behind(
+        self, topology: seed.Topology, row: Json
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Return pipeline key and version of each job of a topology, desired and observed."""
+        jobs = {job.key: job for job in self.desired.jobs}
+        pipelines = {pipeline.key: pipeline for pipeline in self.desired.pipelines}
+        wanted = [jobs[key].pipeline for key in topology.jobs]
+        seen = [
+            (self._key_of_id("pipelines", node.get("pipelineId")), str(node.get("pipelineVersion")))
+            for node in _nodes(row)
+        ]
+        return [(key, str(pipelines[key].commits)) for key in wanted], seen
 
     def _key(self, kind: str, row: Json) -> str:
         entity = self._desired.get((kind, hub_name(row)))
@@ -174,13 +277,14 @@ class Reader:
     def _user(self, row: Json) -> seed.User:
         id = str(row["id"])
         everyone = f"all@{self.desired.id}"
-        groups = {str(group) for group in row.get("groups") or []} | self._memberships[id]
+        roles = {id_of(role) for role in row.get("roles") or []}
+        groups = {id_of(group) for group in row.get("groups") or []} | self._memberships[id]
         return seed.User(
             key=self._user_key(id),
             id=id,
             name=str(row.get("name")),
             email=str(row.get("email")),
-            roles=sorted({str(role) for role in row.get("roles") or []} | self._unknown_roles.get(id, set())),
+            roles=sorted(roles | self._unknown_roles.get(id, set())),
             groups=sorted(self._group_keys.get(group, group) for group in groups - {everyone}),
         )
 
@@ -210,7 +314,11 @@ class Reader:
         return seed.Connection(
             **self._head("connections", row),
             type=str(row.get("connectionType")),
-            configuration={str(c["name"]): str(c["value"]) for c in definition.get("configuration") or []},
+            configuration={
+                str(entry.get("name")): str(entry.get("value"))
+                for entry in definition.get("configuration") or []
+                if isinstance(entry, dict)
+            },
             tags=_texts(tags),
         )
 
@@ -269,22 +377,29 @@ class Reader:
         event: Json = next(iter(row.get("events") or []), {})
         action: Json = next(iter(row.get("externalActions") or []), {})
         config = parse(action.get("config"))
-        recipients = config.get("recipients") or [""]
+        recipients = config.get("recipients")
+        recipient = recipients[0] if isinstance(recipients, list) and recipients else ""
         return seed.Subscription(
             **self._head("subscriptions", row),
             job=self._key_of_id("jobs", _job_in_filter(event.get("filter"))),
             event=str(event.get("eventType")),
             action="EMAIL" if action.get("eventType") == "EMAIL" else "WEBHOOK",
-            target=str(config.get("uri") or recipients[0]),
+            target=str(config.get("uri") or recipient),
             enabled=bool(row.get("enabled")),
         )
 
     def _topology(self, row: Json) -> seed.Topology:
-        nodes = parse(row.get("topologyDefinition")).get("topologyNodes") or []
         return seed.Topology(
             **self._head("topologies", row),
-            jobs=[self._key_of_id("jobs", n.get("jobId")) for n in nodes if n.get("nodeType") == "JOB"],
+            jobs=[self._key_of_id("jobs", node.get("jobId")) for node in _nodes(row)],
         )
+
+
+def _nodes(topology: Json) -> list[Json]:
+    """Return the nodes of a topology that stand for jobs."""
+    nodes = parse(topology.get("topologyDefinition")).get("topologyNodes")
+    listed = nodes if isinstance(nodes, list) else []
+    return [node for node in listed if isinstance(node, dict) and node.get("nodeType") == "JOB"]
 
 
 def _run(job: Json) -> ObservedJob:

@@ -21,7 +21,7 @@ ENGINE = {"id": "e", "httpUrl": "http://e:18630", "responding": True, "labels": 
 )
 def test_pipelines_about_to_start_are_no_running_ones(rich: SeedDocument, pipelines: dict[str, Any]) -> None:
     """Row 2 of the observations: ``pipelinesCommitted`` have no status yet, nothing is counted by them."""
-    reader = Reader(rich.organizations[0], {"name": "O"}, 7, frozenset())
+    reader = Reader(rich, rich.organizations[0], {"name": "O"}, frozenset())
     reader.rows["engines"] = [{**ENGINE, **pipelines}]
     observed = reader.organization()
     (engine,) = observed.organization.engines

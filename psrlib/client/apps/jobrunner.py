@@ -26,6 +26,8 @@ class JobStatus(Struct, rename="camel"):
     """A run of a job (5.4)."""
 
     job_id: str | None = None
+    start_time: int | None = None
+    finish_time: int | None = None
     status: str | None = None
     color: str | None = None
     run_count: int | None = None
@@ -100,10 +102,15 @@ def new_job(
         "edge": False,
         "executorType": "COLLECTOR",
         "forceStopTimeout": FORCE_STOP_MS,
-        "runtimeParameters": orjson.dumps(parameters).decode() if parameters or is_template else None,
+        "runtimeParameters": parameters_text(parameters),
         "jobTemplate": is_template,
         "rawJobTags": list(tags),
     }
+
+
+def parameters_text(parameters: dict[str, str]) -> str:
+    """Return runtime parameters as jobs carry them; ``{}`` for none, which templates must not lack."""
+    return orjson.dumps(parameters).decode()
 
 
 def rules_id(pipeline: Json) -> str | None:

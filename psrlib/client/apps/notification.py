@@ -22,11 +22,12 @@ def new_subscription(
         "enabled": enabled,
         "deleted": False,
         "events": [{"eventType": event, "filter": f"${{{{JOB_ID=='{job_id}'}}}}" if job_id else None}],
-        "externalActions": [_external_action(action, target)],
+        "externalActions": [external_action(action, target)],
     }
 
 
-def _external_action(action: str, target: str) -> Json:
+def external_action(action: str, target: str) -> Json:
+    """Return what a subscription does on its event."""
     if action == "EMAIL":
         config: Json = {"recipients": [target], "subject": "{{JOB_NAME}}", "body": "{{JOB_ID}}"}
         return {"eventType": "EMAIL", "config": orjson.dumps(config).decode()}

@@ -8,7 +8,8 @@ from psrlib.client.shapes import listing, record
 from psrlib.client.wire import ALL, App, Json
 
 BASE = "/security/rest/v1"
-PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the vendor's default for new organizations (2.2)
+# The vendor's defaults for new organizations (2.2); a password lives for 60 days.
+SETTINGS = {"passwordExpiryTimeInMillis": 5_184_000_000, "validDomains": "*", "externalAuthEnabled": False}
 # Not marked as generated, and good until 2100-01-01, so that it does not expire in the middle of a test.
 FIRST_PASSWORD = {"passwordGenerated": False, "passwordExpiryTime": 4_102_444_800_000}
 
@@ -81,9 +82,7 @@ class Security(App):
                 "name": name,
                 "primaryAdminId": admin["id"],
                 "active": True,
-                "passwordExpiryTimeInMillis": PASSWORD_LIFE_MS,
-                "validDomains": "*",
-                "externalAuthEnabled": False,
+                **SETTINGS,
             },
             "organizationAdminUser": {
                 "id": admin["id"],
