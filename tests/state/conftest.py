@@ -1,11 +1,13 @@
 """Seed documents and hubs for the state tests."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.canon import canon
 from support.rich_model import rich_model
 from support.served_hub import serve_hub
 
@@ -13,6 +15,7 @@ from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
+from psrlib.state import populate
 
 PASSWORD = "admin@admin"  # the embedded hub's initial one
 
@@ -28,6 +31,17 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> SeedDocument:
 def sample() -> SeedDocument:
     """Return five organizations of the sample model."""
     return resolve_variables(create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 19071990, 5), {})
+
+
+@pytest.fixture(scope="session")
+def reference(
+    rich: SeedDocument, tmp_path_factory: pytest.TempPathFactory
+) -> Counter[tuple[str, str, str]]:
+    """Return what a hub holds that was populated without faults, without ids and times."""
+    database = tmp_path_factory.mktemp("reference") / "hub.db"
+    with serve_hub(database) as url, ControlHub(url, "admin@admin", PASSWORD) as hub:
+        populate(rich, hub, progress=False)
+    return canon(database)
 
 
 @pytest.fixture
