@@ -21,7 +21,6 @@ TOKEN_HEADER = "X-SS-User-Auth-Token"
 TOKEN_COOKIE = "SS-SSO-LOGIN"
 RENEWALS = 3  # logins for one call; more means that the hub refuses the user, not an old session
 LOGINS_WITHOUT_TOKEN = 3  # in a row, after which the answers are the hub's own and not lost ones
-REDIRECTS = range(300, 400)
 FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong than busy
 LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 
@@ -155,7 +154,7 @@ class ControlHub(Session):
                     self._token = token
                     return
         except HubError as error:
-            if is_absent(error) or error.status in REDIRECTS:
+            if is_absent(error):
                 raise HubUnreachableError(
                     f"{self.url} answers, but not as a Control Hub: POST {LOGIN_PATH} has status "
                     f"{error.status}; check the address",

@@ -131,10 +131,14 @@ class HttpClient:
                     raise LostAnswerError(f"{request}: the answer was lost ({last})") from error
             else:
                 last = f"status {reply.status}: {reply.text}"
+                if (
+                    reply.status < 400
+                ):  # a page where one logs in, of a gateway: the hub itself sends nobody on
+                    last = f"status {reply.status}, a redirect to {reply.headers.get('Location')}"
                 if reply.status in BUSY:
                     self.limit.overloaded()
                     pause_s = max(pause_s, _retry_after_s(reply))
-                elif reply.status < 500 or reply.status in (501, 505):
+                elif 400 <= reply.status < 500 or reply.status in (501, 505):
                     raise _refusal(request, reply)
                 if not request.repeatable and reply.status != 429:
                     raise LostAnswerError(

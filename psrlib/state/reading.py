@@ -117,6 +117,7 @@ class Reader:
         self._engine_keys = {engine_id(random_seed, desired.id, e.key): e.key for e in desired.engines}
         self._details: list[tuple[str, str, Detail]] = []
         self._wrong_commits: dict[str, int] = {}
+        self._versions: dict[str, str] = {}  # commit id -> version of a pipeline
 
     def has_versions(self, row: Json) -> bool:
         """Whether a pipeline that the seed document names has commits before its latest one."""
@@ -192,7 +193,7 @@ class Reader:
                 self._note("groups", row["id"], group_details(row))
         pipelines = {pipeline.key: pipeline for pipeline in self.desired.pipelines}
         commits = [row for log in [self.rows["pipelines"], *self.logs.values()] for row in log]
-        versions = {str(commit["commitId"]): str(commit["version"]) for commit in commits}
+        self._versions = {str(commit["commitId"]): str(commit["version"]) for commit in commits}
         seen: set[tuple[str, str]] = set()
         for kind in OWNED:
             for row in self.rows[kind]:
@@ -209,7 +210,7 @@ class Reader:
                 elif kind == "pipelines":
                     details = self._commit_details(entity, row)
                 elif kind == "jobs":
-                    version = versions.get(str(row.get("pipelineCommitId")))
+                    version = self._versions.get(str(row.get("pipelineCommitId")))
                     details = job_details(entity, row, pipelines.get(entity.pipeline), version)
                 elif kind == "scheduled_tasks":
                     details = task_details(row)
@@ -248,10 +249,11 @@ class Reader:
         jobs = {job.key: job for job in self.desired.jobs}
         pipelines = {pipeline.key: pipeline for pipeline in self.desired.pipelines}
         wanted = [jobs[key].pipeline for key in topology.jobs]
-        seen = [
-            (self._key_of_id("pipelines", node.get("pipelineId")), str(node.get("pipelineVersion")))
-            for node in _nodes(row)
-        ]
+        seen = []
+        for node in _nodes(row):
+            version, said = self._versions.get(str(node.get("pipelineCommitId"))), node.get("pipelineVersion")
+            text = str(said) if said == version else f"{said}, of which the commit is {version}"
+            seen.append((self._key_of_id("pipelines", node.get("pipelineId")), text))
         return [(key, str(pipelines[key].commits)) for key in wanted], seen
 
     def _key(self, kind: str, row: Json) -> str:

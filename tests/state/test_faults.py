@@ -130,7 +130,7 @@ def test_lies_are_found_out(
     kind: str, rich: SeedDocument, hub_url: str, connect: Connect, holds_exactly: Callable[[], None]
 ) -> None:
     """Every tenth answer is none; what could not be noticed at the time, the next populate repairs."""
-    rate = 0.01 if kind == "drip_after" else 0.1
+    rate = 0.05 if kind == "drip_after" else 0.1
     with FaultProxy(hub_url, Faults({kind: rate}), seed=4) as proxy:
         populate_through(rich, proxy.url)
         assert proxy.injected[kind] > 0

@@ -51,6 +51,8 @@ def canon(database: Path) -> Counter[tuple[str, str, str]]:
     finally:
         connection.close()
     names = _names(tables)
+    gone_ids = {row["id"] for row in tables["subscriptions"] if row["deleted"]}
+    gone_ids |= {row["id"] for row in tables["tasks"] if row["status"] == "DELETED"}
 
     def replace(text: str) -> str:
         text = ADDRESS.sub("<hub>", text)
@@ -60,7 +62,8 @@ def canon(database: Path) -> Counter[tuple[str, str, str]]:
     for table, rows in tables.items():
         for row in rows:
             content = {column: value for column, value in row.items() if column not in HOW}
-            if content.get("organization") == "admin" or content.get("id") == "admin":
+            gone = row.get("deleted") or row.get("status") == "DELETED" or row.get("resource_id") in gone_ids
+            if gone or "admin" in (content.get("organization"), content.get("id")):
                 continue
             name = replace(str(row.get("name") or row.get("resource_id") or row.get("id") or ""))
             if table.endswith("commits"):
