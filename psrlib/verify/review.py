@@ -8,7 +8,7 @@ import msgspec
 
 from psrlib import paths
 from psrlib.client import ControlHub
-from psrlib.errors import InconsistentStateError
+from psrlib.errors import AuthenticationError, InconsistentStateError
 from psrlib.hub import EMBEDDED
 from psrlib.model import NoiseModel
 from psrlib.run import open_run, resolve_run
@@ -58,7 +58,7 @@ def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
     What does not run in time, and what is not there, is left for the verification to tell.
     """
     driven = driven_jobs(document)
-    present = {str(row["id"]) for row in hub.security.organizations()}
+    present = {str(row["id"]) for row in hub.security.organizations() if row.get("active", True)}
     organizations = [
         msgspec.structs.replace(o, jobs=[job for job in o.jobs if (o.id, job.key) not in driven])
         for o in document.organizations
@@ -66,7 +66,7 @@ def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
     ]
     try:
         wait_until_active(msgspec.structs.replace(document, organizations=organizations), hub, timeout_s)
-    except InconsistentStateError as error:
+    except (InconsistentStateError, AuthenticationError) as error:
         log.info("not settled: %s", error)
 
 

@@ -23,6 +23,7 @@ from psrlib.seed import SeedDocument, create_seed, resolve_variables, save_seed
 from psrlib.seed.document import Organization, ScheduledTask
 from psrlib.state import apply_rewrite, populate, setup_engines, start_jobs, wait_until_active
 from psrlib.verify import apply_to_run, find_model, review_run, verify
+from psrlib.verify.review import settle
 
 PASSWORD = "admin@admin"
 RANDOM_SEED = 23
@@ -191,3 +192,25 @@ def test_rewriting_a_hub_that_holds_something_else_is_refused(
         InputError, match=r"does not hold what the seed document says \(\d+ subscriptions different"
     ):
         apply_rewrite(one, two, hub)
+
+
+def test_a_hub_without_the_organizations_is_told_what_is_missing(
+    document: SeedDocument, tmp_path: Path
+) -> None:
+    """Not that a password is wrong: of organizations that are not there, or locked, nobody can log in."""
+    first = document.organizations[0]
+    with start_hub(tmp_path) as process, ControlHub(process.url, "admin@admin", PASSWORD) as hub:
+        with pytest.raises(InputError, match="holds no organization of this seed document"):
+            verify(document, hub)
+        admin = first.users[0]
+        record = {"id": admin.id, "name": admin.name, "email": admin.email, "roles": admin.roles}
+        hub.security.create_organization(first.id, first.name, record)
+        (row,) = (row for row in hub.security.organizations() if row["id"] == first.id)
+        hub.security.update_organization({**row, "active": False})
+        settle(document, hub, 1.0)
+        findings = [finding for check in verify(document, hub).results for finding in check.findings]
+    assert (
+        f'{document.organizations[1].id}: organizations "{document.organizations[1].id}" is missing'
+        in findings
+    )
+    assert any("administrator should be can log in" in finding for finding in findings)
