@@ -34,9 +34,7 @@ def sample() -> SeedDocument:
 
 
 @pytest.fixture(scope="session")
-def reference(
-    rich: SeedDocument, tmp_path_factory: pytest.TempPathFactory
-) -> Counter[tuple[str, str, str]]:
+def reference(rich: SeedDocument, tmp_path_factory: pytest.TempPathFactory) -> Counter[tuple[str, str, str]]:
     """Return what a hub holds that was populated without faults, without ids and times."""
     database = tmp_path_factory.mktemp("reference") / "hub.db"
     with serve_hub(database) as url, ControlHub(url, "admin@admin", PASSWORD) as hub:
