@@ -167,7 +167,7 @@ class FaultProxy:
                         self._on_request(self.n_requests)
                     is_login = b"/authentication/login" in head
                     fault = self._draw(is_login) if self._concerns(request) else ""
-                    if upstream is None and not fault.startswith(BEFORE):
+                    if upstream is None and fault not in BEFORE:
                         upstream = await asyncio.open_connection(*self._target, limit=1 << 20)
                     if not await self._exchange(fault, request, writer, upstream):
                         return
