@@ -232,6 +232,11 @@ NEEDS: tuple[Need, ...] = (
     Need("change a job", lambda s: s.jobrunner.update_job(RECORD)),
     Need("delete jobs", lambda s: s.jobrunner.delete_jobs([ID]), "teardown leaves jobs"),
     Need("start jobs", lambda s: s.jobrunner.start_jobs([ID])),
+    Need(
+        "balance jobs over engines",
+        lambda s: s.jobrunner.balance_jobs([ID]),
+        "psr start-jobs --balance does nothing",
+    ),
     Need("stop jobs", lambda s: s.jobrunner.stop_jobs([ID])),
     Need(
         "stop jobs by force",
@@ -249,6 +254,7 @@ NEEDS: tuple[Need, ...] = (
         lambda s: s.jobrunner.history(ID),
         look=_of_first("jobs", "id", lambda hub, id: hub.jobrunner.history(id)),
     ),
+    Need("count jobs by status", lambda s: s.jobrunner.counts(), "psr status does not tell of jobs"),
     Need("list engines", lambda s: s.jobrunner.engines()),
     Need("remove an engine", lambda s: s.jobrunner.delete_engine(ID), "teardown leaves engines"),
     *_owned("jobrunner", "jobs", "id", "jobs"),
