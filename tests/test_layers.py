@@ -12,11 +12,13 @@ ROOT = Path(psrlib.__file__).parent
 LAYERS = (
     "errors",
     "files",
+    "yaml_file",
     "lock",
     "process",
     "paths",
     "cron",
     "words",
+    "bounds",
     "arrays",
     "scale",
     "stats",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from psrlib.bounds import is_key
 from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.wire import VERSION
 from psrlib.errors import InputError
@@ -60,7 +61,8 @@ def configure_engines(
     Raises
     ------
     InputError
-        When there is no engine, or two engines of an organization have the same address.
+        When there is no engine, two engines of an organization have the same address, a key or an id of an
+        organization is none that may name a folder, or another text would end a line of a properties file.
     """
     by_organization: dict[str, list[EngineIdentity]] = {}
     for identity in identities:
@@ -68,6 +70,8 @@ def configure_engines(
     if not by_organization:
         raise InputError("no engines to configure; the seed document has none")
     for organization, group in by_organization.items():
+        for identity in group:
+            _check_texts(identity)
         _check_addresses(organization, group)
     root = Path(output).resolve()
     return [
@@ -118,6 +122,21 @@ def _sdc_properties(identity: EngineIdentity, n_pipelines: int) -> dict[str, str
         "sdc.base.http.url": identity.url,
         "runner.thread.pool.size": str(thread_pool_size(n_pipelines)),
     }
+
+
+def _check_texts(identity: EngineIdentity) -> None:
+    """Refuse what would be written elsewhere, or say more than one thing; a stranger may have written it."""
+    for field in ("organization", "key"):
+        if not is_key(getattr(identity, field)):
+            raise InputError(
+                f"engine {getattr(identity, field)!r:.60}, field {field}: expected letters, digits, dots,"
+                " underscores and dashes, for a folder gets this name; create the seed document again"
+            )
+    texts = (identity.id, identity.url, identity.token, *identity.labels)
+    if any(not text.isprintable() for text in texts):
+        raise InputError(
+            f"engine {identity.key}: a line break or another control character in what it reports"
+        )
 
 
 def _check_addresses(organization: str, group: list[EngineIdentity]) -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from psrlib.errors import InputError
+from psrlib.seed.decode import check_record
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.words import COUNTED, KINDS
 
@@ -18,11 +21,14 @@ REFERENCES = {
     "subscriptions": {"owner": "users", "job": "jobs"},
     "topologies": {"owner": "users", "jobs": "jobs"},
 }
-AT_LEAST = {
-    "pipelines": {"stages": 2, "branches": 1, "commits": 1},
-    "jobs": {"instances": 1},
-    "fragments": {"stages": 1},
-}
+
+
+def check_document(document: SeedDocument, file: str) -> None:
+    """Check a document that was not decoded: types and bounds too; see `check_references`."""
+    check_record(structs.replace(document, organizations=[]), file)
+    for organization in document.organizations:
+        check_record(organization, f'{file}: organization "{organization.id}"')
+    check_references(document, file)
 
 
 def check_references(document: SeedDocument, file: str) -> None:
@@ -57,14 +63,13 @@ def _check_organization(organization: Organization, place: str) -> None:
         entities = getattr(organization, kind)
         for field, target in fields.items():
             _check_field(entities, field, known[target], target, f"{place}: {KINDS[kind]}")
-    for kind, limits in AT_LEAST.items():
+    for kind in ("users", "groups"):
         for entity in getattr(organization, kind):
-            for field, least in limits.items():
-                if getattr(entity, field) < least:
-                    raise InputError(
-                        f'{place}: {KINDS[kind]} "{entity.key}", field "{field}": expected at least'
-                        f" {least}, got {getattr(entity, field)}"
-                    )
+            if not entity.id.endswith(f"@{organization.id}"):
+                raise InputError(
+                    f'{place}: {KINDS[kind]} "{entity.key}", field "id": expected'
+                    f' <name>@{organization.id}, got "{entity.id}"'
+                )
     _check_limits(organization, place)
     _check_meaning(organization, place)
 
@@ -119,6 +124,11 @@ def _check_meaning(organization: Organization, place: str) -> None:
         if job.template is not None and not jobs[job.template].is_template:
             raise InputError(
                 f'{place}: job "{job.key}", field "template": "{job.template}" is a job, not a job template'
+            )
+        if job.is_template and job.template is not None:
+            raise InputError(
+                f'{place}: job "{job.key}", field "template": a job template is no instance of'
+                f' a template, got "{job.template}"'
             )
         if job.is_template and job.status == "ACTIVE":
             raise InputError(f'{place}: job "{job.key}", field "status": a job template can\'t be ACTIVE')

@@ -3,18 +3,40 @@
 Every entity has a ``key``, its stable name inside its organization; ``owner``, ``job``, ``pipeline``,
 ``groups`` and the like refer to keys of the same organization. Names are unique per organization and kind,
 so an entity on a hub is recognised by (organization, kind, name). Strings may hold ``${variable}``.
-Integers, booleans and strings only: no float, hence one spelling of every value.
+Integers, booleans and strings only: no float, hence one spelling of every value. Keys, ids, texts and numbers
+have bounds (`psrlib.bounds`), which are checked when a document is loaded, rewritten or its variables are
+resolved: a document may come from a stranger.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from psrlib.bounds import (
+    MAX_COMMITS,
+    MAX_ENTITIES,
+    MAX_INSTANCES,
+    MAX_INTEGER,
+    MAX_STAGES,
+    Key,
+    Keys,
+    Line,
+    Login,
+    Name,
+    Text,
+    Texts,
+    Words,
+)
 
 GENERATOR = 4  # raised whenever the same model and random seed would give other bytes
 
 EngineType = Literal["COLLECTOR", "TRANSFORMER"]
 JobStatus = Literal["ACTIVE", "INACTIVE"]
 TaskAction = Literal["START", "STOP", "UPGRADE"]
+Integer = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+MANY = Meta(max_length=MAX_ENTITIES)
+Stages = Annotated[int, Meta(ge=1, le=MAX_STAGES)]
 
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -29,72 +51,72 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 class Provenance(Record, frozen=True):
     """What the document was made from; ``model_sha256`` is the digest of the model file's bytes."""
 
-    random_seed: int
-    num_orgs: int
-    model: str
-    model_sha256: str
-    generator: int
+    random_seed: Integer
+    num_orgs: Count
+    model: Line
+    model_sha256: Line
+    generator: Count
 
 
 class Config(Record, frozen=True):
     """Configuration of an organization; a limit of None is left as the hub has it."""
 
     subscriptions_enabled: bool
-    max_users: int | None = None
-    max_engines: int | None = None
-    max_pipelines: int | None = None
-    max_jobs: int | None = None
-    max_job_runs: int | None = None
-    max_scheduled_runs: int | None = None
+    max_users: Count | None = None
+    max_engines: Count | None = None
+    max_pipelines: Count | None = None
+    max_jobs: Count | None = None
+    max_job_runs: Count | None = None
+    max_scheduled_runs: Count | None = None
 
 
 class Group(Record, frozen=True):
     """A group besides ``all@<organization>``, which every organization has by itself."""
 
-    key: str
-    id: str
-    name: str
+    key: Key
+    id: Login
+    name: Name
 
 
 class User(Record, frozen=True):
     """A user; the first one of an organization is its first administrator."""
 
-    key: str
-    id: str
-    name: str
-    email: str
-    roles: list[str]
-    groups: list[str]
+    key: Key
+    id: Login
+    name: Name
+    email: Line
+    roles: Words
+    groups: Keys
 
 
 class Engine(Record, frozen=True):
     """An engine; ``labels`` are what it reports, ``["all"]`` when it has no specific label."""
 
-    key: str
+    key: Key
     type: EngineType
-    url: str
-    labels: list[str]
+    url: Line
+    labels: Words
 
 
 class Connection(Record, frozen=True):
     """A connection to an outside system that nothing contacts."""
 
-    key: str
-    name: str
-    type: str
-    owner: str
-    configuration: dict[str, str]
-    tags: list[str]
+    key: Key
+    name: Name
+    type: Name
+    owner: Key
+    configuration: Texts
+    tags: Words
 
 
 class Fragment(Record, frozen=True):
     """A pipeline fragment of ``stages`` stages."""
 
-    key: str
-    name: str
-    owner: str
-    stages: int
-    labels: list[str]
+    key: Key
+    name: Name
+    owner: Key
+    stages: Stages
+    labels: Words
 
 
 class Pipeline(Record, frozen=True):
@@ -104,85 +126,85 @@ class Pipeline(Record, frozen=True):
     stages fed by data lanes (at least 1); ``event_lane`` says whether the origin's events are consumed.
     """
 
-    key: str
-    name: str
-    owner: str
-    stages: int
-    branches: int
+    key: Key
+    name: Name
+    owner: Key
+    stages: Annotated[int, Meta(ge=2, le=MAX_STAGES)]
+    branches: Stages
     event_lane: bool
-    commits: int
-    labels: list[str]
-    parameters: dict[str, str]
-    fragment: str | None = None
-    connection: str | None = None
+    commits: Annotated[int, Meta(ge=1, le=MAX_COMMITS)]
+    labels: Words
+    parameters: Texts
+    fragment: Key | None = None
+    connection: Key | None = None
 
 
 class Job(Record, frozen=True):
     """A job, or a job template; ``template`` is the key of the template it is an instance of."""
 
-    key: str
-    name: str
-    pipeline: str
-    owner: str
+    key: Key
+    name: Name
+    pipeline: Key
+    owner: Key
     status: JobStatus
-    labels: list[str]
-    instances: int
-    tags: list[str]
-    parameters: dict[str, str]
+    labels: Words
+    instances: Annotated[int, Meta(ge=1, le=MAX_INSTANCES)]
+    tags: Words
+    parameters: Texts
     is_template: bool = False
-    template: str | None = None
+    template: Key | None = None
 
 
 class ScheduledTask(Record, frozen=True):
     """A scheduled task on a job; ``cron`` is a Quartz expression (seconds first) in UTC."""
 
-    key: str
-    name: str
-    job: str
+    key: Key
+    name: Name
+    job: Key
     action: TaskAction
-    cron: str
-    owner: str
+    cron: Line
+    owner: Key
 
 
 class Subscription(Record, frozen=True):
     """A subscription to events of a job; ``event`` is a wire id such as ``JOB_STATUS_CHANGE``."""
 
-    key: str
-    name: str
-    job: str
-    event: str
+    key: Key
+    name: Name
+    job: Key
+    event: Name
     action: Literal["WEBHOOK", "EMAIL"]
-    target: str
-    owner: str
+    target: Line
+    owner: Key
     enabled: bool = True
 
 
 class Topology(Record, frozen=True):
     """A topology over jobs of the organization."""
 
-    key: str
-    name: str
-    owner: str
-    jobs: list[str]
+    key: Key
+    name: Name
+    owner: Key
+    jobs: Keys
 
 
 class Organization(Record, frozen=True):
     """One organization with everything in it."""
 
-    id: str
-    name: str
-    archetype: str
+    id: Key
+    name: Name
+    archetype: Name
     config: Config
-    groups: list[Group]
-    users: list[User]
-    engines: list[Engine]
-    connections: list[Connection]
-    fragments: list[Fragment]
-    pipelines: list[Pipeline]
-    jobs: list[Job]
-    scheduled_tasks: list[ScheduledTask]
-    subscriptions: list[Subscription]
-    topologies: list[Topology]
+    groups: Annotated[list[Group], MANY]
+    users: Annotated[list[User], MANY]
+    engines: Annotated[list[Engine], MANY]
+    connections: Annotated[list[Connection], MANY]
+    fragments: Annotated[list[Fragment], MANY]
+    pipelines: Annotated[list[Pipeline], MANY]
+    jobs: Annotated[list[Job], MANY]
+    scheduled_tasks: Annotated[list[ScheduledTask], MANY]
+    subscriptions: Annotated[list[Subscription], MANY]
+    topologies: Annotated[list[Topology], MANY]
 
 
 class Head(Record, frozen=True):
@@ -190,7 +212,7 @@ class Head(Record, frozen=True):
 
     format: Literal["psr-seed/1"]
     provenance: Provenance
-    variables: dict[str, str]
+    variables: dict[Name, Text]
 
 
 class SeedDocument(Head, frozen=True):
@@ -201,4 +223,4 @@ class SeedDocument(Head, frozen=True):
     """
 
     organizations: list[Organization]
-    sha256: str | None = None
+    sha256: Line | None = None

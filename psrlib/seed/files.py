@@ -6,25 +6,27 @@ digest. All three forms hold the same document and the same digest.
 
 import gzip
 import hashlib
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
-import orjson
 
 from psrlib.errors import InputError
 from psrlib.files import new_file
 from psrlib.seed.capacity import Shortage
 from psrlib.seed.check import check_references
+from psrlib.seed.decode import decode
 from psrlib.seed.document import Head, Organization, Provenance, Record, SeedDocument
 
-T = TypeVar("T")
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
 GZIP_LEVEL = 1  # a fifth of level 6's time for a quarter more bytes on these documents
 ORGANIZATIONS = b',"organizations":['
+MAX_LINE = 1 << 26  # bytes of a line, which holds an organization; one of 2,000 jobs takes 1 MB
+MAX_RATIO = 25  # bytes that one packed byte may become; documents of the shipped models have 8 to 9
+ALWAYS = 1 << 24  # bytes that any file may become
 BLOCK = 256  # organizations in a block: enough to pay for numpy's calls, few enough for the caches
 
 
@@ -114,19 +116,16 @@ def load_seed(path: str | Path) -> SeedDocument:
     Raises
     ------
     InputError
-        Naming file, entity and field: not readable, not JSON, a field missing, unknown or of the wrong type,
-        two entities with one key or name, a reference to something that the document lacks, or a digest
-        that does not match the content.
+        Naming file, entity and field: not readable, not JSON, a field missing, unknown, of the wrong type or
+        beyond its bound, two entities with one key or name, a reference to something that the document
+        lacks, a packed file that becomes far more than seed documents do, or a digest that does not match.
     """
     path = Path(path)
     if suffix(path) == ".json":
-        document = _typed(_read(path), SeedDocument, path.name)
+        document = decode(_read(path), SeedDocument, path.name)
     else:
         document = _decode_lines(path)
-    try:
-        check_references(document, path.name)
-    except InputError as error:
-        raise InputError(" ".join(str(error).split())) from error  # a damaged key may hold a line break
+    check_references(document, path.name)
     if document.sha256 is not None and document.sha256 != seed_sha256(document):
         raise InputError(
             f'{path.name}: field "sha256" does not match the content: the file was edited or damaged; change'
@@ -147,9 +146,13 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot read the seed document ({error.strerror}); create it with psr create-json"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot read the seed document ({error.strerror}); create it with psr create-json"
+    )
 
 
 class _End(Record, frozen=True):
@@ -158,56 +161,41 @@ class _End(Record, frozen=True):
     sha256: str
 
 
-def _typed(content: bytes, kind: type[T], place: str) -> T:
-    """Decode JSON to a record, or say what is wrong and where."""
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: text that is not UTF-8
-        try:
-            document = orjson.loads(content)
-        except orjson.JSONDecodeError as not_json:
-            raise InputError(
-                f"{place}: not JSON ({not_json}); create it again with psr create-json"
-            ) from error
-        raise InputError(f"{place}: {_place(' '.join(str(error).split()), document)}") from error
-
-
 def _decode_lines(path: Path) -> SeedDocument:
-    content = _read(path)
-    if path.name.endswith(".gz"):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(
-                f"{path.name}: not a complete gzip file ({error}); create it again with psr create-json"
-            ) from error
-    lines = content.splitlines()
-    if len(lines) < 2:
-        raise InputError(f"{path.name}: expected a head line, a line per organization and a digest line")
-    head = _typed(lines[0], Head, f"{path.name}: line 1")
+    lines = _lines(path)
+    head = decode(next(lines, b""), Head, f"{path.name}: line 1")
+    organizations: list[Organization] = []
     end = None
-    if lines[-1].startswith(b'{"sha256"'):
-        end = _typed(lines.pop(), _End, f"{path.name}: last line").sha256
-    organizations = [
-        _typed(line, Organization, f"{path.name}: line {number}")
-        for number, line in enumerate(lines[1:], start=2)
-    ]
+    for number, line in enumerate(lines, start=2):
+        if end is not None:
+            raise InputError(f"{path.name}: line {number}: nothing may follow the line with the digest")
+        if line.startswith(b'{"sha256"'):
+            end = decode(line, _End, f"{path.name}: line {number}").sha256
+        else:
+            organizations.append(decode(line, Organization, f"{path.name}: line {number}"))
     return SeedDocument(head.format, head.provenance, head.variables, organizations, end)
 
 
-def _place(error: str, document: Any) -> str:
-    """Turn ``$.organizations[0].jobs[3].owner`` into the ids that stand there."""
-    reason, _, where = error.partition(" - at `")
-    steps = where.rstrip("`").removeprefix("$").replace("[", ".[").strip(".").split(".")
-    node = document
-    names = []
-    for step in steps:
-        if not step:
-            continue
-        try:
-            node = node[int(step[1:-1])] if step.startswith("[") else node[step]
-        except (KeyError, ValueError, IndexError, TypeError):
-            node = None
-        name = node.get("key") or node.get("id") if isinstance(node, dict) else None
-        names.append(f'"{name}"' if name and step.startswith("[") else step)
-    return f"{' '.join(names) or 'top level'}: {reason[:1].lower()}{reason[1:]}"
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, unpacked as they are read: a small file may unpack to a machine's memory."""
+    try:
+        with path.open("rb") as packed:
+            left = MAX_RATIO * os.fstat(packed.fileno()).st_size + ALWAYS
+            with gzip.open(packed) if path.name.endswith(".gz") else packed as file:
+                while line := file.readline(MAX_LINE + 1):
+                    left -= len(line)
+                    if len(line) > MAX_LINE:
+                        raise InputError(
+                            f"{path.name}: a line of more than {MAX_LINE:,} bytes; is it a seed document?"
+                        )
+                    if left < 0:
+                        raise InputError(
+                            f"{path.name}: unpacks to more than {MAX_RATIO} times its size and 16 MiB"
+                        )
+                    yield line.rstrip(b"\r\n")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path.name}: not a complete gzip file ({error}); create it again with psr create-json"
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error

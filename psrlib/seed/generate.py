@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from psrlib.bounds import MAX_INTEGER
 from psrlib.errors import InputError
 from psrlib.model import NoiseModel, OrganizationDraws
 from psrlib.seed.capacity import Shortage, find_shortage, max_pipelines
@@ -21,7 +22,6 @@ from psrlib.seed.vocabulary import VARIABLES
 log = logging.getLogger(__name__)
 
 WARNED = 5  # organizations named in warnings
-MAX_INTEGER = 2**63 - 1  # what every JSON reader of the document can hold
 
 
 def provenance(model: NoiseModel, random_seed: int, num_orgs: int) -> Provenance:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from msgspec import Struct, structs
 
+from psrlib.bounds import MAX_TEXT
 from psrlib.errors import InputError
-from psrlib.seed.check import check_references
+from psrlib.seed.check import check_document
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.seed.variables import VARIABLE, known_variables, map_strings
 from psrlib.words import KINDS
+from psrlib.yaml_file import read_yaml, shown
 
 ANY = "*"  # every key of a map, in a field path
 
@@ -62,12 +63,7 @@ def load_rules(path: str | Path) -> list[Rule]:
         Naming file and rule: not YAML, an unknown or missing key, an expression that does not compile.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the rules ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml(path, "rules")
     if not isinstance(content, list) or not content:
         raise InputError(f"{path.name}: expected a list of rules, each with field or variable")
     return [_rule(entry, f"{path.name}: rule {number}") for number, entry in enumerate(content, start=1)]
@@ -94,7 +90,7 @@ def rewrite_seed(document: SeedDocument, rules: list[Rule]) -> tuple[SeedDocumen
             document, counts[str(rule)] = _apply(document, rule)
             if not counts[str(rule)]:
                 raise InputError(f"{rule}: matches nothing; correct the rule or leave it out")
-    check_references(document, "rewritten document")
+    check_document(document, "rewritten document")
     return document, counts
 
 
@@ -107,7 +103,9 @@ def _rule(entry: Any, place: str) -> Rule:
         raise InputError(f"{place}: expected {', '.join(wanted)}; got {', '.join(got)}")
     for key, value in entry.items():
         if not isinstance(value, str):
-            raise InputError(f"{place}: {key}: expected text, got {value!r}; put it in quotes")
+            raise InputError(f"{place}: {key}: expected text, got {shown(value)}; put it in quotes")
+        if len(value) > MAX_TEXT:
+            raise InputError(f"{place}: {key}: {len(value)} characters; expected at most {MAX_TEXT}")
     if "variable" in entry:
         return VariableRule(entry["variable"], entry["value"])
     try:
@@ -145,6 +143,8 @@ def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
             new = rule.pattern.sub(rule.replace, value)
         except (re.error, IndexError) as error:
             raise InputError(f"{rule}: replacement {rule.replace!r} does not fit ({error})") from error
+        if len(new) > MAX_TEXT:  # a short expression may make much of a short text
+            raise InputError(f"{rule}: makes a text of {len(new)} characters; expected at most {MAX_TEXT}")
         changed += new != value
         return new
 

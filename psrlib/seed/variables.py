@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from psrlib.errors import InputError
+from psrlib.seed.decode import check_record
 from psrlib.seed.document import SeedDocument
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -20,7 +21,8 @@ def resolve_variables(document: SeedDocument, overrides: Mapping[str, str] | Non
     Raises
     ------
     InputError
-        If an override names a variable that the document lacks, or a string names one.
+        If an override names a variable that the document lacks, or a string names one, or a text is then
+        beyond its bound.
     """
     values = {**document.variables, **known_variables(document, overrides or {})}
 
@@ -30,9 +32,11 @@ def resolve_variables(document: SeedDocument, overrides: Mapping[str, str] | Non
     organizations = []
     for organization in document.organizations:
         try:
-            organizations.append(map_strings(organization, replace))
+            resolved = map_strings(organization, replace)
         except InputError as error:
             raise InputError(f'organization "{organization.id}": {error}') from error
+        check_record(resolved, f'organization "{organization.id}", variables resolved')
+        organizations.append(resolved)
     return msgspec.structs.replace(document, variables=values, organizations=organizations, sha256=None)
 
 

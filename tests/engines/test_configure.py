@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -112,3 +113,23 @@ def test_no_engines_is_an_error(tmp_path: Path) -> None:
     """Rather than an empty folder."""
     with pytest.raises(InputError, match="no engines to configure"):
         configure_engines([], HUB, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"key": "../../x"}, r"engine '\.\./\.\./x', field key: expected letters"),
+        ({"key": "/tmp/x"}, "field key"),
+        ({"key": ".."}, "field key"),
+        ({"organization": "../x"}, r"field organization"),
+        ({"labels": ["all\ndpm.base.url=http://elsewhere"]}, "a line break"),
+        ({"url": "http://127.0.0.1:1/\rx"}, "a line break"),
+    ],
+)
+def test_nothing_is_written_outside_the_folder(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    """Keys and organizations name folders, other texts stand on a line: checked before a file is written."""
+    attack = msgspec.structs.replace(identity(1), **fields)
+    output = tmp_path / "a" / "b" / "real"
+    with pytest.raises(InputError, match=words):
+        configure_engines([identity(0), attack], HUB, output)
+    assert not list(tmp_path.rglob("*"))

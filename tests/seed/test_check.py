@@ -7,7 +7,7 @@ import pytest
 
 from psrlib.errors import InputError
 from psrlib.seed import SeedDocument
-from psrlib.seed.check import REFERENCES, check_references
+from psrlib.seed.check import REFERENCES, check_document, check_references
 from psrlib.words import KINDS
 
 
@@ -68,8 +68,8 @@ def test_names_are_unique(full: SeedDocument, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "words"),
     [
-        ("pipelines", {"stages": 1}, 'field "stages": expected at least 2, got 1'),
-        ("pipelines", {"branches": 0}, 'field "branches": expected at least 1'),
+        ("pipelines", {"stages": 1}, "stages: expected `int` >= 2, got 1"),
+        ("pipelines", {"branches": 0}, "branches: expected `int` >= 1"),
         ("pipelines", {"stages": 3, "branches": 3, "event_lane": False}, "expected at most 2 for 3 stages"),
         (
             "pipelines",
@@ -81,17 +81,17 @@ def test_names_are_unique(full: SeedDocument, kind: str) -> None:
             {"stages": 2, "branches": 1, "event_lane": False, "fragment": "fragment-0001"},
             "leave no processor for a fragment",
         ),
-        ("pipelines", {"commits": 0}, 'field "commits": expected at least 1'),
-        ("jobs", {"instances": 0}, 'field "instances": expected at least 1'),
-        ("fragments", {"stages": 0}, 'field "stages": expected at least 1'),
+        ("pipelines", {"commits": 0}, "commits: expected `int` >= 1"),
+        ("jobs", {"instances": 0}, "instances: expected `int` >= 1"),
+        ("fragments", {"stages": 0}, "stages: expected `int` >= 1"),
     ],
 )
 def test_impossible_numbers_are_refused(
     full: SeedDocument, kind: str, fields: dict[str, Any], words: str
 ) -> None:
-    """What types cannot say is checked too."""
+    """Bounds, and what types cannot say."""
     with pytest.raises(InputError, match=words):
-        check_references(changed(full, kind, 0, **fields), "seed.json")
+        check_document(changed(full, kind, 0, **fields), "seed.json")
 
 
 def test_templates_are_no_jobs(full: SeedDocument) -> None:
