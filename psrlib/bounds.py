@@ -44,6 +44,13 @@ Words = Annotated[list[Name], Meta(max_length=MAX_WORDS)]
 Texts = Annotated[dict[Name, Text], Meta(max_length=MAX_PARAMETERS)]
 
 
+def in_words(fault: str) -> str:
+    """Return what msgspec says of a text, the expression that it does not match said in words."""
+    for pattern, words in PATTERNS.items():
+        fault = fault.replace(f"matching regex {pattern!r}", words)
+    return fault
+
+
 def is_key(text: str) -> bool:
     """Return whether a text may be a key, and with it the name of a file.
 

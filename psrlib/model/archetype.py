@@ -10,11 +10,10 @@ from psrlib.model.additive import Additive
 from psrlib.model.dependence import WORDS_PER_METRIC, Conditional, Gaussian, Window
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import AT_LEAST, INACTIVE, NEEDED_BY, NEEDS
+from psrlib.model.strangers import largest_of
 from psrlib.model.table import SCALE, QuantileTable
 from psrlib.scale import Scale
 from psrlib.words import CONFIG, COUNTED, LIMIT_OF, NOT_SET
-
-UNBOUNDED = 1 << 40  # more than any count
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def bounds(name: str, known: dict[str, IntArray], n: int) -> tuple[IntArray, Int
     """
     floor = NOT_SET if name in CONFIG else AT_LEAST.get(name, 0)
     low = np.full(n, floor, dtype=np.int64)
-    high = np.full(n, UNBOUNDED, dtype=np.int64)
+    high = np.full(n, largest_of(name), dtype=np.int64)
     part = (
         name in ("active_jobs", INACTIVE) and "jobs" not in known
     )  # of an archetype that has no jobs itself

@@ -15,6 +15,7 @@ import numpy as np
 from psrlib.arrays import IntArray, WordArray
 from psrlib.model.normal import Z_ONE, normal_rank, normal_score
 from psrlib.model.specs import NodeSpec
+from psrlib.model.strangers import MAX_CELLS, MAX_DEPTH, MAX_TABLE
 from psrlib.model.table import SCALE, cumulative_thresholds
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -85,6 +86,8 @@ class Conditional:
 
     def __init__(self, given: Sequence[str], cells: Sequence[int], trees: Sequence[NodeSpec]) -> None:
         self.given = list(given)
+        if len(cells) > MAX_CELLS:
+            raise ValueError(f"{len(cells)} cells; expected at most {MAX_CELLS}")
         self.cells = np.array(cells, dtype=np.uint64)
         if len(cells) < 2 or cells[0] != 0 or cells[-1] != SCALE or (np.diff(cells) <= 0).any():
             raise ValueError("cells must ascend from 0 to 2**32")
@@ -135,17 +138,21 @@ def _flatten(tree: NodeSpec, given: list[str], n_cells: int) -> Tree:
     nodes: list[list[int]] = []
     leaves: list[WordArray] = []
 
-    def add(node: NodeSpec) -> int:
+    def add(node: NodeSpec, depth: int = 0) -> int:
         place = len(nodes)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"a tree is deeper than {MAX_DEPTH}")
         nodes.append([-1, 0, 0, 0, 0])
         if node.at_most is not None:
             if node.metric not in given:
                 raise ValueError(f'a tree asks for "{node.metric}", which is not among "given"')
             if node.yes is None or node.no is None:
                 raise ValueError('a node with "at_most" needs "yes" and "no"')
-            left, right = add(node.yes), add(node.no)
+            left, right = add(node.yes, depth + 1), add(node.no, depth + 1)
             nodes[place] = [given.index(node.metric), node.at_most, left, right, 0]
         else:
+            if (len(leaves) + 1) * n_cells > MAX_TABLE:
+                raise ValueError(f"the leaves of a tree have more than {MAX_TABLE} weights")
             weights: list[int | float] = [0] * n_cells
             for cell, weight in zip(node.cells or (), node.weights or (), strict=True):
                 weights[cell] = weight

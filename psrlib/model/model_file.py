@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from psrlib.bounds import in_words
 from psrlib.errors import InputError
-from psrlib.model import specs
+from psrlib.model import specs, strangers
 from psrlib.model.additive import Additive, read_additive
 from psrlib.model.archetype import Archetype, Metric
 from psrlib.model.dependence import Conditional, Gaussian
@@ -36,12 +37,19 @@ def read_model(file: str, content: bytes) -> ModelSpec:
     try:
         return msgspec.json.decode(content, type=ModelSpec)
     except msgspec.ValidationError:
-        document = json.loads(content)
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as error:  # ValueError: also text that is not UTF-8
+            raise _not_json(file, error) from error
         if isinstance(document, dict) and document.get("format") == FORMAT:
             _name_fault(file, document)
         raise InputError(f'{file}: "format" is not "{FORMAT}"; is this a noise model?') from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not JSON ({error}); create it again with psr fit") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(file, error) from error
+
+
+def _not_json(file: str, error: Exception) -> InputError:
+    return InputError(f"{file}: not JSON ({error}); create it again with psr fit")
 
 
 def _name_fault(file: str, document: dict[str, Any]) -> None:
@@ -82,7 +90,7 @@ def _sentence(fault: str) -> str:
         expected, received, place = wrong.groups()
         return f"{place or 'it'} must be {_KINDS.get(expected, expected)}, not {received}"
     missing = _MISSING.match(fault)
-    return f"the field '{missing.group(1)}' is missing" if missing else fault
+    return f"the field '{missing.group(1)}' is missing" if missing else in_words(fault)
 
 
 def build_archetypes(file: str, model: ModelSpec) -> tuple[Archetype, ...]:
@@ -97,6 +105,8 @@ def build_archetypes(file: str, model: ModelSpec) -> tuple[Archetype, ...]:
         raise InputError(f'{file}: "format" is not "{FORMAT}"; is this a noise model?')
     if not model.archetypes:
         raise InputError(f'{file}: "archetypes" must be a list with at least one archetype')
+    with _field(f"{file}: names"):
+        strangers.check_names(model.name, [archetype.name for archetype in model.archetypes])
     shared = _tables(f"{file}: details", model.details)
     archetypes = tuple(_archetype(f'{file}: archetype "{a.name}"', a, shared) for a in model.archetypes)
     with _field(f"{file}: weights of the archetypes"):
@@ -130,17 +140,20 @@ def _tables(where: str, details: specs.Details | None) -> dict[str, QuantileTabl
     tables = {}
     for name, detail in (details or {}).items():
         with _field(f"{where}, {name}"):
+            strangers.check_values(name, detail.values)
             tables[name] = QuantileTable(detail.values, detail.weights)
     return tables
 
 
 def _metrics(where: str, archetype: ArchetypeSpec) -> dict[str, Metric]:
     metrics, limits = archetype.metrics, archetype.limits or {}
+    with _field(where):
+        strangers.check_metrics([*metrics, *limits])
     for name in limits:
         if name not in CONFIG:
             raise InputError(f'{where}: unknown limit "{name}"; expected one of {", ".join(CONFIG)}')
-    built = {name: _metric(f'{where}, limit "{name}"', spec) for name, spec in limits.items()}
-    built |= {name: _metric(f'{where}, metric "{name}"', spec) for name, spec in metrics.items()}
+    built = {name: _metric(f'{where}, limit "{name}"', name, spec) for name, spec in limits.items()}
+    built |= {name: _metric(f'{where}, metric "{name}"', name, spec) for name, spec in metrics.items()}
     missing = [name for name in REQUIRED_COUNTS if name != "jobs" and name not in metrics]
     if missing:
         raise InputError(f"{where}: metrics lack {', '.join(missing)}")
@@ -167,13 +180,15 @@ def _check_limits(where: str, metrics: dict[str, Metric]) -> None:
             )
 
 
-def _metric(where: str, spec: MarginalSpec | int) -> Metric:
+def _metric(where: str, name: str, spec: MarginalSpec | int) -> Metric:
     if isinstance(spec, int):
         spec = MarginalSpec(family="constant", value=spec)
     scale = Scale("share", spec.share_of) if spec.share_of else Scale()
     scale = Scale("difference", spec.more_than) if spec.more_than else scale
     with _field(where):
-        return Metric(_marginal(spec), scale)
+        marginal = _marginal(spec)
+        strangers.check_range(name, marginal)
+        return Metric(marginal, scale)
 
 
 def _marginal(spec: MarginalSpec) -> Marginal:

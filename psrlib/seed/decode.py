@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
-from psrlib.bounds import PATTERNS
+from psrlib.bounds import in_words
 from psrlib.errors import InputError
 
 T = TypeVar("T")
@@ -45,8 +45,7 @@ def one_line(text: object) -> str:
 def _sentence(error: str, document: Any) -> str:
     """Turn ``$.organizations[0].jobs[3].owner`` into the ids that stand there, and say what was received."""
     reason, _, where = error.partition(" - at `")
-    for pattern, words in PATTERNS.items():
-        reason = reason.replace(f"matching regex {pattern!r}", words)
+    reason = in_words(reason)
     steps = where.rstrip("`").removeprefix("$").replace("[", ".[").strip(".").split(".")
     node = document
     names = []
