@@ -4,7 +4,9 @@ One list of each for stats sets, models, seed documents, and what is read from a
 own: a wrong word in both would be right on both sides.
 """
 
-# Counts of entities per organization; the required ones stand in every stats set and every model.
+# Counts of entities per organization; the required ones stand in every model. A stats set needs those without
+# which there is nothing to draw; a fit takes the others from another model.
+NEEDED_COUNTS = ("users", "pipelines", "jobs")
 OPTIONAL_COUNTS = ("groups", "job_templates", "topologies", "connections")
 COUNTS = (
     "users",

@@ -2,25 +2,43 @@
 
 from dataclasses import dataclass
 
+from psrlib.bounds import MAX_COMMITS, MAX_INSTANCES, MAX_PARAMETERS, MAX_STAGES, MAX_WORDS
+
 LARGEST = 10**9  # more than any count of entities on a Control Hub
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a detail table: integers from ``smallest`` on, or text where that is None."""
+    """A column of a table: integers from ``smallest`` to ``largest``, or text where the first is None."""
 
     smallest: int | None = 0
     required: bool = False
+    largest: int = LARGEST
 
 
-KEY, COUNT, FROM_ONE, TEXT = Column(None, required=True), Column(), Column(1), Column(None)
+KEY, COUNT, TEXT = Column(None, required=True), Column(), Column(None)
+WORDS, FLAG = Column(largest=MAX_WORDS), Column(largest=1)
 # org refers to orgs.csv; owner, pipeline and job are surrogate keys, meaningless outside their organization
 DETAIL_TABLES = {
-    "pipelines": {"org": KEY, "stages": Column(1, required=True)}
-    | dict.fromkeys(("commits", "labels", "parameters", "definition_bytes"), COUNT)
-    | {"owner": TEXT},
-    "jobs": {"org": KEY, "status": TEXT, "pipeline": TEXT, "owner": TEXT, "instances": FROM_ONE}
-    | dict.fromkeys(("engine_labels", "tags", "is_template"), COUNT),
-    "scheduled_tasks": {"org": KEY, "action": TEXT, "period_s": FROM_ONE, "job": TEXT},
-    "subscriptions": {"org": KEY, "event": TEXT, "action": TEXT, "enabled": COUNT},
+    "pipelines": {
+        "org": KEY,
+        "stages": Column(1, required=True, largest=MAX_STAGES),
+        "commits": Column(largest=MAX_COMMITS),
+        "labels": WORDS,
+        "parameters": Column(largest=MAX_PARAMETERS),
+        "definition_bytes": COUNT,
+        "owner": TEXT,
+    },
+    "jobs": {
+        "org": KEY,
+        "status": TEXT,
+        "pipeline": TEXT,
+        "owner": TEXT,
+        "instances": Column(1, largest=MAX_INSTANCES),
+        "engine_labels": WORDS,
+        "tags": WORDS,
+        "is_template": FLAG,
+    },
+    "scheduled_tasks": {"org": KEY, "action": TEXT, "period_s": Column(1), "job": TEXT},
+    "subscriptions": {"org": KEY, "event": TEXT, "action": TEXT, "enabled": FLAG},
 }
