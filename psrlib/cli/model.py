@@ -13,12 +13,26 @@ import click
     "--n-archetypes", type=click.IntRange(min=1), help="Number of archetypes; chosen when not given."
 )
 @click.option("--evaluate/--no-evaluate", default=True, help="Measure goodness of fit on held-out halves.")
-def fit(stats_dir: Path, output: Path, name: str, n_archetypes: int | None, evaluate: bool) -> None:
+@click.option(
+    "--from",
+    "other",
+    type=click.Path(path_type=Path),
+    help="Model that counts are taken from which STATS_DIR does not tell; the kit's own when not given.",
+)
+def fit(
+    stats_dir: Path, output: Path, name: str, n_archetypes: int | None, evaluate: bool, other: Path | None
+) -> None:
     """Fit a noise model to STATS_DIR: a folder with orgs.csv, or a summary.json alone."""
+    from psrlib.model import NoiseModel
     from psrlib.model.fit import fit_directory, report_path
 
-    fitted = fit_directory(stats_dir, name or output.stem, n_archetypes, evaluate)
+    told = NoiseModel.load(other) if other else None
+    fitted = fit_directory(stats_dir, name or output.stem, n_archetypes, evaluate, told)
     fitted.save(output)
+    for note in fitted.report.get("left_out", []):
+        click.echo(note, err=True)
+    for metric, model in fitted.model.assumed.items():
+        click.echo(f'{metric}: not told by the stats set, taken from the model "{model}"', err=True)
     weights = {archetype.name: archetype.weight for archetype in fitted.model.archetypes}
     click.echo(f"{output}: {len(weights)} archetypes: " + "; ".join(f"{k} ({v})" for k, v in weights.items()))
     goodness = fitted.report.get("goodness")

@@ -24,7 +24,6 @@ from psrlib.errors import AuthenticationError, HubError, InputError
 from psrlib.state.observe import if_present
 from psrlib.stats import StatsSet, read_stats, write_stats
 from psrlib.stats.schema import DETAIL_TABLES
-from psrlib.words import REQUIRED_COUNTS
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +87,8 @@ def collect_stats(
         Read pipeline definitions, for stages, parameters and size.
     tasks : bool
         Read scheduled tasks. Their listing knows no organization but the caller's (control-hub-rest, 7.1), so
-        each organization's administrator logs in for it. Without, the set lacks a column that fitting needs.
+        each organization's administrator logs in for it. Without, a fit takes their numbers from
+        another model.
     rate_per_s : float
         Requests a second at most.
     rng : Generator or None
@@ -188,7 +188,7 @@ def write_set(tables: Tables, directory: Path, source: str, settings: dict[str, 
     details = {name: table for name, table in tables.items() if _is_complete(name, table)}
     try:
         write_stats(StatsSet(tables["orgs"], details, meta), folder)
-        if set(REQUIRED_COUNTS) <= set(tables["orgs"]) and len(tables["orgs"]) > 1:
+        if len(tables["orgs"]) > 1:
             read_stats(folder)
         os.chmod(folder, 0o755)
         os.rename(folder, directory)

@@ -51,9 +51,18 @@ class NoiseModel:
         Counts it draws: the eleven of a stats set, then further ones by name.
     n_words : int
         64-bit words that the draw of one organization consumes.
+    assumed : dict of str to str
+        Metrics that its stats set did not tell, each with the model it was taken from.
     """
 
-    def __init__(self, name: str, sha256: str, archetypes: tuple[Archetype, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        sha256: str,
+        archetypes: tuple[Archetype, ...],
+        assumed: dict[str, str] | None = None,
+    ) -> None:
+        self.assumed = assumed or {}
         self.name = name
         self.sha256 = sha256
         self.archetypes = archetypes
@@ -88,7 +97,9 @@ class NoiseModel:
     def from_bytes(cls, content: bytes, file: str = "noise model") -> "NoiseModel":
         """Check the bytes of a model file; ``file`` is what errors call it."""
         model = read_model(file, content)
-        return cls(model.name, hashlib.sha256(content).hexdigest(), build_archetypes(file, model))
+        return cls(
+            model.name, hashlib.sha256(content).hexdigest(), build_archetypes(file, model), model.assumed
+        )
 
     def draw_organizations(self, words: WordArray) -> OrganizationDraws:
         """Draw organizations from raw random bits of shape (n_organizations, n_words), by integers only."""

@@ -111,10 +111,14 @@ class ArchetypeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A noise model file."""
+    """A noise model file.
+
+    ``assumed`` names the metrics that its stats set did not tell, each with the model it was taken from.
+    """
 
     format: str
     name: str
     description: str | None = None
+    assumed: dict[str, str] | None = None
     archetypes: Sequence[ArchetypeSpec]
     details: Details | None = None

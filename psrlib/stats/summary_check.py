@@ -9,7 +9,7 @@ from psrlib.errors import InputError
 from psrlib.scale import KEYS
 from psrlib.stats.reading import read_json
 from psrlib.stats.summary import SUMMARY_FORMAT
-from psrlib.words import CONFIG, NOT_SET, REQUIRED_COUNTS
+from psrlib.words import CONFIG, NEEDED_COUNTS, NOT_SET
 
 
 def read_summary(path: str | Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     metrics = summary.get("metrics")
     if not isinstance(metrics, list) or len(set(map(str, metrics))) != len(metrics):
         raise InputError(f'{path}: "metrics" must list the name of each metric once, received {metrics!r}')
-    missing = [name for name in REQUIRED_COUNTS if name not in metrics]
+    missing = [name for name in NEEDED_COUNTS if name not in metrics]
     if missing:
         raise InputError(f"{path}: metrics lack {', '.join(missing)}")
     _check_tables(path, summary, metrics)

@@ -121,8 +121,8 @@ def _named(
             problems.add(column, f"stands twice, as column {named[column] + 1} and {place + 1}")
         else:
             named[column] = place
-    text = frame[list(named.values())].apply(lambda column: column.str.strip())
-    text.columns = pd.Index(list(named))
+    columns = {name: frame[place].str.strip() for name, place in named.items()}
+    text = pd.DataFrame(columns, index=frame.index)
     text.attrs = frame.attrs
     return text
 

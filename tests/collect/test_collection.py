@@ -13,6 +13,7 @@ from psrlib.client.http import HttpClient
 from psrlib.collect import collect_stats, collection
 from psrlib.errors import HubError, InputError
 from psrlib.hub.process.hub_process import HubProcess
+from psrlib.model.fit import fit_directory
 from psrlib.seed import SeedDocument
 from psrlib.stats import read_stats
 from psrlib.verify.counts import metrics_frame
@@ -160,6 +161,7 @@ def test_organizations_whose_administrator_cannot_log_in_are_named(process: HubP
         with pytest.raises(HubError, match="administrator of org-0001 cannot log in"):
             collect_stats(hub, output, PASSWORD, k=1, rate_per_s=FAST)
         done = collect_stats(hub, output, PASSWORD, k=1, tasks=False, rate_per_s=FAST)
+    assert fit_directory(output, evaluate=False).model.assumed == {"scheduled_tasks": "model"}
     assert "scheduled_tasks" not in pd.read_csv(output / "orgs.csv")
     assert "scheduled_tasks" not in done.rows
 

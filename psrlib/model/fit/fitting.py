@@ -13,11 +13,13 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
+from psrlib import paths
 from psrlib.arrays import IntArray
 from psrlib.errors import FitError, InputError
 from psrlib.files import replace_file
 from psrlib.model.fit.archetype import fit_archetype, held_out_likelihood
 from psrlib.model.fit.clustering import find_archetypes
+from psrlib.model.fit.completing import complete, complete_archetype
 from psrlib.model.fit.defaults import default_details
 from psrlib.model.fit.details import fit_details
 from psrlib.model.fit.goodness import compare, ks_complement, ks_distances, metric_p_values
@@ -27,7 +29,7 @@ from psrlib.model.noise_model import NoiseModel
 from psrlib.model.specs import FORMAT, ArchetypeSpec, Details, ModelSpec
 from psrlib.stats import StatsSet, find_broken_rules, read_stats, read_summary
 from psrlib.stats.check import lift_exceeded_limits
-from psrlib.words import CONFIG
+from psrlib.words import CONFIG, COUNTS
 
 _ENOUGH_TO_HALVE = 80  # organizations below which halves say nothing about goodness of fit
 _ENOUGH_FOR_PROCESSES = 900  # organizations from which a second process saves more than its start takes
@@ -60,12 +62,17 @@ def report_path(model_path: Path) -> Path:
 
 
 def fit_directory(
-    stats_dir: str | Path, name: str = "model", n_archetypes: int | None = None, evaluate: bool = True
+    stats_dir: str | Path,
+    name: str = "model",
+    n_archetypes: int | None = None,
+    evaluate: bool = True,
+    other: NoiseModel | None = None,
 ) -> Fit:
     """Fit a model to a stats set: its rows where ``orgs.csv`` is there, else its ``summary.json``.
 
     ``stats_dir`` is the folder, or a summary file. With rows, the number of archetypes is chosen unless it is
-    given, and ``evaluate`` also measures goodness of fit and privacy on held-out halves.
+    given, and ``evaluate`` also measures goodness of fit and privacy on held-out halves. Counts that the set
+    does not tell are taken from ``other``, the kit's own model when it is None; model and report name them.
 
     Raises
     ------
@@ -79,25 +86,32 @@ def fit_directory(
         raise InputError(f"n_archetypes is {n_archetypes}; expected at least 1")
     summary = path if path.suffix == ".json" else path / "summary.json"
     if path.suffix == ".json" or (summary.exists() and not (path / "orgs.csv").exists()):
-        return fit_summary(read_summary(summary), name)
-    return fit_stats(read_stats(path), name, n_archetypes, evaluate)
+        return fit_summary(read_summary(summary), name, other)
+    return fit_stats(read_stats(path), name, n_archetypes, evaluate, other)
 
 
 def fit_stats(
-    stats: StatsSet, name: str = "model", n_archetypes: int | None = None, evaluate: bool = True
+    stats: StatsSet,
+    name: str = "model",
+    n_archetypes: int | None = None,
+    evaluate: bool = True,
+    other: NoiseModel | None = None,
 ) -> Fit:
     """Fit a model to the rows of a stats set; see ``fit_directory``."""
+    frame, assumed = _completed(stats.metrics(), other)
     details, sources = fit_details(stats)
     description = (
         f"Fitted to {len(stats.organizations)} organizations ({stats.meta.get('source', 'unknown')})."
     )
-    spec, report = fit_metrics(stats.metrics(), name, details, n_archetypes, description)
-    fit = _finish(spec, report)
+    spec, report = fit_metrics(frame, name, details, n_archetypes, description)
+    fit = _finish(msgspec.structs.replace(spec, assumed=assumed or None), report)
     report["source"] = {"organizations": len(stats.organizations), **stats.meta}
     report["broken_rules"] = find_broken_rules(stats.organizations)
     report["details"] = sources
+    report["assumed"] = assumed
+    report["left_out"] = stats.notes
     if evaluate and len(stats.organizations) >= _ENOUGH_TO_HALVE:
-        report["goodness"] = evaluate_halves(stats.metrics(), n_archetypes)
+        report["goodness"] = evaluate_halves(stats.metrics(), n_archetypes, other)
         report["p_values"] = metric_p_values(fit.model, stats.metrics())
     return fit
 
@@ -152,29 +166,49 @@ def _side_by_side(
     return list(tqdm(results, what, total=len(arguments), disable=None))
 
 
-def fit_summary(summary: dict[str, Any], name: str = "model") -> Fit:
-    """Fit a model from a summary alone: its histograms and trees as they are."""
+def _completed(frame: pd.DataFrame, other: NoiseModel | None) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return counts and limits with what they lack, and of which model each count was taken."""
+    lacking = [name for name in COUNTS if name not in frame]
+    if not lacking:
+        return frame, {}
+    other = other or NoiseModel.load(paths.MODEL)
+    return complete(frame, other), dict.fromkeys(lacking, other.name)
+
+
+def fit_summary(summary: dict[str, Any], name: str = "model", other: NoiseModel | None = None) -> Fit:
+    """Fit a model from a summary alone: its histograms and trees as they are; see ``fit_directory``."""
     n = summary["organizations"]
     description = f"Fitted from a summary alone: histograms and trees of {n} organizations."
-    spec = _model(name, description, [fit_tables(summary)], default_details())
-    return _finish(spec, {"source": {"summary": True, "format": summary["format"], "archetypes": 1}})
+    other = other or NoiseModel.load(paths.MODEL)
+    archetype, lacking = complete_archetype(fit_tables(summary), other)
+    assumed = dict.fromkeys(lacking, other.name)
+    spec = _model(name, description, [archetype], default_details())
+    source = {"summary": True, "format": summary["format"], "archetypes": 1}
+    spec = msgspec.structs.replace(spec, assumed=assumed or None)
+    return _finish(spec, {"source": source, "assumed": assumed})
 
 
-def evaluate_halves(frame: pd.DataFrame, n_archetypes: int | None = None) -> dict[str, Any]:
+def evaluate_halves(
+    frame: pd.DataFrame, n_archetypes: int | None = None, other: NoiseModel | None = None
+) -> dict[str, Any]:
     """Fit to one half, draw, and compare with the other half, beside real against real and row copies.
 
     ``drawn`` are as many organizations as the held-out half has, spread evenly over the model as in a seed
     document, and once more independent of each other, as the held-out ones are: even ones are closer to the
     model than chance allows, which also lowers the AUC. Kolmogorov-Smirnov figures for ten times as many are
-    given too, because two samples of 1,000 differ by 0.03 even when nothing is wrong.
+    given too, because two samples of 1,000 differ by 0.03 even when nothing is wrong. Counts that were taken
+    from another model are not judged.
     """
+    judged = list(frame.columns)
+    frame, _ = _completed(frame, other)
     half = np.random.default_rng(0).permutation(len(frame)) % 2 == 0
     train, test = frame[half].reset_index(drop=True), frame[~half].reset_index(drop=True)
     spec, _ = fit_metrics(train, "half", default_details(), n_archetypes)
     model = _finish(spec, {}).model
-    drawn = model.draw(len(test), 1).frame()[list(frame.columns)]
-    many = model.draw(10 * len(test), 2).frame()[list(frame.columns)]
-    independent = model.draw(len(test), 1, independent=True).frame()[list(frame.columns)]
+    train, test = train[judged], test[judged]
+    drawn = model.draw(len(test), 1).frame()[judged]
+    many = model.draw(10 * len(test), 2).frame()[judged]
+    independent = model.draw(len(test), 1, independent=True).frame()[judged]
     return {
         "drawn_against_held_out": asdict(compare(drawn, test)),
         "drawn_independently": asdict(compare(independent, test)),

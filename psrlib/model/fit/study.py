@@ -45,6 +45,7 @@ def fit_table(report: dict[str, Any]) -> pd.DataFrame:
                     "unit": chosen["unit"],
                     "family": chosen["family"],
                     "p": chosen["p_value"],
+                    "from": report.get("assumed", {}).get(metric, "data"),
                     "nearest rejected": f"{nearest}: {rejected[nearest]}" if nearest else "",
                 }
             )
