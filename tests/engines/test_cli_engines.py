@@ -1,6 +1,8 @@
 """``psr engines``: start, status, restart, stop and configure, on the embedded hub."""
 
+import gc
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from psrlib import paths
 from psrlib.cli.engines import engines
 from psrlib.client import ControlHub
 from psrlib.engines import load_identities, stop_fleet
+from psrlib.engines.identity import engines_dir
+from psrlib.errors import InputError
 from psrlib.hub.process.hub_process import start_hub, stop_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import create_seed, resolve_variables, save_seed
@@ -74,6 +78,37 @@ def test_real_engines_are_configured_with_the_tokens_of_the_hub(seed: Path, tmp_
     for identity in load_identities(seed.parent):
         assert (folder / identity.key / "application-token.txt").read_text().strip() == identity.token
         assert identity.token not in text
+
+
+def test_the_session_that_asked_for_tokens_is_closed(
+    seed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No connection of it outlives the command, whether it succeeds or not."""
+    closed: list[str] = []
+    close = ControlHub.close
+
+    def noted(hub: ControlHub) -> None:
+        closed.append(hub.url)
+        close(hub)
+
+    def unwilling(*_: object) -> None:
+        raise InputError("no tokens today")
+
+    monkeypatch.setattr(ControlHub, "close", noted)
+    identities = engines_dir(seed.parent) / "identities.json"
+    identities.unlink(missing_ok=True)
+    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        psr("configure", seed, "-o", tmp_path / "real")
+        assert len(closed) == 1
+        identities.unlink()
+        monkeypatch.setattr("psrlib.state.setup_engines", unwilling)
+        with pytest.raises(InputError, match="no tokens today"):
+            psr("configure", seed, "-o", tmp_path / "real")
+        assert len(closed) == 2
+        gc.collect()
+    assert [str(w.message) for w in caught if issubclass(w.category, ResourceWarning)] == []
 
 
 def test_a_missing_seed_document_is_wrong_use() -> None:
