@@ -2,11 +2,13 @@
 
 1. Many engines at the real 5 s poll interval against a null hub. The floor, in the same run and against the
    same hub, is the same number of bare polls per second by wrk, the fastest HTTP load generator packaged.
-2. Engines against the embedded hub: jobs started with one bulk call, time until all are ACTIVE.
+2. The same with a running pipeline on each engine: what metrics of a real engine's size cost.
+3. Engines against the embedded hub: jobs started with one bulk call, time until all are ACTIVE.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -23,16 +25,23 @@ import msgspec
 
 from psrlib import paths
 from psrlib.client import ControlHub
-from psrlib.engines import EngineIdentity, fleet_status, save_identities, start_fleet
+from psrlib.engines import EngineIdentity, fleet_status, load_identities, save_identities, start_fleet
+from psrlib.engines.behaviour import Behaviour
 from psrlib.engines.counters import quantile_s
+from psrlib.engines.definition import read_definition
+from psrlib.engines.engine import Engine as FleetEngine
+from psrlib.engines.identity import engines_dir
+from psrlib.engines.pipeline import Pipeline
+from psrlib.engines.store import FleetStore
 from psrlib.errors import PsrError
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel
-from psrlib.seed import SeedDocument, create_seed, resolve_variables
+from psrlib.seed import SeedDocument, create_seed, pipeline_definition, resolve_variables
 from psrlib.seed.document import Config, Engine, Organization
 from psrlib.state import populate, setup_engines, start_jobs, wait_until_active
 
 POLL_INTERVAL_S = 5.0
+METRICS_STAGES, METRICS_PERIOD_S = 3, 60
 DELAY = 'wrk.method = "POST"\nwrk.body = "[]"\nwrk.headers["Content-Type"] = "application/json"\n'
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -78,10 +87,37 @@ def identities(number: int) -> list[EngineIdentity]:
     ]
 
 
-def measure_fleet(url: str, hub_pid: int, number: int, seconds: float) -> dict[str, float]:
+def save_pipelines(run_dir: str, engines: list[EngineIdentity], n: int) -> None:
+    """Write the state of a fleet whose engines run ``n`` pipelines of a seed document each."""
+    document = resolve_variables(create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 1, 3), {})
+    small = [(o, p) for o in document.organizations for p in o.pipelines if p.stages == METRICS_STAGES]
+    constants = [{"key": "UPDATE_WAIT_TIME_MS", "value": 1000 * METRICS_PERIOD_S}]
+    texts = []
+    for organization, pipeline in small[:n]:
+        config, _ = pipeline_definition(document, organization, pipeline, 1)
+        config["configuration"].append({"name": "constants", "value": constants})
+        texts.append(json.dumps(config))
+    store = FleetStore(engines_dir(run_dir))
+    fleet = []
+    for identity in engines:
+        engine = FleetEngine(identity, "", Behaviour())
+        for number, text in enumerate(texts):
+            name = f"P{number}:{uuid.uuid4()}:{identity.organization}"
+            pipeline = Pipeline(name=name, rev="0", definition=read_definition(text), state="RUNNING")
+            engine.add(pipeline)
+        fleet.append(engine)
+    store.save(fleet, {})
+    store.close()
+
+
+def measure_fleet(
+    url: str, hub_pid: int, number: int, seconds: float, pipelines: int = 0
+) -> dict[str, float]:
     """Run a fleet for a while; return rates, processor use, lateness and memory in bytes."""
     with tempfile.TemporaryDirectory() as run_dir:
         save_identities(run_dir, identities(number))
+        if pipelines:
+            save_pipelines(run_dir, load_identities(run_dir), pipelines)
         with start_fleet(run_dir, url, wait_s=120):
             before, hub_before, begun = fleet_status(run_dir), cpu_s(hub_pid), time.perf_counter()
             time.sleep(seconds)
@@ -96,6 +132,7 @@ def measure_fleet(url: str, hub_pid: int, number: int, seconds: float) -> dict[s
         "lateness_p50_s": quantile_s(late, 0.5),
         "lateness_p99_s": quantile_s(late, 0.99),
         "memory_bytes": after["memory_bytes"],
+        "uploads": after["requests"].get("metrics", 0) - before["requests"].get("metrics", 0),
         "errors": sum(after["errors"].values()),
     }
 
@@ -153,6 +190,26 @@ def polls_on_time(number: int, seconds: float) -> None:
         f"  floor (wrk): {floor['polls_per_s']:.0f} polls/s, {floor['cores']:.2f} cores, "
         f"{floor['us_per_poll']:.0f} us per poll; the fleet costs {ratio:.1f} x"
     )
+
+
+def metrics_cost(number: int, pipelines: int) -> None:
+    """Run the same fleet without and with pipelines over one period of their metrics."""
+    print(
+        f"{number} engines, {pipelines} pipelines of {METRICS_STAGES} stages each, metrics every "
+        f"{METRICS_PERIOD_S} s, null hub"
+    )
+    with null_hub() as (url, pid):
+        idle = measure_fleet(url, pid, number, METRICS_PERIOD_S)
+        busy = measure_fleet(url, pid, number, METRICS_PERIOD_S, pipelines)
+    uploads = max(busy["uploads"], 1)
+    extra_s = (busy["cores"] - idle["cores"]) * METRICS_PERIOD_S
+    kib = (busy["memory_bytes"] - idle["memory_bytes"]) / number / 1024
+    print(
+        f"  uploads {uploads:.0f}, {extra_s / uploads * 1e6:.0f} us of the fleet each; fleet "
+        f"{busy['cores']:.2f} cores (target 1), {idle['cores']:.2f} without pipelines; errors "
+        f"{busy['errors']:.0f}"
+    )
+    print(f"  lateness p99 {busy['lateness_p99_s']:.3f} s; {kib:.1f} KiB more per engine")
 
 
 def start_many(engines: int, jobs: int, organizations: int, limit_s: float) -> None:
@@ -227,12 +284,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engines", type=int, default=10_000, help="0 leaves the first part out")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--pipelines", type=int, default=1, help="per engine; 0 leaves this part out")
     parser.add_argument("--hub-engines", type=int, default=2_000)
     parser.add_argument("--hub-jobs", type=int, default=6_000, help="0 leaves the second part out")
     parser.add_argument("--organizations", type=int, default=1, help="of the second part")
     arguments = parser.parse_args()
     if arguments.engines:
         polls_on_time(arguments.engines, arguments.seconds)
+    if arguments.engines and arguments.pipelines:
+        metrics_cost(arguments.engines, arguments.pipelines)
     if arguments.hub_jobs:
         start_many(arguments.hub_engines, arguments.hub_jobs, arguments.organizations, 60.0)
 
