@@ -14,6 +14,7 @@ from psrlib import paths
 from psrlib.cli.engines import engines
 from psrlib.client import ControlHub
 from psrlib.engines import load_identities, stop_fleet
+from psrlib.engines.engine import EVENT_MS
 from psrlib.engines.identity import engines_dir
 from psrlib.errors import InputError
 from psrlib.hub.process.hub_process import start_hub, stop_hub
@@ -109,6 +110,12 @@ def test_the_session_that_asked_for_tokens_is_closed(
         assert len(closed) == 2
         gc.collect()
     assert [str(w.message) for w in caught if issubclass(w.category, ResourceWarning)] == []
+
+
+def test_the_command_has_the_librarys_default_of_event_time() -> None:
+    """It is written out there, so that help needs no engine code."""
+    (option,) = [o for o in engines.commands["start"].params if o.name == "event_ms"]
+    assert option.default == EVENT_MS
 
 
 def test_a_missing_seed_document_is_wrong_use() -> None:
