@@ -1,15 +1,29 @@
 """``psr collect``: an anonymized stats set from a live Control Hub."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from psrlib.cli import options
 
+if TYPE_CHECKING:
+    from psrlib.collect import Collection
+
 
 @click.command()
-@click.option("--sch-url", required=True, help="Address of the Control Hub.")
+@click.option("--sch-url", help="Address of the Control Hub.")
+@click.option(
+    "--sql",
+    "mapping_file",
+    type=click.Path(path_type=Path),
+    help="Mapping file: read a database with its SELECTs instead of a Control Hub.",
+)
+@click.option(
+    "--sql-url",
+    help="Address of the database, as SQLAlchemy writes it; password in PSR_SQL_PASSWORD.",
+)
+@click.option("--plan", is_flag=True, help="With --sql: show the SELECTs, read nothing.")
 @options.together(options.LOGIN, options.ORGANIZATION_PASSWORD)
 @click.option(
     "-o",
@@ -36,7 +50,10 @@ from psrlib.cli import options
     help="Requests a second.",
 )
 def collect(
-    sch_url: str,
+    sch_url: str | None,
+    mapping_file: Path | None,
+    sql_url: str | None,
+    plan: bool,
     sch_username: str,
     sch_password: str | None,
     organization_password: str | None,
@@ -45,14 +62,32 @@ def collect(
 ) -> None:
     """Read a Control Hub, change nothing, and write an anonymized stats set. Run again to resume."""
     from psrlib.client import ControlHub
-    from psrlib.collect import check_output, collect_stats
+    from psrlib.collect import check_output, collect_sql, collect_stats, load_mapping
 
+    if mapping_file is not None:
+        mapping = load_mapping(mapping_file)
+        if plan:
+            click.echo(mapping.plan())
+            return
+        if not sql_url:
+            raise click.UsageError("--sql needs --sql-url, the address of the database")
+        done = collect_sql(
+            sql_url, mapping, output, **{name: settings[name] for name in ("k", "noise", "source")}
+        )
+        _show(done)
+        return
+    if not sch_url:
+        raise click.UsageError("give --sch-url, or --sql with --sql-url")
     check_output(output)
     password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
     with ControlHub(
         sch_url, sch_username, password, workers=1, organization_password=organization_password
     ) as hub:
         done = collect_stats(hub, output, password, **settings)
+    _show(done)
+    click.echo(f"{sum(done.calls.values())} requests, {done.calls_per_organization:.1f} an organization")
+
+
+def _show(done: "Collection") -> None:
     for name, n in done.rows.items():
         click.echo(f"{done.directory / name}.csv: {n} rows")
-    click.echo(f"{sum(done.calls.values())} requests, {done.calls_per_organization:.1f} an organization")

@@ -132,6 +132,8 @@ def _add_noise(orgs: pd.DataFrame, rng: np.random.Generator, noise: float) -> pd
         changed = (orgs[column].astype("Float64") * factor).round()
         orgs[column] = _whole(changed.where(orgs[column] == 0, changed.clip(lower=1)))
     for part, whole in PART_OF.items():
+        if part not in orgs:
+            continue
         orgs[part] = orgs[part].clip(upper=orgs[whole])
     return orgs
 
@@ -143,7 +145,7 @@ def _trim(name: str, table: pd.DataFrame, orgs: pd.DataFrame, rng: np.random.Gen
     table = table.iloc[rng.permutation(len(table))]
     allowed = orgs.set_index("org")[name] if name in orgs else None
     if name == "jobs":
-        allowed = orgs.set_index("org")[["jobs", "job_templates"]].sum(axis=1)
+        allowed = orgs.set_index("org")[[c for c in ("jobs", "job_templates") if c in orgs]].sum(axis=1)
     if allowed is not None:
         table = table[table.groupby("org").cumcount() < table["org"].map(allowed)]
     return table.reset_index(drop=True)

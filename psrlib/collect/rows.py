@@ -87,7 +87,7 @@ def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> Organizati
         "pipelines": [_pipeline(p, commits.get(str(p.get("commitId"))), owner) for p in found.pipelines],
         "jobs": [_job(job, owner, pipeline, len(found.engines)) for job in found.jobs],
         "scheduled_tasks": [_task(task, job_number) for task in found.tasks or []],
-        "subscriptions": [_subscription(subscription) for subscription in found.subscriptions],
+        "subscriptions": [subscription_row(subscription) for subscription in found.subscriptions],
     }
     return OrganizationRows(counts, details)
 
@@ -133,19 +133,21 @@ def _task(row: Json, job: Numbers) -> Row:
     action = str(scheduler.action(row))
     return {
         "action": action if action in TASK_ACTIONS else OTHER,
-        "period_s": _period_s(str(scheduler.value(row.get("crontabMask")))),
+        "period_s": period_s(str(scheduler.value(row.get("crontabMask")))),
         "job": job[str(scheduler.value(row.get("jobId")))],
     }
 
 
-def _period_s(expression: str) -> int | None:
+def period_s(expression: str) -> int | None:
+    """Return the mean time between two instants of a Quartz expression, s; None if it is not understood."""
     try:
         return round(Cron.parse(expression).mean_period_s())
     except ValueError:
         return None
 
 
-def _subscription(row: Json) -> Row:
+def subscription_row(row: Json) -> Row:
+    """Return event, action and state of a subscription as the hub answers it."""
     event: Json = next(iter(row.get("events") or []), {})
     action: Json = next(iter(row.get("externalActions") or []), {})
     return {

@@ -7,7 +7,7 @@ by every hub; here it is about what the hub only keeps, such as the metadata of 
 import logging
 import threading
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -92,12 +92,12 @@ def unknown_fields(kind: Any, value: Any, where: str = "") -> Iterator[str]:
             for part in shape.items:
                 yield from unknown_fields(part, item, f"{where}[]")
     elif isinstance(value, dict) and shape.fields is not None:
-        for name, content in value.items():
-            path = f"{where}.{name}" if where else name
-            if name not in shape.fields:
-                yield path
-            else:
-                yield from unknown_fields(shape.fields[name], content, path)
+        before = f"{where}." if where else ""
+        for name in sorted(value.keys() - shape.fields.keys()):
+            yield before + name
+        for name, part in shape.nested:
+            if content := value.get(name):
+                yield from unknown_fields(part, content, before + name)
 
 
 class _Shape:
@@ -106,6 +106,11 @@ class _Shape:
     def __init__(self, fields: dict[str, Any] | None, items: tuple[Any, ...]) -> None:
         self.fields = fields
         self.items = items
+
+    @cached_property
+    def nested(self) -> list[tuple[str, Any]]:
+        """The fields that hold records; found late, because some records hold their like."""
+        return [(name, kind) for name, kind in (self.fields or {}).items() if _shape(kind) is not None]
 
 
 @cache
