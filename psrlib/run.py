@@ -15,7 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from psrlib.client import ControlHub
-from psrlib.engines import fleet_status, start_fleet, stop_fleet
+from psrlib.engines import FleetProcess, fleet_status, start_fleet, stop_fleet
+from psrlib.engines.fleet_process import RECORD
+from psrlib.engines.identity import FOLDER
 from psrlib.errors import InputError, ProcessError
 from psrlib.files import replace_file
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
@@ -141,7 +143,7 @@ def open_to_read(
 @contextmanager
 def open_run(
     run_dir: str | Path,
-    document: SeedDocument | None,
+    document: SeedDocument,
     sch_url: str = EMBEDDED,
     sch_username: str = "admin@admin",
     *,
@@ -151,7 +153,8 @@ def open_run(
     """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
 
     The folder holds ``hub.db`` and ``engines/``. The variables of the document are resolved; its
-    ``webhook_url`` tells the fleet where subscriptions post to. Without document the engines stay down.
+    ``webhook_url`` tells the fleet where subscriptions post to. A hub that is up without its engines would
+    call them silent, and their jobs red.
     Address, user and password are those of `open_hub`; ``command`` is that of `run_lock`.
 
     Raises
@@ -171,8 +174,8 @@ def open_run(
         if embedded and find_hub(folder) is None:
             stack.callback(stop_hub, folder)
         hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
-        if embedded and document is not None and _has_engines_down(folder):
-            stack.enter_context(start_fleet(folder, hub.url, document.variables.get("webhook_url")))
+        if embedded and (fleet := bring_up_engines(folder, hub.url, document)) is not None:
+            stack.enter_context(fleet)
         yield hub
 
 
@@ -188,10 +191,11 @@ def check_embedded(run_dir: Path) -> None:
         raise InputError(f"{run_dir}: no embedded hub (hub.db) in this folder; populate this run first")
 
 
-def _has_engines_down(folder: Path) -> bool:
-    """Whether a run has engines, with identities from an earlier start, and they are not running."""
-    status = fleet_status(folder)
-    return bool(status["engines"]) and not status["running"]
+def bring_up_engines(run_dir: Path, hub_url: str, document: SeedDocument) -> FleetProcess | None:
+    """Start the mock engines of a run again; None when they run, or never did in this folder."""
+    if not (run_dir / FOLDER / RECORD).exists() or fleet_status(run_dir)["running"]:
+        return None
+    return start_fleet(run_dir, hub_url, document.variables.get("webhook_url"))
 
 
 def resolve_run(

@@ -146,13 +146,21 @@ def populate(
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait; 0: do not wait."
 )
-def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, **where: Any) -> None:
-    """Start the jobs that SEED.json wants ACTIVE, and wait until their pipelines run."""
-    from psrlib import state
+@click.option("--balance", is_flag=True, help="Spread running jobs evenly again, as after a failover.")
+def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: bool, **where: Any) -> None:
+    """Start the jobs that SEED.json wants ACTIVE, and wait until their pipelines run.
+
+    With the embedded hub, mock engines that ran before and are down are started again, and stay up.
+    """
+    from psrlib import run, state
 
     document = open_document(seed, settings)
     with working(seed, "psr start-jobs"), open_hub(seed, **where) as hub:
+        if where["sch_url"] == EMBEDDED and run.bring_up_engines(seed.resolve().parent, hub.url, document):
+            click.echo(f"engines started again; psr engines stop {seed} stops them")
         click.echo(f"{state.start_jobs(document, hub)} jobs started")
+        if balance:
+            click.echo(f"{state.balance_jobs(document, hub)} jobs balanced")
         if timeout_s > 0:
             click.echo(f"all run after {state.wait_until_active(document, hub, timeout_s):.1f} s")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from psrlib.collect.collection import RATE_PER_S, Collection, check_output, collect_stats
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.run import PASSWORD_VARIABLE, open_run
+from psrlib.run import PASSWORD_VARIABLE, check_embedded, open_to_read
 
 HIDE_AMONG = 5  # organizations; the embedded hub holds nothing private
 
@@ -20,7 +20,7 @@ def collect_run(
     noise: float = 0.0,
     rate_per_s: float = RATE_PER_S,
 ) -> Collection:
-    """Collect a stats set from a run's embedded hub, brought up if it is down, or from another hub.
+    """Collect a stats set from a run's embedded hub, from a copy if it is down, or from another hub.
 
     Parameters
     ----------
@@ -41,8 +41,9 @@ def collect_run(
     password = os.environ.get(PASSWORD_VARIABLE) or (EMBEDDED_PASSWORD if embedded else "")
     directory = Path(output_dir).resolve() if str(output_dir) else Path(run_dir) / "stats"
     check_output(directory)
-    where = (sch_url, sch_username)
-    with open_run(run_dir, None, *where, sch_password=password, command="collect.ipynb") as hub:
+    if embedded:
+        check_embedded(Path(run_dir))
+    with open_to_read(run_dir, sch_url, sch_username, password) as hub:
         return collect_stats(
             hub,
             directory,

@@ -8,7 +8,7 @@ from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization, ObservedState
 from psrlib.state.populate import PopulateReport, populate
 from psrlib.state.rewrite import apply_rewrite
-from psrlib.state.running import start_jobs, wait_until_active
+from psrlib.state.running import balance_jobs, start_jobs, wait_until_active
 from psrlib.state.teardown import TeardownReport, teardown
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "PopulateReport",
     "TeardownReport",
     "apply_rewrite",
+    "balance_jobs",
     "check_address",
     "diff",
     "observe",

@@ -43,6 +43,22 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
     return started
 
 
+def balance_jobs(document: SeedDocument, hub: ControlHub) -> int:
+    """Spread the jobs that run over their engines again, evenly; return how many jobs run.
+
+    After a failover pipelines stay where they went, also when their engine is back.
+    """
+
+    def balance(organization: Organization) -> int:
+        running = [row for row in _wanted_rows(hub, organization) if job_status(row) == "ACTIVE"]
+        if running:
+            ids = [hub_id("jobs", row) for row in running]
+            hub.for_organization(organization.id).jobrunner.balance_jobs(ids)
+        return len(running)
+
+    return sum(run_each([partial(balance, o) for o in document.organizations], hub.limit))
+
+
 def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float = 120.0) -> float:
     """Wait until every job that should be ACTIVE is, its pipelines RUNNING; return the seconds it took.
 
@@ -75,8 +91,11 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
 
 
 def is_running(status: Json | None) -> bool:
-    """Whether a job status is ACTIVE with every pipeline reported RUNNING by its engine (5.4)."""
-    if not status or status.get("status") != "ACTIVE":
+    """Whether a job status is ACTIVE, not RED, with every pipeline reported RUNNING by its engine (5.4).
+
+    RED with RUNNING is a job whose engine is silent: it was running when it was last heard of.
+    """
+    if not status or status.get("status") != "ACTIVE" or status.get("color") == "RED":
         return False
     pipelines = status.get("pipelineStatus") or []
     return bool(pipelines) and all(pipeline.get("status") == "RUNNING" for pipeline in pipelines)

@@ -155,6 +155,10 @@ class JobRunner(OwnedApp):
         """Stop jobs."""
         self._post(f"{BASE}/jobs/{'forceStopJobs' if force else 'stopJobs'}", "job stops", list(ids))
 
+    def balance_jobs(self, ids: Sequence[str]) -> None:
+        """Move pipelines of running jobs to engines that run fewer."""
+        self._post(f"{BASE}/jobs/balanceJobs", "job balancing", list(ids))
+
     def acknowledge_errors(self, ids: Sequence[str]) -> None:
         """Clear INACTIVE_ERROR, which forbids every other action."""
         self._post(f"{BASE}/jobs/acknowledgeErrors", "job starts", list(ids))
