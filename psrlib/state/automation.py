@@ -9,7 +9,8 @@ from psrlib.client.apps.notification import event_ids, new_subscription
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
 from psrlib.seed.document import Job, ScheduledTask, Subscription, Topology
-from psrlib.state.create_once import repeat_lost
+from psrlib.state.create_once import TAKEN, repeat_lost
+from psrlib.state.details import COMMIT_MESSAGE
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.reading import hub_id
 from psrlib.state.schedule import Steps
@@ -109,7 +110,11 @@ def publish_topology(work: OrganizationWork, row: Json) -> None:
         return any(hub_id("topologies", r) == id and not r.get("draft") for r in store.topologies()) or None
 
     def publish() -> bool:
-        store.publish(str(row["commitId"]), "Commit 1")
+        try:
+            store.publish(str(row["commitId"]), COMMIT_MESSAGE.format(1))
+        except HubError as error:  # published meanwhile, by an earlier request that came late for instance
+            if error.status not in TAKEN or not done():
+                raise
         return True
 
     repeat_lost(publish, done)

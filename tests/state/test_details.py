@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from psrlib.client import ControlHub
+from psrlib.client.apps.topology import Topologies
 from psrlib.client.wire import Json
 from psrlib.seed import SeedDocument, pipeline_definition
 from psrlib.seed.document import Organization, Pipeline
@@ -159,4 +160,20 @@ def test_a_topology_of_strange_ids_is_made_anew(rich: SeedDocument, connect: Con
         assert ("topologies", "jobs") in fields(rich, hub)
         report = populate(rich, hub, progress=False)
         assert (report.created, dict(report.difference.counts())) == ({"topologies": 1}, {})
+        assert fields(rich, hub) == set()
+
+
+def test_a_topology_published_meanwhile_is_published(
+    rich: SeedDocument, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that was given up on may arrive between the look and the next one, which is refused then."""
+    plain = Topologies.publish
+
+    def twice(self: Topologies, commit_id: str, message: str) -> None:
+        plain(self, commit_id, message)
+        plain(self, commit_id, message)
+
+    monkeypatch.setattr(Topologies, "publish", twice)
+    with connect() as hub:
+        assert not populate(rich, hub, progress=False).difference
         assert fields(rich, hub) == set()

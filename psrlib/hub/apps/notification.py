@@ -131,7 +131,8 @@ def _show(call: Call, rows: list[Row]) -> list[EventSubscriptionJson]:
         last, n = fired.get(row.id, (0, 0))
         events = convert(row.events, list[EventJson])
         actions = convert(row.actions, list[ActionJson])
-        known = {"events": events, "actions": actions, "last_triggered": last, "trigger_count": n}
+        known: Json = {"events": events, "actions": actions, "last_triggered": last}
+        known["trigger_count"] = n + row.forgotten_actions
         shown.append(show(EventSubscriptionJson, row, **known))
     return shown
 

@@ -23,7 +23,7 @@ MAX_PER_ROUND = 100
 MAX_ATTEMPTS = 3  # the hub's choice: then the subscription shows the error
 _PARAMETER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _WAITING = Query(
-    select(action_runs, subscriptions.c.actions)
+    select(action_runs, subscriptions.c.actions, subscriptions.c.forgotten_actions)
     .outerjoin(subscriptions, subscriptions.c.id == action_runs.c.subscription_id)
     .where(action_runs.c.state == "WAITING")
     .order_by(action_runs.c.id)
@@ -64,7 +64,8 @@ def _values(connection: Connection, row: Row) -> dict[str, str]:
             action_runs.c.subscription_id == row.subscription_id
         )
         until = select(func.count()).select_from(action_runs).where(mine, action_runs.c.id <= row.id)
-        values["TRIGGERED_COUNT"] = str(connection.execute(until).scalar_one())
+        n = int(connection.execute(until).scalar_one()) + (row.forgotten_actions or 0)
+        values["TRIGGERED_COUNT"] = str(n)
     return values
 
 

@@ -7,6 +7,7 @@ import aiohttp
 from sqlalchemy import Connection
 
 from psrlib.hub.events.webhooks import MAX_PER_ROUND, deliver_waiting
+from psrlib.hub.runner.retention import ROUND_MS, forget_old
 from psrlib.hub.runner.schedule import fire_due_tasks
 from psrlib.hub.runner.slas import watch_slas
 from psrlib.hub.runner.watch import watch
@@ -65,6 +66,13 @@ class Background:
         fire_due_tasks(work)
         work.flush()
         self._end_sessions(connection, now)
+        self._clean(connection, now)
+
+    def _clean(self, connection: Connection, now: int) -> None:
+        """Forget what is too old, every hour and then until there is no more; give the space back."""
+        if now >= self.hub.clean_on and not forget_old(connection, now):
+            self.hub.clean_on = now + ROUND_MS
+        self.hub.database.shrink(connection)
 
     def _end_sessions(self, connection: Connection, now: int) -> None:
         expired = [digest for digest, p in self.hub.callers.sessions.items() if p.expires_on <= now]

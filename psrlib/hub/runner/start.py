@@ -12,7 +12,7 @@ from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, note_status
 from psrlib.hub.security import configuration
 from psrlib.hub.store.queries import any_of
-from psrlib.hub.store.schema.execution import instances, run_events, runs
+from psrlib.hub.store.schema.execution import engine_events, instances, metrics, run_events, runs
 from psrlib.hub.store.text import Json, load
 from psrlib.hub.web.issues import IssueError, bad_request
 
@@ -104,6 +104,11 @@ def _drop_old_runs(work: RunnerWork, started: list[Job]) -> None:
 def _drop_oldest_runs(work: RunnerWork, job_id: str, n: int) -> None:
     oldest = select(runs.c.id).where(runs.c.job_id == job_id).order_by(runs.c.run_count).limit(n)
     gone = list(work.db.execute(oldest).scalars())
+    last = work.db.execute(select(func.max(runs.c.run_count)).where(runs.c.id.in_(gone))).scalar()
+    work.db.execute(metrics.delete().where(metrics.c.job_id == job_id, metrics.c.run_count <= last))
+    mine = select(instances.c.id).where(instances.c.run_id.in_(gone))
+    done = engine_events.c.state.in_(("SUCCESS", "ERROR", "DROPPED"))
+    work.db.execute(engine_events.delete().where(engine_events.c.instance.in_(mine), done))
     for table in (run_events, instances):
         work.db.execute(table.delete().where(table.c.run_id.in_(gone)))
     work.db.execute(runs.delete().where(runs.c.id.in_(gone)))

@@ -38,6 +38,7 @@ MAX_TOPOLOGIES = "org.max.topologies"
 MAX_TOPOLOGY_COMMITS = "org.max.topology.commits"
 MAX_JOB_RUNS = "org.max.job.runs"
 MAX_TASK_RUNS = "org.max.scheduled.runs"
+HISTORY_DAYS = "org.max.history.days"
 HEARTBEAT_S = "org.engine.heartbeat.interval"
 MAX_HEARTBEAT_S = "org.max.engine.heartbeat.interval"
 
@@ -55,6 +56,7 @@ ENTRIES = (
     Entry(MAX_TOPOLOGY_COMMITS, "Maximum number of topology commits for the organization", "-1"),
     Entry(MAX_JOB_RUNS, "System limit on the maximum number of job runs", "100"),
     Entry(MAX_TASK_RUNS, "System limit on the maximum number of scheduled task runs", "100"),
+    Entry(HISTORY_DAYS, "System limit on the days that audits and history are kept", "30"),
     Entry(MAX_HEARTBEAT_S, "System limit on the execution engine heartbeat interval", "3600"),
     Entry(HEARTBEAT_S, "Execution engine heartbeat interval", "60", system=False),
     Entry("org.time.series", "Enable Time Series Analysis", "true", "boolean"),

@@ -8,14 +8,33 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from psrlib.hub.store.schema import execution
 
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+
 
 @dataclass
 class Figures:
-    """Last process figures of an engine."""
+    """Last process figures of an engine; ``expires_on`` is when they are forgotten."""
 
     time: int
     cpu_load: float
     used_memory: float
+    expires_on: int = 0
+
+
+def figures_expire_on(now_ms: int) -> int:
+    """Return until when figures that arrive now are kept: the longer, the fewer.
+
+    All of them for an hour, those of a minute in every quarter of an hour for a day, of one in six hours for
+    the 30 days that can be asked for. That bounds 10,000 engines to three million rows, of 14 million a day.
+
+    Examples
+    --------
+    >>> [figures_expire_on(minute * 60_000) // 3_600_000 for minute in (1, 15, 360)]
+    [1, 24, 726]
+    """
+    if now_ms % (6 * HOUR_MS) < MINUTE_MS:
+        return now_ms + 30 * 24 * HOUR_MS
+    return now_ms + HOUR_MS * (24 if now_ms % (15 * MINUTE_MS) < MINUTE_MS else 1)
 
 
 @dataclass

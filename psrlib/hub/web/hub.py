@@ -61,6 +61,7 @@ class Hub:
         self.now = clock or _wall_clock_ms
         self.webhook_hosts = webhook_hosts
         self.started_on = self.now()
+        self.clean_on = self.started_on  # when old history is looked for
         self.routes: list[Route] = []
         self.strictness = Strictness(strict)
         self.callers = Callers()

@@ -60,6 +60,7 @@ subscriptions = table(
     json("events", "JSON list of {eventType, filter}"),
     json("actions", "JSON list with one {eventType, config}"),
     text("error_message", "Last failure of the action", nullable=True),
+    number("forgotten_actions", "Actions that action_runs held before they were too old", default=0),
     *audit(),
     Index("subscriptions_by_organization", "organization", "name"),
 )

@@ -172,5 +172,7 @@ engine_metrics = table(
     moment("time", "Engine's time"),
     share("cpu_load", "Percent"),
     share("used_memory", "Bytes"),
+    moment("expires_on", "When it is forgotten"),
     Index("engine_metrics_by_engine", "engine_id", "time"),
+    Index("engine_metrics_by_expiry", "expires_on"),
 )
