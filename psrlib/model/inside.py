@@ -15,6 +15,7 @@ from psrlib.arrays import IntArray, WordArray
 from psrlib.model.dependence import WORDS_PER_METRIC, Conditional, Window, flatten, reach_leaf
 from psrlib.model.marginal import Marginal
 from psrlib.model.specs import ColumnSpec, ConditionalSpec, EntitiesSpec, InsideSpec, LinkSpec
+from psrlib.model.strangers import check_column
 from psrlib.model.table import SCALE, cumulative_thresholds
 from psrlib.words import LINKS
 
@@ -110,6 +111,7 @@ class Entities:
         self.repeats = np.array(spec.repeats, dtype=np.int64)
         self.columns: dict[str, Column] = {}
         for name, column in spec.columns.items():
+            check_column(spec.kind, name, column)
             self.columns[name] = Column(column, n_patterns, [*earlier, *self.columns])
         self.n_words = 2 + len(self.columns)
 

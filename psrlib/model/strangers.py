@@ -19,6 +19,7 @@ from psrlib.bounds import (
 )
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import INACTIVE
+from psrlib.model.specs import ColumnSpec
 from psrlib.words import COUNTS
 
 MAX_ARCHETYPES = 1000
@@ -42,12 +43,30 @@ _DETAILS: dict[str, Any] = {
     "pipeline_labels": _whole(0, MAX_WORDS),
     "job_tags": _whole(0, MAX_WORDS),
     "job_instances": _whole(1, MAX_INSTANCES),
-    "owner_rank": _whole(0, MAX_ENTITIES),
     "schedule_cron": Line,
     "schedule_action": Literal["START", "STOP", "UPGRADE"],
     "subscription_event": Name,
     "subscription_action": Literal["WEBHOOK", "EMAIL"],
     "user_roles": Annotated[list[Name], Meta(max_length=MAX_WORDS)],
+}
+
+# kind, column of the inside -> smallest and largest number, or type of its texts
+NUMBERS = {
+    ("pipelines", "stages"): (2, MAX_STAGES),
+    ("pipelines", "commits"): (1, MAX_COMMITS),
+    ("pipelines", "labels"): (0, MAX_WORDS),
+    ("pipelines", "parameters"): (0, MAX_PARAMETERS),
+    ("pipelines", "definition_bytes"): (0, LARGEST),
+    ("jobs", "instances"): (1, MAX_INSTANCES),
+    ("jobs", "engine_labels"): (0, MAX_WORDS),
+    ("jobs", "tags"): (0, MAX_WORDS),
+    ("subscriptions", "enabled"): (0, 1),
+}
+_TEXTS: dict[tuple[str, str], Any] = {
+    ("scheduled_tasks", "cron"): _DETAILS["schedule_cron"],
+    ("scheduled_tasks", "action"): _DETAILS["schedule_action"],
+    ("subscriptions", "event"): _DETAILS["subscription_event"],
+    ("subscriptions", "action"): _DETAILS["subscription_action"],
 }
 
 
@@ -84,14 +103,25 @@ def largest_of(name: str) -> int:
     return MAX_ENTITIES if name in (*COUNTS, INACTIVE, "fragments") else LARGEST
 
 
+def check_column(kind: str, name: str, column: ColumnSpec) -> None:
+    """Check the values of a column of the inside; ValueError for one that is unknown or beyond its bound."""
+    if (kind, name) in _TEXTS and column.texts is not None:
+        msgspec.convert(list(column.texts), GenericAlias(list, _TEXTS[kind, name]))
+        low, high = 0, len(column.texts) - 1
+    elif (kind, name) in NUMBERS and column.texts is None:
+        low, high = NUMBERS[kind, name]
+    else:
+        raise ValueError(f"{kind} have no column {name} of this type")
+    for table in column.tables:
+        smallest, largest = min(table.low), max(table.high or table.low)
+        if smallest < low or largest > high:
+            raise ValueError(f"{kind}.{name} can be {smallest} to {largest}; expected {low} to {high}")
+
+
 def check_values(name: str, values: Sequence[Any]) -> None:
     """Check the values of a detail table; ValueError for one of another type or beyond its bound."""
     if name in _DETAILS:
         msgspec.convert(list(values), GenericAlias(list, _DETAILS[name]))
-    if name == "owner_rank":  # an organization of n users who may own draws among the first n values
-        early = [rank for place, rank in enumerate(values) if rank > place]
-        if early:
-            raise ValueError(f"{early[0]} stands before smaller ranks; list 0, 1, 2 and so on")
     if name == "pipeline_shape":
         for stages, branches, event_lane, _ in values:
             if branches > stages - 1 - event_lane:

@@ -1,7 +1,7 @@
 """Tables of a seed document for the notebooks: entities as rows, and shares drawn against the model's."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -41,6 +41,50 @@ def pipelines_frame(document: SeedDocument) -> pd.DataFrame:
         for organization, pipeline in _entities(document, "pipelines")
     ]
     return pd.DataFrame(rows, columns=PIPELINE_COLUMNS)
+
+
+def detail_tables(organizations: Iterable[Organization]) -> dict[str, pd.DataFrame]:
+    """Return the detail tables of a stats set for organizations of a document, as far as records tell them.
+
+    Owners, pipelines and jobs are keys; job templates are left out.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {
+        "pipelines": [],
+        "jobs": [],
+        "scheduled_tasks": [],
+        "subscriptions": [],
+    }
+    for one in organizations:
+        rows["pipelines"] += [
+            {
+                "org": one.id,
+                "stages": p.stages,
+                "commits": p.commits,
+                "labels": len(p.labels),
+                "parameters": len(p.parameters),
+                "owner": p.owner,
+            }
+            for p in one.pipelines
+        ]
+        rows["jobs"] += [
+            {
+                "org": one.id,
+                "pipeline": j.pipeline,
+                "owner": j.owner,
+                "instances": j.instances,
+                "tags": len(j.tags),
+            }
+            for j in one.jobs
+            if not j.is_template
+        ]
+        rows["scheduled_tasks"] += [
+            {"org": one.id, "action": t.action, "job": t.job} for t in one.scheduled_tasks
+        ]
+        rows["subscriptions"] += [
+            {"org": one.id, "event": s.event, "action": s.action, "enabled": int(s.enabled)}
+            for s in one.subscriptions
+        ]
+    return {name: pd.DataFrame(table) for name, table in rows.items() if table}
 
 
 def owned_share(document: SeedDocument, kind: str = "jobs") -> pd.DataFrame:

@@ -1,11 +1,17 @@
 """Do the organizations found look like the noise model's?"""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from psrlib.arrays import FloatArray
 from psrlib.model import NoiseModel
+from psrlib.seed import create_seed
+from psrlib.seed.document import Organization
+from psrlib.seed.frames import detail_tables
 from psrlib.seed.streams import Streams
+from psrlib.stats.inside import inside_features
 from psrlib.stats.two_samples import ks_distance, ks_distances, two_sample_auc
 from psrlib.verify.check import Check, judge
 from psrlib.words import COUNTS
@@ -17,6 +23,8 @@ DRAWS = 1_000_000  # organizations drawn for them at most, but for the fewest sa
 METRIC_QUANTILE = 0.99
 CLASSIFIER_BOOTSTRAP = 999
 CLASSIFIED = 400  # organizations that the classifier sees of each kind at most
+INSIDE_REFERENCE = 600  # organizations drawn with everything in them to compare with
+INSIDE_CLASSIFIED = 200  # of each kind that the classifier of the inside sees at most
 FOLDS = 5
 FEWEST = 10  # organizations below which a classifier has nothing to learn from
 RIDGE = 1.0
@@ -114,6 +122,42 @@ def auc_check(observed: pd.DataFrame, reference: pd.DataFrame, rng: np.random.Ge
     band = float(np.quantile(null, 1 - SIGNIFICANCE, method="higher"))
     text = f"AUC {auc:.2f}, band {band:.2f}, 0.5 is indistinguishable"
     return judge("statistical", "classifier", question, n, [text] if auc > band else [], text)
+
+
+def inside_frame(organizations: Sequence[Organization]) -> pd.DataFrame:
+    """Return features of each organization's inside (`psrlib.stats.inside`); -1 where there is no entity."""
+    keys = pd.DataFrame({"org": [organization.id for organization in organizations]})
+    return inside_features(keys, detail_tables(organizations)).fillna(-1.0)
+
+
+def inside_check(
+    observed: Sequence[Organization], model: NoiseModel, random_seed: int, rng: np.random.Generator
+) -> Check:
+    """Check that a classifier cannot tell the inside of the organizations found from the model's.
+
+    Notes
+    -----
+    As `auc_check`, on features of the details: mean, spread and largest of each number, shares of owners,
+    events and so on. The model's are those of a seed document of another random seed.
+    """
+    question = "Can a classifier tell what is inside these organizations from the model's (AUC, 99.9 % band)?"
+    n = min(len(observed), INSIDE_CLASSIFIED)
+    if n < FEWEST:
+        answer = f"too few organizations ({n}) to tell anything; {FEWEST} are needed"
+        return judge("statistical", "inside", question, n, [], answer)
+    drawn = create_seed(model, random_seed ^ 1, INSIDE_REFERENCE).organizations
+    both = inside_frame(observed), inside_frame(drawn)
+    names = [name for name in both[1] if name in both[0]]
+    found, pool = (frame[names].to_numpy(dtype=np.float64) for frame in both)
+    found = found[rng.permutation(len(found))[:n]]
+    auc = ridge_auc(found, pool[rng.permutation(len(pool))[:n]], rng)
+    null = []
+    for _ in range(CLASSIFIER_BOOTSTRAP):
+        order = rng.permutation(len(pool))
+        null.append(ridge_auc(pool[order[:n]], pool[order[n : 2 * n]], rng))
+    band = float(np.quantile(null, 1 - SIGNIFICANCE, method="higher"))
+    text = f"AUC {auc:.2f}, band {band:.2f}, 0.5 is indistinguishable"
+    return judge("statistical", "inside", question, n, [text] if auc > band else [], text)
 
 
 def _features(frame: pd.DataFrame) -> FloatArray:

@@ -21,7 +21,13 @@ from psrlib.verify.counts import JobKey, desired_and_observed, observed_frame
 from psrlib.verify.exact import exact_checks
 from psrlib.verify.report import Subject, VerificationReport
 from psrlib.verify.spread import pipelines_per_engine, spread_tests
-from psrlib.verify.statistics import auc_check, distance_check, distance_table, draw_reference
+from psrlib.verify.statistics import (
+    auc_check,
+    distance_check,
+    distance_table,
+    draw_reference,
+    inside_check,
+)
 from psrlib.verify.structure import engine_check, foreign_check, job_checks, spread_check
 from psrlib.verify.tasks import Run, driven_jobs, history_check, read_histories
 
@@ -99,7 +105,12 @@ def judge_state(
         reference = draw_reference(model, document.provenance.random_seed)
         rng = np.random.default_rng(document.provenance.random_seed % 2**64)
         distances = distance_table(found, reference, rng)
-        results += [distance_check(distances), auc_check(found, reference, rng)]
+        insides = [one.organization for one in observed.organizations.values()]
+        results += [
+            distance_check(distances),
+            auc_check(found, reference, rng),
+            inside_check(insides, model, document.provenance.random_seed, rng),
+        ]
     return VerificationReport(
         subject=subject,
         results=tuple(results),

@@ -97,9 +97,15 @@ def change(group: dict[str, Any], *path: Any, value: Any) -> dict[str, Any]:
         (("columns", "stages", "cells"), [0, 5, 7], "cells must ascend from 0 to"),
         (("columns", "commits", "tree", "metric"), "colour", 'asks for "colour"'),
         (("style", "cells"), [0, 1 << 32], "1 cells for 2 styles"),
+        (
+            ("columns", "stages", "tables", 0, "high"),
+            [2, 10**8],
+            "stages can be 2 to 100000000; expected 2 to",
+        ),
+        (("kind",), "jobs", "jobs have no column stages"),
         (("styles",), [[0, 0], [0, 1]], "do not sum to something positive"),
     ],
-    ids=["repeats", "patterns", "cells", "tree", "styles", "weights"],
+    ids=["repeats", "patterns", "cells", "tree", "styles", "bound", "kind", "weights"],
 )
 def test_a_fault_inside_is_named(
     document: dict[str, Any], group: dict[str, Any], path: tuple[Any, ...], value: Any, message: str

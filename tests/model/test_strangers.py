@@ -89,10 +89,6 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     "labels without end": (detail("pipeline_labels", 10**8), "details, pipeline_labels: .* <= 1000"),
     "a text for a number": (detail("job_tags", "many"), r"details, job_tags: .* must be an integer, not str"),
     "an unknown action": (detail("schedule_action", "DELETE"), "details, schedule_action: "),
-    "owners that are not there": (
-        lambda model: model["details"]["owner_rank"]["values"].reverse(),
-        "list 0, 1, 2 and so on",
-    ),
     "a tree without end": (forest(trees=[deep(LEAF, 400)]), "deeper than 64|not JSON"),
     "a tree deeper than any stack": (forest(trees=[deep(LEAF, 900)]), "deeper than 64|not JSON"),
     "cells without end": (forest(cells=[*range(200_000), 1 << 32]), "200001 cells; expected at most 1024"),

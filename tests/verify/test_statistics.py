@@ -1,5 +1,6 @@
 """Organizations drawn from the model pass; others do not."""
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +8,14 @@ from scipy.stats import ks_2samp
 
 from psrlib import paths
 from psrlib.model import NoiseModel
+from psrlib.seed import create_seed
 from psrlib.verify import statistics
 from psrlib.verify.statistics import (
     auc_check,
     distance_check,
     distance_table,
     draw_reference,
+    inside_check,
     ridge_auc,
 )
 
@@ -94,4 +97,27 @@ def test_few_organizations_are_not_judged_by_the_classifier(
     """The answer says so instead of pretending."""
     check = auc_check(found.head(4), reference, rng)
     assert check.ok
+    assert "too few organizations (4)" in check.answer
+
+
+def test_organizations_of_the_model_pass_inside_too(rng: np.random.Generator) -> None:
+    """The inside of a seed document is the model's own; one pipeline in two a stage longer is found."""
+    model = NoiseModel.load(paths.MODEL)
+    organizations = create_seed(model, 5, 80).organizations
+    assert inside_check(organizations, model, 5, rng).ok
+    longer = [
+        msgspec.structs.replace(
+            one, pipelines=[msgspec.structs.replace(p, stages=p.stages + 4) for p in one.pipelines]
+        )
+        for one in organizations
+    ]
+    check = inside_check(longer, model, 5, rng)
+    assert not check.ok
+    assert "AUC" in check.findings[0]
+
+
+def test_too_few_organizations_tell_nothing_of_the_inside(rng: np.random.Generator) -> None:
+    """Below ten no classifier is asked."""
+    model = NoiseModel.load(paths.SAMPLE_MODEL)
+    check = inside_check(create_seed(model, 5, 4).organizations, model, 5, rng)
     assert "too few organizations (4)" in check.answer

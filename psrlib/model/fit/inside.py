@@ -13,6 +13,7 @@ from psrlib.model.fit.links import STYLES, fit_sharing, observe_sharing
 from psrlib.model.fit.styles import StyleForest, fit_forest, fit_mixture, sample_rows
 from psrlib.model.inside import REPEAT_ONE, link_features, mean_cell, mean_feature, observe_link
 from psrlib.model.specs import ColumnSpec, ConditionalSpec, EntitiesSpec, InsideSpec, LinkSpec, NodeSpec
+from psrlib.model.strangers import NUMBERS
 from psrlib.model.table import SCALE
 from psrlib.stats import StatsSet
 from psrlib.stats.inside import organizations_rows
@@ -36,12 +37,12 @@ _CRONS = (
     (900000, "0 0 1 ? * MON *"),
     (10**12, "0 0 0 1 * ? *"),
 )
-# Columns by kind: the smallest number, or the texts that are known
-_COLUMNS: dict[str, dict[str, int | tuple[str, ...]]] = {
-    "pipelines": {"stages": 2, "commits": 1, "labels": 0, "parameters": 0, "definition_bytes": 0},
-    "jobs": {"instances": 1, "engine_labels": 0, "tags": 0},
+# Columns by kind: the texts that are known, None for numbers
+_COLUMNS: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "pipelines": dict.fromkeys(("stages", "commits", "labels", "parameters", "definition_bytes")),
+    "jobs": dict.fromkeys(("instances", "engine_labels", "tags")),
     "scheduled_tasks": {"cron": tuple(cron for _, cron in _CRONS), "action": ACTIONS},
-    "subscriptions": {"event": EVENTS, "action": ("WEBHOOK", "EMAIL"), "enabled": 0},
+    "subscriptions": {"event": EVENTS, "action": ("WEBHOOK", "EMAIL"), "enabled": None},
 }
 
 
@@ -97,8 +98,8 @@ def _fit_columns(
     for name, known in _COLUMNS[kind].items():
         if name not in rows:
             continue
-        if isinstance(known, int):
-            values = rows[name].clip(lower=known).to_numpy(dtype=np.int64)
+        if known is None:
+            values = rows[name].clip(*NUMBERS[kind, name]).to_numpy(dtype=np.int64)
             fitted[name] = fit_numbers(place, values, earlier, rng)
             earlier[name] = values
         elif column := fit_texts(place, rows[name].tolist(), known):
