@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 SDK3 := .venv-sdk3
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test test-long sdk3 unit notebooks populate verify report bench clean
+.PHONY: help env check test test-long sdk3 unit notebooks image image-test populate verify report bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,17 @@ $(SDK3)/.installed: constraints-sdk3.txt
 
 test-long: $(STAMP)  ## the repetitions that take long
 	$(BIN)/pytest -m long
+
+image:  ## build the container images psr:psr and psr:lab
+	deploy/build-images
+
+image-test: $(STAMP) .venv-images/.installed image  ## build the images and run them, strictly confined
+	$(BIN)/pytest -m images tests/images
+
+.venv-images/.installed: pyproject.toml constraints.txt $(STAMP)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-images
+	$(BIN)/uv pip install --quiet --python .venv-images/bin/python --constraint constraints.txt --group images
+	@touch $@
 
 populate: $(STAMP)  ## the main job: SEED=19071990 NUM_ORGS=10
 	@mkdir -p $(RUN)
