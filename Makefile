@@ -14,7 +14,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11.0 --gener
 SDK3 := .venv-sdk3
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test test-long locks sbom audit sdk3 unit notebooks populate verify report bench clean
+.PHONY: help env check test test-long locks sbom audit sdk3 unit notebooks image image-test populate verify report bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,7 @@ $(SDK3)/.installed: constraints-sdk3.txt
 locks: $(STAMP)  ## write locks/ anew, after a change in pyproject.toml or constraints.txt
 	$(LOCK) --extra test --group build --output-file locks/env.txt pyproject.toml
 	$(LOCK) --group supply-chain --output-file locks/supply-chain.txt
+	$(LOCK) --group images --output-file locks/images.txt
 
 sbom: $(STAMP) $(TOOLS)/.installed  ## list what the environment holds: build/sbom.json, build/licences.txt
 	@mkdir -p build
@@ -68,6 +69,17 @@ $(TOOLS)/.installed: locks/supply-chain.txt
 
 test-long: $(STAMP)  ## the repetitions that take long
 	$(BIN)/pytest -m long
+
+image:  ## build the container images psr:psr and psr:lab
+	deploy/build-images
+
+image-test: $(STAMP) .venv-images/.installed image  ## build the images and run them, strictly confined
+	$(BIN)/pytest -m images tests/images
+
+.venv-images/.installed: locks/images.txt $(STAMP)
+	$(PYTHON) -m venv .venv-images
+	.venv-images/bin/python -m pip install $(LOCKED) locks/images.txt
+	@touch $@
 
 populate: $(STAMP)  ## the main job: SEED=19071990 NUM_ORGS=10
 	@mkdir -p $(RUN)

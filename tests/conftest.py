@@ -9,10 +9,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the long set only when asked for with ``-m long``."""
-    if "long" in (config.getoption("-m") or ""):
-        return
-    items[:] = [item for item in items if item.get_closest_marker("long") is None]
+    """Run the long set and the tests of the images only when asked for, with ``-m long`` or ``-m images``."""
+    asked = config.getoption("-m") or ""
+    left_out = [name for name in ("long", "images") if name not in asked]
+    items[:] = [item for item in items if not any(item.get_closest_marker(name) for name in left_out)]
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = DECLARED["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 CONDA_NAMES = {
     "psycopg[binary]": "psycopg",
@@ -55,9 +56,13 @@ def test_conda_python_equals_the_project() -> None:
 
 
 def test_every_dependency_is_pinned_inside_its_range() -> None:
-    """constraints.txt, the one place of pins, pins each direct dependency to a version its range allows."""
+    """constraints.txt, the one place of pins, pins each direct dependency to a version its range allows.
+
+    So it does with what builds the package and what looks at its images.
+    """
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    for requirement in requirements():
+    tools = DECLARED["build-system"]["requires"] + DECLARED["dependency-groups"]["images"]
+    for requirement in [*requirements(), *map(Requirement, tools)]:
         assert requirement.specifier.contains(pins[requirement.name.lower()], prereleases=True), requirement
 
 

@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 SEED = click.argument(
     "seed", metavar="SEED.json", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+
+
+def _shard(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int]:
+    """Return number and count of an ``I/N``; everything is 0 of 1."""
+    if text is None:
+        return 0, 1
+    parts = text.split("/")
+    if len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts):
+        number, count = int(parts[0]), int(parts[1])
+        if number < count:
+            return number, count
+    raise click.BadParameter(f"{text!r}: expected I/N, a number from 0 to N-1 and how many there are")
+
+
 start_options = together(
     hub_options,
     click.option(
@@ -35,6 +49,13 @@ start_options = together(
         default=25,
         show_default=True,
         help="How long a SAVE or a START keeps an engine from polling; about 250 on a real one.",
+    ),
+    click.option(
+        "--shard",
+        metavar="I/N",
+        callback=_shard,
+        help="Engines of every N-th organization only, from the I-th (0 to N-1) on: for N machines, each "
+        "with a copy of SEED.json in a folder of its own.",
     ),
     click.option("--status-port", default=0, help="Port of status and Prometheus text; 0: a free one."),
     click.option(
@@ -133,11 +154,21 @@ def configure(
         click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
 
 
-def _start(seed: Path, settings: dict[str, str], status_port: int, **options: Any) -> None:
+def _open_shard(seed: Path, settings: dict[str, str], shard: tuple[int, int]) -> "SeedDocument":
+    from msgspec.structs import replace
+
+    document = open_document(seed, settings)
+    number, count = shard
+    return replace(document, organizations=document.organizations[number::count])
+
+
+def _start(
+    seed: Path, settings: dict[str, str], status_port: int, shard: tuple[int, int], **options: Any
+) -> None:
     from psrlib.engines import fleet_status, start_fleet
 
     fleet_options, where = _split(options)
-    document = open_document(seed, settings)
+    document = _open_shard(seed, settings, shard)
     _, sch_url = _identities(seed, document, where)
     webhook_url = document.variables.get("webhook_url")
     fleet = start_fleet(_run_dir(seed), sch_url, webhook_url, status_port=status_port, **fleet_options)
@@ -148,13 +179,15 @@ def _start(seed: Path, settings: dict[str, str], status_port: int, **options: An
     )
 
 
-def _run_here(seed: Path, settings: dict[str, str], status_port: int, **options: Any) -> None:
+def _run_here(
+    seed: Path, settings: dict[str, str], status_port: int, shard: tuple[int, int], **options: Any
+) -> None:
     from psrlib.engines.fleet_process import fleet_settings
     from psrlib.engines.serve import run_here
 
     fleet_options, where = _split(options)
     with working(seed, "psr engines start --foreground"):
-        document = open_document(seed, settings)
+        document = _open_shard(seed, settings, shard)
         _, sch_url = _identities(seed, document, where)
         told = fleet_settings(_run_dir(seed), sch_url, document.variables.get("webhook_url"), **fleet_options)
     run_here(_run_dir(seed), {**told, "status_port": status_port})

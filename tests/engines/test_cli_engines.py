@@ -53,6 +53,41 @@ def psr(*words: object) -> str:
     return result.output
 
 
+def test_shards_run_the_engines_of_their_organizations(tmp_path: Path) -> None:
+    """Together all of them, each once, every shard in a folder of its own."""
+    drawn = create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 3, 3)
+    bare = [
+        msgspec.structs.replace(o, jobs=[], scheduled_tasks=[], subscriptions=[], topologies=[], pipelines=[])
+        for o in drawn.organizations
+    ]
+    document = msgspec.structs.replace(drawn, organizations=bare)
+    folders = [tmp_path / name for name in ("first", "second")]
+    with start_hub(tmp_path) as hub:
+        with ControlHub(hub.url, "admin@admin", "admin@admin") as session:
+            populate(resolve_variables(document, {}), session, progress=False)
+        for number, folder in enumerate(folders):
+            save_seed(document, folder / "seed.json")
+            where = ("--sch-url", hub.url, "--sch-password", "admin@admin")
+            psr("start", folder / "seed.json", "--shard", f"{number}/2", *where)
+        found = [{(i.organization, i.key) for i in load_identities(folder)} for folder in folders]
+        for folder in folders:
+            assert "engines stopped" in psr("stop", folder / "seed.json")
+    ids = [organization.id for organization in bare]
+    assert {organization for organization, _ in found[0]} == {ids[0], ids[2]}
+    assert not found[0] & found[1]
+    assert found[0] | found[1] == {(o.id, engine.key) for o in bare for engine in o.engines}
+
+
+@pytest.mark.parametrize("text", ["2/2", "-1/2", "1", "a/b", "1/2/3", "/"])
+def test_a_shard_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    """Before anything is done."""
+    seed = tmp_path / "seed.json"
+    seed.write_text("{}")
+    result = CliRunner().invoke(engines, ["start", str(seed), "--shard", text])
+    assert result.exit_code == 2
+    assert "expected I/N" in result.output
+
+
 def test_engines_are_started_shown_restarted_and_stopped(seed: Path) -> None:
     """Tokens that are lacking are asked for; a restart brings the same engines."""
     sink = ("--set", "webhook_url=https://elsewhere.example/hook")
