@@ -186,6 +186,14 @@ def test_parquet_and_excel_need_their_reader(
         read_stats(tmp_path)
 
 
+@pytest.mark.parametrize("ending", ["parquet", "xlsx"])
+def test_parquet_and_excel_files_are_read(tmp_path: Path, ending: str) -> None:
+    """With the readers of the extra, as CSV files are."""
+    write = TABLE.to_parquet if ending == "parquet" else TABLE.to_excel
+    write(tmp_path / f"orgs.{ending}", index=False)
+    pd.testing.assert_frame_equal(read_stats(tmp_path).organizations, TABLE, check_dtype=False)
+
+
 def test_frames_are_checked_as_files_are() -> None:
     """Index, truth values, missing limits and dates of a DataFrame."""
     frame = TABLE.assign(
