@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,13 @@ STOP_TIMEOUT_S = 20.0
 _children: dict[int, subprocess.Popen[bytes]] = {}  # of this process
 
 
-def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Sequence[int] = ()) -> int:
+def start_process(
+    module: str,
+    arguments: Sequence[str],
+    log: Path,
+    pass_fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """Start ``python -m module`` in a session of its own, with its output appended to a log.
 
     Parameters
@@ -34,6 +41,9 @@ def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Se
         File that only its owner may read when it is new.
     pass_fds : sequence of int
         Open files that the process inherits.
+    environment : mapping
+        Variables besides those of this process: a place for secrets, which the list of processes does not
+        show.
 
     Returns
     -------
@@ -49,6 +59,7 @@ def start_process(module: str, arguments: Sequence[str], log: Path, pass_fds: Se
             stderr=output,
             pass_fds=pass_fds,
             start_new_session=True,
+            env={**os.environ, **(environment or {})},
         )
     for earlier in list(_children):
         _is_alive(earlier)  # one that ended is released
@@ -143,8 +154,15 @@ def read_record(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
 
 
 def fetch(url: str, timeout_s: float = 10.0) -> bytes | None:
-    """Return what a process of this machine answers to a GET, past any proxy; None when it does not."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Return what is answered to a GET, past any proxy; None when nothing is, or a refusal.
+
+    For signs of life, which hold no secret: a certificate is not checked, as one may name other hosts only.
+    """
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unchecked)
+    )
     try:
         with opener.open(url, timeout=timeout_s) as answer:
             content: bytes = answer.read()

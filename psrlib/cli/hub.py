@@ -5,19 +5,23 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from psrlib import paths
 from psrlib.cli.options import OUTPUT
 from psrlib.files import replace_file
+from psrlib.hub import PASSWORD_VARIABLE
 from psrlib.lock import RUN_LOCK, check_free, hold
 
 if TYPE_CHECKING:
     from psrlib.hub.process.hub_process import HubState
 
 NOT_RUNNING = 3  # exit status of `psr hub status`, as of any status command (Linux Standard Base, 22.2)
+
+
+FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 
 
 @click.group()
@@ -43,19 +47,53 @@ RUN_DIR = click.option(
 @click.option(
     "--foreground", is_flag=True, help="Serve in this process until SIGTERM; log on standard output."
 )
-def start(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool, foreground: bool) -> None:
+@click.option("--tls-certificate", "certificate", type=FILE, help="PEM file: https.")
+@click.option("--tls-key", "key", type=FILE, help="PEM file with the certificate's key.")
+@click.option("--public-url", default="", metavar="URL", help="Address that engines reach it by.")
+@click.option(
+    "--webhook-host",
+    "webhook_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Host that webhooks may call besides loopback; * for any.",
+)
+@click.option(
+    "--admin-password",
+    envvar=PASSWORD_VARIABLE,
+    help=f"New password of admin@admin, needed beyond loopback; better in {PASSWORD_VARIABLE}.",
+)
+def start(
+    run_dir: Path,
+    host: str,
+    port: int,
+    db_url: str | None,
+    admin_password: str | None,
+    foreground: bool,
+    **options: Any,
+) -> None:
     """Start the hub in its own process."""
     from psrlib.hub.process.hub_process import start_hub
 
+    password = admin_password or _ask_password(run_dir, host)
     if foreground:
         from psrlib.hub.process.serve import serve_here
 
         check_free(run_dir / RUN_LOCK, f"run {run_dir}")
-        serve_here(run_dir, host, port, db_url, strict)
+        serve_here(run_dir, host, port, db_url, admin_password=password, **options)
         return
     with hold(run_dir / RUN_LOCK, "psr hub start", f"run {run_dir}"):
-        process = start_hub(run_dir, host, port, db_url, strict=strict)
+        process = start_hub(run_dir, host, port, db_url, admin_password=password, **options)
     click.echo(f"embedded hub: {process.url} (pid {process.pid}); to stop: psr hub stop {_where(run_dir)}")
+
+
+def _ask_password(run_dir: Path, host: str) -> str | None:
+    """Ask for the administrator's password at the first start beyond loopback, where somebody is there."""
+    from psrlib.hub.web.origin import is_loopback
+
+    if is_loopback(host) or not sys.stdin.isatty() or (run_dir / "hub.json").exists():
+        return None
+    prompt = "New password of admin@admin"
+    return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True))
 
 
 @hub.command()

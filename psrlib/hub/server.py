@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from sqlalchemy import Connection
 
+from psrlib.errors import InputError
 from psrlib.hub.catalog import NOT_SERVED, all_routes
 from psrlib.hub.runner.background import Background
-from psrlib.hub.security.bootstrap import create_system_organization
+from psrlib.hub.security.bootstrap import create_system_organization, set_administrator_password
 from psrlib.hub.store.database import Database
 from psrlib.hub.web.access import Principal, check
 from psrlib.hub.web.call import Call, Raw
@@ -36,6 +37,8 @@ def create_app(
     strict: bool = False,
     webhook_hosts: Collection[str] = (),
     is_local: bool = False,
+    admin_password: str | None = None,
+    needs_password: bool = False,
 ) -> "HubApplication":
     """Return the embedded Control Hub as an ASGI application.
 
@@ -55,16 +58,24 @@ def create_app(
         Hosts that webhooks may call besides loopback; ``*`` for any.
     is_local : bool
         The hub listens on loopback only: requests that mean another host are refused.
+    admin_password, needs_password : str or None, bool
+        See `set_administrator_password`.
 
     Raises
     ------
     InputError
-        When the database cannot be opened or has another schema version.
+        When the database cannot be opened or has another schema version, or the administrator lacks a
+        password of its own that is needed.
     """
     database = Database(db_url)
     database.prepare()
     hub = Hub(database, url.rstrip("/"), clock, strict, webhook_hosts)
-    hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
+    try:
+        hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
+        hub.write_now(lambda db: set_administrator_password(db, admin_password, needed=needs_password))
+    except InputError:
+        hub.close()
+        raise
     hub.load()
     return HubApplication(hub, background, is_local)
 

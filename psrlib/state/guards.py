@@ -4,13 +4,18 @@ import ipaddress
 from collections.abc import Collection, Iterable, Mapping, Set
 from urllib.parse import urlsplit
 
+import orjson
+
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, InputError
+from psrlib.hub import EMBEDDED
+from psrlib.process import fetch
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observe import find_foreign
 from psrlib.state.reading import hub_name
 
+HEALTH_S = 5.0  # for the answer that tells an embedded hub
 SHOWN = 3  # organizations named in an error
 LOOKED_AT = 3  # organizations whose contents tell which seed document a hub was populated from
 SAME_SHARE = 0.3  # of names; different seeds share some, a hub keeps nearly all of its own
@@ -34,18 +39,28 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def is_embedded(url: str) -> bool:
+    """Whether a Control Hub says that it is one of the kit's own, as in a network of containers."""
+    answer = fetch(f"{url.rstrip('/')}/public-rest/v1/health?details=true", timeout_s=HEALTH_S)
+    try:
+        said = orjson.loads(answer or b"")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(said, dict) and said.get("builtBy") == EMBEDDED
+
+
 def check_address(url: str, allow_remote: bool) -> None:
-    """Refuse a Control Hub on another machine unless that is meant.
+    """Refuse a Control Hub on another machine unless that is meant, or it is an embedded one.
 
     Raises
     ------
     InputError
-        If the hub is not on a loopback address and ``allow_remote`` is false.
+        If the hub is not on a loopback address, is none of the kit's own, and ``allow_remote`` is false.
     """
-    if not allow_remote and not is_loopback(url):
+    if not (allow_remote or is_loopback(url) or is_embedded(url)):
         raise InputError(
-            f"{url} is not on this machine; give --yes (notebook: allow_remote) to fill that Control Hub "
-            "with generated organizations"
+            f"{url} is not on this machine, and no embedded hub; give --yes (notebook: allow_remote) to fill "
+            "that Control Hub with generated organizations"
         )
 
 

@@ -38,10 +38,14 @@ EVENT_TYPES = {
 }
 
 
+BUILT_BY = "embedded"
+
+
 class HealthJson(Struct, rename="camel"):
     """Whether the hub is up; the rest is the embedded hub's own, and told when it is asked for."""
 
     status: str = "alive"
+    built_by: str | UnsetType = UNSET
     strict: bool | UnsetType = UNSET
     unknown_fields: int | UnsetType = UNSET
     wrong_types: int | UnsetType = UNSET
@@ -51,7 +55,7 @@ class ServerInfoJson(Struct, rename="camel"):
     """What the hub is."""
 
     version: str = VERSION
-    built_by: str = "embedded"
+    built_by: str = BUILT_BY
     built_date: str = ""
     server_time_zone: str = "UTC"
 
@@ -61,8 +65,9 @@ class ServerInfoJson(Struct, rename="camel"):
     "/public-rest/v1/health",
     ANYONE,
     direct=True,
-    choice="details: how many fields of bodies the hub did not know and how many values in definitions had a "
-    "wrong type since its start; its log names each once; a strict hub refuses them with 400",
+    choice="details: that it is an embedded hub, how many fields of bodies it did not know and how many "
+    "values in definitions had a wrong type since its start; its log names each once; a strict hub refuses "
+    "them with 400",
 )
 async def health(call: Call, details: bool = False) -> HealthJson:
     """Say that the hub is up and its database answers."""
@@ -71,7 +76,10 @@ async def health(call: Call, details: bool = False) -> HealthJson:
         return HealthJson()
     met = call.hub.strictness
     return HealthJson(
-        strict=met.strict, unknown_fields=met.counts["unknown field"], wrong_types=met.counts["wrong type"]
+        built_by=BUILT_BY,
+        strict=met.strict,
+        unknown_fields=met.counts["unknown field"],
+        wrong_types=met.counts["wrong type"],
     )
 
 

@@ -4,17 +4,19 @@ import json
 import logging
 import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy.engine import make_url
 
-from psrlib.errors import ProcessError
+from psrlib.errors import InputError, ProcessError
 from psrlib.files import replace_file
+from psrlib.hub import PASSWORD_VARIABLE
 from psrlib.lock import find_holder, hold
 from psrlib.process import end_process, fetch, read_record, start_process, wait_started
 
@@ -24,6 +26,52 @@ RECORD = "hub.json"
 LOCK = "hub.lock"  # held by the hub as long as it lives
 PORT_ATTEMPTS = 20  # 50 ms apart
 HEALTH = "/public-rest/v1/health"
+
+
+@dataclass(frozen=True)
+class HubOptions:
+    """How an embedded hub behaves, the same at every start of it unless told otherwise.
+
+    Attributes
+    ----------
+    background : bool
+        Whether it does anything by itself: failover, scheduled tasks, webhooks.
+    strict : bool
+        Whether it refuses fields that it does not know, and values of a wrong type in definitions.
+    certificate, key : str or None
+        PEM files for TLS; None for plain HTTP.
+    public_url : str
+        Address that engines reach it by; empty for the one it listens on.
+    webhook_hosts : tuple of str
+        Hosts that webhooks may call besides loopback; ``*`` for any.
+    """
+
+    background: bool = True
+    strict: bool = False
+    certificate: str | None = None
+    key: str | None = None
+    public_url: str = ""
+    webhook_hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "HubOptions":
+        """Return the options of a JSON text, as `json.dumps` of `dataclasses.asdict` makes it."""
+        values = json.loads(text)
+        return cls(**values | {"webhook_hosts": tuple(values.get("webhook_hosts", ()))})
+
+    def check(self) -> None:
+        """Refuse half of what TLS needs, and files that are not there; InputError names the file."""
+        if bool(self.certificate) != bool(self.key):
+            raise InputError("TLS needs both files: --tls-certificate and --tls-key")
+        if self.certificate:
+            try:
+                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                    self.certificate, self.key
+                )
+            except (OSError, ssl.SSLError) as error:
+                raise InputError(
+                    f"{self.certificate} with {self.key}: expected a certificate and its key in PEM: {error}"
+                ) from error
 
 
 @dataclass
@@ -47,8 +95,8 @@ def start_hub(
     port: int = 0,
     db_url: str | None = None,
     *,
-    background: bool = True,
-    strict: bool = False,
+    admin_password: str | None = None,
+    **options: Any,
 ) -> HubProcess:
     """Start the embedded hub in its own process and wait until it is healthy.
 
@@ -62,24 +110,28 @@ def start_hub(
         Port; 0 takes a free one (the one of the last start in this folder, when it is free).
     db_url : str or None
         SQLAlchemy URL; None means the SQLite file ``run_dir/hub.db``.
-    background : bool
-        Whether it does anything by itself: failover, scheduled tasks, webhooks.
-    strict : bool
-        Whether it refuses fields that it does not know, and values of a wrong type in definitions.
+    admin_password : str or None
+        New password of the system administrator; a hub beyond loopback needs one, now or at an earlier start.
+    **options
+        Those of `HubOptions`.
 
     Raises
     ------
+    InputError
+        When the options are wrong.
     ProcessError
         When the port is in use or the process does not become healthy.
     """
+    chosen = HubOptions(**options)
+    chosen.check()
     folder = Path(run_dir).resolve()
     if (running := find_hub(folder)) is not None:
         return running
-    with bind(folder, host, port) as (listener, url):
+    with bind(folder, host, port, chosen) as (listener, url):
         log, fd = folder / "hub.log", listener.fileno()
-        options = json.dumps({"background": background, "strict": strict})
-        settings = [str(folder), str(fd), url, db_url or default_database(folder), options]
-        pid = start_process(MODULE, settings, log, pass_fds=[fd])
+        settings = [str(folder), str(fd), url, db_url or default_database(folder), json.dumps(asdict(chosen))]
+        secret = {PASSWORD_VARIABLE: admin_password or ""}
+        pid = start_process(MODULE, settings, log, pass_fds=[fd], environment=secret)
     return wait_started(pid, "embedded hub", log, lambda: find_hub(folder))
 
 
@@ -104,7 +156,7 @@ def stop_hub(run_dir: str | Path) -> bool:
 class HubState:
     """What is known of the hub of a folder; not answering means that it is starting, or stuck.
 
-    ``pid`` is 0 and ``since`` empty for a stopped hub; ``url`` and ``strict`` are those of the last start.
+    ``pid`` is 0 and ``since`` empty for a stopped hub; ``url`` is that of the last start.
     ``is_near`` tells whether the process number is one of this container.
     """
 
@@ -114,19 +166,32 @@ class HubState:
     pid: int
     since: str
     is_near: bool
-    strict: bool
 
 
 def look_at_hub(run_dir: str | Path) -> HubState:
     """Return the state of the hub of a folder; reads only."""
     folder = Path(run_dir).resolve()
     holder, record = find_holder(folder / LOCK), _read_record(folder) or {}
-    url, strict = str(record.get("url", "")), bool(record.get("strict"))
+    url = str(record.get("url", ""))
     if holder is None:
-        return HubState(folder, "stopped", url, 0, "", True, strict)
+        return HubState(folder, "stopped", url, 0, "", True)
     answers = record.get("pid") == holder.pid and _healthy(url)
     state: Literal["running", "not answering"] = "running" if answers else "not answering"
-    return HubState(folder, state, url, holder.pid, holder.since, holder.is_near, strict)
+    return HubState(folder, state, url, holder.pid, holder.since, holder.is_near)
+
+
+def last_start(run_dir: str | Path) -> dict[str, Any]:
+    """Return host, port and options of the last start of a folder's hub, as `start_hub` takes them.
+
+    Examples
+    --------
+    >>> last_start("/nowhere")
+    {}
+    """
+    record = _read_record(Path(run_dir).resolve()) or {}
+    options = HubOptions.parse(json.dumps(record["options"])) if "options" in record else None
+    place = {name: record[name] for name in ("host", "port") if name in record}
+    return place | (asdict(options) if options else {})
 
 
 def find_hubs(folder: str | Path) -> list[HubState]:
@@ -141,7 +206,7 @@ def default_database(folder: Path) -> str:
 
 
 @contextmanager
-def bind(folder: Path, host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+def bind(folder: Path, host: str, port: int, options: HubOptions) -> Iterator[tuple[socket.socket, str]]:
     """Listen for the hub of a folder, which is made when it lacks; yield the socket and its URL.
 
     Raises
@@ -152,12 +217,13 @@ def bind(folder: Path, host: str, port: int) -> Iterator[tuple[socket.socket, st
     folder.mkdir(parents=True, exist_ok=True)
     last = _read_record(folder)
     with _listen(host, port, last["port"] if last else 0) as listener:
-        yield listener, f"http://{_reachable(host)}:{listener.getsockname()[1]}"
+        scheme = "https" if options.certificate else "http"
+        yield listener, f"{scheme}://{_reachable(host)}:{listener.getsockname()[1]}"
 
 
 @contextmanager
 def hub_record(
-    folder: Path, listener: socket.socket, url: str, database: str, strict: bool
+    folder: Path, listener: socket.socket, url: str, database: str, options: HubOptions
 ) -> Iterator[None]:
     """Hold the lock of a folder's hub and tell in ``hub.json`` where it is; for the process that serves.
 
@@ -170,7 +236,7 @@ def hub_record(
         host, bound = listener.getsockname()[:2]
         shown = make_url(database).render_as_string(hide_password=True)
         record: dict[str, Any] = {"url": url, "pid": os.getpid(), "port": bound, "host": host}
-        record |= {"db_url": shown, "strict": strict}
+        record |= {"db_url": shown, "options": asdict(options)}
         replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n")
         logger.info("embedded hub listens on %s, pid %d", url, os.getpid())
         yield

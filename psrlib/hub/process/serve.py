@@ -1,7 +1,8 @@
 """The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL DB_URL OPTIONS``."""
 
-import json
+import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -11,12 +12,16 @@ from typing import Any
 import uvicorn
 
 from psrlib.errors import PsrError
-from psrlib.hub.process.hub_process import bind, default_database, hub_record
+from psrlib.hub import PASSWORD_VARIABLE
+from psrlib.hub.process.connection import Connection, allow_connections, cut_off_stalled
+from psrlib.hub.process.hub_process import HubOptions, bind, default_database, hub_record
 from psrlib.hub.server import create_app
+from psrlib.hub.web.origin import is_loopback
 
 # Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
 # closed while the next poll is on its way, and that poll lost; a minute leaves room.
 KEEP_ALIVE_S = 60
+SWEEP_S = 1  # between two looks at connections that stall
 LONGEST_FAREWELL_S = 1  # for calls under way at the end: containers are killed soon after
 
 
@@ -25,15 +30,26 @@ def main() -> int:
     folder, fd, url, db_url, options = sys.argv[1:]
     try:
         with socket.socket(fileno=int(fd)) as listener:
-            _serve(Path(folder), listener, url, db_url, **json.loads(options))
+            password = os.environ.pop(PASSWORD_VARIABLE, "")
+            _serve(Path(folder), listener, url, db_url, HubOptions.parse(options), password)
     except PsrError as error:
         print(error, file=sys.stderr)
         return error.exit_status
     return 0
 
 
-def serve_here(run_dir: Path, host: str, port: int, db_url: str | None, strict: bool = False) -> None:
+def serve_here(
+    run_dir: Path,
+    host: str,
+    port: int,
+    db_url: str | None,
+    *,
+    admin_password: str | None = None,
+    **options: Any,
+) -> None:
     """Serve the hub of a folder in this process until SIGTERM or SIGINT, with its log on standard output.
+
+    The arguments are those of `start_hub`.
 
     Raises
     ------
@@ -42,9 +58,12 @@ def serve_here(run_dir: Path, host: str, port: int, db_url: str | None, strict: 
     """
     layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=logging.INFO, format=layout, stream=sys.stdout, force=True)
+    chosen = HubOptions(**options)
+    chosen.check()
     folder = run_dir.resolve()
-    with bind(folder, host, port) as (listener, url):
-        _serve(folder, listener, url, db_url or default_database(folder), strict=strict, log_config=None)
+    with bind(folder, host, port, chosen) as (listener, url):
+        database = db_url or default_database(folder)
+        _serve(folder, listener, url, database, chosen, admin_password or "", log_config=None)
 
 
 def _serve(
@@ -52,27 +71,48 @@ def _serve(
     listener: socket.socket,
     url: str,
     db_url: str,
-    background: bool = True,
-    strict: bool = False,
-    **options: Any,
+    options: HubOptions,
+    admin_password: str,
+    **logged: Any,
 ) -> None:
     # before uvicorn listens to it, and once more after it has ended well, for it sends the signal on
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    with hub_record(folder, listener, url, db_url, strict):
+    with hub_record(folder, listener, url, db_url, options):
+        is_local = is_loopback(listener.getsockname()[0])
+        app = create_app(
+            db_url,
+            options.public_url or url,
+            background=options.background,
+            strict=options.strict,
+            webhook_hosts=options.webhook_hosts,
+            is_local=is_local,
+            admin_password=admin_password or None,
+            needs_password=not is_local,
+        )
+        allow_connections()
         config = uvicorn.Config(
-            create_app(db_url, url, background=background, strict=strict),
+            app,
             loop="uvloop",
-            http="httptools",
-            log_level="warning",
+            http=Connection,
+            ws="none",  # without it a handshake would hold a connection that nobody watches
+            ssl_certfile=options.certificate,
+            ssl_keyfile=options.key,
+            log_level="error",  # not every request that is none: anybody could fill the log
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nobody stands before the hub: an address in a header is a claim
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=LONGEST_FAREWELL_S,
-            **options,
+            **logged,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+
+        async def look_after_connections() -> None:
+            cut_off_stalled(server.server_state, asyncio.get_running_loop().time())
+
+        config.callback_notify, config.timeout_notify = look_after_connections, SWEEP_S
+        server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

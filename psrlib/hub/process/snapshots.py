@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, func, insert, select, text
 
 from psrlib.errors import InputError
 from psrlib.files import new_file
-from psrlib.hub.process.hub_process import HubProcess, find_hub, look_at_hub, start_hub, stop_hub
+from psrlib.hub.process.hub_process import HubProcess, find_hub, last_start, start_hub, stop_hub
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.schema import metadata
 
@@ -76,7 +76,7 @@ def restore_snapshot(
     if not source.exists():
         present = sorted(file.stem for file in source.parent.glob("*.db")) or ["none"]
         raise InputError(f"snapshot {source} does not exist; present: {', '.join(present)}")
-    running, strict = find_hub(folder), look_at_hub(folder).strict
+    running, start = find_hub(folder), last_start(folder)
     stop_hub(folder)
     if db_url is None:
         with new_file(folder / "hub.db") as file:
@@ -87,8 +87,7 @@ def restore_snapshot(
         _copy_rows_in(source, db_url)
     if running is None:
         return None
-    port = int(running.url.rpartition(":")[2])
-    return start_hub(folder, port=port, db_url=db_url, strict=strict)
+    return start_hub(folder, db_url=db_url, **start)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

@@ -2,6 +2,9 @@
 
 from sqlalchemy import Connection
 
+from psrlib.errors import InputError
+from psrlib.hub import PASSWORD_VARIABLE
+from psrlib.hub.security.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, verify_password
 from psrlib.hub.store.queries import by_key, insert_rows
 from psrlib.hub.store.schema import security
 from psrlib.hub.store.text import Json
@@ -9,6 +12,41 @@ from psrlib.hub.web.access import SYSTEM_ADMIN_ROLE, SYSTEM_ORGANIZATION
 
 SYSTEM_ADMIN = "admin@admin"
 PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the SDK's default (control-hub-rest.md, 2.2)
+
+
+def set_administrator_password(connection: Connection, password: str | None, *, needed: bool) -> None:
+    """Give the system administrator a password of its own; None leaves the one it has.
+
+    Parameters
+    ----------
+    password : str or None
+        The new password.
+    needed : bool
+        Whether the generated password, which everybody knows, will not do: the hub is reached from elsewhere.
+
+    Raises
+    ------
+    InputError
+        When the password is too short, or there is none and one is needed.
+    """
+    user = by_key(security.users).first(connection, key=SYSTEM_ADMIN)
+    stored = None if user is None else user.password_hash
+    if password is None:
+        if needed and stored is None:
+            raise InputError(
+                f"a hub that is reached from other machines needs a password of its own for {SYSTEM_ADMIN}; "
+                f"set the environment variable {PASSWORD_VARIABLE} (at least {MIN_LENGTH} characters)"
+            )
+        return
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH or password == SYSTEM_ADMIN:
+        raise InputError(
+            f"{PASSWORD_VARIABLE}: expected {MIN_LENGTH} to {MAX_LENGTH} characters, and not the generated "
+            "password, which is the user id"
+        )
+    if not verify_password(password, stored, None):
+        values = {"password_hash": hash_password(password), "password_generated": False}
+        connection.execute(security.users.update().where(security.users.c.id == SYSTEM_ADMIN).values(values))
+        connection.execute(security.sessions.delete().where(security.sessions.c.user_id == SYSTEM_ADMIN))
 
 
 def create_system_organization(connection: Connection, now_ms: int) -> None:

@@ -194,8 +194,8 @@ def test_requests_that_come_in_one_packet_are_answered_in_order(tmp_path: Path) 
     with start_hub(tmp_path) as hub:
         parts = urlsplit(hub.url)
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as raw:
-            one = b"GET /public-rest/v1/health HTTP/1.1\r\nHost: hub\r\n\r\n"
-            last = b"GET /nowhere HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"
+            one = b"GET /public-rest/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            last = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             raw.sendall(one + one + last)
             received = b""
             while part := raw.recv(65536):
