@@ -7,20 +7,25 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
+TOOLS := .venv-supply-chain
+LOCKED := --quiet --disable-pip-version-check --require-hashes --no-deps -r
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11.0 --generate-hashes --no-annotate \
+	--custom-compile-command 'make locks' --constraint constraints.txt
 SDK3 := .venv-sdk3
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test test-long sdk3 unit notebooks populate verify report bench clean
+.PHONY: help env check test test-long locks sbom audit sdk3 unit notebooks populate verify report bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP)  ## create the environment in .venv
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml locks/env.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed and was not found; set PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install $(LOCKED) locks/env.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 check: $(STAMP)  ## format, lint, types
@@ -42,6 +47,23 @@ sdk3: $(STAMP) $(SDK3)/.installed  ## contract tests with the vendor's 3.x SDK; 
 $(SDK3)/.installed: constraints-sdk3.txt
 	$(PYTHON) -m venv $(SDK3)
 	$(SDK3)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints-sdk3.txt
+	@touch $@
+
+locks: $(STAMP)  ## write locks/ anew, after a change in pyproject.toml or constraints.txt
+	$(LOCK) --extra test --group build --output-file locks/env.txt pyproject.toml
+	$(LOCK) --group supply-chain --output-file locks/supply-chain.txt
+
+sbom: $(STAMP) $(TOOLS)/.installed  ## list what the environment holds: build/sbom.json, build/licences.txt
+	@mkdir -p build
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json $(BIN)/python
+	$(BIN)/python deploy/list-licences > build/licences.txt
+
+audit: $(TOOLS)/.installed  ## known vulnerabilities of what is locked; fails when it could not ask about one
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --requirement locks/env.txt
+
+$(TOOLS)/.installed: locks/supply-chain.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install $(LOCKED) locks/supply-chain.txt
 	@touch $@
 
 test-long: $(STAMP)  ## the repetitions that take long

@@ -1,9 +1,12 @@
 """Dependencies are declared once: pyproject, environment.yml and the pins never disagree."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -62,6 +65,48 @@ def pins(name: str) -> dict[str, str]:
     """Return the pinned versions of a file."""
     lines = (ROOT / name).read_text().splitlines()
     return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+def locked(name: str) -> dict[str, tuple[Requirement, int]]:
+    """Return the requirements of a lock, by name, each with the number of its files' hashes."""
+    found: dict[str, tuple[Requirement, int]] = {}
+    for entry in (ROOT / "locks" / f"{name}.txt").read_text().replace("\\\n", " ").splitlines():
+        if not entry.startswith("#"):
+            said, *hashes = entry.split("--hash=sha256:")
+            requirement = Requirement(said)
+            assert requirement.name not in found, f"{requirement.name} is locked twice"
+            found[requirement.name] = requirement, len([each for each in hashes if len(each.strip()) == 64])
+    return found
+
+
+@pytest.mark.parametrize("name", ["env", "supply-chain"])
+def test_a_lock_holds_the_pins_and_the_hashes_of_their_files(name: str) -> None:
+    """The versions of constraints.txt, whatever the Python: no other one for the oldest that is promised."""
+    ours = pins("constraints.txt")
+    for requirement, n_hashes in locked(name).values():
+        assert str(requirement.specifier) == f"=={ours[requirement.name]}", f"{requirement}; run make locks"
+        assert n_hashes > 0, requirement
+
+
+def test_the_environment_is_locked_whole() -> None:
+    """What the project declares, and what builds it: pip looks for nothing else.
+
+    The extra ``tables`` is large, and the tests do without it.
+    """
+    built_by = Requirement(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"][0]
+    )
+    names = {requirement.name.lower() for requirement in [*requirements(), built_by]}
+    names -= {Requirement(line).name for line in PROJECT["optional-dependencies"]["tables"]}
+    assert names <= set(locked("env")), "run make locks"
+
+
+def test_every_licence_is_known() -> None:
+    """Each package says which it has, but for the vendor's SDK, which only the tests use."""
+    command = [sys.executable, ROOT / "deploy" / "list-licences"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) > 100
+    assert {line.split()[0] for line in lines if "says nothing" in line} == {"streamsets"}
 
 
 def test_the_environment_of_the_3x_sdk_differs_in_the_sdk_alone() -> None:
