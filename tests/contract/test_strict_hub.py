@@ -43,6 +43,7 @@ KNOWN = {
     "pipelineRules.schemaVersion": "real rules have a number",
     "pipelineRules.version": "real rules have a number",
 }
+RANDOM_SEED = 12  # of a small organization that has what the rules rewrite
 REWRITTEN: list[Rule] = [
     FieldRule("users.email", re.compile("@"), "+moved@"),
     FieldRule("jobs.parameters.*", re.compile("$"), "1"),
@@ -81,7 +82,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def _document(name: str, folder: Path) -> SeedDocument:
     model = rich_model(folder) if name == "rich" else NoiseModel.load(paths.SAMPLE_MODEL)
-    return resolve_variables(create_seed(model, 19071990, 1), {})
+    return resolve_variables(create_seed(model, RANDOM_SEED, 1), {})
 
 
 def _go_through(document: SeedDocument, hub: ControlHub, folder: Path, rules: list[Rule]) -> None:
@@ -98,7 +99,8 @@ def _go_through(document: SeedDocument, hub: ControlHub, folder: Path, rules: li
 
 def test_nothing_unknown_and_no_wrong_type_was_sent(run: Run) -> None:
     """Users and engines alike: the hub would have refused it, and counted it."""
-    assert run.health == {"status": "alive", "strict": True, "unknownFields": 0, "wrongTypes": 0}
+    assert run.health["strict"] is True
+    assert (run.health["unknownFields"], run.health["wrongTypes"]) == (0, 0)
     refused = [exchange for exchange in run.recorder.exchanges if exchange.status == 400]
     assert refused == []
 
