@@ -116,7 +116,8 @@ def test_services_in_containers_of_their_own_end_with_a_verified_run(volume: Pat
         codes = run("podman", "inspect", "--format", "{{.State.ExitCode}}", engines, hub)
         assert codes.split() == ["0", "0"]
     finally:
-        run("podman", "--runtime", "runc", "rm", "--force", "--ignore", *reversed(names))
+        for name in reversed(names):  # the network's container last, for the others live in it
+            run("podman", "--runtime", "runc", "rm", "--force", "--ignore", name)
 
 
 def wait_for(holds: Callable[[], bool], timeout_s: float = 60) -> None:
