@@ -175,8 +175,10 @@ def open_run(
         if embedded and find_hub(folder) is None:
             stack.callback(stop_hub, folder)
         hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
-        if embedded and (fleet := bring_up_engines(folder, hub.url, document)) is not None:
-            stack.enter_context(fleet)
+        if embedded and document is not None:
+            fleet = bring_up_engines(folder, hub.url, document)
+            if fleet is not None:
+                stack.enter_context(fleet)
         yield hub
 
 

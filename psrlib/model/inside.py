@@ -31,7 +31,7 @@ class Rows:
 
     Examples
     --------
-    >>> rows = Rows(np.array([[1, 1], [0, 1]]))
+    >>> rows = Rows.from_weights([[1, 1], [0, 1]])
     >>> rows.look_up(np.array([0, 0, 1]), np.array([0, 2**63, 0], dtype=np.uint64)).tolist()
     [0, 1, 1]
     """
