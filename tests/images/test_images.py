@@ -152,6 +152,6 @@ def test_dockerfile_compose_file_and_manifests_are_well_formed() -> None:
     """hadolint, podman-compose, yamllint and the schemas of Kubernetes find nothing to say."""
     manifests = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
     run(LINTERS / "hadolint", "Dockerfile")
-    run(LINTERS / "podman-compose", "--file", "compose.yaml", "config")
+    run("env", "PSR_PASSWORD=any", LINTERS / "podman-compose", "--file", "compose.yaml", "config")
     run(LINTERS / "yamllint", "--strict", "compose.yaml", "deploy")
     run(LINTERS / "kubernetes-validate", "--strict", *map(str, manifests))
