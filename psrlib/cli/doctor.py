@@ -20,13 +20,7 @@ from psrlib.cli import options
 @click.option(
     "--yes", "allow_remote", is_flag=True, help="Allow --write on a Control Hub on another machine."
 )
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="A line per finding, or everything as JSON.",
-)
+@options.OUTPUT
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
