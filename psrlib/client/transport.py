@@ -9,7 +9,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Iterator
-from http.client import HTTPResponse
+from http.client import HTTPResponse, LineTooLong
 from time import monotonic
 from typing import Any
 
@@ -105,6 +105,13 @@ class _Answer(HTTPResponse):
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
         self.fp = io.BufferedReader(_BoundedFile(self.fp.detach(), sock))
+
+    def begin(self) -> None:
+        """Read status line and headers; a line that Python finds too long, the count may not have met yet."""
+        try:
+            super().begin()
+        except LineTooLong:
+            _bounds().too_long()
 
 
 class _Connection(HTTPConnection):

@@ -68,6 +68,13 @@ def drip(text: bytes, pause_s: float = 0.05) -> Send:
     return send
 
 
+def line_in_pieces(connection: socket.socket) -> None:
+    """Send a header line just longer than Python reads, yet within the bytes of an answer."""
+    connection.sendall(OK + b"X: " + b"a" * 65_000)
+    time.sleep(0.2)
+    connection.sendall(b"a" * 600)
+
+
 def endless(head: bytes, part: bytes) -> Send:
     def send(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -116,6 +123,7 @@ TOO_LONG: dict[str, Send] = {
     "deflate-bomb": answer(zlib.compress(b"[" * 50_000_000), "Content-Encoding: deflate"),
     "endless-chunk-size": endless(CHUNKED, b"0" * 65536),
     "endless-line": endless(OK + b"X: ", b"a" * 65536),
+    "line-in-pieces": line_in_pieces,
     "endless-continue": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "endless-status": endless(b"HTTP/1.1 200 ", b"a" * 65536),
 }
@@ -144,7 +152,7 @@ def test_an_answer_without_end_is_refused(send: Send) -> None:
         started = time.monotonic()
 
         def read() -> None:
-            with pytest.raises(HubError, match=r"GET /thing: .*(longer than 1000 bytes|got more than)"):
+            with pytest.raises(HubError, match=r"GET /thing: .*longer than 1000 bytes"):
                 http.send(READ)
 
         assert peak_mb_of(read) < 40
