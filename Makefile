@@ -52,6 +52,7 @@ $(SDK3)/.installed: constraints-sdk3.txt
 locks: $(STAMP)  ## write locks/ anew, after a change in pyproject.toml or constraints.txt
 	$(LOCK) --extra test --group build --output-file locks/env.txt pyproject.toml
 	$(LOCK) --group supply-chain --output-file locks/supply-chain.txt
+	$(LOCK) --group docs --output-file locks/docs.txt
 	$(LOCK) --group images --output-file locks/images.txt
 
 sbom: $(STAMP) $(TOOLS)/.installed  ## list what the environment holds: build/sbom.json, build/licences.txt

@@ -61,7 +61,7 @@ def test_every_dependency_is_pinned_inside_its_range() -> None:
     So it does with what builds the package and what looks at its images.
     """
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    tools = DECLARED["build-system"]["requires"] + DECLARED["dependency-groups"]["images"]
+    tools = DECLARED["build-system"]["requires"] + DECLARED["dependency-groups"]["images"] + DECLARED["dependency-groups"]["docs"]
     for requirement in [*requirements(), *map(Requirement, tools)]:
         assert requirement.specifier.contains(pins[requirement.name.lower()], prereleases=True), requirement
 
@@ -84,7 +84,7 @@ def locked(name: str) -> dict[str, tuple[Requirement, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["env", "supply-chain"])
+@pytest.mark.parametrize("name", ["docs", "env", "images", "supply-chain"])
 def test_a_lock_holds_the_pins_and_the_hashes_of_their_files(name: str) -> None:
     """The versions of constraints.txt, whatever the Python: no other one for the oldest that is promised."""
     ours = pins("constraints.txt")
