@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from psrlib.client import ControlHub
+from psrlib.client import ControlHub, Credentials
 from psrlib.engines import FleetProcess, fleet_status, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import RECORD
 from psrlib.engines.identity import FOLDER
@@ -78,23 +78,30 @@ def open_hub(
     sch_password: str | None = None,
     *,
     allow_remote: bool = True,
+    release: str = "auto",
+    credentials: Credentials | None = None,
     **options: Any,
 ) -> ControlHub:
     """Log in to the Control Hub meant; the embedded one is started, and made, when it is not there.
 
     The embedded hub (``sch_url="embedded"``) keeps its database in the run's folder. A password of None is
     taken from the environment variable ``PSR_SCH_PASSWORD``; ``allow_remote`` accepts a hub that is not on
-    this machine, since populating one has to be meant; the other options are those of `ControlHub`.
+    this machine, since populating one has to be meant. ``release`` is ``3``, ``4`` (4.x or later), ``auto``,
+    which is 4 where API credentials are given. The other options are those of `ControlHub`.
 
     Raises
     ------
     InputError
-        If there is no password for a hub that is not the embedded one, or it is not on this machine.
+        If there is no password, or no API credentials, for a hub that is not the embedded one, or it is not
+        on this machine.
     ProcessError
         If the embedded hub does not start.
     HubError
         If the hub cannot be reached or refuses the login.
     """
+    _check_release(sch_url, release, credentials)
+    if credentials is not None:
+        raise InputError("Control Hub 4.x cannot be populated yet; its credentials are read and checked only")
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
         started_here = find_hub(run_dir) is None
@@ -112,6 +119,25 @@ def open_hub(
         if started_here:
             stop_hub(run_dir)
         raise
+
+
+def _check_release(sch_url: str, release: str, credentials: Credentials | None) -> None:
+    """Refuse what does not belong together: a release, an address and API credentials."""
+    if release == "4" and credentials is None:
+        raise InputError(
+            f"a Control Hub 4.x or later ({sch_url}) takes API credentials; give the file with --credentials"
+        )
+    if credentials is None:
+        return
+    if release == "3":
+        raise InputError(
+            "a Control Hub 3.x takes no API credentials; leave out --credentials, or --release 3"
+        )
+    if sch_url.rstrip("/") != credentials.url.rstrip("/"):
+        raise InputError(
+            f"the API credentials are for {credentials.url} and are not sent to {sch_url}; leave out "
+            "--sch-url, or change the address in the credentials file"
+        )
 
 
 @contextmanager
@@ -150,13 +176,14 @@ def open_run(
     *,
     sch_password: str | None = None,
     command: str = "psr verify",
+    **options: Any,
 ) -> Iterator[ControlHub]:
     """Log in to a run's hub; an embedded hub and its engines that are down are up inside the ``with`` block.
 
     The folder holds ``hub.db`` and ``engines/``. The variables of the document are resolved; its
     ``webhook_url`` tells the fleet where subscriptions post to. A hub that is up without its engines would
     call them silent, and their jobs red.
-    Address, user and password are those of `open_hub`; ``command`` is that of `run_lock`.
+    Address, user, password and the other options are those of `open_hub`; ``command`` is that of `run_lock`.
 
     Raises
     ------
@@ -174,7 +201,7 @@ def open_run(
             stack.enter_context(run_lock(folder, command))
         if embedded and find_hub(folder) is None:
             stack.callback(stop_hub, folder)
-        hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password))
+        hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password, **options))
         if embedded and document is not None:
             fleet = bring_up_engines(folder, hub.url, document)
             if fleet is not None:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from psrlib.hub import EMBEDDED
+
+if TYPE_CHECKING:
+    from psrlib.client import Credentials
 
 
 def _pairs(context: click.Context, option: click.Parameter, settings: tuple[str, ...]) -> dict[str, str]:
@@ -30,8 +33,40 @@ SET = click.option(
     callback=_pairs,
     help="Value of a seed variable.",
 )
+
+
+def _load_credentials(
+    context: click.Context, option: click.Parameter, path: Path | None
+) -> "Credentials | None":
+    from psrlib.client import load_credentials
+
+    return load_credentials(path) if path else None
+
+
+def _address() -> str:
+    """Return the address of the hub where none is given: the one in the credentials file, if there is one."""
+    given: Credentials | None = click.get_current_context().params.get("credentials")
+    return given.url if given else EMBEDDED
+
+
 SCH_URL = click.option(
-    "--sch-url", default=EMBEDDED, show_default=True, help="Address of the Control Hub, or embedded."
+    "--sch-url", default=_address, show_default=EMBEDDED, help="Address of the Control Hub, or embedded."
+)
+RELEASE = together(
+    click.option(
+        "--release",
+        type=click.Choice(["3", "4", "auto"]),
+        default="auto",
+        show_default=True,
+        help="Release of the Control Hub, 4 for 4.x and later; auto: 4 where API credentials are given.",
+    ),
+    click.option(
+        "--credentials",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_load_credentials,
+        is_eager=True,  # it has the address of the hub in it
+        help="File of API credentials of a 4.x hub, mode 600: one for each organization.",
+    ),
 )
 LOGIN = together(
     click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
@@ -72,6 +107,7 @@ OUTPUT = click.option(
 # which Control Hub is meant, and how to speak to it
 target_options = together(
     SCH_URL,
+    RELEASE,
     LOGIN,
     ORGANIZATION_PASSWORD,
     SET,

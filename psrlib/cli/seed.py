@@ -54,7 +54,7 @@ def create_json(
 @click.option(
     "--apply", "apply", is_flag=True, help="Also update a Control Hub that holds SEED.json, in place."
 )
-@options.together(options.SCH_URL, options.LOGIN)
+@options.together(options.SCH_URL, options.RELEASE, options.LOGIN)
 def rewrite(
     seed: Path, settings: dict[str, str], rules: Path | None, output: Path, apply: bool, **where: Any
 ) -> None:

@@ -55,7 +55,7 @@ def _login(where: dict[str, Any]) -> dict[str, Any]:
     """Return the options as `psrlib.run` takes them, the password asked for where none is given."""
     from psrlib.state import check_address
 
-    if where["sch_url"] != EMBEDDED and not where["sch_password"]:
+    if where["sch_url"] != EMBEDDED and not (where["sch_password"] or where["credentials"]):
         check_address(where["sch_url"], where["allow_remote"])
         where["sch_password"] = click.prompt(
             f"Password of {where['sch_username']}", hide_input=True, err=True

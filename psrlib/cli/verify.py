@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,9 +10,12 @@ from psrlib.cli import options
 from psrlib.cli.state import open_document
 from psrlib.hub import EMBEDDED
 
+if TYPE_CHECKING:
+    from psrlib.client import Credentials
+
 
 @click.command()
-@options.together(options.SEED, options.SCH_URL, options.LOGIN, options.SET)
+@options.together(options.SEED, options.SCH_URL, options.RELEASE, options.LOGIN, options.SET)
 @click.option(
     "--model",
     "model_path",
@@ -36,6 +40,8 @@ def verify(
     directory: Path | None,
     against: Path | None,
     timeout_s: float,
+    release: str,
+    credentials: "Credentials | None",
 ) -> None:
     """Verify a Control Hub against SEED.json; exit status 0 when consistent, 1 when not, 2 for wrong use.
 
@@ -47,7 +53,7 @@ def verify(
     earlier = load_report(against) if against else None
     document = open_document(seed, settings)
     model = NoiseModel.load(model_path) if model_path else find_model(document)
-    if sch_url != EMBEDDED and not sch_password:
+    if sch_url != EMBEDDED and not (sch_password or credentials):
         sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
     report = review_run(
         document,
@@ -57,6 +63,8 @@ def verify(
         sch_password=sch_password,
         model=model,
         timeout_s=timeout_s,
+        release=release,
+        credentials=credentials,
     )
     comparison = compare_reports(earlier, report) if earlier else None
     if directory:

@@ -3,26 +3,22 @@
 import logging
 import threading
 from copy import copy
-from dataclasses import replace
 from typing import Any
 
 from psrlib.client.calls import CallCounter
+from psrlib.client.credentials import Credentials
+from psrlib.client.dialect import Dialect, Release3, Release4
 from psrlib.client.http import DEADLINE_S, TIMEOUT_S, HttpClient
 from psrlib.client.limit import AdaptiveLimit
+from psrlib.client.login import Login
 from psrlib.client.request import Answer, Request
 from psrlib.client.session import Session
-from psrlib.client.wire import is_absent
-from psrlib.errors import AuthenticationError, HubError, HubUnreachableError
+from psrlib.client.wire import Json
+from psrlib.errors import HubError
 
 log = logging.getLogger(__name__)
 
-HEADERS = {"X-Requested-By": "psr", "X-SS-REST-CALL": "true", "Accept": "application/json"}
-TOKEN_HEADER = "X-SS-User-Auth-Token"
-TOKEN_COOKIE = "SS-SSO-LOGIN"
-RENEWALS = 3  # logins for one call; more means that the hub refuses the user, not an old session
-LOGINS_WITHOUT_TOKEN = 3  # in a row, after which the answers are the hub's own and not lost ones
 FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong than busy
-LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 
 
 class ControlHub(Session):
@@ -33,9 +29,12 @@ class ControlHub(Session):
     url : str
         Base URL of the Control Hub.
     user : str
-        ``<name>@<organization>``; populating needs a system administrator (``admin@admin``).
+        ``<name>@<organization>``; populating needs a system administrator (``admin@admin``). Both are of 3.x.
     password : str
         Never logged; kept in memory to log in again when the session ends.
+    credentials : Credentials or None
+        API credentials of the organizations: the hub is spoken to as 4.x, and user and password are not used.
+        This session is that of the first organization.
     workers : int or None
         Fixed number of concurrent requests; None adapts.
     organization_password : str or None
@@ -45,7 +44,7 @@ class ControlHub(Session):
     Raises
     ------
     AuthenticationError
-        If user name or password are wrong.
+        If user name or password are wrong, or the credential is refused.
     HubUnreachableError
         If nothing answers at the address.
     """
@@ -55,9 +54,10 @@ class ControlHub(Session):
     def __init__(
         self,
         url: str,
-        user: str,
-        password: str,
+        user: str = "",
+        password: str = "",
         *,
+        credentials: Credentials | None = None,
         workers: int | None = None,
         timeout_s: float = TIMEOUT_S,
         deadline_s: float = DEADLINE_S,
@@ -65,23 +65,23 @@ class ControlHub(Session):
         organization_password: str | None = None,
     ) -> None:
         self.http = self.HTTP(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
-        self._organization_password = organization_password
+        self.dialect: Dialect = (
+            Release3(user, password, organization_password) if credentials is None else Release4(credentials)
+        )
         self._sessions: dict[str, ControlHub] = {}
         self._fields: dict[tuple[str, str], frozenset[str]] = {}
         self._fields_lock = threading.Lock()
-        self._begin(user, password)
+        self._begin(self.dialect.login(self.http))
         try:
             self.log_in(min(deadline_s, FIRST_LOGIN_S))
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, user: str, password: str) -> None:
+    def _begin(self, login: Login) -> None:
         """Set what every user's session has for itself."""
         super().__init__()
-        self.user = user
-        self._password = password
-        self._token: str | None = None
+        self.login = login
         self._role_ids: frozenset[str] | None = None
         self._lock = threading.RLock()
 
@@ -92,7 +92,7 @@ class ControlHub(Session):
         self.close()
 
     def __repr__(self) -> str:
-        return f"ControlHub({self.url!r}, {self.user!r})"
+        return f"ControlHub({self.url!r}, release {self.dialect.release})"
 
     @property
     def url(self) -> str:
@@ -100,9 +100,14 @@ class ControlHub(Session):
         return self.http.url
 
     @property
+    def user(self) -> str:
+        """The user's id."""
+        return self.login.user
+
+    @property
     def organization(self) -> str:
-        """The user's organization, the part of the user id after ``@``."""
-        return self.user.rpartition("@")[2]
+        """The id of the user's organization on the hub."""
+        return self.login.organization
 
     @property
     def calls(self) -> CallCounter:
@@ -120,80 +125,33 @@ class ControlHub(Session):
 
     def for_organization(self, organization: str) -> "ControlHub":
         """Return the session of an organization's administrator; it logs in at its first request."""
-        return self.for_user(f"admin@{organization}")
+        return self.for_user(self.dialect.administrator(organization))
 
     def for_user(self, user: str) -> "ControlHub":
         """Return a user's session, the same object each time; it logs in at its first request."""
         if user not in self._sessions:
             session = copy(self)
-            session._begin(user, user if self._organization_password is None else self._organization_password)
+            session._begin(self.dialect.login(self.http, user))
             self._sessions.setdefault(user, session)  # of two threads that were here, the first one's
         return self._sessions[user]
 
     def log_in(self, deadline_s: float | None = None) -> None:
-        """Start a new session (control-hub-rest, 1.3); ``deadline_s`` limits the time for it.
+        """Make sure that the hub takes this user; ``deadline_s`` limits the time for it.
 
         Raises
         ------
         AuthenticationError
-            If the hub refuses user name and password.
+            If the hub refuses.
         """
-        body = {"userName": self.user, "password": self._password}
-        login = Request(
-            *("POST", LOGIN_PATH, "sessions"),
-            body=body,
-            repeatable=True,
-            headers=HEADERS,
-            deadline_s=deadline_s,
-        )
-        try:
-            for _ in range(LOGINS_WITHOUT_TOKEN):
-                answer = self.http.send(login)
-                token = answer.headers.get(TOKEN_HEADER) or answer.cookies.get(TOKEN_COOKIE)
-                if token:
-                    self._token = token
-                    return
-        except HubError as error:
-            if is_absent(error):
-                raise HubUnreachableError(
-                    f"{self.url} answers, but not as a Control Hub: POST {LOGIN_PATH} has status "
-                    f"{error.status}; check the address",
-                    error.status,
-                ) from error
-            if error.status is not None and 400 <= error.status < 500:
-                raise AuthenticationError(
-                    f"Control Hub {self.url} refused user {self.user} and the password given "
-                    f"(status {error.status}); check both",
-                    error.status,
-                    error.codes,
-                ) from error
-            raise
-        raise AuthenticationError(
-            f"Control Hub {self.url} answered the login of {self.user} without a session token, "
-            f"neither in header {TOKEN_HEADER} nor in cookie {TOKEN_COOKIE}; is it a Control Hub 3.x?",
-            200,
-        )
+        self.login.log_in(deadline_s)
 
     def answer(self, request: Request) -> Answer:
-        """Send one request, logging in again when the session has ended (status 401)."""
-        token = self._token or self._new_token(None)
-        for renewals_left in reversed(range(RENEWALS + 1)):
-            try:
-                return self.http.send(replace(request, headers={**HEADERS, TOKEN_HEADER: token}))
-            except HubError as error:
-                if error.status != 401 or not renewals_left:
-                    raise
-                log.info("session of %s ended, logging in again", self.user)
-                token = self._new_token(token)
-        raise AssertionError("unreachable: the last try returns or raises")
+        """Send one request as this user."""
+        return self.login.send(request)
 
-    def _new_token(self, old: str | None) -> str:
-        """Log in unless another thread has done so since ``old`` was the token."""
-        with self._lock:
-            if self._token is None or self._token == old:
-                self.log_in()
-            assert self._token is not None
-            return self._token
+    def rows(self, request: Request) -> list[Json]:
+        """Return all rows of a listing, in as many requests as the hub's release wants."""
+        return self.dialect.rows(self.answer, request)
 
     def role_ids(self) -> frozenset[str]:
         """Return the ids of the roles the hub knows, asked for once; empty when it does not say."""

@@ -6,13 +6,21 @@ the shape of the call's answer is a lost answer. Each app's module names the sha
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
 Read = Callable[[bytes], Any]
 Document = str | dict[str, Any] | None  # an object, or the JSON text of one
+
+
+class Page(NamedTuple):
+    """Rows of a listing, and how many there are in all; None where the hub does not count them."""
+
+    rows: list[dict[str, Any]]
+    total: int | None
+
 
 # What parsing may cost besides the body itself: a list of empty lists takes twenty times its text in memory.
 MAX_CONTAINERS = 400_000  # about 200 bytes each
@@ -53,6 +61,27 @@ def record(form: Any) -> Read:
 def listing(form: Any) -> Read:
     """Return the reader of a list of objects, bare or as ``{"data": [...]}`` (control-hub-rest, 1.5)."""
     return lambda content: _checked(_unwrapped(_parse(content)), list[form])
+
+
+@cache
+def page(form: Any) -> Read:
+    """Return the reader of one page of a list of objects, as a `Page`.
+
+    Examples
+    --------
+    >>> class Named(msgspec.Struct):
+    ...     id: str
+    >>> page(Named)(b'{"totalCount": 7, "data": [{"id": "a"}]}')
+    Page(rows=[{'id': 'a'}], total=7)
+    """
+
+    def read(content: bytes) -> Page:
+        value = _parse(content)
+        total = value.get("totalCount") if isinstance(value, dict) else None
+        rows = _checked(_unwrapped(value), list[form])
+        return Page(rows, total if isinstance(total, int) and total >= 0 else None)
+
+    return read
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct
 
 from psrlib.client.request import Answer, Request, Upload
-from psrlib.client.shapes import Read, anything, listing, record
+from psrlib.client.shapes import Page, Read, anything, page, record
 from psrlib.errors import HubError
 
 Json = dict[str, Any]
@@ -28,6 +28,11 @@ class Caller(ABC):
     def answer(self, request: Request) -> Answer:
         """Send one request and return the answer."""
 
+    def rows(self, request: Request) -> list[Json]:
+        """Return all rows of a listing, whose request reads a `Page`."""
+        found: Page = self.answer(request).body
+        return found.rows
+
     def fields(self, app: str, record: str) -> frozenset[str]:
         """Return the fields of a record that an app names in its Swagger; empty when that is not known."""
         return frozenset()
@@ -47,9 +52,8 @@ class App:
         """Return all rows, those of the session's organization if no query is given."""
         if query is None:
             query = {**ALL, "organization": self._session.organization}
-        request = Request("GET", path, kind, query, repeatable=True, read=listing(form), max_bytes=LIST_BYTES)
-        rows: list[Json] = self._session.answer(request).body
-        return rows
+        request = Request("GET", path, kind, query, repeatable=True, read=page(form), max_bytes=LIST_BYTES)
+        return self._session.rows(request)
 
     def _send_once(
         self,

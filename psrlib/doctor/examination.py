@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from psrlib.client import Request
-from psrlib.client.control_hub import HEADERS, LOGIN_PATH
 from psrlib.client.http import HttpClient
+from psrlib.client.login import HEADERS, LOGIN_PATH
 from psrlib.client.wire import is_absent
 from psrlib.doctor.documents import Documents
 from psrlib.doctor.needs import NEEDS, Rows, find_need

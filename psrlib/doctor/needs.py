@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from psrlib.client import Answer, ControlHub, Request
-from psrlib.client.control_hub import LOGIN_PATH
+from psrlib.client.login import LOGIN_PATH
 from psrlib.client.session import Session
 
 ID = "{}"  # stands for an id in a path

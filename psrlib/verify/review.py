@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,9 +31,10 @@ def review_run(
     sch_password: str | None = None,
     model: NoiseModel | None = None,
     timeout_s: float = 60.0,
+    **options: Any,
 ) -> VerificationReport:
     """Verify a run, waiting up to ``timeout_s`` seconds for its jobs to run; see `open_run` and `verify`."""
-    with open_run(run_dir, document, sch_url, sch_username, sch_password=sch_password) as hub:
+    with open_run(run_dir, document, sch_url, sch_username, sch_password=sch_password, **options) as hub:
         settle(document, hub, timeout_s)
         return verify(document, hub, model)
 
@@ -44,11 +46,12 @@ def apply_to_run(
     sch_url: str = EMBEDDED,
     sch_username: str = "admin@admin",
     sch_password: str | None = None,
+    **options: Any,
 ) -> str:
     """Update a run's hub from a document to its rewritten form; return what was done (`apply_rewrite`)."""
     before, after = (resolve_run(one, run_dir, make=False) for one in (document, rewritten))
-    where = (sch_url, sch_username)
-    with open_run(run_dir, before, *where, sch_password=sch_password, command="psr rewrite --apply") as hub:
+    options |= {"sch_password": sch_password, "command": "psr rewrite --apply"}
+    with open_run(run_dir, before, sch_url, sch_username, **options) as hub:
         return f"{hub.url}: {apply_rewrite(before, after, hub).summary()}"
 
 

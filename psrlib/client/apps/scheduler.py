@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from psrlib.client.request import Request
-from psrlib.client.shapes import Read, record
+from psrlib.client.shapes import Page, Read, record
 from psrlib.client.wire import ALL, LIST_BYTES, Json, OwnedApp
 
 BASE = "/scheduler/rest/v2/jobs"
@@ -88,8 +88,7 @@ class Scheduler(OwnedApp):
         """Return all tasks that are neither deleted nor killed."""
         path = f"{BASE}/pageId=SchedulerJobListPage"
         request = Request("GET", path, KIND, ALL, repeatable=True, read=_listed, max_bytes=LIST_BYTES)
-        tasks: list[Json] = self._session.answer(request).body
-        return [task for task in tasks if value(task.get("status")) not in GONE]
+        return [task for task in self._session.rows(request) if value(task.get("status")) not in GONE]
 
     def type_selector(self) -> Json:
         """Return the blank type selector, the first of the hub's two steps to a new task."""
@@ -126,10 +125,12 @@ def _one(form: type[Struct]) -> Read:
     return lambda content: _data(record(dict[str, Any])(content).get("response"), form)
 
 
-def _listed(content: bytes) -> list[Json]:
-    """Return the tasks of an envelope ``{"response": [{"data": task}, ...]}``."""
-    rows = record(dict[str, Any])(content).get("response")
-    return [_data(row, Task) for row in msgspec.convert(rows, list[Json])]
+def _listed(content: bytes) -> Page:
+    """Return the tasks of ``{"response": [{"data": task}, ...], "paginationInfo": {"total": n}}``."""
+    envelope = record(dict[str, Any])(content)
+    rows = msgspec.convert(envelope.get("response"), list[Json])
+    total = (envelope.get("paginationInfo") or {}).get("total")
+    return Page([_data(row, Task) for row in rows], total)
 
 
 def _data(row: Any, form: type[Struct]) -> Json:

@@ -1,0 +1,139 @@
+"""What differs between the releases of Control Hub: one object per hub, which sessions and ``state`` ask."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from psrlib.client.credentials import SYSTEM, Credentials
+from psrlib.client.http import HttpClient
+from psrlib.client.login import CredentialLogin, Login, PasswordLogin
+from psrlib.client.request import Answer, Request
+from psrlib.client.shapes import Page
+from psrlib.client.wire import ALL, Json
+from psrlib.errors import HubError, InputError
+
+PAGES = (250, 50)  # rows asked for at once: what the vendor's SDKs ask for, the larger one first
+Send = Callable[[Request], Answer]
+
+
+class Dialect(ABC):
+    """A release as the client speaks to it.
+
+    Attributes
+    ----------
+    release : int
+        3 or 4, where 4 stands for 4.x and later.
+    adopts : bool
+        Whether organizations are there already, each with a user whose credential is given, so that neither
+        is made, changed or removed.
+    owners_log_in : bool
+        Whether owners of objects may create them themselves.
+    """
+
+    release: int
+    adopts: bool
+    owners_log_in: bool
+
+    @abstractmethod
+    def login(self, http: HttpClient, name: str | None = None) -> Login:
+        """Return the login that a session has by name, that of the hub's own session by default."""
+
+    @abstractmethod
+    def administrator(self, organization: str) -> str:
+        """Return the name of the login of an organization's administrator."""
+
+    @abstractmethod
+    def rows(self, answer: Send, request: Request) -> list[Json]:
+        """Return all rows of a listing, whose request reads a `Page`."""
+
+
+class Release3(Dialect):
+    """Control Hub 3.x: users with passwords, and a system administrator who makes organizations.
+
+    ``organization_password`` is that of the organizations' users; None means their initial one, the user id
+    (control-hub-rest, 1.3: installations without outgoing mail).
+    """
+
+    release = 3
+    adopts = False
+    owners_log_in = True
+
+    def __init__(self, user: str, password: str, organization_password: str | None = None) -> None:
+        self._user = user
+        self._password = password
+        self._organization_password = organization_password
+
+    def login(self, http: HttpClient, name: str | None = None) -> PasswordLogin:
+        """Return the login of a user id."""
+        if name is None:
+            return PasswordLogin(http, self._user, self._password)
+        password = name if self._organization_password is None else self._organization_password
+        return PasswordLogin(http, name, password)
+
+    def administrator(self, organization: str) -> str:
+        """Return the user id of an organization's first administrator."""
+        return f"admin@{organization}"
+
+    def rows(self, answer: Send, request: Request) -> list[Json]:
+        """Return what one answer holds."""
+        page: Page = answer(request).body
+        return page.rows
+
+
+class Release4(Dialect):
+    """Control Hub 4.x and later: an API credential for each organization, and listings in pages.
+
+    Sessions are named after the organizations of the seed document, which the credentials file names too.
+    """
+
+    release = 4
+    adopts = True
+    owners_log_in = False
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self._page_length = PAGES[0]
+
+    def login(self, http: HttpClient, name: str | None = None) -> CredentialLogin:
+        """Return the login of an organization; by default of the first one."""
+        known = self.credentials.organizations
+        name = next(iter(known)) if name is None else name
+        credential = self.credentials.system if name == SYSTEM else known.get(name)
+        if credential is None:
+            raise InputError(f"the credentials file has no API credential of {name}")
+        return CredentialLogin(http, name, credential)
+
+    def administrator(self, organization: str) -> str:
+        """Return the organization itself: it has one credential."""
+        return organization
+
+    def rows(self, answer: Send, request: Request) -> list[Json]:
+        """Ask page by page: for all rows at once (``len=-1``) a hub may be too large (control-hub-4x, 2)."""
+        if request.query.get("len") != ALL["len"]:
+            page: Page = answer(request).body
+            return page.rows
+        found: list[Json] = []
+        while True:
+            page = self._page(answer, request, len(found))
+            found += page.rows
+            is_last = len(page.rows) < self._page_length if page.total is None else len(found) >= page.total
+            if is_last or not page.rows:
+                return found
+
+    def _page(self, answer: Send, request: Request, offset: int) -> Page:
+        """Return one page; a hub that refuses the longer pages is asked for shorter ones from then on."""
+        counted = "withTotalCount" if request.path.startswith("/connection/") else "withWrapper"
+        query: Mapping[str, Any] = {**request.query, "offset": offset, counted: True}
+        for length in PAGES:
+            if length > self._page_length:
+                continue
+            try:
+                page: Page = answer(replace(request, query={**query, "len": length})).body
+            except HubError as error:
+                if error.status not in (400, 422) or length == PAGES[-1]:
+                    raise
+            else:
+                self._page_length = length
+                return page
+        raise AssertionError("unreachable: the last try returns or raises")
