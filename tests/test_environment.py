@@ -61,7 +61,11 @@ def test_every_dependency_is_pinned_inside_its_range() -> None:
     So it does with what builds the package and what looks at its images.
     """
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    tools = DECLARED["build-system"]["requires"] + DECLARED["dependency-groups"]["images"] + DECLARED["dependency-groups"]["docs"]
+    tools = (
+        DECLARED["build-system"]["requires"]
+        + DECLARED["dependency-groups"]["images"]
+        + DECLARED["dependency-groups"]["docs"]
+    )
     for requirement in [*requirements(), *map(Requirement, tools)]:
         assert requirement.specifier.contains(pins[requirement.name.lower()], prereleases=True), requirement
 
