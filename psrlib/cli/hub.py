@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from psrlib import paths
-from psrlib.cli.options import OUTPUT
+from psrlib.cli.options import OUTPUT, SEED, SET
 from psrlib.files import replace_file
 from psrlib.hub import PASSWORD_VARIABLE
 from psrlib.lock import RUN_LOCK, check_free, hold
@@ -44,6 +44,21 @@ RUN_DIR = click.option(
 @click.option("--port", default=18631, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--db", "db_url", help="SQLAlchemy URL; default: SQLite file hub.db in the run directory.")
 @click.option("--strict", is_flag=True, help="Refuse fields and types that a real hub may not know.")
+@click.option(
+    "--release",
+    type=click.Choice(["3", "4"]),
+    default="3",
+    show_default=True,
+    callback=lambda context, option, value: int(value),
+    help="Release of Control Hub that it is.",
+)
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Answer 429 to more than N calls a second of an organization's users; 0: never.",
+)
 @click.option(
     "--foreground", is_flag=True, help="Serve in this process until SIGTERM; log on standard output."
 )
@@ -149,6 +164,39 @@ def _line(state: "HubState") -> str:
 
 def _where(run_dir: Path) -> str:
     return f"--run-dir {shlex.quote(str(run_dir))}"
+
+
+@hub.command()
+@RUN_DIR
+@SEED
+@SET
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that only its owner may read [default: credentials.json beside hub.json].",
+)
+@click.option(
+    "--admin-password",
+    envvar=PASSWORD_VARIABLE,
+    help=f"Password of admin@admin, where it is not the initial one; better in {PASSWORD_VARIABLE}.",
+)
+def credentials(
+    run_dir: Path, seed: Path, settings: dict[str, str], output: Path | None, admin_password: str | None
+) -> None:
+    """Make the organizations of SEED.json at a hub of release 4, and a file of API credentials for them.
+
+    It plays what people do in the browser, where organizations of release 4 come from: for each one of
+    SEED.json an organization with an administrator and one API credential, and one of the system
+    administrator. What the file has already is left as it is.
+    """
+    from psrlib.hub.process.sign_up import sign_up
+    from psrlib.seed import load_seed, resolve_variables
+
+    document = resolve_variables(load_seed(seed), settings)
+    names = {organization.id: organization.name for organization in document.organizations}
+    file = sign_up(run_dir, names, output, admin_password=admin_password)
+    click.echo(f"written: {file} ({len(names)} organizations)")
 
 
 NAME = click.option("--name", default="populated", show_default=True, help="Name of the snapshot.")

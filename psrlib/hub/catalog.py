@@ -16,7 +16,17 @@ from psrlib.hub.apps.jobrunner import archives as job_archives
 from psrlib.hub.apps.jobrunner import control, engines, jobs, metrics, status
 from psrlib.hub.apps.pipelinestore import archives as pipeline_archives
 from psrlib.hub.apps.pipelinestore import editing, pipelines
-from psrlib.hub.apps.security import audits, components, credentials, groups, organizations, sessions, users
+from psrlib.hub.apps.security import (
+    audits,
+    components,
+    credentials,
+    groups,
+    login_service,
+    organizations,
+    platform,
+    sessions,
+    users,
+)
 from psrlib.hub.apps.topology import archives as topology_archives
 from psrlib.hub.apps.topology import topologies
 from psrlib.hub.web.openapi import documentation
@@ -31,6 +41,8 @@ APPS: tuple[App, ...] = (
     groups.app,
     components.app,
     credentials.app,
+    platform.app,
+    login_service.app,
     audits.app,
     pipelines.app,
     editing.app,
@@ -55,38 +67,50 @@ APPS: tuple[App, ...] = (
 )
 
 
-def all_routes() -> list[Route]:
-    """Return every route of every app."""
-    return [route for app in APPS for route in app.routes]
+def all_routes(release: int = 3) -> list[Route]:
+    """Return every route of every app that a release has."""
+    return [route for app in APPS for route in app.routes if route.release in (0, release)]
 
 
-# Endpoints the reference names that the hub answers with 501, and why.
+def not_served(release: int = 3) -> list[tuple[str, str]]:
+    """Return method and path of what the hub of a release answers with 501 though the reference names it."""
+    return [(method, path) for method, path, _, only in NOT_SERVED if only in (0, release)]
+
+
+AUDITS = "see /jobrunner/rest/v1/metrics/listAclAudits"
+# Endpoints the reference names that the hub answers with 501, why, and of which release only.
 NOT_SERVED = (
-    ("GET", "/jobrunner/rest/v1/job/logMessages", "the hub keeps no logs of its runs"),
-    ("POST", "/jobrunner/rest/v1/job/jobTagsBulk", "jobs carry their tags"),
-    ("GET", "/topology/rest/v1/topology/listAclAudits", "see /jobrunner/rest/v1/metrics/listAclAudits"),
-    ("GET", "/connection/rest/v1/connection/listAclAudits", "see /jobrunner/rest/v1/metrics/listAclAudits"),
-    ("POST", "/jobrunner/rest/v1/jobPolicy", "Data Protector add-on: not enabled"),
-    ("GET", "/jobrunner/rest/v1/jobPolicy/{job}", "Data Protector add-on: not enabled"),
-    ("*", "/policy/rest/v2/...", "Data Protector add-on: not enabled"),
-    ("*", "/sdp_classification/rest/v2/...", "Data Protector add-on: not enabled"),
-    ("*", "/metering/rest/v3/...", "4.x line only"),
-    ("*", "/provisioning/rest/v1/csp/...", "environments and deployments of the 4.x line"),
-    ("GET", "/provisioning/rest/v1/dpmAgents/versions", "no quick-start client asks it"),
-    ("GET", "/provisioning/rest/v1/deployments/byStatus", "no quick-start client asks it"),
-    ("GET", "/provisioning/rest/v1/deployments/status", "no quick-start client asks it"),
-    ("POST", "/provisioning/rest/v1/deployment/{deployment}/scale", "no quick-start client asks it"),
-    ("POST", "/reporting/rest/v1/report/{definition}/generateReport", "no reports are made"),
-    ("GET", "/reporting/rest/v1/report/{definition}/reports", "no reports are made"),
-    ("GET", "/reporting/rest/v1/report/{definition}/{report}/...", "no reports are made"),
-    ("GET", "/tunneling/rest/v1/connect", "WebSocket tunnel: engines are not told of it"),
+    ("GET", "/jobrunner/rest/v1/job/logMessages", "the hub keeps no logs of its runs", 0),
+    ("POST", "/jobrunner/rest/v1/job/jobTagsBulk", "jobs carry their tags", 0),
+    ("GET", "/topology/rest/v1/topology/listAclAudits", AUDITS, 0),
+    (
+        "GET",
+        "/connection/rest/v1/connection/listAclAudits",
+        AUDITS,
+        0,
+    ),
+    ("POST", "/jobrunner/rest/v1/jobPolicy", "Data Protector add-on: not enabled", 0),
+    ("GET", "/jobrunner/rest/v1/jobPolicy/{job}", "Data Protector add-on: not enabled", 0),
+    ("*", "/policy/rest/v2/...", "Data Protector add-on: not enabled", 0),
+    ("*", "/sdp_classification/rest/v2/...", "Data Protector add-on: not enabled", 0),
+    ("*", "/metering/rest/v3/...", "4.x line only", 3),
+    ("*", "/provisioning/rest/v1/csp/...", "environments and deployments of the 4.x line", 3),
+    ("GET", "/provisioning/rest/v1/dpmAgents/versions", "no quick-start client asks it", 0),
+    ("GET", "/provisioning/rest/v1/deployments/byStatus", "no quick-start client asks it", 0),
+    ("GET", "/provisioning/rest/v1/deployments/status", "no quick-start client asks it", 0),
+    ("POST", "/provisioning/rest/v1/deployment/{deployment}/scale", "no quick-start client asks it", 0),
+    ("POST", "/reporting/rest/v1/report/{definition}/generateReport", "no reports are made", 0),
+    ("GET", "/reporting/rest/v1/report/{definition}/reports", "no reports are made", 0),
+    ("GET", "/reporting/rest/v1/report/{definition}/{report}/...", "no reports are made", 0),
+    ("GET", "/tunneling/rest/v1/connect", "WebSocket tunnel: engines are not told of it", 0),
     (
         "POST",
         "/dynamic_preview/rest/v2/dynamic_preview/createDynamicPreviewEvent",
         "preview needs a real engine",
+        0,
     ),
-    ("GET", "/rest/v1/system/components", "admin tool: another server and port"),
-    ("GET", "/rest/v1/system/log", "admin tool: another server and port"),
+    ("GET", "/rest/v1/system/components", "admin tool: another server and port", 0),
+    ("GET", "/rest/v1/system/log", "admin tool: another server and port", 0),
 )
 
 

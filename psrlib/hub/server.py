@@ -9,18 +9,25 @@ import msgspec
 from sqlalchemy import Connection
 
 from psrlib.errors import InputError
-from psrlib.hub.catalog import NOT_SERVED, all_routes
+from psrlib.hub.catalog import all_routes, not_served
 from psrlib.hub.runner.background import Background
-from psrlib.hub.security.bootstrap import create_system_organization, set_administrator_password
+from psrlib.hub.security.bootstrap import (
+    create_system_organization,
+    keep_release,
+    set_administrator_password,
+)
 from psrlib.hub.store.database import Database
 from psrlib.hub.web.access import Principal, check
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.hub import Hub
-from psrlib.hub.web.issues import IssueError, bad_request, unauthenticated
+from psrlib.hub.web.issues import LOGIN_SERVICE, IssueError, bad_request, unauthenticated
 from psrlib.hub.web.origin import check_host
+from psrlib.hub.web.records import Listing
+from psrlib.hub.web.releases import find_release
 from psrlib.hub.web.request import Body, read_cookie
 from psrlib.hub.web.routing import Route, Router
 from psrlib.hub.web.strictness import LOOKED_BYTES
+from psrlib.hub.web.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
@@ -39,6 +46,8 @@ def create_app(
     is_local: bool = False,
     admin_password: str | None = None,
     needs_password: bool = False,
+    release: int = 3,
+    rate_limit: int = 0,
 ) -> "HubApplication":
     """Return the embedded Control Hub as an ASGI application.
 
@@ -60,33 +69,41 @@ def create_app(
         The hub listens on loopback only: requests that mean another host are refused.
     admin_password, needs_password : str or None, bool
         See `set_administrator_password`.
+    release : int
+        3 or 4: the release that the hub is.
+    rate_limit : int
+        Calls that the users of an organization may make a second, the next get 429; 0 for any number.
 
     Raises
     ------
     InputError
-        When the database cannot be opened or has another schema version, or the administrator lacks a
-        password of its own that is needed.
+        When the database cannot be opened, has another schema version or is of a hub of another release, or
+        the administrator lacks a password of its own that is needed.
     """
+    chosen = find_release(release)
     database = Database(db_url)
     database.prepare()
-    hub = Hub(database, url.rstrip("/"), clock, strict, webhook_hosts)
+    hub = Hub(database, url.rstrip("/"), clock, strict, webhook_hosts, chosen)
     try:
+        hub.write_now(lambda connection: keep_release(connection, chosen.number))
         hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
         hub.write_now(lambda db: set_administrator_password(db, admin_password, needed=needs_password))
     except InputError:
         hub.close()
         raise
     hub.load()
-    return HubApplication(hub, background, is_local)
+    return HubApplication(hub, background, is_local, Throttle(rate_limit))
 
 
 class HubApplication:
     """ASGI entry: finds the route, checks the caller, runs the handler, writes the answer."""
 
-    def __init__(self, hub: Hub, background: bool, is_local: bool = False) -> None:
+    def __init__(self, hub: Hub, background: bool, is_local: bool, throttle: Throttle) -> None:
         self.hub = hub
+        self.throttle = throttle
         self.is_local = is_local
-        self.router = Router(all_routes(), [(method, path) for method, path, _ in NOT_SERVED])
+        number = hub.release.number
+        self.router = Router(all_routes(number), not_served(number))
         hub.routes = self.router.routes
         self.background = Background(hub) if background else None
 
@@ -133,7 +150,7 @@ class HubApplication:
         try:
             return await self._call(scope, receive, route, path)
         except IssueError as issue:
-            issue.name_app(segments[0])
+            issue.name_app(route.app if route.app == LOGIN_SERVICE else segments[0])
             raise
 
     async def _call(self, scope: Scope, receive: Receive, route: Route, path: dict[str, str]) -> Raw:
@@ -149,10 +166,15 @@ class HubApplication:
             if call.caller is None:
                 raise unauthenticated()
             raise bad_request("header X-Requested-By is missing; every REST call needs it")
+        if call.caller is not None:
+            self.throttle.take(call.caller, call.now)
         check(route, call.caller, path, raw_query)
         if not self.hub.url:
             self.hub.url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}"
         arguments = route.signature.arguments(path, raw_query, pairs)
+        for listing in arguments.values():
+            if isinstance(listing, Listing):
+                listing.length = self.hub.release.page_length(raw_query.get("len"), listing.length)
         body = Body(route, headers)
         try:
             await body.read(receive, self.hub.room)
@@ -161,7 +183,7 @@ class HubApplication:
             if route.direct:
                 if body.is_large:
                     await self.hub.compute(lambda: _take_body(call, arguments, body))
-                return _finished(route, await route.handler(call, **arguments))
+                return self._finished(route, await route.handler(call, **arguments))
             return await self._run(call, arguments, body)
         finally:
             body.leave(self.hub.room)
@@ -171,7 +193,7 @@ class HubApplication:
             if body.is_large:  # here, so that it keeps no other call waiting, and few are decoded at a time
                 _take_body(call, arguments, body)
             call.db = connection
-            raw = _finished(call.route, call.route.handler(call, **arguments))
+            raw = self._finished(call.route, call.route.handler(call, **arguments))
             for action in call.before_commit:
                 action()
             return raw
@@ -181,6 +203,16 @@ class HubApplication:
         for action in call.after:
             action()
         return raw
+
+    def _finished(self, route: Route, result: Any) -> Raw:
+        show = self.hub.release.show
+        if isinstance(result, Raw):
+            if not isinstance(result.body, bytes):
+                result.body = msgspec.json.encode(show(result.body))
+            result.status = result.status or route.status
+            return result
+        is_nothing = result is None and route.signature.returns is None
+        return Raw(b"" if is_nothing else msgspec.json.encode(show(result)), route.status)
 
     def _caller(
         self, headers: dict[str, str], query: dict[str, str], now: int
@@ -205,16 +237,6 @@ class HubApplication:
         hint = f"; the path has {', '.join(others)}" if others else ""
         message = f"{method} {path} is not served by the embedded hub{hint} (docs/embedded-hub.md lists all)"
         return _refusal(IssueError(501, "APP_ISSUES_06", message))
-
-
-def _finished(route: Route, result: Any) -> Raw:
-    if isinstance(result, Raw):
-        if not isinstance(result.body, bytes):
-            result.body = msgspec.json.encode(result.body)
-        result.status = result.status or route.status
-        return result
-    body = b"" if result is None and route.signature.returns is None else msgspec.json.encode(result)
-    return Raw(body, route.status)
 
 
 def _take_body(call: Call, arguments: dict[str, Any], body: Body) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.hub_driver import Driver, Session, create_organization
+from support.hub_driver import Credential, Driver, Session, create_organization, sign_up
 from support.in_process import Clock
 from support.postgres import Postgres, serve_postgres
 
@@ -96,6 +96,14 @@ def lite_acme(sqlite_template: Template, tmp_path: Path, clock: Clock) -> Iterat
     shutil.copy(sqlite_template.place, tmp_path / "hub.db")
     made = Driver(f"sqlite:///{tmp_path / 'hub.db'}", clock)
     yield Session(made, "admin@acme", sqlite_template.token)
+    made.close()
+
+
+@pytest.fixture
+def platform(tmp_path: Path, clock: Clock) -> Iterator[Credential]:
+    """The administrator of organization acme, on a hub of release 4."""
+    made = Driver(f"sqlite:///{tmp_path / 'hub4.db'}", clock, release=4)
+    yield sign_up(made.login("admin@admin"), "acme")
     made.close()
 
 

@@ -17,10 +17,21 @@ ROLES = ["user", "org-user", "pipelinestore:pipelineEditor", "jobrunner:operator
 class Driver(InProcess):
     """Calls the application in-process; the network is not part of these tests."""
 
-    def __init__(self, db_url: str, clock: Clock, strict: bool = False) -> None:
+    def __init__(
+        self, db_url: str, clock: Clock, strict: bool = False, release: int = 3, rate_limit: int = 0
+    ) -> None:
         super().__init__(clock)
         self.db_url = db_url
-        self.app = create_app(db_url, "http://hub.test", clock, background=False, strict=strict)
+        self.release = release
+        self.app = create_app(
+            db_url,
+            "http://hub.test",
+            clock,
+            background=False,
+            strict=strict,
+            release=release,
+            rate_limit=rate_limit,
+        )
 
     def close(self) -> None:
         self.app.hub.close()
@@ -35,7 +46,9 @@ class Driver(InProcess):
     def restart(self) -> None:
         """Open the same database in a new application, as after the death of the process."""
         self.app.hub.close()
-        self.app = create_app(self.db_url, "http://hub.test", self.clock, background=False)
+        self.app = create_app(
+            self.db_url, "http://hub.test", self.clock, background=False, release=self.release
+        )
 
     def tick(self, seconds: float = 0) -> None:
         """Let time pass and do what is due."""
@@ -63,9 +76,13 @@ class Session:
     def organization(self) -> str:
         return self.user.split("@")[1]
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-Requested-By": "test", "X-SS-User-Auth-Token": self.token}
+
     def call(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
         """Call the hub; with ``expect`` check the status and return the JSON, else return the answer."""
-        headers = {"X-Requested-By": "test", "X-SS-User-Auth-Token": self.token}
+        headers = self.headers
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         answer = self.driver.raw(method, path, headers, data)
         if expect is None:
@@ -94,11 +111,7 @@ class Session:
             + content
             + f"\r\n--{boundary}--\r\n".encode()
         )
-        headers = {
-            "X-Requested-By": "test",
-            "X-SS-User-Auth-Token": self.token,
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-        }
+        headers = self.headers | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         return self.driver.raw("POST", path, headers, body)
 
     def pipeline(self, name: str = "Orders", **constants: str) -> dict[str, Any]:
@@ -140,6 +153,43 @@ class Session:
         engine.register()
         engine.announce()
         return engine
+
+
+@dataclass
+class Credential(Session):
+    """A user with an API credential, as on release 4."""
+
+    id: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-Requested-By": "test",
+            "X-SS-App-Component-Id": self.id,
+            "X-SS-App-Auth-Token": self.token,
+        }
+
+
+def new_credential(admin: Session, user: str) -> Credential:
+    """Make an API credential of a user."""
+    path = f"/security/rest/v1/organization/{user.split('@')[1]}/api-user-credentials"
+    made = admin.post(path, {"label": "test", "generateAuthToken": True, "active": True, "userId": user})
+    return Credential(admin.driver, user, made["authToken"], made["componentId"])
+
+
+def sign_up(admin: Session, name: str) -> Credential:
+    """Create an organization at a hub of release 4; return its administrator."""
+    body = {
+        "organization": {"id": "any", "name": name, "primaryAdminId": "any"},
+        "organizationAdminUser": {
+            "id": "any",
+            "name": "Administrator",
+            "email": f"admin@{name}.example",
+            "roles": ["user", "org-admin"],
+        },
+    }
+    made = admin.put("/security/rest/v1/organizations", body)
+    return new_credential(admin, made["primaryAdminId"])
 
 
 def pipeline_document(name: str, constants: dict[str, str]) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from psrlib.hub.web.routing import ANYONE, COMPONENT, USER, App
 
 app = App("server")
 
-VERSION = "3.22.0"  # a 3.x release with connections and pipeline drafts (control-hub-rest.md, 9.1)
-
 DOCUMENTED_APPS = (
     "security",
     "pipelinestore",
@@ -54,7 +52,7 @@ class HealthJson(Struct, rename="camel"):
 class ServerInfoJson(Struct, rename="camel"):
     """What the hub is."""
 
-    version: str = VERSION
+    version: str
     built_by: str = BUILT_BY
     built_date: str = ""
     server_time_zone: str = "UTC"
@@ -83,10 +81,12 @@ async def health(call: Call, details: bool = False) -> HealthJson:
     )
 
 
-@app.route("GET", "/rest/v1/server/info", USER, choice="version is a fixed 3.x number; buildTime is empty")
+@app.route(
+    "GET", "/rest/v1/server/info", USER, choice="version is a fixed number of the release; buildTime is empty"
+)
 def server_info(call: Call) -> ServerInfoJson:
     """Return the version of the hub."""
-    return ServerInfoJson()
+    return ServerInfoJson(call.hub.release.version)
 
 
 @app.route("GET", "/rest/v1/availableApps", COMPONENT, choice="no tunneling: engines open no WebSocket")
@@ -115,10 +115,10 @@ def translations(call: Call) -> Json:
 
 def _serve_documents(name: str) -> None:
     def swagger_document(call: Call) -> Json:
-        return swagger(call.hub.routes, name)
+        return swagger(call.hub.routes, name, call.hub.release)
 
     def openapi_of_app(call: Call) -> Json:
-        return app_openapi(call.hub.routes, name)
+        return app_openapi(call.hub.routes, name, call.hub.release)
 
     swagger_document.__doc__ = f"Return the Swagger document of app {name}."
     openapi_of_app.__doc__ = f"Return the OpenAPI document of app {name}."
@@ -135,4 +135,4 @@ for _name in DOCUMENTED_APPS:
 @app.route("GET", "/openapi.json", USER, choice="not in the reference: one OpenAPI document of all endpoints")
 def openapi_document(call: Call) -> Json:
     """Return the OpenAPI document of the hub."""
-    return openapi(call.hub.routes)
+    return openapi(call.hub.routes, release=call.hub.release)

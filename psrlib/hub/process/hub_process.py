@@ -44,6 +44,10 @@ class HubOptions:
         Address that engines reach it by; empty for the one it listens on.
     webhook_hosts : tuple of str
         Hosts that webhooks may call besides loopback; ``*`` for any.
+    release : int
+        Release of Control Hub that it is: 3 or 4.
+    rate_limit : int
+        Calls that the users of an organization may make a second; 0 for any number.
     """
 
     background: bool = True
@@ -52,6 +56,8 @@ class HubOptions:
     key: str | None = None
     public_url: str = ""
     webhook_hosts: tuple[str, ...] = ()
+    release: int = 3
+    rate_limit: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "HubOptions":

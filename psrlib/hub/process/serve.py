@@ -89,6 +89,8 @@ def _serve(
             is_local=is_local,
             admin_password=admin_password or None,
             needs_password=not is_local,
+            release=options.release,
+            rate_limit=options.rate_limit,
         )
         allow_connections()
         config = uvicorn.Config(

@@ -14,6 +14,24 @@ SYSTEM_ADMIN = "admin@admin"
 PASSWORD_LIFE_MS = 5_184_000_000  # 60 days, the SDK's default (control-hub-rest.md, 2.2)
 
 
+def keep_release(connection: Connection, number: int) -> None:
+    """Write down of which release a new hub is.
+
+    Raises
+    ------
+    InputError
+        When the database is of a hub of another release: ids and users would not fit.
+    """
+    row = by_key(security.meta, "key").first(connection, key="release")
+    if row is None:
+        insert_rows(connection, security.meta, [{"key": "release", "value": str(number)}])
+    elif row.value != str(number):
+        raise InputError(
+            f"the hub's database is of release {row.value}; start the hub with --release {row.value}, or in "
+            "a new run directory"
+        )
+
+
 def set_administrator_password(connection: Connection, password: str | None, *, needed: bool) -> None:
     """Give the system administrator a password of its own; None leaves the one it has.
 

@@ -20,6 +20,8 @@ from psrlib.hub.web.access import Callers
 from psrlib.hub.web.attempts import Attempts
 from psrlib.hub.web.callers import load_callers
 from psrlib.hub.web.limits import Room
+from psrlib.hub.web.release import Release
+from psrlib.hub.web.releases import RELEASES
 from psrlib.hub.web.routing import Route
 from psrlib.hub.web.strictness import Strictness
 
@@ -46,6 +48,8 @@ class Hub:
         Refuse fields and types that a real hub may not know.
     webhook_hosts : collection of str
         Hosts that webhooks may call besides loopback; ``*`` for any.
+    release : Release
+        The release that it is.
     """
 
     def __init__(
@@ -55,15 +59,17 @@ class Hub:
         clock: Callable[[], int] | None = None,
         strict: bool = False,
         webhook_hosts: Collection[str] = (),
+        release: Release = RELEASES[3],
     ) -> None:
         self.database = database
+        self.release = release
         self.url = url
         self.now = clock or _wall_clock_ms
         self.webhook_hosts = webhook_hosts
         self.started_on = self.now()
         self.clean_on = self.started_on  # when old history is looked for
         self.routes: list[Route] = []
-        self.strictness = Strictness(strict)
+        self.strictness = Strictness(strict, release)
         self.callers = Callers()
         self.cache = Cache()
         self.contacts = Contacts(self.started_on)

@@ -5,6 +5,7 @@ from psrlib.hub.store.text import Json
 # what an app of a real hub says of an id that it has not: code and message
 UNKNOWN = {("pipelinestore", "Pipeline commit"): ("PIPELINE_STORE_09", "Cannot find Pipeline Commit ID")}
 NAMED = {"jobrunner": "JOBRUNNER", "connection": "CONNECTION"}  # become JobRunnerError and ConnectionError
+LOGIN_SERVICE = "login service"
 
 
 class IssueError(Exception):
@@ -43,9 +44,16 @@ class IssueError(Exception):
         self.unknown = unknown
         self.retry_after_s = retry_after_s
         self.extra = extra
+        self._is_login_service = False
 
     def name_app(self, app: str) -> None:
-        """Give a general code the app's name, where the vendor's SDK tells errors by it (1.4), or its own."""
+        """Give a general code the app's name, where the vendor's SDK tells errors by it (1.4), or its own.
+
+        The login service of 4.x refuses what it does not take with 422 (control-hub-4x.md, section 2).
+        """
+        if app == LOGIN_SERVICE:
+            self._is_login_service = True
+            self.status = 422 if self.status in (400, 404, 409) else self.status
         if self.unknown and (app, self.unknown[0]) in UNKNOWN:
             self.code, words = UNKNOWN[app, self.unknown[0]]
             self.message = f"{words} '{self.unknown[1]}'"
@@ -54,6 +62,8 @@ class IssueError(Exception):
 
     def envelope(self) -> Json:
         """Return the body of the answer."""
+        if self._is_login_service:
+            return {"status": self.status, "errors": [{"code": self.code, "message": self.message}]}
         return {"ISSUES": [{"code": self.code, "message": self.message, **self.extra}]}
 
 

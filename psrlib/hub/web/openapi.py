@@ -6,6 +6,8 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
+from psrlib.hub.web.release import Release
+from psrlib.hub.web.releases import RELEASES
 from psrlib.hub.web.routing import App, Route
 
 INTRODUCTION = Path(__file__).with_name("introduction.md")
@@ -46,7 +48,7 @@ def of_app(routes: Iterable[Route], name: str) -> list[Route]:
     return [route for route in routes if route.path.startswith(f"/{name}/")]
 
 
-def swagger(routes: Iterable[Route], name: str) -> dict[str, Any]:
+def swagger(routes: Iterable[Route], name: str, release: Release = RELEASES[3]) -> dict[str, Any]:
     """Return the Swagger 2 document of one app, as client SDKs read it at start.
 
     They take ``definitions.<Name>.properties`` as the list of a record's fields, and look for paths.
@@ -62,29 +64,31 @@ def swagger(routes: Iterable[Route], name: str) -> dict[str, Any]:
         }
     return {
         "swagger": "2.0",
-        "info": {"title": name, "version": "3.22.0"},
+        "info": {"title": name, "version": release.version},
         "basePath": prefix,
         "paths": paths,
-        "definitions": definitions,
+        "definitions": release.schemas(definitions),
     }
 
 
-def app_openapi(routes: Iterable[Route], name: str) -> dict[str, Any]:
+def app_openapi(routes: Iterable[Route], name: str, release: Release = RELEASES[3]) -> dict[str, Any]:
     """Return the OpenAPI document of one app: clients of the 4.x line read its components.schemas."""
-    return openapi(of_app(routes, name), name)
+    return openapi(of_app(routes, name), name, release)
 
 
-def openapi(routes: Iterable[Route], title: str = "Embedded Control Hub") -> dict[str, Any]:
+def openapi(
+    routes: Iterable[Route], title: str = "Embedded Control Hub", release: Release = RELEASES[3]
+) -> dict[str, Any]:
     """Return the OpenAPI 3 document of all routes."""
     listed = list(routes)
     _, schemas = msgspec.json.schema_components(structs_of(listed), ref_template=OPENAPI_REF)
-    schemas["Issues"] = ISSUES
+    schemas = release.schemas(schemas) | {"Issues": ISSUES}
     paths: dict[str, Any] = {}
     for route in listed:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": "3.22.0"},
+        "info": {"title": title, "version": release.version},
         "security": [{"session": []}],
         "paths": paths,
         "components": {
@@ -162,15 +166,15 @@ def access_words(route: Route) -> str:
     return WHO[route.access.who]
 
 
-def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]]) -> str:
+def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str, int]]) -> str:
     """Return docs/embedded-hub.md: every endpoint, served or not, and every choice made.
 
     Parameters
     ----------
     apps : iterable of App
         What is served.
-    not_served : iterable of (method, path, reason)
-        Endpoints the reference names and the hub answers with 501.
+    not_served : iterable of (method, path, reason, release)
+        Endpoints the reference names and the hub of a release (0: of every one) answers with 501.
     """
     lines = [INTRODUCTION.read_text(encoding="utf-8")]
     by_name: dict[str, list[Route]] = {}
@@ -178,17 +182,34 @@ def documentation(apps: Iterable[App], not_served: Iterable[tuple[str, str, str]
         for route in app.routes:
             name = route.segments[0] if route.app == "acl" else route.app
             by_name.setdefault(name, []).append(route)
-    n_routes = sum(len(routes) for routes in by_name.values())
-    lines.append(f"{n_routes} endpoints are served.\n")
+    n_routes = {n: sum(r.release in (0, n) for found in by_name.values() for r in found) for n in RELEASES}
+    counts = " and ".join(f"{n} by a hub of release {number}" for number, n in n_routes.items())
+    lines.append(f"Endpoints are served: {counts}.\n")
     for name, routes in by_name.items():
         lines.append(f"## {name}\n")
-        lines.append("| method | path | who | body | what it does | choice where the reference is silent |")
-        lines.append("|---|---|---|---|---|---|")
+        lines.append(
+            "| method | path | release | who | body | what it does | choice where the reference is silent |"
+        )
+        lines.append("|---|---|---|---|---|---|---|")
         for r in routes:
-            words = (f"`{r.path}`", access_words(r), body_words(r.signature.body), r.summary, r.choice)
+            words = (
+                f"`{r.path}`",
+                _only(r.release),
+                access_words(r),
+                body_words(r.signature.body),
+                r.summary,
+                r.choice,
+            )
             lines.append(f"| {r.method} | " + " | ".join(word.replace("|", "\\|") for word in words) + " |")
         lines.append("")
     lines += ["## Not served\n", "Answered with 501 and the path's name, as every unknown path is.\n"]
-    lines += ["| method | path | reason |", "|---|---|---|"]
-    lines += [f"| {method} | `{path}` | {reason} |" for method, path, reason in not_served]
+    lines += ["| method | path | release | reason |", "|---|---|---|---|"]
+    lines += [
+        f"| {method} | `{path}` | {_only(release)} | {reason} |"
+        for method, path, reason, release in not_served
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _only(release: int) -> str:
+    return f"{release} only" if release else ""

@@ -54,6 +54,7 @@ class Route:
     choice: str
     direct: bool
     bulk: bool
+    release: int
     signature: Signature
 
     @property
@@ -97,6 +98,7 @@ class App:
         choice: str = "",
         direct: bool = False,
         bulk: bool = False,
+        release: int = 0,
     ) -> Callable[[HandlerT], HandlerT]:
         """Return a decorator that makes a function the handler of ``method path``.
 
@@ -114,6 +116,8 @@ class App:
             The handler is a coroutine that runs on the event loop and manages transactions itself.
         bulk : bool
             A call may change many things although its body is no list (a list or an upload always may).
+        release : int
+            The only release that has it; 0 means all.
         """
 
         def register(handler: HandlerT) -> HandlerT:
@@ -121,7 +125,18 @@ class App:
             signature = read_signature(handler, path)
             self.routes.append(
                 Route(
-                    method, path, handler, access, self.name, changes, status, choice, direct, bulk, signature
+                    method,
+                    path,
+                    handler,
+                    access,
+                    self.name,
+                    changes,
+                    status,
+                    choice,
+                    direct,
+                    bulk,
+                    release,
+                    signature,
                 )
             )
             return handler

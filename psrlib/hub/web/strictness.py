@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.release import Release
+from psrlib.hub.web.releases import RELEASES
 
 logger = logging.getLogger(__name__)
 Fault = Literal["unknown field", "wrong type"]
@@ -34,8 +36,9 @@ class Strictness:
         The different faults; each is logged once.
     """
 
-    def __init__(self, strict: bool = False) -> None:
+    def __init__(self, strict: bool = False, release: Release = RELEASES[3]) -> None:
         self.strict = strict
+        self.release = release
         self.counts: dict[Fault, int] = {"unknown field": 0, "wrong type": 0}
         self.seen: set[tuple[Fault, str, str]] = set()
         self._lock = threading.Lock()  # bodies are read on the event loop, documents in the writer thread
@@ -70,12 +73,12 @@ class Strictness:
 
     def check_value(self, call: str, kind: Any, value: Any, where: str = "") -> None:
         """Note the fields in a JSON value that its type has not; ``where`` it stands in the body."""
-        for name in unknown_fields(kind, value, where):
+        for name in unknown_fields(kind, value, where, self.release):
             self.note("unknown field", call, name)
 
 
-def unknown_fields(kind: Any, value: Any, where: str = "") -> Iterator[str]:
-    """Yield the paths of the fields in a JSON value that a type made of records has not.
+def unknown_fields(kind: Any, value: Any, where: str = "", release: Release = RELEASES[3]) -> Iterator[str]:
+    """Yield the paths of the fields in a JSON value that a type made of records has not, in a release.
 
     Examples
     --------
@@ -90,20 +93,22 @@ def unknown_fields(kind: Any, value: Any, where: str = "") -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             for part in shape.items:
-                yield from unknown_fields(part, item, f"{where}[]")
+                yield from unknown_fields(part, item, f"{where}[]", release)
     elif isinstance(value, dict) and shape.fields is not None:
         before = f"{where}." if where else ""
-        for name in sorted(value.keys() - shape.fields.keys()):
+        known = release.names(shape.record, shape.fields)
+        for name in sorted(value.keys() - known):
             yield before + name
         for name, part in shape.nested:
             if content := value.get(name):
-                yield from unknown_fields(part, content, before + name)
+                yield from unknown_fields(part, content, before + name, release)
 
 
 class _Shape:
     """The records that a type can hold: their fields with their types, and the types of a list's items."""
 
-    def __init__(self, fields: dict[str, Any] | None, items: tuple[Any, ...]) -> None:
+    def __init__(self, record: Any, fields: dict[str, Any] | None, items: tuple[Any, ...]) -> None:
+        self.record = record
         self.fields = fields
         self.items = items
 
@@ -126,7 +131,7 @@ def _shape(kind: Any) -> _Shape | None:
     items = tuple(get_args(part)[0] for part in members if get_origin(part) is list)
     if not records and not any(_shape(item) is not None for item in items):
         return None
-    return _Shape(fields if records else None, items)
+    return _Shape(records[-1] if records else None, fields if records else None, items)
 
 
 def _fields(record: Any) -> dict[str, Any]:

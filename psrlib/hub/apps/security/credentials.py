@@ -16,13 +16,15 @@ from psrlib.hub.store.text import Json
 from psrlib.hub.web.access import SYSTEM_ORGANIZATION, token_hash
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.callers import user_principal
-from psrlib.hub.web.issues import bad_request, forbidden, not_found
+from psrlib.hub.web.issues import bad_request, forbidden, not_found, over_limit
 from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import ANYONE, ORG_ADMIN, USER, App
 
 app = App("security")
 API_USER = "api-user"  # component type of API credentials; the hub's choice
+INVITE = "/api/security/v3/org-users.invite"
 LANDING = "/security/public-rest/v1/aster/landing"
+MAX_CREDENTIALS = 10  # of a user (control-hub-4x.md, section 2)
 BASE = "/security/rest/v1/organization/{org}"
 MEMBER_ROLES = [
     "user",
@@ -134,6 +136,7 @@ def _fetch(call: Call, org: str, credential: str) -> Row:
     "POST",
     f"{BASE}/api-user-credentials",
     USER,
+    release=3,
     choice="not in 3.x; for clients of the 4.x line. Roles are those of the user when the credential is made",
 )
 def create_credential(call: Call, org: str, body: ApiCredentialsRequestJson) -> ApiCredentialsJson:
@@ -142,6 +145,8 @@ def create_credential(call: Call, org: str, body: ApiCredentialsRequestJson) -> 
     if user_id != call.principal.id and not call.principal.is_org_admin:
         raise forbidden("credentials of another user are made by an administrator")
     fetch_own(call, users, user_id, "User")
+    if len(_list(call, org, components.c.user_id == user_id)) >= MAX_CREDENTIALS:
+        raise over_limit("API credentials of a user", MAX_CREDENTIALS)
     token, credential_id = new_credential_token(org), str(uuid.uuid4())
     values = {
         "token_hash": token_hash(token),
@@ -218,8 +223,9 @@ def organization_info(call: Call, organization: str) -> Envelope[OrganizationInf
 
 @app.route(
     "POST",
-    "/api/security/v3/org-users.invite",
+    INVITE,
     ORG_ADMIN,
+    release=3,
     choice="the 4.x login service; the user exists at once, named after the mail address, nothing is mailed",
 )
 def invite_user(call: Call, body: InvitationEnvelope) -> Envelope[InvitedJson]:

@@ -52,6 +52,7 @@ class ConfigJson(Struct):
     "PUT",
     "/security/rest/v1/organizations",
     SYSTEM,
+    release=3,
     choice="200; 409 APP_ISSUES_04 when the id is taken; the id has letters, digits and . _ -",
 )
 def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJson:
@@ -165,6 +166,7 @@ def _checked(entry: configuration.Entry, text: str) -> str:
     "GET",
     "/security/rest/v1/organization/{org}/configs",
     USER,
+    release=3,
     choice="ids of limits and all defaults are the hub's (psrlib/hub/security/configuration.py)",
 )
 def get_configs(call: Call, org: str) -> list[ConfigJson]:
@@ -177,6 +179,7 @@ def get_configs(call: Call, org: str) -> list[ConfigJson]:
     "POST",
     "/security/rest/v1/organization/{org}/configs",
     ORG_ADMIN,
+    release=3,
     choice="answers the new configuration; an organization administrator who changes a system entry gets 403",
 )
 def set_configs(call: Call, org: str, body: list[ConfigJson]) -> list[ConfigJson]:
@@ -202,13 +205,13 @@ def _check_heartbeat(entries: dict[str, str]) -> None:
         )
 
 
-@app.route("GET", "/security/rest/v1/organizations/globalConfigs", SYSTEM)
+@app.route("GET", "/security/rest/v1/organizations/globalConfigs", SYSTEM, release=3)
 def get_global_configs(call: Call) -> list[ConfigJson]:
     """Return the global configuration."""
     return _entries(call, configuration.GLOBAL)
 
 
-@app.route("POST", "/security/rest/v1/organizations/globalConfigs", SYSTEM)
+@app.route("POST", "/security/rest/v1/organizations/globalConfigs", SYSTEM, release=3)
 def set_global_configs(call: Call, body: list[ConfigJson]) -> list[ConfigJson]:
     """Change the global configuration; organizations with one of their own keep it."""
     configuration.save(call.db, configuration.GLOBAL, _changes(body))

@@ -15,6 +15,7 @@ from psrlib.hub.web.routing import ANYONE, COMPONENT, EITHER, USER, App
 
 app = App("security")
 COOKIE = "SS-SSO-LOGIN"
+LOGIN = "/security/public-rest/v1/authentication/login"
 
 
 class LoginJson(Struct, rename="camel"):
@@ -83,9 +84,10 @@ def _show(principal: Principal) -> SSOPrincipalJson:
 
 @app.route(
     "POST",
-    "/security/public-rest/v1/authentication/login",
+    LOGIN,
     ANYONE,
     direct=True,
+    release=3,
     choice="failure: 401 SECURITY_01 with the same words for unknown user, wrong password and inactive user; "
     "after five wrong passwords in a row from one address the next attempts get 429 with Retry-After, 1 s to "
     "30 s; a generated password (the user id, as on a hub without mail) may log in through REST",

@@ -33,6 +33,7 @@ class PasswordsJson(Struct, rename="camel"):
     "PUT",
     "/security/rest/v1/organization/{org}/users",
     ORG_ADMIN,
+    release=3,
     status=201,
     choice="409 APP_ISSUES_04 for a taken id, also of a deleted user; 404 for a group that does not exist; "
     "the generated password is the user id and expires after the organization's password life",
@@ -104,6 +105,7 @@ def update_user(call: Call, org: str, user: str, body: UserJson) -> UserJson:
     "POST",
     "/security/rest/v1/organization/{org}/user/{user}/updatePassword",
     USER,
+    release=3,
     choice=f"fields oldPassword and newPassword ({MIN_LENGTH} characters or more); users change their own "
     "with the old one, administrators that of others without it; other sessions of the user end",
 )
@@ -127,7 +129,7 @@ def update_password(call: Call, user: str, body: PasswordsJson) -> None:
     audit_action(call, row.organization, "USER_SET_PASSWORD", row.id)
 
 
-@app.route("POST", "/security/rest/v1/organization/{org}/users/deactivate", ORG_ADMIN)
+@app.route("POST", "/security/rest/v1/organization/{org}/users/deactivate", ORG_ADMIN, release=3)
 def deactivate_users(call: Call, body: list[str]) -> list[str]:
     """Deactivate users and end their sessions."""
     _set_active(call, body, False)
@@ -139,6 +141,7 @@ def deactivate_users(call: Call, body: list[str]) -> list[str]:
     "POST",
     "/security/rest/v1/organization/{org}/users/activate",
     ORG_ADMIN,
+    release=3,
     choice="not in the reference; the counterpart of deactivate",
 )
 def activate_users(call: Call, body: list[str]) -> list[str]:
@@ -158,6 +161,7 @@ def _set_active(call: Call, ids: list[str], active: bool) -> None:
     "DELETE",
     "/security/rest/v1/organization/{org}/user/{user}",
     ORG_ADMIN,
+    release=3,
     choice="refused with 400 while the user is active; soft delete, the id stays taken",
 )
 def delete_user(call: Call, user: str) -> None:
@@ -165,7 +169,7 @@ def delete_user(call: Call, user: str) -> None:
     delete_users(call, [user])
 
 
-@app.route("POST", "/security/rest/v1/organization/{org}/users/delete", ORG_ADMIN)
+@app.route("POST", "/security/rest/v1/organization/{org}/users/delete", ORG_ADMIN, release=3)
 def delete_users(call: Call, body: list[str]) -> list[str]:
     """Delete deactivated users."""
     for user_id in body:
