@@ -14,6 +14,7 @@ from psrlib.hub.apps import (
 )
 from psrlib.hub.apps.jobrunner import archives as job_archives
 from psrlib.hub.apps.jobrunner import control, engines, jobs, metrics, status
+from psrlib.hub.apps.page import pages
 from psrlib.hub.apps.pipelinestore import archives as pipeline_archives
 from psrlib.hub.apps.pipelinestore import editing, pipelines
 from psrlib.hub.apps.security import (
@@ -35,6 +36,7 @@ from psrlib.hub.web.routing import App, Route
 # in the order of the documentation
 APPS: tuple[App, ...] = (
     server.app,
+    pages.app,
     sessions.app,
     organizations.app,
     users.app,

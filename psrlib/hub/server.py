@@ -1,7 +1,9 @@
 """The ASGI application: one check for every route, transactions, error envelope, background work."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -21,13 +23,14 @@ from psrlib.hub.web.access import Principal, check
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.hub import Hub
 from psrlib.hub.web.issues import LOGIN_SERVICE, IssueError, bad_request, unauthenticated
-from psrlib.hub.web.origin import check_host
+from psrlib.hub.web.origin import check_host, is_own_page
 from psrlib.hub.web.records import Listing
 from psrlib.hub.web.releases import find_release
 from psrlib.hub.web.request import Body, read_cookie
 from psrlib.hub.web.routing import Route, Router
 from psrlib.hub.web.strictness import LOOKED_BYTES
 from psrlib.hub.web.throttle import Throttle
+from psrlib.hub.web.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
@@ -48,6 +51,7 @@ def create_app(
     needs_password: bool = False,
     release: int = 3,
     rate_limit: int = 0,
+    run_dir: Path | None = None,
 ) -> "HubApplication":
     """Return the embedded Control Hub as an ASGI application.
 
@@ -73,6 +77,8 @@ def create_app(
         3 or 4: the release that the hub is.
     rate_limit : int
         Calls that the users of an organization may make a second, the next get 429; 0 for any number.
+    run_dir : path or None
+        Folder of the run that the hub belongs to, for its page.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def create_app(
     chosen = find_release(release)
     database = Database(db_url)
     database.prepare()
-    hub = Hub(database, url.rstrip("/"), clock, strict, webhook_hosts, chosen)
+    hub = Hub(database, url.rstrip("/"), clock, strict, webhook_hosts, chosen, run_dir)
     try:
         hub.write_now(lambda connection: keep_release(connection, chosen.number))
         hub.write_now(lambda connection: create_system_organization(connection, hub.now()))
@@ -105,6 +111,7 @@ class HubApplication:
         number = hub.release.number
         self.router = Router(all_routes(number), not_served(number))
         hub.routes = self.router.routes
+        hub.traffic = Traffic(route.segments[0] for route in hub.routes if route.segments[1:2] == ["rest"])
         self.background = Background(hub) if background else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +119,10 @@ class HubApplication:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await _send(send, await self._answer(scope, receive))
+            begun = time.perf_counter()
+            raw = await self._answer(scope, receive)
+            await _send(send, raw)
+            self.hub.traffic.note(scope["path"], raw.status or 200, time.perf_counter() - begun)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -162,7 +172,7 @@ class HubApplication:
         raw_query = dict(pairs)
         call = Call(self.hub, route, headers, client[0], route.signature.organization(path, raw_query))
         call.token, call.caller, by_cookie = self._caller(headers, raw_query, call.now)
-        if "x-requested-by" not in headers and _needs_marker(route, by_cookie):
+        if "x-requested-by" not in headers and _needs_marker(route, by_cookie, headers):
             if call.caller is None:
                 raise unauthenticated()
             raise bad_request("header X-Requested-By is missing; every REST call needs it")
@@ -251,10 +261,13 @@ def _take_body(call: Call, arguments: dict[str, Any], body: Body) -> None:
         call.check_body_organization(getattr(arguments["body"], "organization", None))
 
 
-def _needs_marker(route: Route, by_cookie: bool) -> bool:
-    """Whether a call must carry the header that no other site can make a browser send (1.2)."""
+def _needs_marker(route: Route, by_cookie: bool, headers: dict[str, str]) -> bool:
+    """Whether a call must carry the header that no other site can make a browser send (1.2).
+
+    A form of the hub's own page cannot carry it; its browser says where it comes from.
+    """
     is_rest = "/rest/" in route.path or "/public-rest/v1/authentication" in route.path
-    return is_rest or (by_cookie and route.writes)
+    return is_rest or (by_cookie and route.writes and not is_own_page(headers))
 
 
 def _segments(scope: Scope) -> list[str]:

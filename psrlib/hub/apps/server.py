@@ -1,9 +1,9 @@
-"""Server-level resources: health, server/info, login page, translations, swagger documents."""
+"""Server-level resources: health, server/info, translations, swagger documents."""
 
 from msgspec import UNSET, Struct, UnsetType
 
 from psrlib.hub.store.text import Json
-from psrlib.hub.web.call import Call, Raw
+from psrlib.hub.web.call import Call
 from psrlib.hub.web.openapi import app_openapi, openapi, swagger
 from psrlib.hub.web.routing import ANYONE, COMPONENT, USER, App
 
@@ -93,12 +93,6 @@ def server_info(call: Call) -> ServerInfoJson:
 def available_apps(call: Call) -> list[str]:
     """List the applications an engine may use."""
     return ["security", "messaging", "jobrunner", "timeseries", "pipelinestore", "connection"]
-
-
-@app.route("GET", "/security/login", ANYONE, choice="an empty page: the hub has no user interface")
-def login_page(call: Call) -> Raw:
-    """Answer engines that ask whether the hub lives."""
-    return Raw(b"<!doctype html><title>Control Hub</title>", content_type="text/html; charset=utf-8")
 
 
 @app.route(

@@ -91,6 +91,7 @@ def _serve(
             needs_password=not is_local,
             release=options.release,
             rate_limit=options.rate_limit,
+            run_dir=folder,
         )
         allow_connections()
         config = uvicorn.Config(

@@ -1,6 +1,6 @@
 """What time brings: silent engines, failover, runs that wait for engines, stops that take too long."""
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from psrlib.hub.runner import decisions, words
 from psrlib.hub.runner.entities import Instance, Run
@@ -11,6 +11,7 @@ from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.execution import engines, instances, runs
 from psrlib.hub.store.schema.security import configs
 from psrlib.hub.store.text import is_empty
+from psrlib.hub.web.hub import Hub
 
 _SEEN = ("id", "organization", "last_reported_time", "silent")
 SEEN = Query(select(*(engines.c[name] for name in _SEEN)))
@@ -27,7 +28,7 @@ def watch(work: RunnerWork) -> None:
 def _watch_engines(work: RunnerWork) -> None:
     """Note which engines fell silent and which came back; that it is known outlives the hub's process."""
     contacts = work.hub.contacts
-    rows, silent = _silent_engines(work)
+    rows, silent = silent_engines(work.hub, work.db, work.now)
     contacts.silent = silent
     for row in rows:
         if row.silent != (row.id in silent):
@@ -40,18 +41,18 @@ def _watch_engines(work: RunnerWork) -> None:
     _handle_silence(work, silent)
 
 
-def _silent_engines(work: RunnerWork) -> tuple[list[Row], set[str]]:
+def silent_engines(hub: Hub, db: Connection, now: int) -> tuple[list[Row], set[str]]:
     """Return all engines, and the ids of those past the heartbeat interval of their organizations."""
     heartbeat_s = int(configuration.BY_ID[configuration.HEARTBEAT_S].default)
     wanted = select(configs.c.organization, configs.c.value).where(configs.c.id == configuration.HEARTBEAT_S)
-    own = {row.organization: int(row.value) for row in work.db.execute(wanted)}
+    own = {row.organization: int(row.value) for row in db.execute(wanted)}
     everywhere = own.get(configuration.GLOBAL, heartbeat_s)
-    rows = SEEN.rows(work.db)
+    rows = SEEN.rows(db)
     silent = {
         row.id
         for row in rows
-        if not work.hub.contacts.is_responding(
-            row.id, work.now, own.get(row.organization, everywhere) * 1000, row.last_reported_time
+        if not hub.contacts.is_responding(
+            row.id, now, own.get(row.organization, everywhere) * 1000, row.last_reported_time
         )
     }
     return rows, silent

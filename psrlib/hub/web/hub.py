@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from psrlib.hub.store.cache import Cache
+from psrlib.hub.store.cache import Cache, Recent
 from psrlib.hub.store.contacts import Contacts
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.readers import Readers, settle
@@ -24,6 +25,7 @@ from psrlib.hub.web.release import Release
 from psrlib.hub.web.releases import RELEASES
 from psrlib.hub.web.routing import Route
 from psrlib.hub.web.strictness import Strictness
+from psrlib.hub.web.traffic import Traffic
 
 T = TypeVar("T")
 # a short transaction and who waits for it
@@ -50,6 +52,8 @@ class Hub:
         Hosts that webhooks may call besides loopback; ``*`` for any.
     release : Release
         The release that it is.
+    run_dir : path or None
+        Folder of the run that the hub belongs to.
     """
 
     def __init__(
@@ -60,16 +64,20 @@ class Hub:
         strict: bool = False,
         webhook_hosts: Collection[str] = (),
         release: Release = RELEASES[3],
+        run_dir: Path | None = None,
     ) -> None:
         self.database = database
         self.release = release
         self.url = url
         self.now = clock or _wall_clock_ms
         self.webhook_hosts = webhook_hosts
+        self.run_dir = run_dir
         self.started_on = self.now()
         self.clean_on = self.started_on  # when old history is looked for
         self.routes: list[Route] = []
         self.strictness = Strictness(strict, release)
+        self.traffic = Traffic(())  # of the application's routes, when it has them
+        self.recent = Recent()
         self.callers = Callers()
         self.cache = Cache()
         self.contacts = Contacts(self.started_on)

@@ -1,7 +1,8 @@
 """Whom a request means, and whom a webhook may call: this machine, or who was named at the start."""
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
 
 from psrlib.hub.web.issues import IssueError
 
@@ -38,6 +39,20 @@ def check_host(header: str | None) -> None:
             f"this hub listens on loopback and is not '{header[:80]}'; call it by 127.0.0.1 or localhost, or "
             "start it with --host",
         )
+
+
+def is_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether a browser says that a request comes from a page of this hub.
+
+    Examples
+    --------
+    >>> is_own_page({"host": "127.0.0.1:18631", "origin": "http://127.0.0.1:18631"})
+    True
+    >>> is_own_page({"host": "127.0.0.1:18631"}), is_own_page({"host": "127.0.0.1:18631", "origin": "null"})
+    (False, False)
+    """
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == headers.get("host")
 
 
 def _without_port(header: str) -> str:

@@ -1,0 +1,1 @@
+"""The hub's own page for people, and its figures for Prometheus."""
