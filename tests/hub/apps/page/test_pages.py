@@ -261,3 +261,18 @@ def test_nobody_looking_costs_nothing(lite_acme: Session) -> None:
     lite_acme.job()
     assert tiles(lite_acme.driver.raw("GET", "/", {})) == before
     assert tiles(look(lite_acme))["jobs"] == before["jobs"] + 1
+
+
+def test_a_hub_of_the_later_release_has_the_page_and_says_so(tmp_path: Path, clock: Clock) -> None:
+    """People log in by the form there too, though programs have no login."""
+    driver = Driver(f"sqlite:///{tmp_path / 'hub.db'}", clock)
+    driver.app.hub.close()
+    driver.app = create_app(f"sqlite:///{tmp_path / 'hub4.db'}", "", clock, background=False, release=4)
+    body = urlencode({"userName": "admin@admin", "password": "admin@admin"}).encode()
+    answer = driver.raw("POST", "/security/login", OWN, body)
+    token = answer.headers["Set-Cookie"].split("=", 1)[1].split(";")[0]
+    page = look(Session(driver, "admin@admin", token)).content
+    assert b"release 4." in page
+    assert b"admin@admin" in page
+    assert b'release="4.' in driver.raw("GET", "/metrics", {}).content
+    driver.close()
