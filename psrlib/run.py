@@ -101,7 +101,8 @@ def open_hub(
     """
     _check_release(sch_url, release, credentials)
     if credentials is not None:
-        raise InputError("Control Hub 4.x cannot be populated yet; its credentials are read and checked only")
+        check_address(sch_url, allow_remote)
+        return ControlHub(sch_url, credentials=credentials, **options)
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
         started_here = find_hub(run_dir) is None
@@ -330,10 +331,9 @@ def look_at_run(run_dir: Path) -> dict[str, Any]:
     hub = look_at_hub(run_dir)
     jobs: Counter[str] = Counter()
     if hub.state == "running":
-        organizations = [o.id for o in load_seed(run_dir / "seed.json").organizations]
+        organizations = {o.id for o in load_seed(run_dir / "seed.json").organizations}
         with open_hub(run_dir) as session:
-            present = {str(row["id"]) for row in session.security.organizations()}
-            for organization in present.intersection(organizations):
+            for organization in session.organizations().keys() & organizations:
                 jobs.update(session.for_organization(organization).jobrunner.counts())
     report = run_dir / "report" / "report.json"
     last = json.loads(report.read_text()) if report.exists() else None

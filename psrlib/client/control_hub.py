@@ -5,6 +5,7 @@ import threading
 from copy import copy
 from typing import Any
 
+from psrlib.client.apps.security import Security
 from psrlib.client.calls import CallCounter
 from psrlib.client.credentials import Credentials
 from psrlib.client.dialect import Dialect, Release3, Release4
@@ -122,6 +123,14 @@ class ControlHub(Session):
     def close(self) -> None:
         """Close the connections of this session and all that share them."""
         self.http.close()
+
+    def organizations(self) -> dict[str, Json]:
+        """Return the hub's records of organizations by the ids that a seed document has for them."""
+        return self.dialect.organizations(self.security, lambda id: self.for_organization(id).login)
+
+    def security_of(self, organization: str) -> Security:
+        """Return the app that keeps an organization's people, as who may change them."""
+        return self.for_organization(organization).security if self.dialect.adopts else self.security
 
     def for_organization(self, organization: str) -> "ControlHub":
         """Return the session of an organization's administrator; it logs in at its first request."""

@@ -1,10 +1,13 @@
 """What differs between the releases of Control Hub: one object per hub, which sessions and ``state`` ask."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from psrlib.client.apps.security import Security
 from psrlib.client.credentials import SYSTEM, Credentials
 from psrlib.client.http import HttpClient
 from psrlib.client.login import CredentialLogin, Login, PasswordLogin
@@ -14,6 +17,7 @@ from psrlib.client.wire import ALL, Json
 from psrlib.errors import HubError, InputError
 
 PAGES = (250, 50)  # rows asked for at once: what the vendor's SDKs ask for, the larger one first
+LOGINS_AT_ONCE = 8
 Send = Callable[[Request], Answer]
 
 
@@ -29,11 +33,17 @@ class Dialect(ABC):
         is made, changed or removed.
     owners_log_in : bool
         Whether owners of objects may create them themselves.
+    mail_domain : str
+        Where users get their invitations; empty where nobody is invited.
+    lists_one_component_type : bool
+        Whether a listing of engine registrations is of one type, ``dc`` unless another is named.
     """
 
     release: int
     adopts: bool
     owners_log_in: bool
+    mail_domain: str = ""
+    lists_one_component_type: bool
 
     @abstractmethod
     def login(self, http: HttpClient, name: str | None = None) -> Login:
@@ -42,6 +52,18 @@ class Dialect(ABC):
     @abstractmethod
     def administrator(self, organization: str) -> str:
         """Return the name of the login of an organization's administrator."""
+
+    @abstractmethod
+    def organizations(self, security: Security, login: Callable[[str], Login]) -> dict[str, Json]:
+        """Return the hub's records of organizations by the ids that a seed document has for them.
+
+        Parameters
+        ----------
+        security : Security
+            The app as the hub's own session sees it.
+        login : callable
+            Returns the login of an organization's administrator.
+        """
 
     @abstractmethod
     def rows(self, answer: Send, request: Request) -> list[Json]:
@@ -58,6 +80,7 @@ class Release3(Dialect):
     release = 3
     adopts = False
     owners_log_in = True
+    lists_one_component_type = False
 
     def __init__(self, user: str, password: str, organization_password: str | None = None) -> None:
         self._user = user
@@ -75,6 +98,10 @@ class Release3(Dialect):
         """Return the user id of an organization's first administrator."""
         return f"admin@{organization}"
 
+    def organizations(self, security: Security, login: Callable[[str], Login]) -> dict[str, Json]:
+        """Return all organizations, as the system administrator sees them."""
+        return {str(row["id"]): row for row in security.organizations()}
+
     def rows(self, answer: Send, request: Request) -> list[Json]:
         """Return what one answer holds."""
         page: Page = answer(request).body
@@ -90,10 +117,13 @@ class Release4(Dialect):
     release = 4
     adopts = True
     owners_log_in = False
+    lists_one_component_type = True
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
         self._page_length = PAGES[0]
+        self._rows: dict[str, Json] | None = None
+        self._lock = threading.Lock()
 
     def login(self, http: HttpClient, name: str | None = None) -> CredentialLogin:
         """Return the login of an organization; by default of the first one."""
@@ -107,6 +137,28 @@ class Release4(Dialect):
     def administrator(self, organization: str) -> str:
         """Return the organization itself: it has one credential."""
         return organization
+
+    def organizations(self, security: Security, login: Callable[[str], Login]) -> dict[str, Json]:
+        """Return the organizations of the credentials, after asking the hub once who each credential is.
+
+        Raises
+        ------
+        AuthenticationError
+            If a credential is refused.
+        InputError
+            If two credentials are of one organization.
+        """
+        with self._lock:
+            if self._rows is None:
+                names = list(self.credentials.organizations)
+                with ThreadPoolExecutor(LOGINS_AT_ONCE) as pool:
+                    principals = list(pool.map(lambda name: _principal(login(name)), names))
+                self._rows = {
+                    name: {"id": p["organizationId"], "name": p.get("organizationName"), "active": True}
+                    for name, p in zip(names, principals, strict=True)
+                }
+                _check_different(self._rows)
+            return self._rows
 
     def rows(self, answer: Send, request: Request) -> list[Json]:
         """Ask page by page: for all rows at once (``len=-1``) a hub may be too large (control-hub-4x, 2)."""
@@ -137,3 +189,21 @@ class Release4(Dialect):
                 self._page_length = length
                 return page
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _principal(login: Login) -> Json:
+    assert isinstance(login, CredentialLogin)
+    return login.principal
+
+
+def _check_different(rows: Mapping[str, Json]) -> None:
+    """Refuse two credentials of one organization: what they should make would be made in one place."""
+    named: dict[str, str] = {}
+    for name, row in rows.items():
+        id = str(row["id"])
+        if id in named:
+            raise InputError(
+                f"the API credentials of {named[id]} and {name} are both of organization {id}; "
+                "each organization of the seed document needs one of its own"
+            )
+        named[id] = name

@@ -1,5 +1,6 @@
 """Observe a hub, compare it with a seed document, bring it there: populate, start jobs, teardown."""
 
+from psrlib.state.adoption import held
 from psrlib.state.diff import Difference, Item, diff
 from psrlib.state.engine_setup import setup_engines
 from psrlib.state.estimate import Estimate, plan
@@ -25,6 +26,7 @@ __all__ = [
     "balance_jobs",
     "check_address",
     "diff",
+    "held",
     "observe",
     "plan",
     "populate",

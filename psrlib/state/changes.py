@@ -112,7 +112,7 @@ def removals(session: Session, kind: str, ids: Sequence[str]) -> list[Call]:
 
 def _change(work: OrganizationWork, item: Item) -> Call | None:
     """Return the call that repairs one entity; None where another step does, or the hub has no such call."""
-    security = work.hub.security
+    security = work.security
     if item.kind == "organizations":
         assert work.found is not None
         organization = {**work.found.row, **organization_body(work.desired)}
@@ -127,11 +127,11 @@ def _change(work: OrganizationWork, item: Item) -> Call | None:
         return partial(publish_topology, work, row)
     if item.kind == "users":
         return partial(
-            security.update_user, work.desired.id, {**row, **user_body(work, entity), "active": True}
+            security.update_user, work.organization, {**row, **user_body(work, entity), "active": True}
         )
     if item.kind == "groups":
         group = {**row, "name": entity.name, "roles": GROUP_ROLES}
-        return partial(security.update_group, work.desired.id, group)
+        return partial(security.update_group, work.organization, group)
     if item.kind == "connections":
         return partial(work.admin.connection.update_connection, {**row, **connection_body(entity)})
     if item.kind == "jobs":

@@ -11,6 +11,7 @@ from psrlib.client.wire import Json
 from psrlib.errors import InputError
 from psrlib.seed.document import Engine, Organization, SeedDocument
 from psrlib.seed.identity import engine_id
+from psrlib.state.adoption import held
 from psrlib.state.create_once import repeat_lost
 from psrlib.state.reading import COMPONENT_TYPES, engine_registrations
 from psrlib.state.schedule import Steps, run_steps
@@ -26,6 +27,7 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     Registrations that belong to none of them and that no engine has ever used are removed: their tokens are
     lost, as when a request was delivered twice.
     """
+    document = held(document, hub)
     saved: dict[tuple[str, str], engines.EngineIdentity] = {}
     with suppress(InputError):
         saved = {(i.organization, i.key): i for i in engines.load_identities(run_dir)}
@@ -58,7 +60,7 @@ def _identities(
         if engine.key not in tokens:
             lacking.setdefault(engine.type, []).append(engine)
     found = yield [
-        partial(_tokens, session, organization.id, COMPONENT_TYPES[engine_type], len(group), known)
+        partial(_tokens, session, session.organization, COMPONENT_TYPES[engine_type], len(group), known)
         for engine_type, group in lacking.items()
     ]
     for group, new in zip(lacking.values(), found, strict=True):
@@ -70,7 +72,7 @@ def _identities(
         engines.EngineIdentity(
             organization=organization.id,
             key=engine.key,
-            id=engine_id(random_seed, organization.id, engine.key),
+            id=engine_id(random_seed, session.organization, engine.key),
             url=engine.url,
             type=engine.type,
             labels=engine.labels,
@@ -92,11 +94,11 @@ def _remove_unused(
     if not all(registration for _, registration in tokens.values()):
         return  # this hub does not say which registration a token belongs to
     used = {registration for _, registration in tokens.values()}
-    used |= {engine_id(random_seed, organization.id, engine.key) for engine in organization.engines}
+    used |= {engine_id(random_seed, session.organization, engine.key) for engine in organization.engines}
     unused = [str(row["id"]) for row in rows if not row.get("registeredOn") and str(row["id"]) not in used]
     if unused:
         log.warning("%s: %d engine registrations without an engine removed", organization.id, len(unused))
-    session.security.delete_components(organization.id, unused)
+    session.security.delete_components(session.organization, unused)
 
 
 def _tokens(
@@ -106,7 +108,7 @@ def _tokens(
     security = session.security
 
     def forget_lost() -> None:
-        rows = [row for row in security.components(organization) if row.get("type") in (None, component_type)]
+        rows = [row for row in engine_registrations(session) if row.get("type") in (None, component_type)]
         ids = {str(row["id"]) for row in rows}
         security.delete_components(organization, sorted(ids - before))
 

@@ -14,6 +14,7 @@ from psrlib.client import ControlHub
 from psrlib.client.apps.pipelinestore import export_archive
 from psrlib.seed.capacity import Shortage, find_shortages
 from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.adoption import held
 from psrlib.state.diff import Difference, diff, identity
 from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedState
@@ -64,6 +65,7 @@ class Estimate:
 
 def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "small") -> Estimate:
     """Return what populating would do, without changing anything on the hub."""
+    document = held(document, hub)
     before = hub.calls.by_kind()
     observed = observe(document, hub)
     reads = sum(hub.calls.since(before).values())

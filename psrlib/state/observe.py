@@ -40,14 +40,14 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
     About a dozen calls per organization, and one for each pipeline with several commits. An owner is the
     record's creator where that is the desired owner, and is read from the ACL elsewhere.
     """
-    listed = {str(row["id"]): row for row in hub.security.organizations()}
+    listed = hub.organizations()
     wanted = [organization for organization in document.organizations if organization.id in listed]
     steps = (observe_organization(hub, document, o, listed[o.id]) for o in wanted)
     found = run_steps(steps, hub.limit)
     log.info("observed %d organizations", len(found))
     return ObservedState(
         organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},
-        foreign=find_foreign(document, listed),
+        foreign=[] if hub.dialect.adopts else find_foreign(document, listed),
     )
 
 
@@ -69,20 +69,25 @@ def observe_organization(
     hub: ControlHub, document: SeedDocument, desired: Organization, row: Json
 ) -> Steps[ObservedOrganization]:
     """Observe one organization; steps for `run_steps`. ``row`` is its record in the hub's list."""
-    session = hub.for_organization(desired.id)
+    session, security = hub.for_organization(desired.id), hub.security_of(desired.id)
+    adopts, id = hub.dialect.adopts, str(row["id"])
     role_ids, entries, groups, users = yield [
         hub.role_ids,
-        partial(hub.security.configs, desired.id),
-        partial(hub.security.groups, desired.id),
-        partial(hub.security.users, desired.id),
+        partial(security.configs, id),
+        partial(security.groups, id),
+        partial(security.users, id),
     ]
-    reader = Reader(document, desired, row, role_ids)
-    reader.entries, reader.rows["groups"], reader.rows["users"] = entries, groups, users
+    reader = Reader(document, desired, row, role_ids, adopts)
+    reader.rows["groups"], reader.rows["users"] = groups, users
+    # What an organization's own administrator may not set is not asked of him.
+    reader.entries = [entry for entry in entries if not adopts or entry.get("orgModifiable")]
     if not row.get("active", True):
         return reader.organization(locked=True)
     try:
         (pipelines,) = yield [session.pipelinestore.pipelines]
     except AuthenticationError:
+        if adopts:
+            raise
         log.warning("%s: its administrator cannot log in; only its users and groups are seen", desired.id)
         return reader.organization(locked=True)
     listings = {kind: access(session, kind).entities for kind in OWNED if kind != "pipelines"}

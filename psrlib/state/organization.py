@@ -73,8 +73,8 @@ def populate_organization(
         if not work.lost_answers and row is None:
             return Outcome(created, changed, ())
         if row is None or work.changed["organizations"]:
-            (listed,) = yield [hub.security.organizations]
-            row = next((r for r in listed if r["id"] == desired.id), None)
+            (listed,) = yield [hub.organizations]
+            row = listed.get(desired.id)
     raise AssertionError("unreachable: the rounds are bounded")
 
 

@@ -103,6 +103,7 @@ class OrganizationWork:
     ) -> None:
         self.hub = hub
         self.admin = hub.for_organization(desired.id)
+        self.security = hub.security_of(desired.id)
         self.document = document
         self.desired = desired
         self.found = found
@@ -129,8 +130,18 @@ class OrganizationWork:
         return hub_id(kind, self.rows[kind][key])
 
     def user_id(self, key: str) -> str:
-        """Return the id of a user."""
-        return self._users[key].id
+        """Return the hub's id of a user."""
+        row = self.rows["users"].get(key)
+        return self._users[key].id if row is None else str(row["id"])
+
+    def group_id(self, group: seed.Group) -> str:
+        """Return the hub's id of a group, whose name in it is ours to choose."""
+        return f"{group.id.rpartition('@')[0]}@{self.organization}"
+
+    @property
+    def organization(self) -> str:
+        """The hub's id of the organization."""
+        return self.admin.organization
 
     def note(self, kind: str, key: str, row: Json) -> None:
         """Remember the hub's record of an entity just created."""

@@ -31,13 +31,13 @@ def people_steps(work: OrganizationWork) -> Steps[None]:
 def user_body(work: OrganizationWork, user: User) -> Json:
     """Return the wire form of a user, without roles this hub does not know: some ids are new (3.4)."""
     known = work.hub.role_ids()
-    group_ids = {group.key: group.id for group in work.desired.groups}
+    group_ids = {group.key: work.group_id(group) for group in work.desired.groups}
     return {
-        "id": user.id,
+        "id": work.user_id(user.key),
         "name": user.name,
         "email": user.email,
         "roles": [role for role in user.roles if role in known] if known else user.roles,
-        "groups": [f"all@{work.desired.id}", *(group_ids[key] for key in user.groups)],
+        "groups": [f"all@{work.organization}", *(group_ids[key] for key in user.groups)],
     }
 
 
@@ -84,7 +84,7 @@ def _configure(work: OrganizationWork) -> None:
     """Bring the configuration to what is desired: one reading call per hub, one writing call."""
     entries = work.found.entries if work.found is not None else _new_entries(work)
     if values := entry_values(work.desired.config, entries):
-        work.hub.security.set_configs(work.desired.id, values)
+        work.security.set_configs(work.organization, values)
         work.count_change("configuration")
 
 
@@ -123,10 +123,10 @@ def _open_new_administrator(work: OrganizationWork) -> None:
 
 def _create_group(work: OrganizationWork, group: Group) -> None:
     """Create a group; its only possible member so far is the administrator."""
-    administrator, security = work.desired.users[0], work.hub.security
-    members = [administrator.id] if group.key in administrator.groups else []
-    create = partial(security.create_group, work.desired.id, group.id, group.name, GROUP_ROLES, members)
-    _create(work, "groups", group.key, group.id, create, partial(security.groups, work.desired.id))
+    administrator, security = work.desired.users[0], work.security
+    id, members = work.group_id(group), [administrator.id] if group.key in administrator.groups else []
+    create = partial(security.create_group, work.organization, id, group.name, GROUP_ROLES, members)
+    _create(work, "groups", group.key, id, create, partial(security.groups, work.organization))
 
 
 def _create_user(work: OrganizationWork, user: User) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from psrlib.client import ControlHub
 from psrlib.seed.document import SeedDocument
+from psrlib.state.adoption import held
 from psrlib.state.capabilities import Capabilities
 from psrlib.state.changes import why_left
 from psrlib.state.diff import Difference
@@ -105,16 +106,19 @@ def populate(
     with populate_lock(hub.url, lock_folder), closing(Bars(document, progress)) as bars:
         started = time.monotonic()
         calls_before = hub.calls.by_kind()
-        knowledge = Knowledge(definition_size=definition_size)
+        document = held(document, hub)
+        knowledge = Knowledge(definition_size=definition_size, owners_log_in=hub.dialect.owners_log_in)
         if capabilities is not None:
             knowledge.has_create_jobs = capabilities.create_jobs
             knowledge.has_import = capabilities.import_pipelines
             knowledge.import_adds_versions = capabilities.import_adds_versions
         if authoring_url:
             knowledge.authoring_engine = find_engine(hub, authoring_url)
-        existing = {str(row["id"]): row for row in hub.security.organizations()}
-        check_organizations(document, existing, allow_foreign)
-        check_contents(document, hub, existing)
+        existing = hub.organizations()
+        if not hub.dialect.adopts:
+            check_organizations(document, existing, allow_foreign)
+        if not (hub.dialect.adopts and allow_foreign):
+            check_contents(document, hub, existing)
         steps = (
             populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
             for desired in document.organizations

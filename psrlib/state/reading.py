@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
+from psrlib.client import ControlHub
 from psrlib.client.apps import scheduler
 from psrlib.client.session import Session
 from psrlib.client.wire import Json, OwnedApp
@@ -66,10 +68,13 @@ def access(session: Session, kind: str) -> Access:
     }[kind]
 
 
-def engine_registrations(session: Session) -> list[Json]:
+def engine_registrations(session: ControlHub) -> list[Json]:
     """Return the hub's registrations of engines, used or not; those of agents and Edge are not ours."""
-    types = (None, *COMPONENT_TYPES.values())
-    return [row for row in session.security.components(session.organization) if row.get("type") in types]
+    known = (None, *COMPONENT_TYPES.values())
+    asked = COMPONENT_TYPES.values() if session.dialect.lists_one_component_type else (None,)
+    security, organization = session.security, session.organization
+    rows = [row for type in asked for row in security.components(organization, type)]
+    return [row for row in rows if row.get("type") in known]
 
 
 def creator(row: Json) -> str:
@@ -91,13 +96,24 @@ class Reader:
     role_ids : frozenset of str
         Roles the hub knows, empty when it does not say. A desired role that it does not know cannot be given,
         and is not missed.
+    adopts : bool
+        Whether the organization was there before: its ids on the hub are not those of the seed document, its
+        own settings are none of ours, and neither are users whom the document does not name. Users are known
+        by their mail address, which is all of them that can be chosen on such a hub.
     """
 
     def __init__(
-        self, document: seed.SeedDocument, desired: seed.Organization, row: Json, role_ids: frozenset[str]
+        self,
+        document: seed.SeedDocument,
+        desired: seed.Organization,
+        row: Json,
+        role_ids: frozenset[str],
+        adopts: bool = False,
     ) -> None:
         self._document = document
-        self._unknown_roles = {user.id: set(user.roles) - role_ids for user in desired.users if role_ids}
+        self._adopts = adopts
+        self._organization_id = str(row.get("id") or desired.id)
+        self._unknown_roles = {user.key: set(user.roles) - role_ids for user in desired.users if role_ids}
         self.desired = desired
         self.row = row
         self.entries: list[Json] = []
@@ -111,10 +127,11 @@ class Reader:
         self._memberships: defaultdict[str, set[str]] = defaultdict(set)  # user id -> group ids
         self._fragment_ids: dict[str, str] = {}  # id inside the definition -> hub id
         self._desired = {(kind, entity.name): entity for kind in OWNED for entity in getattr(desired, kind)}
-        self._user_keys = {user.id: user.key for user in desired.users}
         self._group_keys = {group.id: group.key for group in desired.groups}
         random_seed = document.provenance.random_seed
-        self._engine_keys = {engine_id(random_seed, desired.id, e.key): e.key for e in desired.engines}
+        self._engine_keys = {
+            engine_id(random_seed, self._organization_id, e.key): e.key for e in desired.engines
+        }
         self._details: list[tuple[str, str, Detail]] = []
         self._wrong_commits: dict[str, int] = {}
         self._versions: dict[str, str] = {}  # commit id -> version of a pipeline
@@ -135,7 +152,9 @@ class Reader:
     def organization(self, locked: bool = False) -> ObservedOrganization:
         """Return the organization; ``locked`` means that its administrator could not log in."""
         config, unseen = read_config(self.entries)
-        self.rows["groups"] = [r for r in self.rows["groups"] if r["id"] != f"all@{self.desired.id}"]
+        self.rows["groups"] = [r for r in self.rows["groups"] if r["id"] != self._everyone]
+        if self._adopts:
+            self.rows["users"] = [r for r in self.rows["users"] if str(r["id"]) in self._user_keys]
         for group in self.rows["groups"]:
             for member in group.get("users") or []:
                 self._memberships[id_of(member)].add(str(group["id"]))
@@ -176,6 +195,21 @@ class Reader:
             locked=locked,
         )
 
+    @property
+    def _everyone(self) -> str:
+        """The id of the group of all users, which every organization has by itself."""
+        return f"all@{self._organization_id}"
+
+    @cached_property
+    def _user_keys(self) -> dict[str, str]:
+        """Key of each desired user by the hub's id, which is the seed document's unless it adopts."""
+        keys = {user.id: user.key for user in self.desired.users}
+        if self._adopts:
+            mails = {user.email.lower(): user.key for user in self.desired.users[1:]}
+            for row in self.rows["users"]:
+                keys.setdefault(str(row["id"]), mails.get(str(row.get("email")).lower(), ""))
+        return {id: key for id, key in keys.items() if key}
+
     def _n_unused_registrations(self) -> int:
         unused = sum(not row.get("registeredOn") for row in self.registrations)
         known = {str(row["id"]) for row in self.registrations if row.get("registeredOn")}
@@ -183,14 +217,15 @@ class Reader:
 
     def _compare_details(self) -> None:
         """Note what the desired entities that exist have beside the fields of their records."""
-        self._note("organizations", self.desired.id, organization_details(self.desired, self.row))
-        users, groups = {user.id for user in self.desired.users}, {group.id for group in self.desired.groups}
+        if not self._adopts:
+            self._note("organizations", self.desired.id, organization_details(self.desired, self.row))
+        ids = {user.key: user.id for user in self.desired.users}
         for row in self.rows["users"]:
-            if row["id"] in users:
-                self._note("users", row["id"], user_details(row))
+            if str(row["id"]) in self._user_keys:
+                self._note("users", ids[self._user_keys[str(row["id"])]], user_details(row))
         for row in self.rows["groups"]:
-            if row["id"] in groups:
-                self._note("groups", row["id"], group_details(row))
+            if (id := self._seed_id(row)) in self._group_keys:
+                self._note("groups", id, group_details(row))
         pipelines = {pipeline.key: pipeline for pipeline in self.desired.pipelines}
         commits = [row for log in [self.rows["pipelines"], *self.logs.values()] for row in log]
         self._versions = {str(commit["commitId"]): str(commit["version"]) for commit in commits}
@@ -272,22 +307,32 @@ class Reader:
         owner = self._user_key(self.owners.get(hub_id(kind, row), ""))
         return {"key": self._key(kind, row), "name": hub_name(row), "owner": owner}
 
+    def _seed_id(self, reference: Any) -> str:
+        """Return the seed document's id of a group of the hub: the organization's part differs."""
+        name, _, organization = id_of(reference).rpartition("@")
+        return f"{name}@{self.desired.id}" if organization == self._organization_id else id_of(reference)
+
     def _group(self, row: Json) -> seed.Group:
-        id = str(row["id"])
+        id = self._seed_id(row)
         return seed.Group(key=self._group_keys.get(id, id), id=id, name=str(row.get("name")))
 
     def _user(self, row: Json) -> seed.User:
         id = str(row["id"])
-        everyone = f"all@{self.desired.id}"
+        key = self._user_key(id)
+        wanted = next((user for user in self.desired.users if user.key == key), None)
+        if self._adopts and wanted is self.desired.users[0]:
+            return wanted  # whose credential it is: he is as he is
         roles = {id_of(role) for role in row.get("roles") or []}
         groups = {id_of(group) for group in row.get("groups") or []} | self._memberships[id]
         return seed.User(
-            key=self._user_key(id),
-            id=id,
+            key=key,
+            id=wanted.id if wanted else id,
             name=str(row.get("name")),
-            email=str(row.get("email")),
-            roles=sorted(roles | self._unknown_roles.get(id, set())),
-            groups=sorted(self._group_keys.get(group, group) for group in groups - {everyone}),
+            email=wanted.email if wanted and self._adopts else str(row.get("email")),
+            roles=sorted(roles | self._unknown_roles.get(key, set())),
+            groups=sorted(
+                self._group_keys.get(self._seed_id(group), group) for group in groups - {self._everyone}
+            ),
         )
 
     def _engine_key(self, row: Json) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from psrlib.client import ControlHub
 from psrlib.errors import InconsistentStateError, InputError
 from psrlib.seed.document import SeedDocument
+from psrlib.state.adoption import held
 from psrlib.state.changes import UNCHANGEABLE
 from psrlib.state.diff import IDENTITY, diff
 from psrlib.state.observe import observe
@@ -37,6 +38,7 @@ def apply_rewrite(
     InconsistentStateError
         If the hub does not hold the rewritten document afterwards.
     """
+    document, rewritten = held(document, hub), held(rewritten, hub)
     changed = changed_fields(document, rewritten)
     for kind, field in sorted(changed):
         if field in ("id", "key", "name") or kind in UNCHANGEABLE:

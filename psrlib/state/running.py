@@ -9,6 +9,7 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import InconsistentStateError
 from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.adoption import held
 from psrlib.state.create_once import repeat_lost
 from psrlib.state.reading import hub_id, hub_name
 from psrlib.state.schedule import Steps, run_each, run_steps
@@ -36,6 +37,7 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
     HubError
         If the hub refuses the start, for want of engines for instance.
     """
+    document = held(document, hub)
     _check_present(document, hub)
     steps = (_start(hub, organization) for organization in document.organizations)
     started = sum(run_steps(steps, hub.limit))
@@ -48,6 +50,8 @@ def balance_jobs(document: SeedDocument, hub: ControlHub) -> int:
 
     After a failover pipelines stay where they went, also when their engine is back.
     """
+
+    document = held(document, hub)
 
     def balance(organization: Organization) -> int:
         running = [row for row in _wanted_rows(hub, organization) if job_status(row) == "ACTIVE"]
@@ -67,6 +71,7 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
     InconsistentStateError
         If some are not in time, with their status, or the hub lacks a job or its organization.
     """
+    document = held(document, hub)
     _check_present(document, hub)
     begun = time.monotonic()
     rows = run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit)
@@ -121,7 +126,7 @@ def job_status(row: Json) -> str | None:
 
 def _check_present(document: SeedDocument, hub: ControlHub) -> None:
     """Say that organizations lack; the login of their administrators would be refused without a reason."""
-    present = {str(row["id"]) for row in hub.security.organizations()}
+    present = hub.organizations()
     if absent := [o.id for o in document.organizations if o.id not in present]:
         raise InconsistentStateError(
             f"the Control Hub lacks {len(absent)} of {len(document.organizations)} organizations, "

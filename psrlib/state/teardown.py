@@ -10,6 +10,7 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.errors import HubError
 from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.adoption import held
 from psrlib.state.changes import removals
 from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe
@@ -47,6 +48,7 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
     HubError
         If the hub refuses a removal; teardown can be repeated.
     """
+    document = held(document, hub)
     with populate_lock(hub.url):
         observed = observe(document, hub).organizations
         present = [o for o in document.organizations if o.id in observed]
@@ -55,7 +57,7 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
     kept = {o.id: left for o, (_, left) in zip(present, outcomes, strict=True) if left}
     return TeardownReport(
         removed=dict(sum((removed for removed, _ in outcomes), Counter())),
-        deactivated=[o.id for o in present if o.id not in kept],
+        deactivated=[] if hub.dialect.adopts else [o.id for o in present if o.id not in kept],
         kept=kept,
     )
 
@@ -64,7 +66,7 @@ def _teardown_organization(
     hub: ControlHub, desired: Organization, found: ObservedOrganization
 ) -> Steps[tuple[Counter[str], dict[str, int]]]:
     """Return the entities removed per kind, and those of others."""
-    session = hub.for_organization(desired.id)
+    session, security = hub.for_organization(desired.id), hub.security_of(desired.id)
     rows, kept = _split(desired, found)
     ids = {kind: [hub_id(kind, row) for row in found_rows] for kind, found_rows in rows.items()}
     if ids["jobs"]:
@@ -81,10 +83,10 @@ def _teardown_organization(
         *(partial(_delete_engine, session, id) for id in ids["engines"]),
     ]
     ids["users"] = [id for id in ids["users"] if id != desired.users[0].id]
-    yield [partial(hub.security.delete_users, desired.id, ids["users"])]
+    yield [partial(security.delete_users, session.organization, ids["users"])]
     if ids["groups"]:
-        yield [partial(hub.security.delete_groups, desired.id, ids["groups"])]
-    if not kept and found.active:
+        yield [partial(security.delete_groups, session.organization, ids["groups"])]
+    if not kept and found.active and not hub.dialect.adopts:
         yield [partial(hub.security.update_organization, {**found.row, "active": False})]
     removed = +Counter({kind: len(kind_ids) for kind, kind_ids in ids.items()})
     log.info("%s: removed %s", desired.id, dict(removed))

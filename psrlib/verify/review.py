@@ -61,7 +61,7 @@ def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
     What does not run in time, and what is not there, is left for the verification to tell.
     """
     driven = driven_jobs(document)
-    present = {str(row["id"]) for row in hub.security.organizations() if row.get("active", True)}
+    present = {id for id, row in hub.organizations().items() if row.get("active", True)}
     organizations = [
         msgspec.structs.replace(o, jobs=[job for job in o.jobs if (o.id, job.key) not in driven])
         for o in document.organizations

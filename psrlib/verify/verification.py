@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +13,8 @@ from psrlib.errors import InputError
 from psrlib.model import NoiseModel
 from psrlib.seed import seed_sha256
 from psrlib.seed.document import SeedDocument
-from psrlib.state import diff, observe
+from psrlib.state import diff, held, observe
+from psrlib.state.adoption import as_drawn
 from psrlib.state.diff import Difference
 from psrlib.state.guards import content_names, describe, is_other_content
 from psrlib.state.observed import ObservedState
@@ -54,6 +56,7 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
         If the hub does not answer or refuses.
     """
     started, before = time.monotonic(), hub.calls.by_kind()
+    drawn, document = document, held(document, hub)
     observed = observe(document, hub)
     _refuse_other_hub(document, observed, hub.url)
     return judge_state(
@@ -67,8 +70,9 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
             num_orgs=document.provenance.num_orgs,
             model=document.provenance.model,
             model_sha256=document.provenance.model_sha256,
-            seed_sha256=seed_sha256(document),
+            seed_sha256=seed_sha256(drawn),
         ),
+        drawn=drawn,
         histories=read_histories(hub, observed, driven_jobs(document)),
         model=model,
         calls=hub.calls.since(before),
@@ -81,12 +85,23 @@ def judge_state(
     observed: ObservedState,
     subject: Subject,
     *,
+    drawn: SeedDocument | None = None,
     histories: Mapping[JobKey, Sequence[Run]] | None = None,
     model: NoiseModel | None = None,
     calls: Mapping[str, int] | None = None,
     duration_s: float = 0.0,
 ) -> VerificationReport:
-    """Judge a state that was observed already; needs no hub. ``histories``: runs of the driven jobs."""
+    """Judge a state that was observed already; needs no hub.
+
+    Parameters
+    ----------
+    document : SeedDocument
+        What the hub is to hold.
+    drawn : SeedDocument or None
+        The seed document as it was drawn, where the hub is to hold less of it (`psrlib.state.held`).
+    histories
+        Runs of the driven jobs.
+    """
     driven = driven_jobs(document)
     difference = without_status(diff(document, observed), document, driven)
     engines = pipelines_per_engine(document, observed)
@@ -101,11 +116,12 @@ def judge_state(
     ]
     distances = reference = pd.DataFrame()
     if model is not None and observed.organizations:
-        found = observed_frame(document, observed, driven)
+        whole = _as_drawn(observed, drawn or document)
+        found = observed_frame(document, whole, driven)
         reference = draw_reference(model, document.provenance.random_seed)
         rng = np.random.default_rng(document.provenance.random_seed % 2**64)
         distances = distance_table(found, reference, rng)
-        insides = [one.organization for one in observed.organizations.values()]
+        insides = [one.organization for one in whole.organizations.values()]
         results += [
             distance_check(distances),
             auc_check(found, reference, rng),
@@ -124,6 +140,16 @@ def judge_state(
         calls=calls or {},
         duration_s=duration_s,
     )
+
+
+def _as_drawn(observed: ObservedState, drawn: SeedDocument) -> ObservedState:
+    """Return a state to be compared with the noise model."""
+    organizations = {o.id: o for o in drawn.organizations}
+    whole = {
+        id: replace(one, organization=as_drawn(one.organization, organizations[id]))
+        for id, one in observed.organizations.items()
+    }
+    return replace(observed, organizations=whole)
 
 
 def _refuse_other_hub(document: SeedDocument, observed: ObservedState, url: str) -> None:

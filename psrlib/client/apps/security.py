@@ -178,10 +178,11 @@ class Security(App):
         made: list[Json] = self._send_once(path, "engine tokens", listing(NewComponent), body)
         return made
 
-    def components(self, organization: str) -> list[Json]:
-        """Return all components of an organization, registered or not."""
+    def components(self, organization: str, component_type: str | None = None) -> list[Json]:
+        """Return the components of an organization, registered or not: all, or those of a type."""
         path = f"{BASE}/organization/{organization}/components"
-        return self._list(path, "engine tokens", Component, {**ALL, "orderBy": "ID"})
+        query = {**ALL, "orderBy": "ID", "componentTypeId": component_type}
+        return self._list(path, "engine tokens", Component, query)
 
     def delete_components(self, organization: str, ids: list[str]) -> None:
         """Deactivate components, which voids their tokens, and delete them; no call for an empty list."""

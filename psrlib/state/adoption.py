@@ -1,0 +1,75 @@
+"""What of a seed document a hub is to hold that adopts: organizations and people are there before it.
+
+On Control Hub 4.x nobody makes users; they are invited, by mail. Unless that is meant, the user of an
+organization's API credential owns everything (control-hub-4x, 4.2).
+"""
+
+from msgspec.structs import replace
+
+from psrlib.client import ControlHub
+from psrlib.errors import InputError
+from psrlib.seed.document import Organization, SeedDocument, User
+from psrlib.words import OWNED
+
+
+def held(document: SeedDocument, hub: ControlHub) -> SeedDocument:
+    """Return a document with what a hub is to hold of it; the document itself unless the hub adopts.
+
+    Organizations without a credential are left out. The others keep their ids of the document, have the names
+    that they have on the hub, and as first user the one whose credential it is. He owns what users would own
+    who are not invited.
+
+    Raises
+    ------
+    AuthenticationError
+        If a credential is refused.
+    InputError
+        If no organization has a credential, or one organization has two.
+    """
+    if not hub.dialect.adopts:
+        return document
+    rows = hub.organizations()
+    here = [o for o in document.organizations if o.id in rows]
+    if not here:
+        raise InputError(
+            f"no organization of the seed document has an API credential; the credentials file names "
+            f"{', '.join(rows)}, the seed document {', '.join(o.id for o in document.organizations[:3])}, ..."
+        )
+    return replace(document, organizations=[_held(o, str(rows[o.id]["name"]), hub) for o in here])
+
+
+def _held(desired: Organization, name: str, hub: ControlHub) -> Organization:
+    first = replace(desired.users[0], id=hub.for_organization(desired.id).user, groups=[])
+    invited = [_invited(user, hub.dialect.mail_domain) for user in desired.users[1:]]
+    users = [first, *invited] if hub.dialect.mail_domain else [first]
+    keys = {user.key for user in users}
+    owned = {
+        kind: [e if e.owner in keys else replace(e, owner=first.key) for e in getattr(desired, kind)]
+        for kind in OWNED
+    }
+    return replace(desired, name=name, users=users, **owned)
+
+
+def _invited(user: User, mail_domain: str) -> User:
+    """Return a user with an address that mail can be sent to and nobody reads."""
+    return replace(user, email=f"{user.id.replace('@', '.')}@{mail_domain}")
+
+
+def as_drawn(found: Organization, drawn: Organization) -> Organization:
+    """Return what was found with the users and owners that were drawn, where the hub was not to hold them.
+
+    So the organizations can be compared with the noise model, which knows of users.
+    """
+    owners = {(kind, e.key): e.owner for kind in OWNED for e in getattr(drawn, kind)}
+    users = {user.key for user in found.users}
+    owned = {
+        kind: [
+            replace(e, owner=owners[kind, e.key])
+            if (kind, e.key) in owners and owners[kind, e.key] not in users
+            else e
+            for e in getattr(found, kind)
+        ]
+        for kind in OWNED
+    }
+    lacking = [user for user in drawn.users if user.key not in users]
+    return replace(found, users=[*found.users, *lacking], **owned)
