@@ -14,6 +14,11 @@ from psrlib.state.limits import entry_values
 from psrlib.state.organization_work import OrganizationWork
 from psrlib.state.schedule import Call, Steps
 
+DELETED = (
+    " though the Control Hub does not list it; what is deleted keeps its id: after a teardown, take an empty "
+    "database, or other organizations ({})"
+)
+
 
 def people_steps(work: OrganizationWork) -> Steps[None]:
     """Create what is missing; afterwards the administrator can log in."""
@@ -126,15 +131,12 @@ def _create_group(work: OrganizationWork, group: Group) -> None:
     administrator, security = work.desired.users[0], work.security
     id, members = work.group_id(group), [administrator.id] if group.key in administrator.groups else []
     create = partial(security.create_group, work.organization, id, group.name, GROUP_ROLES, members)
-    _create(work, "groups", group.key, id, create, partial(security.groups, work.organization))
+    find = partial(security.groups, work.organization)
+    _create(work, "groups", group.key, id, create, find, DELETED if work.found is not None else "")
 
 
 def _create_user(work: OrganizationWork, user: User) -> None:
     security, organization = work.hub.security, work.desired.id
     create = partial(security.create_user, organization, user_body(work, user))
-    taken = (
-        " though the Control Hub lists no such user; deleted users keep their ids: after a teardown, take an "
-        "empty database ({})"
-    )
     find = partial(security.users, organization)
-    _create(work, "users", user.key, user.id, create, find, taken if work.found is not None else "")
+    _create(work, "users", user.key, user.id, create, find, DELETED if work.found is not None else "")
