@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from psrlib.client import ControlHub, Credentials
+from psrlib.cluster import PASSWORD_VARIABLE, Cluster
 from psrlib.engines import FleetProcess, fleet_status, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import RECORD
 from psrlib.engines.identity import FOLDER
@@ -29,7 +30,6 @@ from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
 
-PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
 WEBHOOK_VARIABLE = "webhook_url"
 WEBHOOK_FILE = "webhook.json"
 WEBHOOK_PORTS = range(20_000, 30_000)  # below those that systems take for outgoing connections
@@ -80,6 +80,7 @@ def open_hub(
     allow_remote: bool = True,
     release: str = "auto",
     credentials: Credentials | None = None,
+    scheduler: str | None = None,
     **options: Any,
 ) -> ControlHub:
     """Log in to the Control Hub meant; the embedded one is started, and made, when it is not there.
@@ -87,7 +88,8 @@ def open_hub(
     The embedded hub (``sch_url="embedded"``) keeps its database in the run's folder. A password of None is
     taken from the environment variable ``PSR_SCH_PASSWORD``; ``allow_remote`` accepts a hub that is not on
     this machine, since populating one has to be meant. ``release`` is ``3``, ``4`` (4.x or later), ``auto``,
-    which is 4 where API credentials are given. The other options are those of `ControlHub`.
+    which is 4 where API credentials are given. ``scheduler`` is the address of a Dask scheduler whose workers
+    do the work (docs/scale.md). The other options are those of `ControlHub`.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def open_hub(
     _check_release(sch_url, release, credentials)
     if credentials is not None:
         check_address(sch_url, allow_remote)
-        return ControlHub(sch_url, credentials=credentials, **options)
+        return _with_crew(ControlHub(sch_url, credentials=credentials, **options), scheduler, **options)
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
         started_here = find_hub(run_dir) is None
@@ -115,7 +117,8 @@ def open_hub(
             f"no password for {sch_username} at {url}; set the environment variable {PASSWORD_VARIABLE}"
         )
     try:
-        return ControlHub(url, sch_username, password, **options)
+        hub = ControlHub(url, sch_username, password, **options)
+        return _with_crew(hub, scheduler, embedded=sch_url == EMBEDDED, **options)
     except BaseException:
         if started_here:
             stop_hub(run_dir)
@@ -139,6 +142,18 @@ def _check_release(sch_url: str, release: str, credentials: Credentials | None) 
             f"the API credentials are for {credentials.url} and are not sent to {sch_url}; leave out "
             "--sch-url, or change the address in the credentials file"
         )
+
+
+def _with_crew(hub: ControlHub, scheduler: str | None, **options: Any) -> ControlHub:
+    """Return a session whose work is done by the workers of a scheduler, if there is one."""
+    if scheduler:
+        options.pop("organization_password", None)  # each worker has its own
+        try:
+            hub.crew = Cluster(scheduler, hub, **options)
+        except BaseException:
+            hub.close()
+            raise
+    return hub
 
 
 @contextmanager

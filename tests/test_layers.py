@@ -28,6 +28,7 @@ LAYERS = (
     "client",
     "engines",
     "state",
+    "cluster",
     "run",
     "doctor",
     "verify",

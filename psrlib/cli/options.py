@@ -97,6 +97,12 @@ RANDOM_SEED = click.option(
 NUM_ORGS = click.option(
     "--num-orgs", type=click.IntRange(min=1), default=10, show_default=True, help="Organizations to draw."
 )
+SCHEDULER = click.option(
+    "--scheduler",
+    envvar="PSR_SCHEDULER",
+    metavar="ADDRESS",
+    help="Dask scheduler whose workers do the work, tls://HOST:PORT; passwords are theirs (docs/scale.md).",
+)
 OUTPUT = click.option(
     "--output",
     type=click.Choice(["text", "json"]),

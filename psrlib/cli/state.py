@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from psrlib.cli.options import hub_options
+from psrlib.cli.options import SCHEDULER, hub_options
 from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def _login(where: dict[str, Any]) -> dict[str, Any]:
 
 @click.command()
 @hub_options
+@SCHEDULER
 @click.option(
     "--plan", "plan_only", is_flag=True, help="Print the difference and an estimate; touch nothing."
 )
@@ -143,6 +144,7 @@ def populate(
 
 @click.command("start-jobs")
 @hub_options
+@SCHEDULER
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait; 0: do not wait."
 )
@@ -167,6 +169,7 @@ def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: 
 
 @click.command()
 @hub_options
+@SCHEDULER
 @click.confirmation_option("--force", prompt="Remove everything that the seed document names?")
 def teardown(seed: Path, settings: dict[str, str], **where: Any) -> None:
     """Remove from a Control Hub what SEED.json names, and nothing else.

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options.together(options.SEED, options.SCH_URL, options.RELEASE, options.LOGIN, options.SET)
+@options.together(
+    options.SEED, options.SCH_URL, options.RELEASE, options.LOGIN, options.SET, options.SCHEDULER
+)
 @click.option(
     "--model",
     "model_path",
@@ -36,6 +38,7 @@ def verify(
     sch_username: str,
     sch_password: str | None,
     settings: dict[str, str],
+    scheduler: str | None,
     model_path: Path | None,
     directory: Path | None,
     against: Path | None,
@@ -61,6 +64,7 @@ def verify(
         sch_url,
         sch_username,
         sch_password=sch_password,
+        scheduler=scheduler,
         model=model,
         timeout_s=timeout_s,
         release=release,

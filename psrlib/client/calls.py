@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 
 
 class CallCounter:
@@ -19,6 +20,11 @@ class CallCounter:
         """Count one request of a kind."""
         with self._lock:
             self._counts[kind] += 1
+
+    def add_all(self, counts: Mapping[str, int]) -> None:
+        """Count requests that another machine sent, per kind."""
+        with self._lock:
+            self._counts.update(counts)
 
     def add_answer(self, duration_s: float) -> None:
         """Add the time that an answer took."""

@@ -2,8 +2,10 @@
 
 import logging
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 
 from psrlib.client.apps.security import Security
 from psrlib.client.calls import CallCounter
@@ -20,6 +22,30 @@ from psrlib.errors import HubError
 log = logging.getLogger(__name__)
 
 FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong than busy
+
+
+class Crew(Protocol):
+    """Other machines, among which the work on organizations is shared out (`psrlib.cluster`)."""
+
+    def each(
+        self,
+        work: Callable[..., Any],
+        document: Any,
+        items: Sequence[tuple[Any, ...]],
+        common: tuple[Any, ...],
+        *,
+        renew: Callable[[list[Any]], list[Any]] = list,
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Do ``work(hub, document, *item, *common)``; yield item number, attempts it took, result.
+
+        ``renew`` returns items as they are to be begun again after their machine was lost.
+        """
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one that writes to this hub by way of these machines."""
+
+    def close(self) -> None:
+        """Leave the machines; what they were asked for and have not begun is dropped."""
 
 
 class ControlHub(Session):
@@ -51,6 +77,7 @@ class ControlHub(Session):
     """
 
     HTTP: type[HttpClient] = HttpClient  # what sends
+    crew: Crew | None = None  # None: the work is done in this process
 
     def __init__(
         self,
@@ -121,7 +148,9 @@ class ControlHub(Session):
         return self.http.limit
 
     def close(self) -> None:
-        """Close the connections of this session and all that share them."""
+        """Close the connections of this session and all that share them, and leave its crew."""
+        if self.crew is not None:
+            self.crew.close()
         self.http.close()
 
     def organizations(self) -> dict[str, Json]:

@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+from psrlib.cluster import PASSWORD_VARIABLE
 from psrlib.collect.collection import RATE_PER_S, Collection, check_output, collect_stats
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.run import PASSWORD_VARIABLE, check_embedded, open_to_read
+from psrlib.run import check_embedded, open_to_read
 
 HIDE_AMONG = 5  # organizations; the embedded hub holds nothing private
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from psrlib.client import ControlHub
@@ -10,7 +11,7 @@ from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization, ObservedState
 from psrlib.state.reading import Reader, access, engine_registrations, hub_id
-from psrlib.state.schedule import Call, Steps, run_steps
+from psrlib.state.schedule import Call, Steps, run_organizations
 from psrlib.words import OWNED
 
 log = logging.getLogger(__name__)
@@ -38,15 +39,15 @@ def observe(document: SeedDocument, hub: ControlHub) -> ObservedState:
     Notes
     -----
     About a dozen calls per organization, and one for each pipeline with several commits. An owner is the
-    record's creator where that is the desired owner, and is read from the ACL elsewhere.
+    record's creator where that is the desired owner, and is read from the ACL elsewhere. The hub's own
+    records are not kept.
     """
     listed = hub.organizations()
-    wanted = [organization for organization in document.organizations if organization.id in listed]
-    steps = (observe_organization(hub, document, o, listed[o.id]) for o in wanted)
-    found = run_steps(steps, hub.limit)
+    wanted = [(o, listed[o.id]) for o in document.organizations if o.id in listed]
+    found = run_organizations(_observe, hub, document, wanted)
     log.info("observed %d organizations", len(found))
     return ObservedState(
-        organizations={o.id: observed for o, observed in zip(wanted, found, strict=True)},
+        organizations={o.id: observed for (o, _), observed in zip(wanted, found, strict=True)},
         foreign=[] if hub.dialect.adopts else find_foreign(document, listed),
     )
 
@@ -125,6 +126,14 @@ def observe_organization(
         {id: str(acl.get("resourceOwner") or "") for (_, id), acl in zip(unclear, acls, strict=True)}
     )
     return reader.organization()
+
+
+def _observe(
+    hub: ControlHub, document: SeedDocument, desired: Organization, row: Json
+) -> Steps[ObservedOrganization]:
+    """Observe an organization without keeping the hub's own records, most of what there is of it."""
+    found = yield from observe_organization(hub, document, desired, row)
+    return replace(found, rows={}, entries=[])
 
 
 def if_present(listed: Call) -> list[Json]:

@@ -43,7 +43,7 @@ def populate_organization(
     desired: Organization,
     row: Json | None,
     knowledge: Knowledge,
-    bars: Bars,
+    bars: Bars | None = None,
 ) -> Steps[Outcome]:
     """Bring one organization to what is desired; steps for `run_steps`.
 
@@ -61,11 +61,12 @@ def populate_organization(
                 row = yield from _unlock(hub, desired, row, round)
                 continue
             left = tuple(diff_organization(desired, found, runtime=False))
-            bars.catch_up(desired, found)
-            if left == before or round > ROUNDS or not any(_is_work(desired, item) for item in left):
+            if bars is not None:
+                bars.catch_up(desired, found)
+            if left == before or round > ROUNDS or not any(is_work(desired, item) for item in left):
                 return Outcome(created, changed, left)
             before = left
-        work = OrganizationWork(hub, document, desired, found, knowledge, bars.advance)
+        work = OrganizationWork(hub, document, desired, found, knowledge, bars.advance if bars else _ignore)
         yield from _apply(work, before)
         log.info("%s: created %s, changed %s", desired.id, dict(work.created), dict(work.changed))
         created += work.created
@@ -76,6 +77,10 @@ def populate_organization(
             (listed,) = yield [hub.organizations]
             row = listed.get(desired.id)
     raise AssertionError("unreachable: the rounds are bounded")
+
+
+def _ignore(kind: str, n: int) -> None:
+    """Show no progress."""
 
 
 def _apply(work: OrganizationWork, items: tuple[Item, ...]) -> Steps[None]:
@@ -93,7 +98,7 @@ def _apply(work: OrganizationWork, items: tuple[Item, ...]) -> Steps[None]:
     yield work.owner_calls()
 
 
-def _is_work(desired: Organization, item: Item) -> bool:
+def is_work(desired: Organization, item: Item) -> bool:
     """Whether a deviation can be dealt with: everything but entities that the seed document does not name."""
     if item.change != "extra":
         return True

@@ -68,6 +68,13 @@ class Knowledge:
     task_template: Json | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another machine may know too."""
+        return {**self.__dict__, "lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, lock=threading.RLock())
+
     def use(
         self, question: Question, call: Callable[[], T], lacks: Callable[[HubError], bool] = is_absent
     ) -> T | None:

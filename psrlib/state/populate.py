@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from psrlib.state.lock import populate_lock
 from psrlib.state.organization import populate_organization
 from psrlib.state.organization_work import DefinitionSize, Knowledge
 from psrlib.state.progress import Bars
-from psrlib.state.schedule import run_steps
+from psrlib.state.schedule import run_organizations
+from psrlib.state.shared_out import populate_shared_out
 from psrlib.words import KINDS
 
 
@@ -103,7 +104,8 @@ def populate(
     HubError
         If the hub refuses something; what was created stays, populating again goes on from there.
     """
-    with populate_lock(hub.url, lock_folder), closing(Bars(document, progress)) as bars:
+    with ExitStack() as stack:
+        stack.enter_context(populate_lock(hub, lock_folder))
         started = time.monotonic()
         calls_before = hub.calls.by_kind()
         document = held(document, hub)
@@ -119,11 +121,12 @@ def populate(
             check_organizations(document, existing, allow_foreign)
         if not (hub.dialect.adopts and allow_foreign):
             check_contents(document, hub, existing)
-        steps = (
-            populate_organization(hub, document, desired, existing.get(desired.id), knowledge, bars)
-            for desired in document.organizations
-        )
-        outcomes = run_steps(steps, hub.limit)
+        items = [(desired, existing.get(desired.id)) for desired in document.organizations]
+        if hub.crew is None:
+            bars = stack.enter_context(closing(Bars(document, progress)))
+            outcomes = run_organizations(populate_organization, hub, document, items, knowledge, bars)
+        else:
+            outcomes = populate_shared_out(hub.crew, hub, document, items, knowledge)
     created: Counter[str] = sum((outcome.created for outcome in outcomes), Counter())
     changed: Counter[str] = sum((outcome.changed for outcome in outcomes), Counter())
     return PopulateReport(

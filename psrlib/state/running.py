@@ -12,7 +12,7 @@ from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.adoption import held
 from psrlib.state.create_once import repeat_lost
 from psrlib.state.reading import hub_id, hub_name
-from psrlib.state.schedule import Steps, run_each, run_steps
+from psrlib.state.schedule import Steps, run_organizations
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ NEEDS_ACKNOWLEDGEMENT = "INACTIVE_ERROR"
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 3.0
 SHOWN = 5  # jobs named in an error
+Waiting = dict[str, tuple[str, str]]  # id of a job -> its name and what is known of its run
 
 
 def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
@@ -39,8 +40,10 @@ def start_jobs(document: SeedDocument, hub: ControlHub) -> int:
     """
     document = held(document, hub)
     _check_present(document, hub)
-    steps = (_start(hub, organization) for organization in document.organizations)
-    started = sum(run_steps(steps, hub.limit))
+    items = [(o,) for o in document.organizations]
+    looked = run_organizations(_count_idle, hub, document, items) if hub.crew else None
+    begun = run_organizations(_start, hub, document, items)
+    started = sum(begun if looked is None else looked)  # a machine that was lost cannot tell what it began
     log.info("started %d jobs", started)
     return started
 
@@ -52,15 +55,7 @@ def balance_jobs(document: SeedDocument, hub: ControlHub) -> int:
     """
 
     document = held(document, hub)
-
-    def balance(organization: Organization) -> int:
-        running = [row for row in _wanted_rows(hub, organization) if job_status(row) == "ACTIVE"]
-        if running:
-            ids = [hub_id("jobs", row) for row in running]
-            hub.for_organization(organization.id).jobrunner.balance_jobs(ids)
-        return len(running)
-
-    return sum(run_each([partial(balance, o) for o in document.organizations], hub.limit))
+    return sum(run_organizations(_balance, hub, document, [(o,) for o in document.organizations]))
 
 
 def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float = 120.0) -> float:
@@ -74,19 +69,17 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
     document = held(document, hub)
     _check_present(document, hub)
     begun = time.monotonic()
-    rows = run_each([partial(_wanted_rows, hub, o) for o in document.organizations], hub.limit)
-    waiting = dict(zip([o.id for o in document.organizations], rows, strict=True))
+    waiting: list[tuple[Organization, Waiting | None]] = [(o, None) for o in document.organizations]
     pause_s = FIRST_PAUSE_S
     while True:
-        open_organizations = [id for id, rows in waiting.items() if rows]
-        calls = [partial(_not_running, hub.for_organization(id), waiting[id]) for id in open_organizations]
-        waiting = dict(zip(open_organizations, run_each(calls, hub.limit), strict=True))
-        left = [(id, row) for id, rows in waiting.items() for row in rows]
+        found = run_organizations(_not_running, hub, document, waiting)
+        waiting = [(o, jobs) for (o, _), jobs in zip(waiting, found, strict=True) if jobs]
+        left = [(o.id, job) for o, jobs in waiting for job in (jobs or {}).values()]
         elapsed_s = time.monotonic() - begun
         if not left:
             return elapsed_s
         if elapsed_s + pause_s > timeout_s:
-            named = ", ".join(f'"{hub_name(row)}" of {id}: {_describe(row)}' for id, row in left[:SHOWN])
+            named = ", ".join(f'"{name}" of {id}: {status}' for id, (name, status) in left[:SHOWN])
             raise InconsistentStateError(
                 f"{len(left)} jobs are not running after {timeout_s:.0f} s: {named}; "
                 "are the engines started (psr engines start), and do they respond?"
@@ -134,7 +127,7 @@ def _check_present(document: SeedDocument, hub: ControlHub) -> None:
         )
 
 
-def _start(hub: ControlHub, organization: Organization) -> Steps[int]:
+def _start(hub: ControlHub, document: SeedDocument, organization: Organization) -> Steps[int]:
     session = hub.for_organization(organization.id)
     (rows,) = yield [partial(_wanted_rows, hub, organization)]
     idle = [row for row in rows if job_status(row) not in RUNNING]
@@ -144,6 +137,19 @@ def _start(hub: ControlHub, organization: Organization) -> Steps[int]:
     ids = [hub_id("jobs", row) for row in idle]
     if ids:
         yield [partial(_start_once, session, ids)]
+    return len(ids)
+
+
+def _count_idle(hub: ControlHub, document: SeedDocument, organization: Organization) -> Steps[int]:
+    (rows,) = yield [partial(_wanted_rows, hub, organization)]
+    return sum(job_status(row) not in RUNNING for row in rows)
+
+
+def _balance(hub: ControlHub, document: SeedDocument, organization: Organization) -> Steps[int]:
+    (rows,) = yield [partial(_wanted_rows, hub, organization)]
+    ids = [hub_id("jobs", row) for row in rows if job_status(row) == "ACTIVE"]
+    if ids:
+        yield [partial(hub.for_organization(organization.id).jobrunner.balance_jobs, ids)]
     return len(ids)
 
 
@@ -177,17 +183,25 @@ def _wanted_rows(hub: ControlHub, organization: Organization) -> list[Json]:
     return [rows[name] for name in sorted(wanted)]
 
 
-def _not_running(session: ControlHub, rows: Sequence[Json]) -> list[Json]:
-    statuses = session.jobrunner.statuses([hub_id("jobs", row) for row in rows])
-    return [
-        {**row, "currentJobStatus": statuses.get(hub_id("jobs", row))}
-        for row in rows
-        if not is_running(statuses.get(hub_id("jobs", row)))
-    ]
+def _not_running(
+    hub: ControlHub, document: SeedDocument, organization: Organization, jobs: Waiting | None
+) -> Steps[Waiting]:
+    """Return the jobs that do not run yet, of all that should (None) or of some."""
+    if jobs is None:
+        (rows,) = yield [partial(_wanted_rows, hub, organization)]
+        jobs = {hub_id("jobs", row): (hub_name(row), "") for row in rows}
+    if not jobs:
+        return {}
+    (statuses,) = yield [partial(hub.for_organization(organization.id).jobrunner.statuses, list(jobs))]
+    return {
+        id: (name, _describe(statuses.get(id)))
+        for id, (name, _) in jobs.items()
+        if not is_running(statuses.get(id))
+    }
 
 
-def _describe(row: Json) -> str:
-    run = row.get("currentJobStatus") or {}
+def _describe(status: Json | None) -> str:
+    run = status or {}
     warnings = (run.get("warnings") or [])[:1]
     parts = (run.get("status") or "never started", run.get("color"), run.get("errorMessage"), *warnings)
     return " ".join(str(part) for part in parts if part)

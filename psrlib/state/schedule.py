@@ -6,12 +6,13 @@ which makes the first call of every list itself, because most lists have only on
 pool. As many organizations are under way as requests are allowed, so few are half-made at any moment.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from threading import Event
 from typing import Any, TypeVar
 
-from psrlib.client import AdaptiveLimit
+from psrlib.client import AdaptiveLimit, ControlHub
+from psrlib.seed.document import Organization, SeedDocument
 
 T = TypeVar("T")
 SPARE = 1  # organizations beyond the requests allowed: one computes, or waits with the next request
@@ -20,7 +21,28 @@ Call = Callable[[], Any]
 Steps = Generator[list[Call], list[Any], T]
 
 
-def run_steps(organizations: Iterable[Steps[T]], workers: int | AdaptiveLimit) -> list[T]:
+def run_organizations(
+    work: Callable[..., Steps[T]],
+    hub: ControlHub,
+    document: SeedDocument,
+    items: Sequence[tuple[Organization, *tuple[Any, ...]]],
+    *common: Any,
+) -> list[T]:
+    """Run ``work(hub, document, *item, *common)`` for each item, whose first part is an organization.
+
+    Here, or on the machines of the hub's crew: then ``work`` has to be a function of a module, and the
+    document that it gets holds no organizations. Results are in the order of the items; errors are those of
+    `run_steps`.
+    """
+    if hub.crew is None:
+        return run_steps((work(hub, document, *item, *common) for item in items), hub.limit)
+    results = {number: result for number, _, result in hub.crew.each(work, document, items, common)}
+    return [results[number] for number in range(len(items))]
+
+
+def run_steps(
+    organizations: Iterable[Steps[T]], workers: int | AdaptiveLimit, stopped: Event | None = None
+) -> list[T]:
     """Run the steps of organizations to their ends and return their results in the given order.
 
     Parameters
@@ -30,6 +52,8 @@ def run_steps(organizations: Iterable[Steps[T]], workers: int | AdaptiveLimit) -
     workers : int or AdaptiveLimit
         Organizations under way at once, or the limit of the requests that their calls send. A request that
         waits for its next attempt does not count: another organization goes on meanwhile.
+    stopped : Event or None
+        Set from outside, only the calls under way end, and CancelledError is raised.
 
     Raises
     ------
@@ -42,7 +66,7 @@ def run_steps(organizations: Iterable[Steps[T]], workers: int | AdaptiveLimit) -
     most = 2 * workers.largest + SPARE if isinstance(workers, AdaptiveLimit) else workers
     under_way: dict[Future[T], int] = {}
     results: dict[int, T] = {}
-    stopped = Event()
+    stopped = stopped or Event()
 
     def n_allowed() -> int:
         return most if isinstance(workers, int) else min(most, workers.limit + workers.n_paused + SPARE)

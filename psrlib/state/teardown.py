@@ -13,11 +13,11 @@ from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.adoption import held
 from psrlib.state.changes import removals
 from psrlib.state.lock import populate_lock
-from psrlib.state.observe import observe
+from psrlib.state.observe import observe_organization
 from psrlib.state.observed import ObservedOrganization
 from psrlib.state.reading import hub_id, hub_name
 from psrlib.state.running import STOPPED, job_status, stop_jobs
-from psrlib.state.schedule import Steps, run_steps
+from psrlib.state.schedule import Steps, run_organizations
 from psrlib.words import KINDS
 
 log = logging.getLogger(__name__)
@@ -49,23 +49,33 @@ def teardown(document: SeedDocument, hub: ControlHub) -> TeardownReport:
         If the hub refuses a removal; teardown can be repeated.
     """
     document = held(document, hub)
-    with populate_lock(hub.url):
-        observed = observe(document, hub).organizations
-        present = [o for o in document.organizations if o.id in observed]
-        steps = (_teardown_organization(hub, o, observed[o.id]) for o in present)
-        outcomes = run_steps(steps, hub.limit)
-    kept = {o.id: left for o, (_, left) in zip(present, outcomes, strict=True) if left}
+    with populate_lock(hub):
+        listed = hub.organizations()
+        items = [(o, listed[o.id]) for o in document.organizations if o.id in listed]
+        looked = run_organizations(_look, hub, document, items) if hub.crew else None
+        outcomes = run_organizations(_teardown_organization, hub, document, items)
+    if looked is not None:  # what is gone at the end; a worker that was lost could not tell
+        outcomes = [(before, left) for before, (_, left) in zip(looked, outcomes, strict=True)]
+    kept = {o.id: left for (o, _), (_, left) in zip(items, outcomes, strict=True) if left}
     return TeardownReport(
         removed=dict(sum((removed for removed, _ in outcomes), Counter())),
-        deactivated=[] if hub.dialect.adopts else [o.id for o in present if o.id not in kept],
+        deactivated=[] if hub.dialect.adopts else [o.id for o, _ in items if o.id not in kept],
         kept=kept,
     )
 
 
+def _look(hub: ControlHub, document: SeedDocument, desired: Organization, row: Json) -> Steps[Counter[str]]:
+    """Return the entities per kind that are there to be removed."""
+    rows, _ = _split(desired, (yield from observe_organization(hub, document, desired, row)))
+    first = {hub_id("users", row) for row in rows["users"]} & {desired.users[0].id}
+    return Counter({kind: len(ours) for kind, ours in rows.items()}) - Counter(users=len(first))
+
+
 def _teardown_organization(
-    hub: ControlHub, desired: Organization, found: ObservedOrganization
+    hub: ControlHub, document: SeedDocument, desired: Organization, row: Json
 ) -> Steps[tuple[Counter[str], dict[str, int]]]:
     """Return the entities removed per kind, and those of others."""
+    found = yield from observe_organization(hub, document, desired, row)
     session, security = hub.for_organization(desired.id), hub.security_of(desired.id)
     rows, kept = _split(desired, found)
     ids = {kind: [hub_id(kind, row) for row in found_rows] for kind, found_rows in rows.items()}

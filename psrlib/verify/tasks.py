@@ -8,9 +8,9 @@ from functools import partial
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
 from psrlib.cron import Cron
-from psrlib.seed.document import Job, ScheduledTask, SeedDocument
+from psrlib.seed.document import Job, Organization, ScheduledTask, SeedDocument
 from psrlib.state.observed import ObservedState
-from psrlib.state.schedule import run_each
+from psrlib.state.schedule import Steps, run_organizations
 from psrlib.verify.check import Check, judge
 from psrlib.verify.counts import JobKey
 
@@ -46,16 +46,32 @@ def driven_jobs(document: SeedDocument) -> set[JobKey]:
     return driven
 
 
-def read_histories(hub: ControlHub, observed: ObservedState, driven: set[JobKey]) -> dict[JobKey, list[Run]]:
+def read_histories(
+    document: SeedDocument, hub: ControlHub, observed: ObservedState
+) -> dict[JobKey, list[Run]]:
     """Return the runs of the driven jobs that the hub holds, oldest first: one call for each such job."""
-    found = observed.organizations
-    calls = {
-        (o, key): partial(hub.for_organization(o).jobrunner.history, found[o].jobs[key].id)
-        for o, key in sorted(driven)
-        if o in found and key in found[o].jobs
+    ids: dict[str, dict[str, str]] = {}
+    for organization, key in sorted(driven_jobs(document)):
+        found = observed.organizations.get(organization)
+        if found and key in found.jobs:
+            ids.setdefault(organization, {})[key] = found.jobs[key].id
+    items = [
+        (organization, ids[organization.id])
+        for organization in document.organizations
+        if organization.id in ids
+    ]
+    read = run_organizations(_histories, hub, document, items)
+    return {
+        (o.id, key): runs for (o, _), found in zip(items, read, strict=True) for key, runs in found.items()
     }
-    histories = run_each(list(calls.values()), hub.limit)
-    return {key: read_runs(rows) for key, rows in zip(calls, histories, strict=True)}
+
+
+def _histories(
+    hub: ControlHub, document: SeedDocument, organization: Organization, ids: Mapping[str, str]
+) -> Steps[dict[str, list[Run]]]:
+    history = hub.for_organization(organization.id).jobrunner.history
+    histories = yield [partial(history, id) for id in ids.values()]
+    return {key: read_runs(rows) for key, rows in zip(ids, histories, strict=True)}
 
 
 def read_runs(rows: Sequence[Json]) -> list[Run]:

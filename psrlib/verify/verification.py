@@ -73,7 +73,7 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
             seed_sha256=seed_sha256(drawn),
         ),
         drawn=drawn,
-        histories=read_histories(hub, observed, driven_jobs(document)),
+        histories=read_histories(document, hub, observed),
         model=model,
         calls=hub.calls.since(before),
         duration_s=time.monotonic() - started,

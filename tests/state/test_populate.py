@@ -204,7 +204,7 @@ def test_a_hub_populated_from_another_seed_is_refused(rich: SeedDocument, connec
 
 def test_a_second_populate_at_the_same_time_is_refused(rich: SeedDocument, connect: Connect) -> None:
     """The lock of the hub is held as long as the first one works."""
-    with connect() as hub, populate_lock(hub.url), pytest.raises(ProcessError, match="another psr populate"):
+    with connect() as hub, populate_lock(hub), pytest.raises(ProcessError, match="another psr populate"):
         populate(rich, hub, progress=False)
 
 

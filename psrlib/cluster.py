@@ -1,0 +1,442 @@
+"""Organizations shared out among the workers of a Dask cluster: connect, shards, run.
+
+Dask is imported only when a scheduler is given. A shard carries its organizations and the address of the
+hub; passwords are each worker's own. A shard whose worker was lost is begun again by the client, which knows
+then that something may be there, or may still be on its way.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+import threading
+import time
+import uuid
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+from tqdm.auto import tqdm
+
+from psrlib.client import ControlHub, load_credentials
+from psrlib.errors import InputError, ProcessError
+from psrlib.hub import EMBEDDED_PASSWORD
+from psrlib.seed.document import Organization, SeedDocument
+from psrlib.state.guards import is_loopback
+from psrlib.state.schedule import run_steps
+from psrlib.words import KINDS
+
+log = logging.getLogger(__name__)
+PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
+ORGANIZATION_PASSWORD_VARIABLE = "PSR_ORGANIZATION_PASSWORD"
+CREDENTIALS_VARIABLE = "PSR_CREDENTIALS"  # path of the file on the worker
+CONNECT_S = 10.0
+SHARD_WEIGHT = 2000  # entities, about 40 organizations: what is looked at again when a worker is lost
+SHARDS_PER_THREAD = 4  # so that none waits long for the last one
+SETTLE_S = 3.0  # until a hub has answered the last requests of a worker that was lost
+MOST_ATTEMPTS = 5  # of one shard, each ended by the loss of its worker
+ALONE_S = 40.0  # until another client counts as dead, and its workers have stopped
+LEASE_S = 15.0
+NO_WORKER_S = 60.0
+LOOK_S = 2.0  # between two looks whether there are workers
+LOST = b""  # in place of a shard's results
+
+
+@dataclass(frozen=True)
+class Target:
+    """The hub that is meant, for a worker: without passwords, which it has of its own."""
+
+    url: str
+    user: str
+    release: int
+    embedded: bool
+    sources: str
+    options: tuple[tuple[str, Any], ...]
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+class Cluster:
+    """The workers of a Dask scheduler, for one session of a Control Hub.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler: ``tls://HOST:PORT``, or ``HOST:PORT`` on this machine.
+    hub : ControlHub
+        The session of this process. Requests of the workers are counted in it.
+    embedded : bool
+        Whether the hub is the kit's own, whose initial password everybody knows.
+    options
+        Of `ControlHub`, for the workers' sessions.
+
+    Raises
+    ------
+    InputError
+        If dask.distributed is not installed, the address is open to others, or a worker is of another psrlib.
+    ProcessError
+        If the scheduler does not answer, or has no workers.
+    """
+
+    def __init__(self, address: str, hub: ControlHub, *, embedded: bool = False, **options: Any) -> None:
+        self.client = connect(address)
+        self.hub = hub
+        release = hub.dialect.release
+        self.target = Target(hub.url, hub.user, release, embedded, sources(), tuple(sorted(options.items())))
+        self.sent_bytes = self.received_bytes = 0  # of organizations and results
+
+    def close(self) -> None:
+        """End the workers' sessions and leave the scheduler."""
+        with suppress(Exception):
+            self.client.run(_end_session, self.target)
+        self.client.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only client of this scheduler that writes to the hub.
+
+        One that was killed counts as alive until its lease is over; its workers stop before another begins.
+
+        Raises
+        ------
+        ProcessError
+            If another one is at work.
+        """
+        distributed = _dask()
+        with distributed.dask.config.set({"distributed.scheduler.locks.lease-timeout": f"{LEASE_S:.0f}s"}):
+            lease = distributed.Semaphore(
+                1, f"psr {self.target.url}", scheduler_rpc=self.client.scheduler, loop=self.client.loop
+            )
+        if not (lease.acquire(timeout=1) or self._acquire_late(lease)):
+            raise ProcessError(f"{self.target.url}: another psr populate or teardown uses this scheduler")
+        try:
+            self._wait_idle()
+            yield
+        finally:
+            lease.release()
+
+    def each(
+        self,
+        work: Callable[..., Any],
+        document: SeedDocument,
+        items: Sequence[tuple[Any, ...]],
+        common: tuple[Any, ...],
+        *,
+        renew: Callable[[list[Any]], list[Any]] = list,
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Do ``work(hub, document, *item, *common)`` for each item, organizations that belong together.
+
+        ``renew`` returns items as they are to be begun again after their worker was lost.
+
+        Yields
+        ------
+        tuple of int, int, object
+            Number of the item, attempts that its shard took, result; in the order in which they are done.
+
+        Raises
+        ------
+        PsrError
+            The first error of a worker; no further shard begins then, and those that have begun end.
+        ProcessError
+            If scheduler or workers are lost and do not come back.
+        """
+        distributed = _dask()
+        call = uuid.uuid4().hex
+        shared = _pack((work, replace(document, organizations=[]), common))
+        n_threads = sum(self.client.nthreads().values())
+        attempts: dict[Any, tuple[int, list[int]]] = {}
+
+        def submit(part: list[int], attempt: int) -> Any:
+            own = [items[i] for i in part]
+            data = _pack(own if attempt == 1 else renew(own))
+            self.sent_bytes += len(data) + len(shared)
+            key = f"psr-{work.__name__}-{call}-{part[0]}-{attempt}"
+            priority = sum(_weight(items[i][0]) for i in part)  # the heaviest first
+            arguments = (self.target, call, shared, data)
+            future = self.client.submit(_work, *arguments, key=key, pure=False, priority=priority)
+            attempts[future] = (attempt, part)
+            return future
+
+        parts = shards([_weight(item[0]) for item in items], max(1, n_threads) * SHARDS_PER_THREAD)
+        done = distributed.as_completed(loop=self.client.loop)
+        bar = tqdm(total=len(items), desc=_name(work), unit="organization", disable=None)
+        try:
+            for part in parts:
+                done.add(submit(part, 1))
+            while attempts:
+                future = self._next(done)
+                attempt, part = attempts.pop(future)
+                answer = self._result(future)
+                if answer == LOST:
+                    if attempt == MOST_ATTEMPTS:
+                        raise ProcessError(
+                            f"{items[part[0]][0].id} and {len(part) - 1} more organizations: {attempt} "
+                            "workers were lost with them; their logs tell why, memory is the usual reason"
+                        )
+                    time.sleep(SETTLE_S)
+                    done.add(submit(part, attempt + 1))
+                    continue
+                self.received_bytes += len(answer)
+                results, calls = _unpack(answer)
+                self.hub.calls.add_all(calls)
+                bar.update(len(part))
+                yield from ((i, attempt, result) for i, result in zip(part, results, strict=True))
+        except BaseException:
+            self.client.cancel(list(attempts), force=True)
+            with suppress(ProcessError):
+                self._wait_idle()
+            raise
+        finally:
+            bar.close()
+
+    def _next(self, done: Any) -> Any:
+        """Return the next future that is done, as long as there are workers."""
+        seen_at = looked_at = time.monotonic()
+        while not done.has_ready():
+            time.sleep(0.02)
+            if time.monotonic() - looked_at > LOOK_S:
+                looked_at = time.monotonic()
+                seen_at = looked_at if self.client.nthreads() else seen_at
+                if looked_at - seen_at > NO_WORKER_S:
+                    raise ProcessError(f"no worker for {NO_WORKER_S:.0f} s; start some and run this again")
+        return next(done)
+
+    def _result(self, future: Any) -> bytes:
+        distributed = _dask()
+        try:
+            answer: bytes = future.result()
+        except (distributed.comm.CommClosedError, distributed.client.FutureCancelledError) as error:
+            raise ProcessError(f"the scheduler was lost ({error}); run this again, it goes on") from error
+        except (distributed.KilledWorker, CancelledError):  # lost several times, or closing
+            return LOST
+        return answer
+
+    def _acquire_late(self, lease: Any) -> bool:
+        log.warning("another psr writes to %s, or was killed: up to %.0f s", self.target.url, ALONE_S)
+        return bool(lease.acquire(timeout=ALONE_S))
+
+    def _wait_idle(self) -> None:
+        """Wait until no worker works on this hub: those of a client that was killed have to notice."""
+        give_up_at = time.monotonic() + ALONE_S
+        while busy := [
+            worker
+            for worker, n in self.client.run(_n_under_way, self.target.url, on_error="return").items()
+            if n != 0
+        ]:
+            if time.monotonic() > give_up_at:
+                raise ProcessError(f"{self.target.url}: workers {', '.join(busy)} are at work on it")
+            time.sleep(0.1)
+
+
+def connect(address: str) -> Any:
+    """Return a client of a scheduler, whose workers are all of this psrlib.
+
+    Errors are those of `Cluster`.
+    """
+    distributed = _dask()
+    url = address if "://" in address else f"tcp://{address}"
+    _check_private(url, "scheduler")
+    try:
+        client = distributed.Client(url, timeout=CONNECT_S, set_as_default=False, name="psr")
+    except (OSError, TypeError, ValueError) as error:  # TypeError: TLS without certificates
+        raise ProcessError(f"no Dask scheduler at {url}: {error}") from error
+    try:
+        info = client.scheduler_info()
+        _check_private(info["address"], "scheduler")
+        if not info["workers"]:
+            raise ProcessError(f"the scheduler at {url} has no workers; start some: dask worker {url}")
+        for worker in info["workers"]:
+            _check_private(worker, "worker")
+        for worker, found in client.run(sources, on_error="return").items():
+            name = info["workers"].get(worker, {}).get("name", worker)
+            _check_sources(found, sources(), f"worker {name} ({worker})")
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def shards(weights: Sequence[int], n: int) -> list[list[int]]:
+    """Return which items go together, the heaviest part first; one that is heavy is alone.
+
+    Parameters
+    ----------
+    weights : sequence of int
+        Of each item, entities of an organization.
+    n : int
+        Parts wanted at least, as far as there are items; a part is of `SHARD_WEIGHT` at most, or one item.
+
+    Examples
+    --------
+    >>> shards([1, 1, 9, 1, 1], 3)
+    [[2], [0, 1, 3, 4]]
+    """
+    most = min(SHARD_WEIGHT, -(-sum(weights) // n))
+    parts: list[list[int]] = []
+    weight = most
+    for index, own in enumerate(weights):
+        if own >= most:
+            parts.insert(0, [index])
+            continue
+        if weight + own > most:
+            parts.append([])
+            weight = 0
+        parts[-1].append(index)
+        weight += own
+    return sorted(parts, key=lambda part: -sum(weights[i] for i in part))
+
+
+@cache
+def sources() -> str:
+    """Return the version of psrlib and a digest of its source files, equal where they are the same."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return f"{version('psr-db-populator')} ({digest.hexdigest()[:12]})"
+
+
+# -- on a worker --------------------------------------------------------------------------------
+
+_sessions: dict[Target, ControlHub] = {}
+_reported: dict[Target, dict[str, int]] = {}  # requests that a client has been told of
+_busy: Counter[str] = Counter()  # shards under way, by address of the hub
+_lock = threading.Lock()
+
+
+def _work(target: Target, call: str, shared: bytes, data: bytes) -> bytes:
+    """Do the work of a shard; `LOST` when another worker has begun with it before."""
+    worker = _dask().get_worker()
+    key = worker.get_current_task()
+    _check_sources(sources(), target.sources, f"worker {worker.name}")
+    if not _is_first(worker, key):
+        return LOST
+    stopped, ended = threading.Event(), threading.Event()
+    with _lock:
+        _busy[target.url] += 1
+    threading.Thread(target=_watch, args=(worker, key, stopped, ended), daemon=True).start()
+    try:
+        hub = _session(target, worker.name)
+        work, document, common = _unpack_shared(call, shared)
+        steps = (work(hub, document, *item, *common) for item in _unpack(data))
+        results = run_steps(steps, hub.limit, stopped)
+        with _lock:
+            calls, _reported[target] = hub.calls.since(_reported[target]), hub.calls.by_kind()
+        return _pack((results, calls))
+    finally:
+        ended.set()
+        with _lock:
+            _busy[target.url] -= 1
+
+
+def _is_first(worker: Any, key: str) -> bool:
+    """Whether no worker has begun with a task before, noted where all can see it."""
+    sync = _dask().utils.sync
+    names = ["psr", key]
+    known = sync(worker.loop, worker.scheduler.get_metadata, keys=names, default=None)
+    sync(worker.loop, worker.scheduler.set_metadata, keys=names, value=worker.address)
+    return known is None
+
+
+def _watch(worker: Any, key: str, stopped: threading.Event, ended: threading.Event) -> None:
+    """Stop a shard that nobody waits for any more: its client has gone, or the scheduler."""
+    while not ended.wait(0.1):
+        task = worker.state.tasks.get(key)
+        if task is None or task.state != "executing" or worker.status.name in ("closing", "closed", "failed"):
+            stopped.set()
+            return
+
+
+def _session(target: Target, name: str) -> ControlHub:
+    """Return this worker's session, shared by the shards of a run."""
+    with _lock:
+        if target not in _sessions:
+            _sessions[target] = ControlHub(target.url, **_secrets(target, name), **dict(target.options))
+            _reported[target] = {}
+        return _sessions[target]
+
+
+def _secrets(target: Target, name: str) -> dict[str, Any]:
+    """Return what logs in to the hub, out of this worker's own environment."""
+    lacking = f"worker {name} has no {{}} for {target.url}; set {{}} in its environment"
+    if target.release == 4:
+        path = os.environ.get(CREDENTIALS_VARIABLE)
+        if not path:
+            raise InputError(
+                lacking.format("API credentials", f"{CREDENTIALS_VARIABLE}, the path of the file,")
+            )
+        return {"credentials": load_credentials(Path(path))}
+    password = os.environ.get(PASSWORD_VARIABLE) or (EMBEDDED_PASSWORD if target.embedded else None)
+    if not password:
+        raise InputError(lacking.format(f"password of {target.user}", PASSWORD_VARIABLE))
+    organization_password = os.environ.get(ORGANIZATION_PASSWORD_VARIABLE)
+    return {"user": target.user, "password": password, "organization_password": organization_password}
+
+
+def _end_session(target: Target) -> None:
+    with _lock:
+        _reported.pop(target, None)
+        if hub := _sessions.pop(target, None):
+            hub.close()
+
+
+def _n_under_way(url: str) -> int:
+    return _busy[url]
+
+
+# -- both ---------------------------------------------------------------------------------------
+
+
+def _dask() -> Any:
+    """Return the module of dask.distributed, of which psrlib knows nothing without a scheduler."""
+    try:
+        import distributed
+    except ImportError:
+        raise InputError(
+            "a scheduler needs dask.distributed; install it with pip install psr-db-populator[cluster]"
+        ) from None
+    return distributed
+
+
+def _check_sources(found: Any, wanted: str, who: str) -> None:
+    if found != wanted:
+        raise InputError(f"{who} has psrlib {found}, this client {wanted}; install the same on both")
+
+
+def _check_private(address: str, what: str) -> None:
+    """Refuse an address at which strangers could send tasks: any task is any program."""
+    if urlsplit(address).scheme != "tls" and not is_loopback(address):
+        raise InputError(
+            f"{what} {address}: expected tls://, or an address of this machine alone (127.0.0.1): whoever "
+            "reaches an open port of Dask runs programs there; see docs/scale.md"
+        )
+
+
+def _weight(organization: Organization) -> int:
+    return 1 + sum(len(getattr(organization, kind)) for kind in KINDS)
+
+
+def _name(work: Callable[..., Any]) -> str:
+    return work.__name__.strip("_").replace("_", " ")
+
+
+def _pack(value: Any) -> bytes:
+    return zlib.compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), 1)
+
+
+def _unpack(data: bytes) -> Any:
+    return pickle.loads(zlib.decompress(data))
+
+
+@lru_cache(8)
+def _unpack_shared(call: str, data: bytes) -> Any:
+    """Return what all shards of a call have in common, one object on each worker: they learn together."""
+    return _unpack(data)
