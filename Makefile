@@ -33,8 +33,8 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-unit: $(STAMP)  ## unit and contract tests
-	$(BIN)/pytest
+unit: $(STAMP)  ## unit and contract tests; they wait more than they compute, so four at a time
+	$(BIN)/pytest -n 4 --dist loadfile
 
 notebooks: $(STAMP)  ## run every notebook as a test (nbval)
 	$(BIN)/python tests/notebooks/run.py
