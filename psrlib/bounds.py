@@ -11,6 +11,7 @@ from msgspec import Meta
 MAX_ENTITIES = 100_000  # of a kind in an organization; usual limits of pipelines and jobs are 10,000
 MAX_STAGES = 1000  # of a pipeline; the longest public one has 42
 MAX_COMMITS = 1000  # of a pipeline; each is a whole definition
+MAX_DEFINITION_BYTES = 10_000_000  # of a pipeline; the largest public one has 1.4 million
 MAX_PARAMETERS = 1000  # of a pipeline or job
 MAX_WORDS = 1000  # labels, tags, roles, groups of an entity, or jobs of a topology
 MAX_INSTANCES = 10_000  # of a job

@@ -74,6 +74,8 @@ LINKS = {
     ("jobs", "pipeline"): "pipelines",
     ("scheduled_tasks", "job"): "jobs",
 }
+# Numbers of entities (kind and column) that are at most a count of their organization
+AT_MOST = {("users", "groups"): "groups"}
 # What a subscription reacts to and what a scheduled task does with its job.
 EVENTS = ("JOB_STATUS_CHANGE", "PIPELINE_STATUS_CHANGE", "PIPELINE_COMMITTED")
 ACTIONS = ("START", "STOP", "UPGRADE")

@@ -23,6 +23,7 @@ NUMBERS = {
     "pipelines": ("stages", "commits", "labels", "parameters", "definition_bytes"),
     "jobs": ("instances", "engine_labels", "tags"),
     "scheduled_tasks": ("period_s",),
+    "users": ("roles", "groups"),
 }
 BYTES_DIGITS = 2  # significant digits of definition_bytes: a size in bytes is nearly a fingerprint
 Tables = dict[str, pd.DataFrame]

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-import orjson
-
 from psrlib.client.apps import scheduler
 from psrlib.client.wire import Json
 from psrlib.cron import Cron
 from psrlib.seed.document import Config
-from psrlib.state.definitions import read_shape
+from psrlib.state.definitions import definition_size, read_shape
+from psrlib.state.details import id_of
 from psrlib.state.limits import read_config
 from psrlib.state.reading import creator, hub_id, n_commits
+from psrlib.words import ADMINISTRATOR_ROLE
 
 Row = dict[str, Any]
 Numbers = defaultdict[str, int]  # of ids, by order of first use
-DETAILS = ("pipelines", "jobs", "scheduled_tasks", "subscriptions")
+DETAILS = ("pipelines", "jobs", "scheduled_tasks", "subscriptions", "users")
 OTHER = "OTHER"
 TASK_ACTIONS = ("START", "STOP", "UPGRADE")
 ACTION_TYPES = {"EMAIL": "EMAIL", "WEBHOOKV1": "WEBHOOK"}
@@ -79,7 +79,7 @@ def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> Organizati
     }
     limits = set(Config.__struct_fields__) - {"subscriptions_enabled"} - unseen
     counts |= {name: getattr(config, name) for name in Config.__struct_fields__ if name in limits}
-    for rows in (found.pipelines, found.jobs, found.tasks or [], found.subscriptions):
+    for rows in (found.pipelines, found.jobs, found.tasks or [], found.subscriptions, found.users):
         shuffle(rows)
     owner, pipeline, job_number = (Numbers(count(1).__next__) for _ in range(3))
     commits = {str(commit["commitId"]): commit for commit in found.commits}
@@ -88,6 +88,7 @@ def to_rows(found: Listings, shuffle: Callable[[list[Any]], None]) -> Organizati
         "jobs": [_job(job, owner, pipeline, len(found.engines)) for job in found.jobs],
         "scheduled_tasks": [_task(task, job_number) for task in found.tasks or []],
         "subscriptions": [subscription_row(subscription) for subscription in found.subscriptions],
+        "users": [_user(user) for user in found.users if not _administers(user)],
     }
     return OrganizationRows(counts, details)
 
@@ -104,14 +105,13 @@ def _pipeline(row: Json, commit: Json | None, owner: Numbers) -> Row:
         "owner": owner[str(creator(row))],
     }
     if commit is not None:
-        text = commit.get("pipelineDefinition") or {}
+        text = commit.get("pipelineDefinition")
         shape = read_shape(text)
-        size = len(text.encode()) if isinstance(text, str) else len(orjson.dumps(text))
         columns |= {
             "stages": shape.stages,
             "parameters": len(shape.parameters),
             "labels": len(shape.labels),
-            "definition_bytes": size,
+            "definition_bytes": definition_size(text),
         }
     return columns
 
@@ -126,6 +126,18 @@ def _job(row: Json, owner: Numbers, pipeline: Numbers, n_engines: int) -> Row:
         "engine_labels": len(row.get("labels") or []),
         "tags": len(row.get("rawJobTags") or row.get("jobTags") or []),
         "is_template": int(bool(row.get("jobTemplate"))),
+    }
+
+
+def _administers(user: Json) -> bool:
+    return ADMINISTRATOR_ROLE in map(id_of, user.get("roles") or [])
+
+
+def _user(row: Json) -> Row:
+    groups = [id_of(group) for group in row.get("groups") or []]
+    return {
+        "roles": len(row.get("roles") or []),
+        "groups": sum(not group.startswith("all@") for group in groups),
     }
 
 

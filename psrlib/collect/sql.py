@@ -33,7 +33,7 @@ from psrlib.collect.rows import (
     subscription_row,
 )
 from psrlib.errors import InputError
-from psrlib.state.definitions import read_shape
+from psrlib.state.definitions import definition_size, read_shape
 from psrlib.stats.schema import DETAIL_TABLES
 from psrlib.words import CONFIG, COUNTS, NEEDED_COUNTS, NOT_SET
 from psrlib.yaml_file import read_yaml, shown
@@ -197,8 +197,7 @@ def _organization(row: Row) -> Row:
 def _pipeline(row: Row) -> Row:
     columns = {name: _whole(name, row[name]) for name in row if name not in ("org", "owner", "definition")}
     if row.get("definition"):
-        shape, content = read_shape(row["definition"]), row["definition"]
-        size = len(content.encode()) if isinstance(content, str) else len(orjson.dumps(content))
+        shape, size = read_shape(row["definition"]), definition_size(row["definition"])
         told = {"stages": shape.stages, "parameters": len(shape.parameters), "labels": len(shape.labels)}
         columns = {**told, "definition_bytes": size, **columns}
     return columns | _keys(row)
@@ -231,12 +230,17 @@ def _subscription(row: Row) -> Row:
     }
 
 
+def _user(row: Row) -> Row:
+    return {name: _whole(name, value) for name, value in row.items() if name != "org"}
+
+
 _CONVERT: dict[str, Callable[[Row], Row]] = {
     "orgs": _organization,
     "pipelines": _pipeline,
     "jobs": _job,
     "scheduled_tasks": _task,
     "subscriptions": _subscription,
+    "users": _user,
 }
 
 

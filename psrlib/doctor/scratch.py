@@ -36,7 +36,7 @@ def scratch_document() -> seed.SeedDocument:
         fragments=[seed.Fragment("fragment-0001", "Scratch fragment", owner.key, 1, ["scratch"])],
         pipelines=[
             seed.Pipeline(
-                *("pipeline-0001", "Scratch pipeline", admin.key, 3, 1, False, COMMITS, ["scratch"]),
+                *("pipeline-0001", "Scratch pipeline", admin.key, 3, 1, False, COMMITS, 0, ["scratch"]),
                 parameters={"BATCH_SIZE": "1000"},
                 fragment="fragment-0001",
                 connection="connection-0001",

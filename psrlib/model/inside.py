@@ -17,7 +17,7 @@ from psrlib.model.marginal import Marginal
 from psrlib.model.specs import ColumnSpec, ConditionalSpec, EntitiesSpec, InsideSpec, LinkSpec
 from psrlib.model.strangers import check_column
 from psrlib.model.table import SCALE, cumulative_thresholds
-from psrlib.words import LINKS
+from psrlib.words import AT_MOST, LINKS
 
 CHANCE_ONE = 256  # chances of links are in units of 1/256
 REPEAT_ONE = 16  # repeat is in units of 1/16 entity
@@ -272,6 +272,10 @@ class Inside:
             words = entity_words(name, counts, part.n_words)
             if isinstance(part, Entities):
                 drawn[kind], cells = part.draw(style, index, words, drawn.get(kind, {}))
+                for column in part.columns:
+                    if (kind, column) in AT_MOST:
+                        limit = known[AT_MOST[kind, column]][organization]
+                        drawn[kind][column] = np.minimum(drawn[kind][column], limit)
                 for column, cell in cells.items():
                     feature = mean_feature(kind, column)
                     if feature in self._wanted:

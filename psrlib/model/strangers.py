@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from psrlib.bounds import (
     MAX_COMMITS,
+    MAX_DEFINITION_BYTES,
     MAX_ENTITIES,
     MAX_INSTANCES,
     MAX_PARAMETERS,
@@ -56,11 +57,13 @@ NUMBERS = {
     ("pipelines", "commits"): (1, MAX_COMMITS),
     ("pipelines", "labels"): (0, MAX_WORDS),
     ("pipelines", "parameters"): (0, MAX_PARAMETERS),
-    ("pipelines", "definition_bytes"): (0, LARGEST),
+    ("pipelines", "definition_bytes"): (0, MAX_DEFINITION_BYTES),
     ("jobs", "instances"): (1, MAX_INSTANCES),
     ("jobs", "engine_labels"): (0, MAX_WORDS),
     ("jobs", "tags"): (0, MAX_WORDS),
     ("subscriptions", "enabled"): (0, 1),
+    ("users", "roles"): (0, MAX_WORDS),
+    ("users", "groups"): (0, MAX_WORDS),
 }
 _TEXTS: dict[tuple[str, str], Any] = {
     ("scheduled_tasks", "cron"): _DETAILS["schedule_cron"],

@@ -146,6 +146,13 @@ class Chunk:
         return self.drawer.model.inside.text(kind, column, drawn)
 
     @cached_property
+    def engine_labels(self) -> IntArray:
+        """How many labels each job asks its engines for, at least 1: "all", which every engine has."""
+        n_jobs = int(self.count("jobs").sum())
+        drawn = self.inside["jobs"].get("engine_labels", np.ones(n_jobs, dtype=np.int64))
+        return np.maximum(drawn, 1)
+
+    @cached_property
     def user_words(self) -> tuple[WordArray, ...]:
         """Random words of the users: for the roles, for the groups."""
         return self.words("users", self.rows("users"), 2)
@@ -158,12 +165,17 @@ class Chunk:
         creators = self._creators
         if not len(creators):
             return role
-        owns = np.zeros(len(role), dtype=bool)
+        return np.where((self.owns > 0) & ~np.isin(role, creators), creators[0], role)
+
+    @property
+    def owns(self) -> IntArray:
+        """Whether each user owns pipelines or jobs: 1 or 0."""
+        rows = self.rows("users")
+        owns = np.zeros(int(rows.counts.sum()), dtype=np.int64)
         for kind in ("pipelines", "jobs"):
             of = self.rows(kind)
-            owns[of.spread(rows.offsets[:-1]) + self.owner_numbers(kind)] = True
-        lacking = owns & ~np.isin(role, creators)
-        return np.where(lacking, creators[0], role)
+            owns[of.spread(rows.offsets[:-1]) + self.owner_numbers(kind)] = 1
+        return owns
 
     @cached_property
     def _creators(self) -> IntArray:

@@ -76,6 +76,7 @@ def draw_pipelines(chunk: Chunk) -> Entities[Pipeline]:
         branches=branches.tolist(),
         event_lane=(event_lane > 0).tolist(),
         commits=chunk.column("pipelines", "commits", "commits", rows, commits).tolist(),
+        definition_bytes=chunk.inside["pipelines"].get("definition_bytes", np.zeros_like(stages)).tolist(),
         labels=draw_words(
             LABELS, label, chunk.column("pipelines", "labels", "pipeline_labels", rows, n_labels)
         ),

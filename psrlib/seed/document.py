@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from psrlib.bounds import (
     MAX_COMMITS,
+    MAX_DEFINITION_BYTES,
     MAX_ENTITIES,
     MAX_INSTANCES,
     MAX_INTEGER,
@@ -28,7 +29,7 @@ from psrlib.bounds import (
     Words,
 )
 
-GENERATOR = 4  # raised whenever the same model and random seed would give other bytes
+GENERATOR = 5  # raised whenever the same model and random seed would give other bytes
 
 EngineType = Literal["COLLECTOR", "TRANSFORMER"]
 JobStatus = Literal["ACTIVE", "INACTIVE"]
@@ -36,6 +37,7 @@ TaskAction = Literal["START", "STOP", "UPGRADE"]
 Integer = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 MANY = Meta(max_length=MAX_ENTITIES)
+DefinitionBytes = Annotated[int, Meta(ge=0, le=MAX_DEFINITION_BYTES)]
 Stages = Annotated[int, Meta(ge=1, le=MAX_STAGES)]
 
 
@@ -90,7 +92,7 @@ class User(Record, frozen=True):
 
 
 class Engine(Record, frozen=True):
-    """An engine; ``labels`` are what it reports, ``["all"]`` when it has no specific label."""
+    """An engine; ``labels`` are what it reports, ``["all"]`` when no job asks for more."""
 
     key: Key
     type: EngineType
@@ -124,6 +126,7 @@ class Pipeline(Record, frozen=True):
 
     ``stages`` counts origin, processors, destinations and executors (at least 2); ``branches`` the terminal
     stages fed by data lanes (at least 1); ``event_lane`` says whether the origin's events are consumed.
+    ``definition_bytes`` is how large each commit's definition is at least, as JSON text.
     """
 
     key: Key
@@ -133,6 +136,7 @@ class Pipeline(Record, frozen=True):
     branches: Stages
     event_lane: bool
     commits: Annotated[int, Meta(ge=1, le=MAX_COMMITS)]
+    definition_bytes: DefinitionBytes
     labels: Words
     parameters: Texts
     fragment: Key | None = None

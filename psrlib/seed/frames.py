@@ -46,14 +46,10 @@ def pipelines_frame(document: SeedDocument) -> pd.DataFrame:
 def detail_tables(organizations: Iterable[Organization]) -> dict[str, pd.DataFrame]:
     """Return the detail tables of a stats set for organizations of a document, as far as records tell them.
 
-    Owners, pipelines and jobs are keys; job templates are left out.
+    Owners, pipelines and jobs are keys; job templates and administrators are left out.
     """
-    rows: dict[str, list[dict[str, Any]]] = {
-        "pipelines": [],
-        "jobs": [],
-        "scheduled_tasks": [],
-        "subscriptions": [],
-    }
+    kinds = ("pipelines", "jobs", "scheduled_tasks", "subscriptions", "users")
+    rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for one in organizations:
         rows["pipelines"] += [
             {
@@ -62,6 +58,7 @@ def detail_tables(organizations: Iterable[Organization]) -> dict[str, pd.DataFra
                 "commits": p.commits,
                 "labels": len(p.labels),
                 "parameters": len(p.parameters),
+                "definition_bytes": p.definition_bytes,
                 "owner": p.owner,
             }
             for p in one.pipelines
@@ -72,6 +69,7 @@ def detail_tables(organizations: Iterable[Organization]) -> dict[str, pd.DataFra
                 "pipeline": j.pipeline,
                 "owner": j.owner,
                 "instances": j.instances,
+                "engine_labels": len(j.labels),
                 "tags": len(j.tags),
             }
             for j in one.jobs
@@ -83,6 +81,9 @@ def detail_tables(organizations: Iterable[Organization]) -> dict[str, pd.DataFra
         rows["subscriptions"] += [
             {"org": one.id, "event": s.event, "action": s.action, "enabled": int(s.enabled)}
             for s in one.subscriptions
+        ]
+        rows["users"] += [
+            {"org": one.id, "roles": len(u.roles), "groups": len(u.groups)} for u in one.users[1:]
         ]
     return {name: pd.DataFrame(table) for name, table in rows.items() if table}
 

@@ -11,7 +11,7 @@ from psrlib.seed.designs import draw_words
 from psrlib.seed.document import Job, Pipeline
 from psrlib.seed.records import Entities, build, each
 from psrlib.seed.streams import uniform
-from psrlib.seed.vocabulary import PARAMETERS, QUALIFIERS, TAGS
+from psrlib.seed.vocabulary import ENGINE_LABELS, PARAMETERS, QUALIFIERS, TAGS
 
 TEMPLATE_SHARE_BITS = 2  # one job in 2**2 is an instance of a template, where the organization has templates
 OTHER_VALUES = {name: other for name, _, other in PARAMETERS}  # what a job sets instead of the pipeline's
@@ -31,7 +31,7 @@ def draw_templates(chunk: Chunk, pipelines: Entities[Pipeline]) -> tuple[Entitie
         pipeline=[pipeline.key for pipeline in of],
         owner=[pipeline.owner for pipeline in of],
         status=repeat("INACTIVE"),
-        labels=repeat(["all"]),
+        labels=repeat(ENGINE_LABELS[:1]),
         instances=repeat(1),
         tags=draw_words(TAGS, tag, chunk.draw("job_tags", rows, n_tags)),
         parameters=[pipeline.parameters for pipeline in of],
@@ -65,7 +65,7 @@ def draw_jobs(
         pipeline=[pipeline.key for pipeline in of],
         owner=chunk.owners("jobs"),
         status=each(("INACTIVE", "ACTIVE"), active_jobs(chunk, rows).tolist()),
-        labels=repeat(["all"]),
+        labels=draw_words(ENGINE_LABELS, np.zeros_like(tag), chunk.engine_labels),
         instances=np.minimum(
             chunk.column("jobs", "instances", "job_instances", rows, instances), n_engines
         ).tolist(),

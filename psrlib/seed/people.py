@@ -2,12 +2,15 @@
 
 from itertools import repeat
 
+import numpy as np
+
 from psrlib.seed.chunk import Chunk
+from psrlib.seed.designs import draw_words
 from psrlib.seed.document import Engine, Group, User
-from psrlib.seed.records import Entities, build, first_keys, neighbours
-from psrlib.seed.roles import creators_roles
+from psrlib.seed.records import Entities, build, each, each_pair, first_keys, neighbours
+from psrlib.seed.roles import creators_roles, first_roles
 from psrlib.seed.streams import uniform
-from psrlib.seed.vocabulary import ADMINISTRATOR_ROLES, GROUP_NAMES, USER_NAMES
+from psrlib.seed.vocabulary import ADMINISTRATOR_ROLES, ENGINE_LABELS, GROUP_NAMES, USER_NAMES
 
 ENGINE_PORT = 18630  # Data Collector's own default; engine n of an organization listens on 18630 + n
 N_GROUPS = (1, 0, 2, 1)  # of a user, each as likely: one of four in no group, two in one, one in two
@@ -27,13 +30,18 @@ def draw_users(chunk: Chunk) -> Entities[User]:
     rows = chunk.rows("users")
     names = chunk.names("users", rows, USER_NAMES)
     logins = [name.lower().replace(" ", ".") for name in names]
-    values = [creators_roles(roles) for roles in chunk.details("user_roles").values]
-    roles = [values[i] for i in chunk.user_roles.tolist()]
+    drawn = chunk.inside.get("users", {})
+    if "roles" in drawn:
+        roles = each_pair(first_roles, drawn["roles"], chunk.owns)
+    else:
+        values = [creators_roles(roles) for roles in chunk.details("user_roles").values]
+        roles = each(values, chunk.user_roles.tolist())
     _, word = chunk.user_words
     n_groups = rows.spread(chunk.count("groups"))
     group_keys = first_keys("group", int(n_groups.max(initial=0)))
-    columns = (uniform(word, n_groups).tolist(), (word & 3).tolist(), n_groups.tolist())
-    groups = [neighbours(group_keys, first, N_GROUPS[m], n) for first, m, n in zip(*columns, strict=True)]
+    n_own = drawn["groups"] if "groups" in drawn else np.array(N_GROUPS)[(word & np.uint64(3)).astype(int)]
+    columns = (uniform(word, n_groups).tolist(), n_own.tolist(), n_groups.tolist())
+    groups = [neighbours(group_keys, first, m, n) for first, m, n in zip(*columns, strict=True)]
     for first, count in zip(rows.offsets.tolist(), rows.counts.tolist(), strict=False):
         if count:
             names[first], logins[first], groups[first] = "Administrator", "admin", []
@@ -44,7 +52,14 @@ def draw_users(chunk: Chunk) -> Entities[User]:
 
 
 def draw_engines(chunk: Chunk) -> Entities[Engine]:
-    """Return the engines of a chunk; all Data Collectors, for every job runs on one."""
+    """Return the engines of a chunk; all Data Collectors, for every job runs on one.
+
+    Those of an organization have the same labels, all that a job of it asks for, so each job may run on any.
+    """
     rows = chunk.rows("engines")
+    n_labels = np.ones(len(chunk.organizations), dtype=np.int64)
+    np.maximum.at(n_labels, chunk.rows("jobs").organization, chunk.engine_labels)
+    n_labels = rows.spread(n_labels)
+    labels = draw_words(ENGINE_LABELS, np.zeros(len(n_labels), dtype=np.uint64), n_labels)
     urls = [f"http://${{engine_host}}:{ENGINE_PORT + i}" for i in rows.index.tolist()]
-    return build(Engine, "engine", rows, type=repeat("COLLECTOR"), url=urls, labels=repeat(["all"]))
+    return build(Engine, "engine", rows, type=repeat("COLLECTOR"), url=urls, labels=labels)

@@ -8,6 +8,8 @@ import hashlib
 import uuid
 from dataclasses import dataclass, field
 
+import orjson
+
 from psrlib.seed import stages
 from psrlib.seed.document import Fragment, Organization, Pipeline, SeedDocument
 from psrlib.seed.stages import BASIC, LANE_MS, Json, entries, lane, special_stage
@@ -19,6 +21,7 @@ FRAGMENT_VERSIONS = {"schemaVersion": 2, "version": 2}
 CONNECTIONS = "dpm.pipeline.connections"  # metadata key: ids of connections, joined by commas
 NO_ENGINE = "SYSTEM_SDC_ID"  # author of what was made without an engine (control-hub-rest, 4.2)
 DISCARD = f"{BASIC}::{stages.ERROR_STAGE}::1"
+NOTE = "Reads, checks and passes on; see the run book before changing anything here. "
 DAY_MS = 86_400_000
 DELAYS_MS = (5_000, 10_000, 15_000, 20_000)  # between batches: engines hardly feel a pipeline
 CHANGES = (
@@ -140,7 +143,21 @@ def pipeline_definition(
     }
     if not pipeline.fragment:
         del config["fragments"]  # schema 5 has no such field
+    _fill(config, pipeline.definition_bytes)
     return config, _rules(choices.uuid(f"rules {commit}"))
+
+
+def _fill(config: Json, n_bytes: int) -> None:
+    """Make a definition that large, by notes on its stages, which engines keep and never read.
+
+    Real definitions are larger than these: their stages have many more settings.
+    """
+    missing = n_bytes - len(orjson.dumps(config))
+    if missing > 0:
+        n_stages = len(config["stages"])
+        for number, stage in enumerate(config["stages"]):
+            length = missing // n_stages + (number < missing % n_stages)
+            stage["uiInfo"]["description"] = (NOTE * (length // len(NOTE) + 1))[:length]
 
 
 def fragment_definition(

@@ -14,7 +14,9 @@ from psrlib.seed.streams import uniform
 _WORDS: dict[str, Any] = orjson.loads(resources.files(__package__).joinpath("vocabulary.json").read_bytes())
 QUALIFIERS: list[str] = _WORDS["qualifiers"]
 LABELS: list[str] = _WORDS["labels"]
+ENGINE_LABELS: list[str] = _WORDS["engine_labels"]  # in the order in which jobs ask for them
 TAGS: list[str] = _WORDS["tags"]
+ROLES: list[str] = _WORDS["roles"]  # the more of them a user has, the more it may do
 ADMINISTRATOR_ROLES: list[str] = _WORDS["administrator_roles"]
 # Runtime parameters: name, value in the pipeline, value that a job sets instead; all text, as in real ones
 PARAMETERS: list[list[str]] = _WORDS["parameters"]

@@ -34,6 +34,11 @@ def parse(text: Any) -> Json:
     return text if isinstance(text, dict) else {}
 
 
+def definition_size(text: Any) -> int:
+    """Return the bytes of a pipeline definition as JSON text; it may be parsed already."""
+    return len(text.encode()) if isinstance(text, str) else len(orjson.dumps(text or {}))
+
+
 def read_shape(text: Any) -> Shape:
     """Return the shape of a ``pipelineConfig`` or ``pipelineFragmentConfig``, JSON text or an object.
 

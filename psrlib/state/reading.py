@@ -12,7 +12,7 @@ from psrlib.client.wire import Json, OwnedApp
 from psrlib.seed import document as seed
 from psrlib.seed import fragment_definition, pipeline_definition
 from psrlib.seed.identity import engine_id
-from psrlib.state.definitions import Shape, parse, read_shape
+from psrlib.state.definitions import Shape, definition_size, parse, read_shape
 from psrlib.state.details import (
     Detail,
     commit_details,
@@ -391,11 +391,19 @@ class Reader:
             branches=shape.branches,
             event_lane=shape.event_lane,
             commits=n_commits(row),
+            definition_bytes=self._definition_bytes(row),
             labels=shape.labels,
             parameters=shape.parameters,
             fragment=",".join(self._key_of_id("fragments", id) for id in fragments) or None,
             connection=",".join(self._key_of_id("connections", id) for id in shape.connection_ids) or None,
         )
+
+    def _definition_bytes(self, row: Json) -> int:
+        """Return the size of a definition; a hub adds to it, so a larger one counts as desired."""
+        commit = self.commits.get(str(row.get("commitId")), row)
+        size = definition_size(commit.get("pipelineDefinition"))
+        desired = self._desired.get(("pipelines", hub_name(row)))
+        return size if desired is None else min(size, desired.definition_bytes)
 
     def _job(self, row: Json) -> seed.Job:
         status = str((row.get("currentJobStatus") or {}).get("status") or "INACTIVE")

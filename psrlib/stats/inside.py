@@ -17,6 +17,7 @@ NUMBERS = {
     "jobs": ("instances", "engine_labels", "tags"),
     "scheduled_tasks": ("period_s",),
     "subscriptions": ("enabled",),
+    "users": ("roles", "groups"),
 }
 TEXTS: dict[str, dict[str, tuple[str, ...]]] = {
     "scheduled_tasks": {"action": ACTIONS},

@@ -57,6 +57,8 @@ TIERS = {  # plan limits of the small, middle and large plan
 }
 PERIODS_S = (300, 3600, 21600, 43200, 86400, 604800, 2592000)  # of scheduled tasks, and how often each
 PERIOD_SHARES = (0.02, 0.03, 0.11, 0.11, 0.55, 0.08, 0.1)
+ROLES = (13, 11, 8, 5, 3)  # how many a user has, and how often
+ROLE_SHARES = (0.3, 0.2, 0.2, 0.2, 0.1)
 EVENT_SHARES = (0.62, 0.23, 0.15)
 
 
@@ -69,7 +71,9 @@ def make_sample(n_organizations: int = N_ORGANIZATIONS, random_seed: int = RANDO
     details = {}
     tenants = pd.concat([organizations, _habits(rng, organizations)], axis=1)
     for table, columns in DETAILS.items():
-        tenant = tenants.loc[tenants.index.repeat(organizations[table])].reset_index(drop=True)
+        administrators = int(table == "users")  # one of each organization's users, not in the table
+        counts = (organizations[table] - administrators).clip(lower=0)
+        tenant = tenants.loc[tenants.index.repeat(counts)].reset_index(drop=True)
         tenant["index"] = tenant.groupby("org", sort=False).cumcount()
         details[table] = pd.DataFrame({"org": tenant["org"], **columns(rng, tenant)})
     return StatsSet(organizations, details, meta)
@@ -227,9 +231,21 @@ def _subscriptions(rng: np.random.Generator, tenant: pd.DataFrame) -> dict[str, 
     }
 
 
+def _users(rng: np.random.Generator, tenant: pd.DataFrame) -> dict[str, Any]:
+    n, organization = len(tenant), tenant.groupby("org", sort=False).ngroup().to_numpy()
+    n_organizations = int(organization.max()) + 1
+    usual_role = rng.choice(len(ROLES), n_organizations, p=ROLE_SHARES)[organization]
+    loyalty = rng.beta(2, 1, n_organizations)[organization]
+    usual_groups = rng.choice(4, n_organizations, p=[0.3, 0.4, 0.2, 0.1])[organization]
+    groups = np.where(rng.random(n) < loyalty, usual_groups, rng.binomial(2, 0.4, n))
+    roles = np.array(ROLES)[_favourite(rng, usual_role, ROLE_SHARES, 0.5)]
+    return {"roles": roles, "groups": np.minimum(groups, tenant["groups"])}
+
+
 DETAILS = {
     "pipelines": _pipelines,
     "jobs": _jobs,
     "scheduled_tasks": _scheduled_tasks,
     "subscriptions": _subscriptions,
+    "users": _users,
 }

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from psrlib.bounds import MAX_COMMITS, MAX_INSTANCES, MAX_PARAMETERS, MAX_STAGES, MAX_WORDS
+from psrlib.bounds import (
+    MAX_COMMITS,
+    MAX_DEFINITION_BYTES,
+    MAX_INSTANCES,
+    MAX_PARAMETERS,
+    MAX_STAGES,
+    MAX_WORDS,
+)
 
 LARGEST = 10**9  # more than any count of entities on a Control Hub
 
@@ -26,7 +33,7 @@ DETAIL_TABLES = {
         "commits": Column(largest=MAX_COMMITS),
         "labels": WORDS,
         "parameters": Column(largest=MAX_PARAMETERS),
-        "definition_bytes": COUNT,
+        "definition_bytes": Column(largest=MAX_DEFINITION_BYTES),
         "owner": TEXT,
     },
     "jobs": {
@@ -41,4 +48,5 @@ DETAIL_TABLES = {
     },
     "scheduled_tasks": {"org": KEY, "action": TEXT, "period_s": Column(1), "job": TEXT},
     "subscriptions": {"org": KEY, "event": TEXT, "action": TEXT, "enabled": FLAG},
+    "users": {"org": KEY, "roles": WORDS, "groups": WORDS},
 }

@@ -1,4 +1,7 @@
-"""Are jobs without specific labels spread evenly over the engines that may run them?"""
+"""Are jobs without specific labels spread evenly over the engines that may run them?
+
+A label that every engine of an organization has is not specific: who asks for it may run on any of them.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +10,6 @@ from scipy.stats import chi2
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization, ObservedState
 
-ANY_ENGINE = ["all"]  # labels of what has no specific label
 COLUMNS = ["organization", "engine", "pipelines", "expected"]
 SIMULATIONS = 4_999
 SMALL_EXPECTED = 5.0  # below it the chi-square distribution is no good approximation (Cochran 1954)
@@ -33,15 +35,17 @@ def pipelines_per_engine(document: SeedDocument, observed: ObservedState) -> pd.
 
 
 def _count(desired: Organization, found: ObservedOrganization) -> dict[str, int]:
+    labels = [set(engine.labels) for engine in desired.engines]
+    common = set.intersection(*labels) if labels else set()
     ids = {
         found.engines[engine.key].id: engine.key
         for engine in desired.engines
-        if engine.labels == ANY_ENGINE and engine.key in found.engines
+        if set(engine.labels) == common and engine.key in found.engines
     }
     counts = dict.fromkeys(ids.values(), 0)
     for job in desired.jobs:
         run = found.jobs.get(job.key)
-        if run is None or job.is_template or job.labels != ANY_ENGINE or run.status != "ACTIVE":
+        if run is None or job.is_template or not common.issuperset(job.labels) or run.status != "ACTIVE":
             continue
         for engine in run.engine_ids:
             if engine in ids:

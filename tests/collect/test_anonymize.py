@@ -41,6 +41,7 @@ def population(n: int, giant: int = 5_000) -> dict[str, OrganizationRows]:
                 for j in range(jobs)
             ],
             "scheduled_tasks": [{"action": "START", "period_s": 86_400, "job": 1}],
+            "users": [{"roles": 3, "groups": 1}],
             "subscriptions": [
                 {
                     "event": "SECRET_EVENT" if i == n - 1 else "JOB_STATUS_CHANGE",

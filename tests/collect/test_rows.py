@@ -8,9 +8,15 @@ def keep(_: list[object]) -> None:
 
 
 def test_templates_the_group_of_all_and_unknown_words_are_understood() -> None:
-    """Templates are no jobs, ``all@`` is no group of its own, -1 instances are one per engine."""
+    """Templates are no jobs, ``all@`` is no group of its own, -1 instances are one per engine.
+
+    Administrators are users, but have no row among the users.
+    """
     found = Listings(
-        users=[{"id": "a@o"}],
+        users=[
+            {"id": "a@o", "roles": ["user", "org-admin"], "groups": ["all@o"]},
+            {"id": "b@o", "roles": ["user", "jobrunner:operator"], "groups": ["all@o", "ops@o"]},
+        ],
         groups=[{"id": "all@o"}, {"id": "ops@o"}],
         jobs=[
             {"id": "j1", "pipelineId": "p", "creator": "a@o", "numInstances": -1, "labels": ["all"]},
@@ -33,6 +39,7 @@ def test_templates_the_group_of_all_and_unknown_words_are_understood() -> None:
     assert rows.counts["job_templates"] == 1
     assert rows.counts["active_jobs"] == 1
     assert rows.counts["groups"] == 1
+    assert (rows.counts["users"], rows.details["users"]) == (2, [{"roles": 2, "groups": 1}])
     assert [job["instances"] for job in rows.details["jobs"]] == [2, 1, 1, 1]
     assert [job["owner"] for job in rows.details["jobs"]] == [1, 2, 1, 1]
     assert [job["status"] for job in rows.details["jobs"]] == ["INACTIVE", "INACTIVE", "ACTIVE", "OTHER"]

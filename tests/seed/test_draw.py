@@ -4,11 +4,14 @@ from collections import Counter
 
 import numpy as np
 
+from psrlib import paths
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed
+from psrlib.seed.chunk import Chunk
 from psrlib.seed.columns import Drawer
 from psrlib.seed.designs import draw_words, parameters
-from psrlib.seed.vocabulary import LABELS, PARAMETERS
+from psrlib.seed.roles import may_create
+from psrlib.seed.vocabulary import ENGINE_LABELS, LABELS, PARAMETERS, ROLES
 
 
 def test_counts_are_the_drawn_ones(rich_model: NoiseModel, rich_seed: SeedDocument) -> None:
@@ -44,6 +47,40 @@ def test_every_kind_occurs(rich_seed: SeedDocument) -> None:
     assert any(p.fragment for p in pipelines)
     assert any(p.connection for p in pipelines)
     assert any(p.event_lane for p in pipelines)
+
+
+def test_jobs_ask_for_labels_that_all_engines_of_their_organization_have() -> None:
+    """So each may run on any of them: no label is specific."""
+    n_labels = Counter()
+    for organization in create_seed(NoiseModel.load(paths.MODEL), 19071990, 60).organizations:
+        assert len({tuple(engine.labels) for engine in organization.engines}) <= 1
+        for job in organization.jobs:
+            n_labels[len(job.labels)] += 1
+            assert all(set(job.labels) <= set(engine.labels) for engine in organization.engines)
+            assert job.labels == ENGINE_LABELS[: len(job.labels)]
+    assert n_labels[1] > n_labels[2] > 0
+
+
+def test_users_have_as_many_roles_and_groups_as_the_model_draws() -> None:
+    """In no more groups than there are; who owns something has the roles that this takes."""
+    model = NoiseModel.load(paths.MODEL)
+    drawer = Drawer(model, 19071990)
+    drawn = Chunk(drawer, range(40)).inside["users"]
+    users = [
+        (organization, user)
+        for organization in create_seed(model, 19071990, 40).organizations
+        for user in organization.users
+    ]
+    n_roles = set()
+    for place, (organization, user) in enumerate(users):
+        if user is organization.users[0]:
+            continue
+        assert len(user.groups) == drawn["groups"][place] <= len(organization.groups)
+        owns = any(user.key == entity.owner for entity in (*organization.pipelines, *organization.jobs))
+        assert may_create(user.roles) if owns else user.roles[:2] == ROLES[:2]
+        assert len(user.roles) >= min(drawn["roles"][place], len(ROLES))
+        n_roles.add(len(user.roles))
+    assert len(n_roles) > 4
 
 
 def test_tasks_agree_with_the_status_of_their_job(rich_seed: SeedDocument) -> None:

@@ -74,6 +74,21 @@ def test_the_document_has_the_numbers_of_the_record(commits: list[Commit]) -> No
         assert len(config.get("fragments", [])) == bool(pipeline.fragment)
 
 
+def test_a_definition_is_as_large_as_its_record_says(rich_seed: SeedDocument) -> None:
+    """Larger ones by notes on stages, which change nothing else; none is made smaller than it is."""
+    organization = next(o for o in rich_seed.organizations if o.pipelines)
+    for pipeline in organization.pipelines:
+        plain, _ = pipeline_definition(rich_seed, organization, pipeline, 1)
+        size = len(orjson.dumps(plain))
+        for wanted in (size - 1, size, size + 1, size + 1000, 100_000):
+            resized = msgspec.structs.replace(pipeline, definition_bytes=wanted)
+            config, _ = pipeline_definition(rich_seed, organization, resized, 1)
+            assert len(orjson.dumps(config)) == max(size, wanted)
+            for stage in config["stages"]:
+                stage["uiInfo"]["description"] = ""
+            assert config == plain
+
+
 def test_a_parameter_is_used_where_an_expression_evaluator_is(commits: list[Commit]) -> None:
     """Runtime parameters are not only declared: evaluators compute with them."""
     used = 0

@@ -55,6 +55,25 @@ def test_pipelines_name_their_connections_by_the_hubs_ids(rich: SeedDocument, co
         assert n_connected
 
 
+def test_definitions_are_as_large_as_drawn(rich: SeedDocument, connect: Connect) -> None:
+    """A hub's own entries come on top; a definition that is too small is a difference."""
+    organization = next(o for o in rich.organizations if o.pipelines)
+
+    def with_size(n_bytes: int) -> SeedDocument:
+        first = msgspec.structs.replace(organization.pipelines[0], definition_bytes=n_bytes)
+        changed = msgspec.structs.replace(organization, pipelines=[first, *organization.pipelines[1:]])
+        return msgspec.structs.replace(rich, organizations=[changed])
+
+    with connect() as hub:
+        populate(with_size(50_000), hub, progress=False)
+        session = hub.for_organization(organization.id)
+        ids = [row["commitId"] for row in session.pipelinestore.pipelines()]
+        sizes = [len(commit["pipelineDefinition"]) for commit in session.pipelinestore.commits(ids)]
+        assert 50_000 <= max(sizes) < 52_000
+        difference = diff(with_size(60_000), observe(with_size(60_000), hub), runtime=False)
+        assert "definition_bytes" in difference.frame().to_string()
+
+
 def test_a_second_populate_changes_nothing(rich: SeedDocument, connect: Connect) -> None:
     """It only reads: no PUT, nothing created, nothing changed."""
     with connect() as hub:

@@ -43,6 +43,7 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "jobs": dict.fromkeys(("instances", "engine_labels", "tags")),
     "scheduled_tasks": {"cron": tuple(cron for _, cron in _CRONS), "action": ACTIONS},
     "subscriptions": {"event": EVENTS, "action": ("WEBHOOK", "EMAIL"), "enabled": None},
+    "users": dict.fromkeys(("roles", "groups")),
 }
 
 

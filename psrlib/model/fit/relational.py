@@ -42,7 +42,9 @@ def draw_stats(model: NoiseModel, n_organizations: int, random_seed: int) -> Sta
     for kind, columns in drawn.items():
         texts = {name: inside.text(kind, name, values) for name, values in columns.items()}
         keys = np.repeat(organizations["org"].to_numpy(), draws.counts[kind])
-        details[kind] = pd.DataFrame({"org": keys, **texts})
+        table = pd.DataFrame({"org": keys, **texts})
+        # the first user is the administrator, whom no table of users has
+        details[kind] = table[table["org"].duplicated()] if kind == "users" else table
     return StatsSet(organizations, details)
 
 
