@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from psrlib.client import Answer, ControlHub, Request
+from psrlib.client.shapes import Page
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import HubError
 
@@ -17,7 +18,7 @@ class RecordingHub:
 
     def answer(self, request: Request) -> Answer:
         self.sent.append(request)
-        return Answer([])
+        return Answer(Page([], None))
 
 
 @pytest.fixture
