@@ -239,9 +239,11 @@ def check_embedded(run_dir: Path) -> None:
 
 def bring_up_engines(run_dir: Path, hub_url: str, document: SeedDocument) -> FleetProcess | None:
     """Start the mock engines of a run again; None when they run, or never did in this folder."""
-    if not (run_dir / FOLDER / RECORD).exists() or fleet_status(run_dir)["running"]:
+    record = read_record(run_dir / FOLDER / RECORD, ["ca_bundle"])
+    if record is None or fleet_status(run_dir)["running"]:
         return None
-    return start_fleet(run_dir, hub_url, document.variables.get("webhook_url"))
+    webhook_url = document.variables.get("webhook_url")
+    return start_fleet(run_dir, hub_url, webhook_url, ca_bundle=record["ca_bundle"])
 
 
 def resolve_run(

@@ -46,10 +46,12 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--verbose", count=True, help="-v: what is done; -vv: every request.")
+@click.option("-q", "--quiet", is_flag=True, help="Errors, and what was asked for; no words on what is done.")
 @click.version_option(package_name="psr-db-populator")
-def psr(verbose: int) -> None:
+def psr(verbose: int, quiet: bool) -> None:
     """Fill an empty StreamSets Control Hub with reproducible background noise."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    level = logging.ERROR if quiet else level
     layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=level, format=layout, stream=sys.stderr)
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from psrlib.cli import options
+from psrlib.cli.output import OUTPUT, answer, is_quiet, say
 
 if TYPE_CHECKING:
     from psrlib.collect import Collection
 
 
 @click.command()
-@click.option("--sch-url", help="Address of the Control Hub.")
+@options.OTHER_SCH_URL
 @click.option(
     "--sql",
     "mapping_file",
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     help="Address of the database, as SQLAlchemy writes it; password in PSR_SQL_PASSWORD.",
 )
 @click.option("--plan", is_flag=True, help="With --sql: show the SELECTs, read nothing.")
-@options.together(options.LOGIN, options.ORGANIZATION_PASSWORD)
+@options.together(options.LOGIN, options.ORGANIZATION_PASSWORD, options.CA_BUNDLE)
 @click.option(
     "-o",
-    "--output",
+    "--out",
+    "output",
     type=click.Path(path_type=Path),
     required=True,
     help="Folder of the stats set, such as data/stats/NAME; must not exist.",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0.01),
     help="Requests a second.",
 )
+@OUTPUT
 def collect(
     sch_url: str | None,
     mapping_file: Path | None,
@@ -57,6 +60,7 @@ def collect(
     sch_username: str,
     sch_password: str | None,
     organization_password: str | None,
+    ca_bundle: str | None,
     output: Path,
     **settings: Any,
 ) -> None:
@@ -67,27 +71,40 @@ def collect(
     if mapping_file is not None:
         mapping = load_mapping(mapping_file)
         if plan:
-            click.echo(mapping.plan())
+            answer(mapping.selects, mapping.plan())
             return
         if not sql_url:
             raise click.UsageError("--sql needs --sql-url, the address of the database")
         done = collect_sql(
             sql_url, mapping, output, **{name: settings[name] for name in ("k", "noise", "source")}
         )
-        _show(done)
+        _tell(done)
         return
     if not sch_url:
         raise click.UsageError("give --sch-url, or --sql with --sql-url")
     check_output(output)
-    password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
+    password = sch_password or options.ask_password(sch_username)
     with ControlHub(
-        sch_url, sch_username, password, workers=1, organization_password=organization_password
+        sch_url,
+        sch_username,
+        password,
+        workers=1,
+        organization_password=organization_password,
+        verify=ca_bundle or True,
     ) as hub:
-        done = collect_stats(hub, output, password, **settings)
-    _show(done)
-    click.echo(f"{sum(done.calls.values())} requests, {done.calls_per_organization:.1f} an organization")
+        done = collect_stats(hub, output, password, progress=not is_quiet(), **settings)
+    _tell(done)
 
 
-def _show(done: "Collection") -> None:
+def _tell(done: "Collection") -> None:
     for name, n in done.rows.items():
-        click.echo(f"{done.directory / name}.csv: {n} rows")
+        say(f"{done.directory / name}.csv: {n} rows")
+    say(f"{sum(done.calls.values())} requests, {done.calls_per_organization:.1f} an organization")
+    answer(
+        {
+            "folder": done.directory,
+            "rows": done.rows,
+            "organizations": done.n_organizations,
+            "calls": done.calls,
+        }
+    )

@@ -1,17 +1,16 @@
 """``psr doctor``: has a Control Hub what the populator needs?"""
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from psrlib.cli import options
+from psrlib.cli.output import OUTPUT, answer, say
 
 
 @click.command()
-@click.option("--sch-url", required=True, help="Address of the Control Hub.")
-@options.together(options.LOGIN, options.ORGANIZATION_PASSWORD, options.CA_BUNDLE)
+@options.together(options.OTHER_SCH_URL, options.LOGIN, options.ORGANIZATION_PASSWORD, options.CA_BUNDLE)
 @click.option(
     "--write",
     is_flag=True,
@@ -20,21 +19,20 @@ from psrlib.cli import options
 @click.option(
     "--yes", "allow_remote", is_flag=True, help="Allow --write on a Control Hub on another machine."
 )
-@options.OUTPUT
+@OUTPUT
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a capability file for psr populate --capabilities.",
 )
 def doctor(
-    sch_url: str,
+    sch_url: str | None,
     sch_username: str,
     sch_password: str | None,
     organization_password: str | None,
     ca_bundle: str | None,
     write: bool,
     allow_remote: bool,
-    output: str,
     save: Path | None,
 ) -> None:
     """Tell whether a Control Hub has what the populator needs; reads only, unless --write is given.
@@ -45,9 +43,11 @@ def doctor(
     from psrlib.state import check_address
     from psrlib.state.capabilities import save_capabilities
 
+    if not sch_url:
+        raise click.UsageError("give --sch-url, the address of the Control Hub")
     if write:
         check_address(sch_url, allow_remote)
-    password = sch_password or click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
+    password = sch_password or options.ask_password(sch_username)
     report = examine(
         sch_url,
         sch_username,
@@ -56,7 +56,7 @@ def doctor(
         organization_password=organization_password,
         verify=ca_bundle or True,
     )
-    click.echo(json.dumps(report.record(), indent=1) if output == "json" else report.text())
+    answer(report.record(), report.text())
     if save:
-        click.echo(f"capabilities: {save_capabilities(learned(report), save)}", err=True)
+        say(f"capabilities: {save_capabilities(learned(report), save)}")
     sys.exit(report.exit_status)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.options import OUTPUT, hub_options, together
+from psrlib.cli.options import PORT, hub_options, together
+from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
@@ -57,13 +58,16 @@ start_options = together(
         help="Engines of every N-th organization only, from the I-th (0 to N-1) on: for N machines, each "
         "with a copy of SEED.json in a folder of its own.",
     ),
-    click.option("--status-port", default=0, help="Port of status and Prometheus text; 0: a free one."),
+    click.option(
+        "--status-port", default=0, type=PORT, help="Port of status and Prometheus text; 0: a free one."
+    ),
     click.option(
         "--listen",
         default="127.0.0.1",
         show_default=True,
         help="Address that status and webhook sink listen on; 0.0.0.0 in a container.",
     ),
+    OUTPUT,
 )
 
 
@@ -99,47 +103,52 @@ def restart(seed: Path, **options: Any) -> None:
 
 @engines.command()
 @SEED
+@OUTPUT
 def stop(seed: Path) -> None:
     """Stop the engines of SEED.json; they stay registered."""
     from psrlib.engines import stop_fleet
 
-    click.echo("engines stopped" if stop_fleet(_run_dir(seed)) else "no engines were running")
+    stopped = stop_fleet(_run_dir(seed))
+    say("engines stopped" if stopped else "no engines were running")
+    answer({"stopped": stopped})
 
 
 @engines.command()
 @SEED
 @OUTPUT
-def status(seed: Path, output: str) -> None:
+def status(seed: Path) -> None:
     """Tell what the engines of SEED.json are doing."""
-    import json
-
     from psrlib.engines import fleet_status
 
     found = fleet_status(_run_dir(seed))
-    if output == "json":
-        click.echo(json.dumps(found, indent=1))
-        return
     words = ("engines", "registered", "polling", "refused", "pipelines_running", "webhooks_received")
-    click.echo("running" if found["running"] else "not running")
-    click.echo(", ".join(f"{found[word]} {word.replace('_', ' ')}" for word in words))
-    for error, number in found["errors"].items():
-        click.echo(f"error {error}: {number}")
-    for refusal in found["refusals"]:
-        click.echo(f"refused {refusal}")
+    lines = [
+        "running" if found["running"] else "not running",
+        ", ".join(f"{found[word]} {word.replace('_', ' ')}" for word in words),
+        *(f"error {error}: {number}" for error, number in found["errors"].items()),
+        *(f"refused {refusal}" for refusal in found["refusals"]),
+    ]
+    answer(found, "\n".join(lines))
 
 
 @engines.command()
 @hub_options
 @click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+    "-o",
+    "--out",
+    "output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write, with one for each organization in it.",
 )
 @click.option(
     "--sch-authoring-sdc", "authoring_url", metavar="URL", help="Engine named as author; default: the first."
 )
+@OUTPUT
 def configure(
     seed: Path, settings: dict[str, str], output: Path, authoring_url: str | None, **where: Any
 ) -> None:
-    """Write the configuration of real engines in place of the mock ones: a folder per organization."""
+    """Write the configuration of real engines in place of the mock ones of SEED.json."""
     from psrlib.engines.configure import configure_engines
     from psrlib.seed.capacity import engine_needs, max_pipelines
 
@@ -151,7 +160,8 @@ def configure(
         folders = configure_engines(
             identities, sch_url, output, authoring_url=authoring_url, max_pipelines=limit, needs=needs
         )
-        click.echo(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
+        say(f"{len(identities)} engines of {len(folders)} organizations configured in {output}")
+        answer({"folder": output, "engines": len(identities), "organizations": len(folders)})
 
 
 def _open_shard(seed: Path, settings: dict[str, str], shard: tuple[int, int]) -> "SeedDocument":
@@ -173,10 +183,11 @@ def _start(
     webhook_url = document.variables.get("webhook_url")
     fleet = start_fleet(_run_dir(seed), sch_url, webhook_url, status_port=status_port, **fleet_options)
     found = fleet_status(_run_dir(seed))
-    click.echo(
+    say(
         f"{found['polling']} of {found['engines']} engines poll {sch_url} (pid {fleet.pid}, "
         f"status {fleet.status_url}/status, {fleet.status_url}/metrics)"
     )
+    answer({**found, "status_url": fleet.status_url})
 
 
 def _run_here(
@@ -197,7 +208,7 @@ def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the fleet, and those that tell which hub is meant."""
     fleet = ("behaviour", "max_pipelines", "event_ms", "listen")
     return (
-        {name: options[name] for name in fleet},
+        {name: options[name] for name in (*fleet, "ca_bundle")},
         {name: value for name, value in options.items() if name not in fleet},
     )
 

@@ -1,6 +1,5 @@
 """``psr hub``: start, stop, find and save the embedded Control Hub."""
 
-import json
 import shlex
 import sys
 from dataclasses import asdict
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from psrlib import paths
-from psrlib.cli.options import OUTPUT, SEED, SET
+from psrlib.cli.options import PORT, SEED, SET, has_terminal
+from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.files import replace_file
 from psrlib.hub import PASSWORD_VARIABLE
 from psrlib.lock import RUN_LOCK, check_free, hold
 
 if TYPE_CHECKING:
-    from psrlib.hub.process.hub_process import HubState
+    from psrlib.hub.process.hub_process import HubProcess, HubState
 
 NOT_RUNNING = 3  # exit status of `psr hub status`, as of any status command (Linux Standard Base, 22.2)
 
@@ -41,7 +41,7 @@ RUN_DIR = click.option(
 @hub.command()
 @RUN_DIR
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=18631, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--port", default=18631, type=PORT, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--db", "db_url", help="SQLAlchemy URL; default: SQLite file hub.db in the run directory.")
 @click.option("--strict", is_flag=True, help="Refuse fields and types that a real hub may not know.")
 @click.option(
@@ -77,6 +77,7 @@ RUN_DIR = click.option(
     envvar=PASSWORD_VARIABLE,
     help=f"New password of admin@admin, needed beyond loopback; better in {PASSWORD_VARIABLE}.",
 )
+@OUTPUT
 def start(
     run_dir: Path,
     host: str,
@@ -98,14 +99,15 @@ def start(
         return
     with hold(run_dir / RUN_LOCK, "psr hub start", f"run {run_dir}"):
         process = start_hub(run_dir, host, port, db_url, admin_password=password, **options)
-    click.echo(f"embedded hub: {process.url} (pid {process.pid}); to stop: psr hub stop {_where(run_dir)}")
+    say(f"embedded hub: {process.url} (pid {process.pid}); to stop: psr hub stop {_where(run_dir)}")
+    answer(_process(process))
 
 
 def _ask_password(run_dir: Path, host: str) -> str | None:
     """Ask for the administrator's password at the first start beyond loopback, where somebody is there."""
     from psrlib.hub.web.origin import is_loopback
 
-    if is_loopback(host) or not sys.stdin.isatty() or (run_dir / "hub.json").exists():
+    if is_loopback(host) or not has_terminal() or (run_dir / "hub.json").exists():
         return None
     prompt = "New password of admin@admin"
     return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True))
@@ -113,27 +115,26 @@ def _ask_password(run_dir: Path, host: str) -> str | None:
 
 @hub.command()
 @RUN_DIR
+@OUTPUT
 def stop(run_dir: Path) -> None:
     """Stop the hub of a run directory."""
     from psrlib.hub.process.hub_process import stop_hub
 
-    click.echo("stopped" if stop_hub(run_dir) else f"no hub runs in {run_dir}")
+    stopped = stop_hub(run_dir)
+    say("stopped" if stopped else f"no hub runs in {run_dir}")
+    answer({"run_dir": run_dir, "stopped": stopped})
 
 
 @hub.command("list")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @OUTPUT
-def list_hubs(folder: Path | None, output: str) -> None:
+def list_hubs(folder: Path | None) -> None:
     """List the embedded hub of every run below FOLDER [default: runs]: running, not answering or stopped."""
     from psrlib.hub.process.hub_process import find_hubs
 
     folder = folder or paths.runs()
     found = find_hubs(folder)
-    if output == "json":
-        click.echo(json.dumps([_record(state) for state in found], indent=1))
-        return
-    for state in found:
-        click.echo(_line(state))
+    answer([_record(state) for state in found], "\n".join(map(_line, found)))
     if not found:
         click.echo(f"no run with an embedded hub below {folder}", err=True)
 
@@ -141,13 +142,17 @@ def list_hubs(folder: Path | None, output: str) -> None:
 @hub.command()
 @RUN_DIR
 @OUTPUT
-def status(run_dir: Path, output: str) -> None:
+def status(run_dir: Path) -> None:
     """Tell whether the hub of a run directory runs: exit status 0 when it answers, 3 when not."""
     from psrlib.hub.process.hub_process import look_at_hub
 
     state = look_at_hub(run_dir)
-    click.echo(json.dumps(_record(state), indent=1) if output == "json" else _line(state))
+    answer(_record(state), _line(state))
     sys.exit(0 if state.state == "running" else NOT_RUNNING)
+
+
+def _process(process: "HubProcess") -> dict[str, object]:
+    return {"url": process.url, "pid": process.pid}
 
 
 def _record(state: "HubState") -> dict[str, object]:
@@ -181,6 +186,7 @@ def _where(run_dir: Path) -> str:
     envvar=PASSWORD_VARIABLE,
     help=f"Password of admin@admin, where it is not the initial one; better in {PASSWORD_VARIABLE}.",
 )
+@OUTPUT
 def credentials(
     run_dir: Path, seed: Path, settings: dict[str, str], output: Path | None, admin_password: str | None
 ) -> None:
@@ -196,7 +202,8 @@ def credentials(
     document = resolve_variables(load_seed(seed), settings)
     names = {organization.id: organization.name for organization in document.organizations}
     file = sign_up(run_dir, names, output, admin_password=admin_password)
-    click.echo(f"written: {file} ({len(names)} organizations)")
+    say(f"written: {file} ({len(names)} organizations)")
+    answer({"credentials": file, "organizations": len(names)})
 
 
 NAME = click.option("--name", default="populated", show_default=True, help="Name of the snapshot.")
@@ -207,31 +214,38 @@ DB = click.option("--db", "db_url", help="SQLAlchemy URL, when the hub does not 
 @RUN_DIR
 @NAME
 @DB
+@OUTPUT
 def snapshot(run_dir: Path, name: str, db_url: str | None) -> None:
     """Save the database of a hub, running or not."""
     from psrlib.hub.process.snapshots import save_snapshot
 
-    click.echo(f"saved: {save_snapshot(run_dir, name, db_url)}")
+    saved = save_snapshot(run_dir, name, db_url)
+    say(f"saved: {saved}")
+    answer({"run_dir": run_dir, "snapshot": saved})
 
 
 @hub.command()
 @RUN_DIR
 @NAME
 @DB
+@OUTPUT
 def restore(run_dir: Path, name: str, db_url: str | None) -> None:
     """Bring a snapshot back; a running hub is restarted on its port."""
     from psrlib.hub.process.snapshots import restore_snapshot
 
     with hold(run_dir / RUN_LOCK, "psr hub restore", f"run {run_dir}"):
         process = restore_snapshot(run_dir, name, db_url)
-    if process is None:
-        click.echo("restored")
-        return
-    click.echo(f"restored; the hub runs again at {process.url}; to stop: psr hub stop {_where(run_dir)}")
+    words = "restored"
+    if process is not None:
+        words += f"; the hub runs again at {process.url}; to stop: psr hub stop {_where(run_dir)}"
+    say(words)
+    answer({"run_dir": run_dir, "name": name, "hub": process and _process(process)})
 
 
 @hub.command()
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File; default: print.")
+@click.option(
+    "-o", "--out", "output", type=click.Path(dir_okay=False, path_type=Path), help="File; default: print."
+)
 def document(output: Path | None) -> None:
     """Write the table of all endpoints (docs/embedded-hub.md)."""
     from psrlib.hub.catalog import hub_documentation
@@ -240,4 +254,4 @@ def document(output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    click.echo(f"written: {replace_file(output, text)}")
+    say(f"written: {replace_file(output, text)}")

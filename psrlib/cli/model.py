@@ -4,10 +4,14 @@ from pathlib import Path
 
 import click
 
+from psrlib.cli.output import OUTPUT, answer, say
+
 
 @click.command()
 @click.argument("stats_dir", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option(
+    "-o", "--out", "output", type=click.Path(path_type=Path), required=True, help="Model file to write."
+)
 @click.option("--name", default="", help="Name of the model; empty takes the file's.")
 @click.option(
     "--n-archetypes", type=click.IntRange(min=1), help="Number of archetypes; chosen when not given."
@@ -19,6 +23,7 @@ import click
     type=click.Path(path_type=Path),
     help="Model that counts are taken from which STATS_DIR does not tell; the kit's own when not given.",
 )
+@OUTPUT
 def fit(
     stats_dir: Path, output: Path, name: str, n_archetypes: int | None, evaluate: bool, other: Path | None
 ) -> None:
@@ -34,14 +39,25 @@ def fit(
     for metric, model in fitted.model.assumed.items():
         click.echo(f'{metric}: not told by the stats set, taken from the model "{model}"', err=True)
     weights = {archetype.name: archetype.weight for archetype in fitted.model.archetypes}
-    click.echo(f"{output}: {len(weights)} archetypes: " + "; ".join(f"{k} ({v})" for k, v in weights.items()))
+    say(f"{output}: {len(weights)} archetypes: " + "; ".join(f"{k} ({v})" for k, v in weights.items()))
     goodness = fitted.report.get("goodness")
     if goodness:
         drawn, real = goodness["drawn_against_held_out"], goodness["real_against_real"]
-        click.echo(
+        say(
             f"two-sample AUC {drawn['auc']:.3f} (real against real {real['auc']:.3f}),"
             f" KS complement {drawn['ks_complement']:.3f} ({real['ks_complement']:.3f}),"
             f" Spearman difference {drawn['spearman_difference']:.3f} ({real['spearman_difference']:.3f})"
         )
-        click.echo(f"privacy: {goodness['privacy']}")
-    click.echo(f"sha256 {fitted.model.sha256}; report: {report_path(output)}")
+        say(f"privacy: {goodness['privacy']}")
+    say(f"sha256 {fitted.model.sha256}; report: {report_path(output)}")
+    answer(
+        {
+            "model": output,
+            "sha256": fitted.model.sha256,
+            "archetypes": weights,
+            "assumed": fitted.model.assumed,
+            "left_out": fitted.report.get("left_out", []),
+            "goodness": goodness,
+            "report": report_path(output),
+        }
+    )

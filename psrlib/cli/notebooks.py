@@ -6,11 +6,13 @@ from pathlib import Path
 import click
 
 from psrlib import paths
+from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.errors import InputError
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@OUTPUT
 def notebooks(folder: Path) -> None:
     """Copy the notebooks to FOLDER, to open in JupyterLab or run with papermill; nothing is overwritten."""
     sources = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
@@ -20,4 +22,6 @@ def notebooks(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for source in sources:
         shutil.copyfile(source, folder / source.name)
-    click.echo(f"{folder}: {', '.join(source.name for source in sources)}")
+    names = [source.name for source in sources]
+    say(f"{folder}: {', '.join(names)}")
+    answer({"folder": folder, "notebooks": names})

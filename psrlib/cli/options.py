@@ -1,5 +1,6 @@
 """Arguments and options that several subcommands take."""
 
+import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -7,16 +8,48 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
     from psrlib.client import Credentials
+
+PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
+PORT = click.IntRange(0, 65_535)
 
 
 def _pairs(context: click.Context, option: click.Parameter, settings: tuple[str, ...]) -> dict[str, str]:
     if wrong := [setting for setting in settings if setting.find("=") < 1]:
         raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE")
     return dict(setting.split("=", 1) for setting in settings)
+
+
+def _checked(context: click.Context, option: click.Parameter, url: str | None) -> str | None:
+    if url is None or url == EMBEDDED:
+        return url
+    from psrlib.client.http import ADDRESS, is_address
+
+    if not is_address(url):
+        raise click.BadParameter(f"{url!r} is no address; expected {ADDRESS}")
+    return url
+
+
+def ask_password(user: str) -> str:
+    """Return the password of a user of a Control Hub, typed without echo.
+
+    Raises
+    ------
+    InputError
+        If nobody can be asked, for standard input is no terminal.
+    """
+    if not has_terminal():
+        raise InputError(f"no password for {user}; set the environment variable {PASSWORD_VARIABLE}")
+    return str(click.prompt(f"Password of {user}", hide_input=True, err=True))
+
+
+def has_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -50,7 +83,18 @@ def _address() -> str:
 
 
 SCH_URL = click.option(
-    "--sch-url", default=_address, show_default=EMBEDDED, help="Address of the Control Hub, or embedded."
+    "--sch-url",
+    default=_address,
+    show_default=EMBEDDED,
+    metavar="URL",
+    callback=_checked,
+    help="Address of the Control Hub, or embedded.",
+)
+OTHER_SCH_URL = click.option(
+    "--sch-url",
+    metavar="URL",
+    callback=_checked,
+    help="Address of the Control Hub, such as https://HOST:PORT.",
 )
 RELEASE = together(
     click.option(
@@ -72,8 +116,8 @@ LOGIN = together(
     click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
     click.option(
         "--sch-password",
-        envvar="PSR_SCH_PASSWORD",
-        help="Its password; better in PSR_SCH_PASSWORD, else asked for (embedded hub: its initial one).",
+        envvar=PASSWORD_VARIABLE,
+        help=f"Its password; better in {PASSWORD_VARIABLE}, else asked for (embedded hub: its initial one).",
     ),
 )
 ORGANIZATION_PASSWORD = click.option(
@@ -103,24 +147,21 @@ SCHEDULER = click.option(
     metavar="ADDRESS",
     help="Dask scheduler whose workers do the work, tls://HOST:PORT; passwords are theirs (docs/scale.md).",
 )
-OUTPUT = click.option(
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Print words, or everything as JSON.",
-)
-# which Control Hub is meant, and how to speak to it
-target_options = together(
-    SCH_URL,
+# how to speak to a Control Hub
+session_options = together(
     RELEASE,
     LOGIN,
     ORGANIZATION_PASSWORD,
-    SET,
-    click.option("--yes", "allow_remote", is_flag=True, help="Allow a Control Hub on another machine."),
     CA_BUNDLE,
     click.option(
         "--workers", type=click.IntRange(1, 256), help="Fixed number of connections; default: adapts."
     ),
+)
+# which Control Hub is meant, and how to speak to it
+target_options = together(
+    SCH_URL,
+    session_options,
+    SET,
+    click.option("--yes", "allow_remote", is_flag=True, help="Allow a Control Hub on another machine."),
 )
 hub_options = together(SEED, target_options)

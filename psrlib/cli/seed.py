@@ -7,6 +7,7 @@ import click
 
 from psrlib import paths
 from psrlib.cli import options
+from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.lock import RUN_LOCK, check_free
 
 
@@ -22,11 +23,13 @@ from psrlib.lock import RUN_LOCK, check_free
 @click.option("--model", type=click.Path(path_type=Path), help="A model file, instead of the two above.")
 @click.option(
     "-o",
-    "--output",
+    "--out",
+    "output",
     type=click.Path(path_type=Path),
     help="A .json, .jsonl or .jsonl.gz file [default: runs/SEED-ORGS/seed.json].",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes [default: one per processor].")
+@OUTPUT
 def create_json(
     random_seed: int,
     num_orgs: int,
@@ -43,22 +46,26 @@ def create_json(
     path = output or paths.run_dir("", random_seed, num_orgs) / "seed.json"
     check_free(path.parent / RUN_LOCK, f"run {path.parent}")
     sha256 = create_seed_file(model_path, random_seed, num_orgs, path, workers)
-    click.echo(f"{path}: {num_orgs} organizations from {model_path.name}, sha256 {sha256}")
+    say(f"{path}: {num_orgs} organizations from {model_path.name}, sha256 {sha256}")
+    answer({"seed": path, "num_orgs": num_orgs, "model": model_path, "sha256": sha256})
 
 
 @click.command("rewrite")
 @options.SEED
 @options.SET
 @click.option("--rules", type=click.Path(path_type=Path), help="YAML file of rules.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new document.")
+@click.option(
+    "-o", "--out", "output", type=click.Path(path_type=Path), required=True, help="The new document."
+)
 @click.option(
     "--apply", "apply", is_flag=True, help="Also update a Control Hub that holds SEED.json, in place."
 )
-@options.together(options.SCH_URL, options.RELEASE, options.LOGIN)
+@options.together(options.SCH_URL, options.session_options)
+@OUTPUT
 def rewrite(
     seed: Path, settings: dict[str, str], rules: Path | None, output: Path, apply: bool, **where: Any
 ) -> None:
-    """Write a seed document for another environment: variables and fields replaced."""
+    """Write SEED.json anew for another environment: variables and fields replaced."""
     from psrlib.seed import load_seed, save_seed
     from psrlib.seed.rewrite import load_rules, rewrite_seed, variable_rules
 
@@ -66,13 +73,17 @@ def rewrite(
     if not wanted:
         raise click.UsageError("nothing to do; give --set or --rules")
     original = load_seed(seed)
+    report = None
     document, counts = rewrite_seed(original, wanted)
     if apply:
+        from psrlib.cli.state import login
         from psrlib.verify import apply_to_run
 
-        click.echo(apply_to_run(original, document, seed.resolve().parent, **where))
+        report = apply_to_run(original, document, seed.resolve().parent, **login(where))
+        say(f"{where['sch_url']}: {report.summary()}")
     check_free(output.parent / RUN_LOCK, f"run {output.parent}")
     sha256 = save_seed(document, output)
     for rule, count in counts.items():
-        click.echo(f"{rule}: {count} texts")
-    click.echo(f"{output}: sha256 {sha256}")
+        say(f"{rule}: {count} texts")
+    say(f"{output}: sha256 {sha256}")
+    answer({"seed": output, "sha256": sha256, "rules": counts, "applied": report and report.record()})

@@ -3,17 +3,22 @@
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from psrlib.cli.options import SCHEDULER, hub_options
+from psrlib.cli.options import SCHEDULER, ask_password, has_terminal, hub_options
+from psrlib.cli.output import OUTPUT, answer, is_quiet, say
+from psrlib.errors import InputError, PsrError
 from psrlib.hub import EMBEDDED
 
 if TYPE_CHECKING:
     from psrlib.client import ControlHub
     from psrlib.seed import SeedDocument
+    from psrlib.state import Estimate
+    from psrlib.state.plan_file import Target
 
 SHOWN = 10  # deviations printed
 
@@ -35,8 +40,7 @@ def working(seed: Path, command: str) -> Iterator[Path]:
         try:
             yield seed.resolve().parent
         finally:
-            if left := run.left_running(seed.parent, seed):
-                click.echo(left)
+            say(run.left_running(seed.parent, seed))
 
 
 def open_hub(seed: Path, *, make: bool = False, **where: Any) -> "ControlHub":
@@ -48,18 +52,16 @@ def open_hub(seed: Path, *, make: bool = False, **where: Any) -> "ControlHub":
 
     if where["sch_url"] == EMBEDDED and not make:
         run.check_embedded(seed.resolve().parent)
-    return run.open_hub(seed.resolve().parent, **_login(where))
+    return run.open_hub(seed.resolve().parent, **login(where))
 
 
-def _login(where: dict[str, Any]) -> dict[str, Any]:
+def login(where: dict[str, Any]) -> dict[str, Any]:
     """Return the options as `psrlib.run` takes them, the password asked for where none is given."""
     from psrlib.state import check_address
 
     if where["sch_url"] != EMBEDDED and not (where["sch_password"] or where["credentials"]):
-        check_address(where["sch_url"], where["allow_remote"])
-        where["sch_password"] = click.prompt(
-            f"Password of {where['sch_username']}", hide_input=True, err=True
-        )
+        check_address(where["sch_url"], where.get("allow_remote", True))
+        where["sch_password"] = ask_password(where["sch_username"])
     return {"verify": where.pop("ca_bundle") or True, **where}
 
 
@@ -68,6 +70,24 @@ def _login(where: dict[str, Any]) -> dict[str, Any]:
 @SCHEDULER
 @click.option(
     "--plan", "plan_only", is_flag=True, help="Print the difference and an estimate; touch nothing."
+)
+@click.option(
+    "-o",
+    "--out",
+    "plan_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --plan: file that names all that will be done, for --from-plan.",
+)
+@click.option(
+    "--detailed-exitcode",
+    "detailed",
+    is_flag=True,
+    help="With --plan: exit status 0 when there is nothing to do, 2 when there is, 1 for every error.",
+)
+@click.option(
+    "--from-plan",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Do what this plan says, and nothing when seed document or hub have changed since it was made.",
 )
 @click.option(
     "--definition-size",
@@ -87,10 +107,14 @@ def _login(where: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option("--allow-foreign", is_flag=True, help="Leave alone organizations that SEED.json does not name.")
 @click.option("--engines/--no-engines", default=True, show_default=True, help="Get the engines' tokens too.")
+@OUTPUT
 def populate(
     seed: Path,
     settings: dict[str, str],
     plan_only: bool,
+    plan_file: Path | None,
+    detailed: bool,
+    from_plan: Path | None,
     definition_size: Literal["small", "production"],
     authoring_url: str | None,
     capability_file: Path | None,
@@ -103,43 +127,76 @@ def populate(
     Safe to repeat, and to go on with after an interruption. The tokens of the engines are kept in the folder
     of SEED.json, for psr engines start.
     """
-    from psrlib import run, state
+    from psrlib import state
     from psrlib.state.capabilities import load_capabilities
 
     if plan_only:
-        document = open_document(seed, settings)
-        with run.open_to_read(seed.resolve().parent, **_login(where)) as hub:
-            plan = state.plan(document, hub, definition_size=definition_size)
-        if plan.difference:
-            click.echo(plan.frame().to_string())
-        click.echo(plan.summary())
-        for shortage in plan.shortages[:SHOWN]:
-            click.echo(str(shortage))
-        if len(plan.shortages) > SHOWN:
-            click.echo(f"{len(plan.shortages) - SHOWN} more organizations want more of their engines")
-        return
+        if from_plan:
+            raise click.UsageError("--plan makes a plan, --from-plan carries one out; give one of them")
+        try:
+            plan = _plan(seed, settings, plan_file, definition_size, where)
+        except PsrError as error:
+            error.exit_status = 1 if detailed else error.exit_status
+            raise
+        sys.exit(2 if detailed and plan.difference else 0)
+    if plan_file or detailed:
+        raise click.UsageError("--out and --detailed-exitcode go with --plan")
     with ExitStack() as stack:
         folder = stack.enter_context(working(seed, "psr populate"))
         document = open_document(seed, settings, make=True)
         hub = stack.enter_context(open_hub(seed, make=True, **where))
+        if from_plan:
+            target = _target(seed, settings, where["sch_url"], definition_size)
+            state.check_plan(from_plan, target, document, hub)
         report = state.populate(
             document,
             hub,
+            progress=not is_quiet(),
             allow_foreign=allow_foreign,
             definition_size=definition_size,
             authoring_url=authoring_url,
             capabilities=load_capabilities(capability_file, hub.url) if capability_file else None,
         )
-        click.echo(report.frame().to_string())
-        click.echo(report.summary())
+        say(report.frame().to_string())
+        say(report.summary())
+        n_tokens = 0
         if engines:
-            identities = state.setup_engines(document, hub, folder)
-            click.echo(f"{len(identities)} engine tokens in {folder / 'engines'}")
-        click.echo(f"Control Hub: {hub.url}")
+            n_tokens = len(state.setup_engines(document, hub, folder))
+            say(f"{n_tokens} engine tokens in {folder / 'engines'}")
+        say(f"Control Hub: {hub.url}")
+        answer({"hub": hub.url, **report.record(), "engine_tokens": n_tokens})
         if report.difference:
             click.echo(f"left as it is: {report.difference.summary()}", err=True)
             click.echo(report.left_frame().head(SHOWN).to_string(), err=True)
             sys.exit(1)
+
+
+def _plan(
+    seed: Path, settings: dict[str, str], path: Path | None, definition_size: str, where: dict[str, Any]
+) -> "Estimate":
+    """Make a plan, print it, and write it where that is wanted."""
+    from psrlib import run, state
+
+    sch_url = where["sch_url"]
+    document = open_document(seed, settings)
+    with run.open_to_read(seed.resolve().parent, **login(where)) as hub:
+        plan = state.plan(document, hub, definition_size=definition_size)
+    words = [plan.frame().to_string()] * bool(plan.difference) + [plan.summary()]
+    words += [str(shortage) for shortage in plan.shortages[:SHOWN]]
+    if len(plan.shortages) > SHOWN:
+        words.append(f"{len(plan.shortages) - SHOWN} more organizations want more of their engines")
+    answer(plan.record(), "\n".join(words))
+    if path:
+        target = _target(seed, settings, sch_url, definition_size)
+        say(f"plan: {state.save_plan(plan, target, path)}; psr populate --from-plan carries it out")
+    return plan
+
+
+def _target(seed: Path, settings: dict[str, str], sch_url: str, definition_size: str) -> "Target":
+    from psrlib.seed import load_seed, seed_sha256
+    from psrlib.state.plan_file import Target
+
+    return Target(seed_sha256(load_seed(seed)), settings, sch_url.rstrip("/"), definition_size)
 
 
 @click.command("start-jobs")
@@ -149,6 +206,7 @@ def populate(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait; 0: do not wait."
 )
 @click.option("--balance", is_flag=True, help="Spread running jobs evenly again, as after a failover.")
+@OUTPUT
 def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: bool, **where: Any) -> None:
     """Start the jobs that SEED.json wants ACTIVE, and wait until their pipelines run.
 
@@ -159,32 +217,41 @@ def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: 
     document = open_document(seed, settings)
     with working(seed, "psr start-jobs"), open_hub(seed, **where) as hub:
         if where["sch_url"] == EMBEDDED and run.bring_up_engines(seed.resolve().parent, hub.url, document):
-            click.echo(f"engines started again; psr engines stop {seed} stops them")
-        click.echo(f"{state.start_jobs(document, hub)} jobs started")
+            say(f"engines started again; psr engines stop {seed} stops them")
+        done: dict[str, float] = {"started": state.start_jobs(document, hub)}
+        say(f"{done['started']} jobs started")
         if balance:
-            click.echo(f"{state.balance_jobs(document, hub)} jobs balanced")
+            done["balanced"] = state.balance_jobs(document, hub)
+            say(f"{done['balanced']} jobs balanced")
         if timeout_s > 0:
-            click.echo(f"all run after {state.wait_until_active(document, hub, timeout_s):.1f} s")
+            done["active_after_s"] = round(state.wait_until_active(document, hub, timeout_s), 3)
+            say(f"all run after {done['active_after_s']:.1f} s")
+        answer(done)
 
 
 @click.command()
 @hub_options
 @SCHEDULER
-@click.confirmation_option("--force", prompt="Remove everything that the seed document names?")
-def teardown(seed: Path, settings: dict[str, str], **where: Any) -> None:
+@click.option("--force", is_flag=True, help="Do not ask whether that is meant.")
+@OUTPUT
+def teardown(seed: Path, settings: dict[str, str], force: bool, **where: Any) -> None:
     """Remove from a Control Hub what SEED.json names, and nothing else.
 
     Organizations cannot be deleted in Control Hub 3.x: those left empty are deactivated.
     """
     from psrlib import state
 
+    if not force:
+        if not has_terminal():
+            raise InputError("teardown asks whether it is meant; give --force where nobody can answer")
+        click.confirm("Remove everything that the seed document names?", abort=True, err=True)
     document = open_document(seed, settings)
     with working(seed, "psr teardown"), open_hub(seed, **where) as hub:
         report = state.teardown(document, hub)
         for kind, n in report.removed.items():
-            click.echo(f"{n:7d} {kind.replace('_', ' ')} removed")
-        done = f"{len(report.deactivated):7d} organizations deactivated"
-        click.echo(f"{done} (Control Hub 3.x cannot delete them)")
+            say(f"{n:7d} {kind.replace('_', ' ')} removed")
+        say(f"{len(report.deactivated):7d} organizations deactivated (Control Hub 3.x cannot delete them)")
         for organization, kept in report.kept.items():
             others = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kept.items())
-            click.echo(f"{organization} stays active: it holds {others} that the seed document does not name")
+            say(f"{organization} stays active: it holds {others} that the seed document does not name")
+        answer(asdict(report))

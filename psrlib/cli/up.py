@@ -1,6 +1,5 @@
 """``psr up``, ``psr down``, ``psr status``: a whole run in one command, its end, and how it is."""
 
-import json
 import shlex
 import sys
 import time
@@ -12,6 +11,7 @@ import click
 
 from psrlib import paths
 from psrlib.cli import options
+from psrlib.cli.output import OUTPUT, answer, is_quiet, say
 
 T = TypeVar("T")
 RUN_DIR = click.option(
@@ -31,6 +31,7 @@ run_options = options.together(options.RANDOM_SEED, options.NUM_ORGS, RUN_DIR)
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for jobs to run."
 )
+@OUTPUT
 def up(
     random_seed: int,
     num_orgs: int,
@@ -60,27 +61,45 @@ def up(
         desired = resolve_variables(document, settings)
         hub = _step("hub", lambda: open_hub(seed, make=True, **where), lambda hub: hub.url)
         with hub:
-            report = _step("populate", lambda: state.populate(desired, hub), lambda report: report.summary())
+
+            def populate() -> state.PopulateReport:
+                return state.populate(desired, hub, progress=not is_quiet())
+
+            report = _step("populate", populate, lambda report: report.summary())
             if report.difference:
                 click.echo(f"left as it is: {report.difference.summary()}", err=True)
+                answer({"run_dir": folder, "populate": report.record()})
                 sys.exit(1)
 
             def engines() -> dict[str, Any]:
                 state.setup_engines(desired, hub, folder)
-                start_fleet(folder, hub.url, desired.variables["webhook_url"])
+                start_fleet(folder, hub.url, desired.variables["webhook_url"], ca_bundle=where["ca_bundle"])
                 return fleet_status(folder)
 
-            _step("engines", engines, lambda found: f"{found['polling']} of {found['engines']} poll")
+            fleet = _step("engines", engines, lambda found: f"{found['polling']} of {found['engines']} poll")
 
             def jobs() -> int:
                 started = state.start_jobs(desired, hub)
                 state.wait_until_active(desired, hub, timeout_s)
                 return started
 
-            _step("jobs", jobs, lambda started: f"{started} started, all that should be ACTIVE run")
+            started = _step("jobs", jobs, lambda started: f"{started} started, all that should be ACTIVE run")
             result = _step("verify", lambda: verify.verify(desired, hub, noise), lambda found: found.verdict)
-        click.echo(f"report: {verify.save_report(result, folder / 'report', plots.review(result))}")
-        click.echo(f"hub and engines stay up; to stop: psr down --run-dir {shlex.quote(str(folder))}")
+        page = verify.save_report(result, folder / "report", plots.review(result))
+        say(f"report: {page}")
+        say(f"hub and engines stay up; to stop: psr down --run-dir {shlex.quote(str(folder))}")
+        answer(
+            {
+                "run_dir": folder,
+                "seed_sha256": result.subject.seed_sha256,
+                "hub": hub.url,
+                "populate": report.record(),
+                "engines": fleet,
+                "jobs_started": started,
+                "verification": result.summary(),
+                "report": page,
+            }
+        )
         if not result.consistent:
             sys.exit(1)
 
@@ -89,12 +108,13 @@ def _step(name: str, do: Callable[[], T], tell: Callable[[T], str]) -> T:
     """Do one step of a run and print its name, what came of it, and the seconds it took."""
     begun = time.monotonic()
     made = do()
-    click.echo(f"{name:9} {time.monotonic() - begun:6.1f} s  {tell(made)}")
+    say(f"{name:9} {time.monotonic() - begun:6.1f} s  {tell(made)}")
     return made
 
 
 @click.command()
 @run_options
+@OUTPUT
 def down(random_seed: int, num_orgs: int, run_dir: Path | None) -> None:
     """Stop the engines and the embedded hub of a run; seed document, database, tokens and report stay.
 
@@ -111,35 +131,32 @@ def down(random_seed: int, num_orgs: int, run_dir: Path | None) -> None:
             part for part, stopped in (("engines", stop_fleet(folder)), ("hub", stop_hub(folder))) if stopped
         ]
     kept = [name for name in ("seed.json", "hub.db", "engines", "report") if (folder / name).exists()]
-    click.echo(f"stopped: {', '.join(parts) or 'nothing ran'}; kept in {folder}: {', '.join(kept)}")
+    say(f"stopped: {', '.join(parts) or 'nothing ran'}; kept in {folder}: {', '.join(kept)}")
+    answer({"run_dir": folder, "stopped": parts, "kept": kept})
 
 
 @click.command()
 @run_options
-@options.OUTPUT
-def status(random_seed: int, num_orgs: int, run_dir: Path | None, output: str) -> None:
+@OUTPUT
+def status(random_seed: int, num_orgs: int, run_dir: Path | None) -> None:
     """Tell how a run is: hub, engines, jobs by status and color, last verification."""
     from psrlib.run import look_at_run
 
     folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
     _check_run(folder)
     found = look_at_run(folder)
-    if output == "json":
-        click.echo(json.dumps(found, indent=1))
-        return
     hub, engines, verification = found["hub"], found["engines"], found["verification"]
-    click.echo(f"run       {folder}")
-    click.echo(f"hub       {hub['state']}" + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""))
-    click.echo(
-        f"engines   {engines['polling']} of {engines['engines']} poll, "
-        f"{engines['pipelines_running']} pipelines run"
-        if engines["running"]
-        else "engines   stopped"
-    )
+    fleet = f"{engines['polling']} of {engines['engines']} poll, {engines['pipelines_running']} pipelines run"
     jobs = ", ".join(f"{n} {name}" for name, n in found["jobs"].items())
-    click.echo(f"jobs      {jobs or 'not known, for the hub is not running'}")
     told = f"{verification['verified_at']}: {verification['verdict']}" if verification else "none yet"
-    click.echo(f"verified  {told}")
+    words = (
+        f"run       {folder}",
+        f"hub       {hub['state']}" + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""),
+        f"engines   {fleet if engines['running'] else 'stopped'}",
+        f"jobs      {jobs or 'not known, for the hub is not running'}",
+        f"verified  {told}",
+    )
+    answer(found, "\n".join(words))
 
 
 def _check_run(folder: Path) -> None:

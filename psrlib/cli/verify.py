@@ -2,22 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from psrlib.cli import options
-from psrlib.cli.state import open_document
-from psrlib.hub import EMBEDDED
-
-if TYPE_CHECKING:
-    from psrlib.client import Credentials
+from psrlib.cli.output import OUTPUT, answer, say
+from psrlib.cli.state import login, open_document
 
 
 @click.command()
-@options.together(
-    options.SEED, options.SCH_URL, options.RELEASE, options.LOGIN, options.SET, options.SCHEDULER
-)
+@options.together(options.SEED, options.SCH_URL, options.session_options, options.SET, options.SCHEDULER)
 @click.option(
     "--model",
     "model_path",
@@ -32,19 +27,16 @@ if TYPE_CHECKING:
 )
 @click.option("--against", type=click.Path(path_type=Path), help="Earlier report: tell what changed since.")
 @click.option("--wait", "timeout_s", default=60.0, show_default=True, help="Seconds to wait for jobs to run.")
+@OUTPUT
 def verify(
     seed: Path,
-    sch_url: str,
-    sch_username: str,
-    sch_password: str | None,
     settings: dict[str, str],
     scheduler: str | None,
     model_path: Path | None,
     directory: Path | None,
     against: Path | None,
     timeout_s: float,
-    release: str,
-    credentials: "Credentials | None",
+    **where: Any,
 ) -> None:
     """Verify a Control Hub against SEED.json; exit status 0 when consistent, 1 when not, 2 for wrong use.
 
@@ -52,32 +44,30 @@ def verify(
     """
     from psrlib.model import NoiseModel
     from psrlib.verify import compare_reports, find_model, load_report, review_run, save_report
+    from psrlib.verify.save import to_record
 
     earlier = load_report(against) if against else None
     document = open_document(seed, settings)
     model = NoiseModel.load(model_path) if model_path else find_model(document)
-    if sch_url != EMBEDDED and not (sch_password or credentials):
-        sch_password = click.prompt(f"Password of {sch_username}", hide_input=True, err=True)
     report = review_run(
         document,
         seed.resolve().parent,
-        sch_url,
-        sch_username,
-        sch_password=sch_password,
         scheduler=scheduler,
         model=model,
         timeout_s=timeout_s,
-        release=release,
-        credentials=credentials,
+        **login(where),
     )
     comparison = compare_reports(earlier, report) if earlier else None
     if directory:
         from psrlib import plots
 
-        click.echo(f"report: {save_report(report, directory, plots.review(report))}")
+        say(f"report: {save_report(report, directory, plots.review(report))}")
+    if comparison:
+        say(comparison.changes.to_string(index=False))
     if comparison is not None:
-        click.echo(comparison.changes.to_string(index=False) if comparison else "", nl=bool(comparison))
-        click.echo(comparison.verdict)
-    click.echo(f"{report.n_calls} requests in {report.duration_s:.1f} s")
-    click.echo(report.verdict)
+        say(comparison.verdict)
+    say(f"{report.n_calls} requests in {report.duration_s:.1f} s")
+    say(report.verdict)
+    changes = None if comparison is None else comparison.changes.to_dict("records")
+    answer({**to_record(report), "changes": changes})
     sys.exit(0 if report.consistent else 1)

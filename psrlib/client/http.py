@@ -34,11 +34,27 @@ UPLOAD_BYTES_PER_S = 250_000  # a slow line; sending a body may take its time be
 CHUNK_BYTES = 65_536
 EMPTY_BELIEVED = 3  # empty answers in a row, after which a hub is believed that it has no more to say
 TEXT_SHOWN = 300  # characters of a hub's answer quoted in an error
+ADDRESS = "http://HOST:PORT or https://HOST:PORT"  # what an address looks like
 PATH_SAFE = "/:@=|,;!$&'()*+~.-_"  # Control Hub paths hold ':' '@' '=' literally (control-hub-rest 1.1)
 
 
 class LostAnswerError(HubUnreachableError):
     """A request that must not be repeated blindly got no usable answer; the hub may have carried it out."""
+
+
+def is_address(url: str) -> bool:
+    """Whether a text is an address that a Control Hub may have: scheme, host and perhaps port and path.
+
+    Examples
+    --------
+    >>> [is_address(url) for url in ("http://127.0.0.1:18631", "hub.example.com", "http://hub:99999")]
+    [True, False, False]
+    """
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, or brackets that do not match
+        return False
 
 
 class HttpClient:
@@ -73,11 +89,8 @@ class HttpClient:
         deadline_s: float = DEADLINE_S,
         verify: bool | str = True,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise HubUnreachableError(
-                f'"{url}" is no Control Hub address; expected http://HOST:PORT or https://HOST:PORT'
-            )
+        if not is_address(url):
+            raise HubUnreachableError(f'"{url}" is no Control Hub address; expected {ADDRESS}')
         if isinstance(verify, str) and not Path(verify).exists():
             raise OSError(f"no TLS CA certificate bundle at {verify}")
         self.url = url.rstrip("/")
@@ -86,6 +99,7 @@ class HttpClient:
         self.limit = AdaptiveLimit(workers)
         self._timeout_s = timeout_s
         self._verify = verify
+        self._reached = False  # whether anything ever listened there
         # The adapter alone, without a session of requests: no proxy, for requests carry passwords; no jar of
         # cookies, which would mix the users; no look at where a redirect leads.
         n_connections = max(self.limit.largest, 8)
@@ -121,6 +135,12 @@ class HttpClient:
                     return _answer(request, reply, attempt)
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 last = _short(error)
+                if not self._reached and _is_refused(error):
+                    raise HubUnreachableError(
+                        f"no connection to {self.url} ({last}); "
+                        "check the address and that the Control Hub runs"
+                    ) from error
+                self._reached = True
                 if bounds.exceeded and request.repeatable:
                     raise HubError(
                         f"{request}: the answer is longer than {bounds.max_bytes} bytes"
@@ -172,6 +192,7 @@ class HttpClient:
                 response.close()
                 raise
             duration_s = time.monotonic() - started
+        self._reached = True
         self.calls.add_answer(duration_s)
         if response.status_code not in BUSY:
             self.limit.answered(duration_s)
@@ -250,6 +271,12 @@ def _short(error: Exception) -> str:
     if type(reason) is ValueError:
         return str(reason)
     return f"{type(reason).__name__}: {str(reason).split('>: ')[-1]}"[:TEXT_SHOWN]
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether there was no connection at all: refused, or a name that nobody knows."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError)
 
 
 def _never_sent(error: Exception) -> bool:

@@ -67,6 +67,7 @@ def collect_stats(
     definitions: bool = True,
     tasks: bool = True,
     rate_per_s: float = RATE_PER_S,
+    progress: bool = True,
     rng: np.random.Generator | None = None,
 ) -> Collection:
     """Read a hub as its system administrator and write an anonymized stats set.
@@ -91,6 +92,8 @@ def collect_stats(
         another model.
     rate_per_s : float
         Requests a second at most.
+    progress : bool
+        Show progress on a terminal or in a notebook.
     rng : Generator or None
         Random order and noise; None takes fresh randomness.
 
@@ -107,18 +110,18 @@ def collect_stats(
     listed = ReadingSession(hub, SYSTEM_ORGANIZATION, pace).security.organizations()
     ids = sorted(str(row["id"]) for row in listed if row["id"] != SYSTEM_ORGANIZATION)
     check_settings(len(ids), k, noise)
-    progress = Progress(directory.with_name(f"{directory.name}.partial"), password, hub.url)
-    n_resumed = sum(id in progress.entries for id in ids)
+    kept = Progress(directory.with_name(f"{directory.name}.partial"), password, hub.url)
+    n_resumed = sum(id in kept.entries for id in ids)
     shuffle = random.SystemRandom().shuffle
-    for id in tqdm(ids, desc="collect", unit="organization", disable=None):
-        if id not in progress.entries:
+    for id in tqdm(ids, desc="collect", unit="organization", disable=None if progress else True):
+        if id not in kept.entries:
             rows = to_rows(read_organization(hub, id, pace, definitions=definitions, tasks=tasks), shuffle)
-            progress.add(id, asdict(rows))
-    organizations = {id: OrganizationRows(**progress.entries[id]) for id in ids}
+            kept.add(id, asdict(rows))
+    organizations = {id: OrganizationRows(**kept.entries[id]) for id in ids}
     tables = anonymize(organizations, rng or np.random.default_rng(), k=k, noise=noise)
     settings = {"k": k, "noise": noise, "shuffled": True, "surrogate_keys": True}
     write_set(tables, directory, source, settings)
-    progress.finish()
+    kept.finish()
     return Collection(
         directory=directory,
         rows={name: len(table) for name, table in tables.items()},

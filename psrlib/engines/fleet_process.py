@@ -50,6 +50,7 @@ def start_fleet(
     event_ms: int = EVENT_MS,
     max_pipelines: int | None = None,
     listen: str = LOOPBACK,
+    ca_bundle: str | None = None,
     status_port: int = 0,
     wait_s: float = 60.0,
 ) -> FleetProcess:
@@ -79,6 +80,8 @@ def start_fleet(
     listen : str
         Address that status and webhook sink listen on. Beyond loopback (``0.0.0.0`` in a container) the sink
         takes the port of ``webhook_url``, whatever name others know this machine by.
+    ca_bundle : str or None
+        PEM file of the certificates to trust; None means those of the system.
     status_port : int
         Port of status and Prometheus text; 0 takes a free one.
     wait_s : float
@@ -101,6 +104,7 @@ def start_fleet(
         event_ms=event_ms,
         max_pipelines=max_pipelines,
         listen=listen,
+        ca_bundle=ca_bundle,
     )
     record = _running(folder)
     if record is not None:
@@ -128,6 +132,7 @@ def fleet_settings(
     event_ms: int = EVENT_MS,
     max_pipelines: int | None = None,
     listen: str = LOOPBACK,
+    ca_bundle: str | None = None,
 ) -> dict[str, Any]:
     """Return what the fleet process is told, checked; arguments and errors are those of `start_fleet`."""
     folder = run_dir.resolve()
@@ -145,6 +150,7 @@ def fleet_settings(
         "event_ms": event_ms,
         "max_pipelines": max_pipelines,
         "listen": listen,
+        "ca_bundle": str(Path(ca_bundle).resolve()) if ca_bundle else None,
         "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
     }
 

@@ -1,10 +1,11 @@
 """HTTP for a fleet: one bounded pool of connections for all engines, and bounds on what a hub may answer."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -36,14 +37,18 @@ class HttpSender:
     """Requests over a pool of kept-alive connections, at most ``connections`` of them.
 
     An answer that is too long, takes more than ``call_timeout_s``, or is compressed although no engine asks
-    for that, is none.
+    for that, is none. ``ca_bundle`` is a PEM file of certificates to trust; None means those of the system.
     """
 
-    def __init__(self, connections: int, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
+    def __init__(
+        self, connections: int, call_timeout_s: float = CALL_TIMEOUT_S, ca_bundle: str | None = None
+    ) -> None:
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._call_timeout_s = call_timeout_s
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=connections, keepalive_timeout=30),
+            connector=_Connector(
+                limit=connections, keepalive_timeout=30, ssl=ssl.create_default_context(cafile=ca_bundle)
+            ),
             timeout=aiohttp.ClientTimeout(
                 total=call_timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S
             ),
@@ -107,8 +112,8 @@ class _Handler(ResponseHandler):
 class _Connector(aiohttp.TCPConnector):
     """Connections of `_Handler`."""
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
-        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         handler: type[ResponseHandler] = _Handler
         self._factory = partial(handler, loop=self._loop)
 

@@ -67,7 +67,7 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
         (folder / RECORD).unlink(missing_ok=True)  # of an earlier one, whose process number may be ours now
         store = FleetStore(folder)
         stack.callback(store.close)
-        sender = HttpSender(connections=CONNECTIONS)
+        sender = HttpSender(CONNECTIONS, ca_bundle=settings["ca_bundle"])
         stack.push_async_callback(sender.close)
         fleet = Fleet(
             load_identities(run_dir),

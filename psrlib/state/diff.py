@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import asdict
 
 from psrlib.seed.document import Organization, SeedDocument
@@ -29,6 +29,14 @@ class Item(NamedTuple):
     change: Literal["missing", "extra", "different"]
     desired: Any
     observed: Any
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values; an entity that is missing or extra is told by its name alone."""
+        told = {name: getattr(self, name) for name in ("organization", "kind", "name", "change")}
+        if not self.field:
+            return told
+        values = {"field": self.field, "desired": self.desired, "observed": self.observed}
+        return told | {name: to_builtins(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ CALLS_PER_HUB = 5  # organizations, task selector and template, event texts, fie
 class Estimate:
     """Estimate of a populate: ``calls`` per kind, seconds, bytes of definitions to send and to store.
 
-    ``shortages`` are the organizations whose active jobs exceed what their engines can run.
+    ``shortages`` are the organizations whose active jobs exceed what their engines can run, ``foreign`` the
+    ids of those on the hub that the document does not name.
     """
 
     difference: Difference
@@ -38,6 +39,7 @@ class Estimate:
     upload_bytes: int
     stored_bytes: int
     shortages: tuple[Shortage, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     @property
     def n_calls(self) -> int:
@@ -51,6 +53,18 @@ class Estimate:
         changes = ("missing", "different", "extra")
         table = [[k, *(counts.get(k, {}).get(c, 0) for c in changes), self.calls.get(k, 0)] for k in kinds]
         return pd.DataFrame(table, columns=["kind", *changes, "calls"]).set_index("kind")
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "difference": [item.record() for item in self.difference.items],
+            "foreign": list(self.foreign),
+            "shortages": [shortage._asdict() for shortage in self.shortages],
+            "calls": self.calls,
+            "duration_s": round(self.duration_s, 3),
+            "upload_bytes": self.upload_bytes,
+            "stored_bytes": self.stored_bytes,
+        }
 
     def summary(self) -> str:
         """Return one sentence."""
@@ -84,7 +98,9 @@ def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "sma
     connections = min(hub.limit.largest, max(1, len(document.organizations)) * 2)
     duration_s = calls.total() * answer_s / connections
     shortages = tuple(find_shortages(document))
-    return Estimate(difference, dict(+calls), duration_s, answer_s, upload, stored, shortages)
+    return Estimate(
+        difference, dict(+calls), duration_s, answer_s, upload, stored, shortages, tuple(observed.foreign)
+    )
 
 
 def _reads(observed: ObservedState, difference: Difference, reads: int) -> int:

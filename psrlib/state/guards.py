@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from psrlib.client import ControlHub
+from psrlib.client.http import ADDRESS, is_address
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, InputError
 from psrlib.hub import EMBEDDED
@@ -55,8 +56,11 @@ def check_address(url: str, allow_remote: bool) -> None:
     Raises
     ------
     InputError
-        If the hub is not on a loopback address, is none of the kit's own, and ``allow_remote`` is false.
+        If it is no address, or the hub is not on a loopback address, is none of the kit's own, and
+        ``allow_remote`` is false.
     """
+    if not is_address(url):
+        raise InputError(f'"{url}" is no Control Hub address; expected {ADDRESS}')
     if not (allow_remote or is_loopback(url) or is_embedded(url)):
         raise InputError(
             f"{url} is not on this machine, and no embedded hub; give --yes (notebook: allow_remote) to fill "

@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -48,6 +49,17 @@ class PopulateReport:
         """Return one sentence."""
         done = f"{sum(self.created.values())} entities created, {sum(self.changed.values())} changed"
         return f"{done}: {self.n_calls} calls in {self.duration_s:.1f} s"
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain values; of what is left, where it is and why."""
+        left = [item.record() | {"why": why_left(item)} for item in self.difference.items]
+        return {
+            "created": self.created,
+            "changed": self.changed,
+            "calls": self.calls,
+            "duration_s": round(self.duration_s, 3),
+            "left": left,
+        }
 
     def left_frame(self) -> pd.DataFrame:
         """Return one row per deviation that is left, with why."""

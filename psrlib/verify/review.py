@@ -14,7 +14,7 @@ from psrlib.hub import EMBEDDED
 from psrlib.model import NoiseModel
 from psrlib.run import open_run, resolve_run
 from psrlib.seed.document import SeedDocument
-from psrlib.state import apply_rewrite, wait_until_active
+from psrlib.state import PopulateReport, apply_rewrite, wait_until_active
 from psrlib.verify.report import VerificationReport
 from psrlib.verify.tasks import driven_jobs
 from psrlib.verify.verification import verify
@@ -44,15 +44,12 @@ def apply_to_run(
     rewritten: SeedDocument,
     run_dir: str | Path,
     sch_url: str = EMBEDDED,
-    sch_username: str = "admin@admin",
-    sch_password: str | None = None,
-    **options: Any,
-) -> str:
-    """Update a run's hub from a document to its rewritten form; return what was done (`apply_rewrite`)."""
+    **where: Any,
+) -> PopulateReport:
+    """Update a run's hub from a document to its rewritten form; see `open_run` and `apply_rewrite`."""
     before, after = (resolve_run(one, run_dir, make=False) for one in (document, rewritten))
-    options |= {"sch_password": sch_password, "command": "psr rewrite --apply"}
-    with open_run(run_dir, before, sch_url, sch_username, **options) as hub:
-        return f"{hub.url}: {apply_rewrite(before, after, hub).summary()}"
+    with open_run(run_dir, before, sch_url, command="psr rewrite --apply", **where) as hub:
+        return apply_rewrite(before, after, hub)
 
 
 def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:

@@ -42,7 +42,13 @@ def save_report(
 
 def to_json(report: VerificationReport) -> bytes:
     """Return everything of a report but the plots; `psrlib.verify.compare.load_report` reads it."""
-    document = {
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(to_record(report), option=options) + b"\n"
+
+
+def to_record(report: VerificationReport) -> dict[str, Any]:
+    """Return what `to_json` writes."""
+    return {
         "format": FORMAT,
         **report.summary(),
         "checks": [{**asdict(check), "outcome": check.outcome} for check in report.results],
@@ -52,7 +58,6 @@ def to_json(report: VerificationReport) -> bytes:
         "spread": _records(report.spread),
         "distances": _records(report.distances),
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n"
 
 
 def to_junit(report: VerificationReport) -> bytes:

@@ -103,7 +103,7 @@ def test_services_in_containers_of_their_own_end_with_a_verified_run(volume: Pat
         container(volume, "psr:psr", "600", options=keep)
         address = ("--run-dir=/psr/hub", "--host=0.0.0.0", "--public-url=http://hub:18631")
         serve(hub, "hub", "start", "--foreground", *address, "--webhook-host=engines")
-        call("create-json", "--num-orgs=2", f"--output={seed}")
+        call("create-json", "--num-orgs=2", f"--out={seed}")
         wait_for(lambda: "18631" in run("podman", "logs", hub))
         call("populate", seed, target, webhook)
         ports = ("--listen=0.0.0.0", "--status-port=18637")

@@ -1,12 +1,14 @@
 """The commands as a user types them: what they print, and how they end."""
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from psrlib.cli import psr
-from psrlib.errors import PsrError
+from psrlib.client import ControlHub
+from psrlib.errors import InputError, PsrError
 from psrlib.hub.process.hub_process import find_hub, stop_hub
 from psrlib.seed import SeedDocument, save_seed
 
@@ -17,6 +19,13 @@ PASSWORD = "admin@admin"
 def seed_json(rich: SeedDocument, tmp_path: Path) -> Path:
     save_seed(rich, tmp_path / "seed.json")
     return tmp_path / "seed.json"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody can be asked."""
+    for module in ("options", "state"):
+        monkeypatch.setattr(f"psrlib.cli.{module}.has_terminal", lambda: True)
 
 
 def run(*arguments: object, password: str = PASSWORD, **options: str) -> Result:
@@ -58,14 +67,81 @@ def test_a_plan_prints_the_difference_and_an_estimate(seed_json: Path, hub_url: 
     assert "MB to send" in result.output
 
 
-def test_teardown_says_what_is_gone_and_what_cannot_go(seed_json: Path, hub_url: str) -> None:
-    """Organizations are deactivated and said to be."""
-    run("populate", seed_json, "--sch-url", hub_url)
-    assert run("teardown", seed_json, "--sch-url", hub_url, input="n\n").exit_code == 1
-    result = run("teardown", seed_json, "--sch-url", hub_url, "--force")
+def test_teardown_says_what_is_gone_and_what_cannot_go(seed_json: Path, hub_url: str, terminal: None) -> None:
+    """It asks before; organizations are deactivated and said to be, as words and as JSON."""
+    where = ("--sch-url", hub_url)
+    run("populate", seed_json, *where)
+    assert run("teardown", seed_json, *where, input="n\n").exit_code == 1
+    result = run("teardown", seed_json, *where, "--force")
     assert result.exit_code == 0
     assert "cannot delete" in result.output
     assert "jobs removed" in result.output
+    again = run("teardown", seed_json, *where, "--force", "--output", "json")
+    assert json.loads(again.stdout)["deactivated"] == ["org-0001", "org-0002", "org-0003"]
+
+
+def test_teardown_does_nothing_where_nobody_can_be_asked(seed_json: Path) -> None:
+    """Without a terminal --force says that it is meant."""
+    assert "--force" in failure(run("teardown", seed_json))
+
+
+def test_populate_tells_programs_what_it_did(seed_json: Path, hub_url: str) -> None:
+    """One JSON document on standard output, all words on standard error; with -q no words at all."""
+    first = run("populate", seed_json, "--sch-url", hub_url, "--output", "json")
+    told = json.loads(first.stdout)
+    assert told["hub"] == hub_url
+    assert told["created"]["organizations"] == 3
+    assert told["engine_tokens"] == sum(
+        len(o["engines"]) for o in json.loads(seed_json.read_text())["organizations"]
+    )
+    assert "entities created" in first.stderr
+    assert run("-q", "populate", seed_json, "--sch-url", hub_url).output == ""
+
+
+def test_a_plan_names_what_will_be_done_and_its_exit_status_whether(seed_json: Path, hub_url: str) -> None:
+    """Exit status 2 with changes, 0 without, 1 for any error; words and JSON name the same."""
+    plan = ("--sch-url", hub_url, "--plan", "--detailed-exitcode")
+    result = run("populate", seed_json, *plan, "--output", "json")
+    assert result.exit_code == 2
+    seed = json.loads(seed_json.read_text())
+    named = {(i["organization"], i["name"]) for i in json.loads(result.stdout)["difference"]}
+    assert named >= {(o["id"], job["name"]) for o in seed["organizations"] for job in o["jobs"]}
+    run("populate", seed_json, "--sch-url", hub_url)
+    assert run("populate", seed_json, *plan).exit_code == 0
+    error = run("populate", seed_json.parent / "none.json", *plan).exception
+    assert isinstance(error, InputError)
+    assert error.exit_status == 1
+
+
+def test_a_plan_is_carried_out_as_long_as_it_holds(seed_json: Path, hub_url: str, tmp_path: Path) -> None:
+    """A hub, or a seed document, that has changed since is refused, and a file that is no plan."""
+    where, file = ("--sch-url", hub_url), tmp_path / "plan.json"
+    assert run("populate", seed_json, *where, "--plan", "-o", file).exit_code == 0
+    other_values = ("--set", "engine_host=elsewhere")
+    assert "of settings {}" in failure(run("populate", seed_json, *where, "--from-plan", file, *other_values))
+    done = run("populate", seed_json, *where, "--from-plan", file)
+    assert done.exit_code == 0, done.output
+    stale = failure(run("populate", seed_json, *where, "--from-plan", file))
+    assert "has changed since this plan was made" in stale
+    assert "no longer to be done" in stale
+    assert "no plan" in failure(run("populate", seed_json, *where, "--from-plan", seed_json))
+
+
+def test_a_plan_for_an_embedded_hub_holds_when_that_has_been_started(seed_json: Path) -> None:
+    """It was made of a copy of its database, before a webhook's port was chosen."""
+    file = seed_json.parent / "plan.json"
+    try:
+        assert run("populate", seed_json, "--plan", "-o", file, password="").exit_code == 0
+        done = run("populate", seed_json, "--from-plan", file, password="")
+        assert done.exit_code == 0, done.output
+        with_another = run("populate", seed_json, "--plan", "-o", file, password="")
+        assert "nothing to do" in with_another.output
+        with ControlHub(find_hub(seed_json.parent).url, "admin@admin", PASSWORD) as hub:  # type: ignore[union-attr]
+            hub.security.create_group("org-0001", "own@org-0001", "Own", ["user"], [])
+        stale = failure(run("populate", seed_json, "--from-plan", file, password=""))
+        assert 'groups "own@org-0001" of org-0001 extra (not planned)' in stale
+    finally:
+        stop_hub(seed_json.parent)
 
 
 def test_a_hub_elsewhere_needs_yes(seed_json: Path) -> None:
@@ -90,7 +166,22 @@ def test_a_wrong_password_is_one_sentence_without_it(seed_json: Path, hub_url: s
     assert "not the right one" not in result.output + str(result.exception)
 
 
-def test_the_password_is_asked_for_without_echo(seed_json: Path, hub_url: str) -> None:
+def test_a_password_that_nobody_can_type_is_named_by_its_variable(seed_json: Path, hub_url: str) -> None:
+    """Without a terminal there is no prompt."""
+    result = run("populate", seed_json, "--sch-url", hub_url, "--plan", password="", input=PASSWORD + "\n")
+    assert "set the environment variable PSR_SCH_PASSWORD" in failure(result)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ftp://hub", "http://hub:99999", "http://[::1", "hub:18631"])
+def test_an_address_that_is_none_is_told_what_one_looks_like(seed_json: Path, address: str) -> None:
+    """Wherever one is taken."""
+    for command in (("populate", seed_json), ("verify", seed_json), ("doctor",), ("collect", "-o", "x")):
+        result = run(*command, "--sch-url", address)
+        assert result.exit_code == 2
+        assert "expected http://HOST:PORT or https://HOST:PORT" in " ".join(result.output.split())
+
+
+def test_the_password_is_asked_for_without_echo(seed_json: Path, hub_url: str, terminal: None) -> None:
     """Without environment variable and flag there is a prompt."""
     result = run("populate", seed_json, "--sch-url", hub_url, "--plan", password="", input=PASSWORD + "\n")
     assert result.exit_code == 0, result.output
@@ -107,8 +198,6 @@ def test_wrong_settings_are_refused(seed_json: Path, hub_url: str, setting: str)
 
 def test_strangers_work_is_reported_and_left(seed_json: Path, hub_url: str) -> None:
     """Exit status 1: the hub holds more than the document says."""
-    from psrlib.client import ControlHub
-
     run("populate", seed_json, "--sch-url", hub_url)
     with ControlHub(hub_url, "admin@admin", PASSWORD) as hub:
         hub.security.create_group("org-0001", "own@org-0001", "Own", ["user"], [])

@@ -11,16 +11,20 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.ports import free_port
 
+from psrlib import paths
+from psrlib.cli import psr as cli
 from psrlib.cli.hub import hub as command
 from psrlib.client import ControlHub
-from psrlib.errors import AuthenticationError, HubUnreachableError, InputError, ProcessError
+from psrlib.errors import AuthenticationError, HubError, HubUnreachableError, InputError, ProcessError
 from psrlib.hub.process.hub_process import last_start, start_hub, stop_hub
 from psrlib.hub.process.snapshots import restore_snapshot, save_snapshot
+from psrlib.seed import create_seed_file
 from psrlib.state.guards import check_address, is_embedded
 
 EVERYWHERE = "0.0.0.0"
@@ -118,6 +122,31 @@ def test_a_hub_with_a_certificate_is_https(tmp_path: Path, certificate: tuple[st
         restored = restore_snapshot(tmp_path)
         assert restored is not None
         assert restored.url == hub.url
+
+
+def test_every_command_that_speaks_to_a_hub_trusts_the_certificate_given(
+    tmp_path: Path, certificate: tuple[str, str]
+) -> None:
+    """From the seed document to the verification, engines included; without it the hub is not believed."""
+    file, key = certificate
+    seed = tmp_path / "seed.json"
+    port = free_port()
+
+    def psr(command: str, *more: str) -> Result:
+        words = [*command.split(), str(seed), *more]
+        return CliRunner().invoke(cli, words, env={"PSR_SCH_PASSWORD": "admin@admin"})
+
+    create_seed_file(paths.SAMPLE_MODEL, 3, 1, seed)
+    with start_hub(tmp_path / "hub", certificate=file, key=key) as hub:
+        where = ("--sch-url", hub.url, "--set", f"webhook_url=http://127.0.0.1:{port}/webhook")
+        assert isinstance(psr("populate", *where).exception, HubError)
+        trusting = (*where, "--ca-bundle", file)
+        try:
+            for command in ("populate", "engines start", "start-jobs", "verify"):
+                done = psr(command, *trusting)
+                assert done.exit_code == 0, (done.output, done.exception)
+        finally:
+            psr("engines stop")
 
 
 def test_half_of_tls_is_refused(tmp_path: Path, certificate: tuple[str, str]) -> None:
