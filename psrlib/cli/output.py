@@ -14,6 +14,7 @@ def _keep(context: click.Context, option: click.Parameter, form: str) -> None:
 
 OUTPUT: Callable[[Any], Any] = click.option(
     "--output",
+    "form",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
