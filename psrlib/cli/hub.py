@@ -177,7 +177,8 @@ def _where(run_dir: Path) -> str:
 @SET
 @click.option(
     "-o",
-    "--output",
+    "--out",
+    "output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that only its owner may read [default: credentials.json beside hub.json].",
 )

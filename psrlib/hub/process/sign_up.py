@@ -84,7 +84,7 @@ def _read(file: Path, url: str) -> Json:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: expected a credentials file, as psr hub credentials writes it") from error
     if theirs != url:
-        raise InputError(f"{file} holds credentials of {theirs}, not of {url}; name another --output")
+        raise InputError(f"{file} holds credentials of {theirs}, not of {url}; name another --out")
     return held
 
 
