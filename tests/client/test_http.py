@@ -73,12 +73,24 @@ def test_a_create_refused_with_429_is_repeated(scripted: ScriptedHub, connect: C
 
 
 def test_a_create_without_connection_is_repeated(connect: Connect) -> None:
-    """A connection that was never made carried nothing; the deadline ends it."""
-    http = connect("http://127.0.0.1:9", deadline_s=0.3)
+    """A connection that was not made carried nothing; a hub that was there may be starting, until the deadline."""
+    hub = ScriptedHub()
+    hub.script("/thing", Reply(body={}, headers={"Connection": "close"}))
+    http = connect(hub.url, deadline_s=0.5)
+    http.send(READ)
+    hub.close()
     with pytest.raises(HubUnreachableError) as caught:
         http.send(CREATE)
     assert not isinstance(caught.value, LostAnswerError)
-    assert http.calls.total > 1
+    assert http.calls.total > 2
+
+
+def test_an_address_where_nothing_listens_is_told_at_once(connect: Connect) -> None:
+    """Nothing was ever there, so nothing is waited for."""
+    http = connect("http://127.0.0.1:9")
+    with pytest.raises(HubUnreachableError, match="no connection to"):
+        http.send(READ)
+    assert http.calls.total == 1
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
