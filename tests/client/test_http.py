@@ -73,7 +73,7 @@ def test_a_create_refused_with_429_is_repeated(scripted: ScriptedHub, connect: C
 
 
 def test_a_create_without_connection_is_repeated(connect: Connect) -> None:
-    """A connection that was not made carried nothing; a hub that was there may be starting, until the deadline."""
+    """A connection that was not made carried nothing; a hub that was there may be starting again."""
     hub = ScriptedHub()
     hub.script("/thing", Reply(body={}, headers={"Connection": "close"}))
     http = connect(hub.url, deadline_s=0.5)
