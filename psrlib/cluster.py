@@ -264,6 +264,16 @@ def connect(address: str) -> Any:
     return client
 
 
+@contextmanager
+def open_workers(address: str) -> Iterator[Any]:
+    """Yield a client as `connect` returns it."""
+    client = connect(address)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
 def shards(weights: Sequence[int], n: int) -> list[list[int]]:
     """Return which items go together, the heaviest part first; one that is heavy is alone.
 

@@ -138,6 +138,11 @@ def _is_alive(pid: int) -> bool:
     return False
 
 
+def is_child(pid: int) -> bool:
+    """Whether a process was started here."""
+    return pid in _children
+
+
 def last_line(log: Path) -> str:
     """Return the last line of a log, or that there is none."""
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []

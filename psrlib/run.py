@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from psrlib.client import ControlHub, Credentials
-from psrlib.cluster import PASSWORD_VARIABLE, Cluster
+from psrlib.cluster import PASSWORD_VARIABLE, Cluster, open_workers
 from psrlib.engines import FleetProcess, fleet_status, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import RECORD
 from psrlib.engines.identity import FOLDER
@@ -246,6 +246,50 @@ def bring_up_engines(run_dir: Path, hub_url: str, document: SeedDocument) -> Fle
     return start_fleet(run_dir, hub_url, webhook_url, ca_bundle=record["ca_bundle"])
 
 
+def start_engines(
+    run_dir: Path,
+    sch_url: str,
+    webhook_url: str | None,
+    scheduler: str | None = None,
+    *,
+    again: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Start the mock engines of a run, here or on the workers of a scheduler; return what they do.
+
+    ``again`` replaces those that run; the other options are those of `psrlib.engines.start_fleet`.
+    """
+    if not scheduler:
+        start_fleet(run_dir, sch_url, webhook_url, again=again, **options)
+        return fleet_status(run_dir)
+    with open_workers(scheduler) as client:
+        from psrlib.fleets import start_fleets, stop_fleets
+
+        if again:
+            stop_fleets(client, run_dir)
+        return start_fleets(client, run_dir, sch_url, webhook_url, **options)
+
+
+def engines_status(run_dir: Path, scheduler: str | None = None) -> dict[str, Any]:
+    """Return what the mock engines of a run do, here or on the workers of a scheduler."""
+    if not scheduler:
+        return fleet_status(run_dir)
+    with open_workers(scheduler) as client:
+        from psrlib.fleets import fleets_status
+
+        return fleets_status(client, run_dir)
+
+
+def stop_engines(run_dir: Path, scheduler: str | None = None) -> bool:
+    """Stop the mock engines of a run, here or on the workers of a scheduler; return whether any ran."""
+    if not scheduler:
+        return stop_fleet(run_dir)
+    with open_workers(scheduler) as client:
+        from psrlib.fleets import stop_fleets
+
+        return stop_fleets(client, run_dir)
+
+
 def resolve_run(
     document: SeedDocument,
     run_dir: str | Path,
@@ -319,16 +363,17 @@ def keep_seed(document: SeedDocument, run_dir: Path) -> Path:
     return path
 
 
-def stop_at_exit(run_dir: Path) -> None:
+def stop_at_exit(run_dir: Path, scheduler: str | None = None) -> None:
     """Stop the engines and the embedded hub of a run when this process ends, whether it succeeded or not.
 
     They stay when another process is at work with them by then.
     """
-    atexit.register(_stop_unless_used, run_dir)
+    atexit.register(_stop_unless_used, run_dir, scheduler)
 
 
-def _stop_unless_used(run_dir: Path) -> None:
+def _stop_unless_used(run_dir: Path, scheduler: str | None) -> None:
     with suppress(ProcessError), run_lock(run_dir, "the end of a notebook"):
+        stop_engines(run_dir, scheduler)
         stop_run(run_dir)
 
 

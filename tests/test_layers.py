@@ -29,6 +29,7 @@ LAYERS = (
     "engines",
     "state",
     "cluster",
+    "fleets",
     "run",
     "doctor",
     "verify",

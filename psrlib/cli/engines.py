@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.options import PORT, hub_options, together
+from psrlib.cli.options import PORT, SCHEDULER, hub_options, together
 from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
@@ -34,6 +34,7 @@ def _shard(context: click.Context, option: click.Parameter, text: str | None) ->
 
 start_options = together(
     hub_options,
+    SCHEDULER,
     click.option(
         "--behaviour",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -84,6 +85,8 @@ def engines() -> None:
 def start(seed: Path, foreground: bool, **options: Any) -> None:
     """Start the engines of SEED.json; tokens that are lacking are asked for at the hub."""
     if foreground:
+        if options.pop("scheduler"):
+            raise click.UsageError("--foreground runs the engines in this process: leave out --scheduler")
         _run_here(seed, **options)
         return
     with working(seed, "psr engines start"):
@@ -94,39 +97,41 @@ def start(seed: Path, foreground: bool, **options: Any) -> None:
 @start_options
 def restart(seed: Path, **options: Any) -> None:
     """Stop the engines of SEED.json and start the same ones again; they go on with what they were running."""
-    from psrlib.engines import stop_fleet
-
     with working(seed, "psr engines restart"):
-        stop_fleet(_run_dir(seed))
-        _start(seed, **options)
+        _start(seed, again=True, **options)
 
 
 @engines.command()
 @SEED
+@SCHEDULER
 @OUTPUT
-def stop(seed: Path) -> None:
+def stop(seed: Path, scheduler: str | None) -> None:
     """Stop the engines of SEED.json; they stay registered."""
-    from psrlib.engines import stop_fleet
+    from psrlib.run import stop_engines
 
-    stopped = stop_fleet(_run_dir(seed))
+    stopped = stop_engines(_run_dir(seed), scheduler)
     say("engines stopped" if stopped else "no engines were running")
     answer({"stopped": stopped})
 
 
 @engines.command()
 @SEED
+@SCHEDULER
 @OUTPUT
-def status(seed: Path) -> None:
+def status(seed: Path, scheduler: str | None) -> None:
     """Tell what the engines of SEED.json are doing."""
-    from psrlib.engines import fleet_status
+    from psrlib.run import engines_status
 
-    found = fleet_status(_run_dir(seed))
+    found = engines_status(_run_dir(seed), scheduler)
     words = ("engines", "registered", "polling", "refused", "pipelines_running", "webhooks_received")
+    shard = "shard {shard} on worker {worker}: {engines} engines, {address}"
     lines = [
         "running" if found["running"] else "not running",
         ", ".join(f"{found[word]} {word.replace('_', ' ')}" for word in words),
         *(f"error {error}: {number}" for error, number in found["errors"].items()),
         *(f"refused {refusal}" for refusal in found["refusals"]),
+        *(shard.format_map(one) for one in found.get("shards", ())),
+        *(f"not started: {error}" for error in found.get("not_started", ())),
     ]
     answer(found, "\n".join(lines))
 
@@ -173,15 +178,34 @@ def _open_shard(seed: Path, settings: dict[str, str], shard: tuple[int, int]) ->
 
 
 def _start(
-    seed: Path, settings: dict[str, str], status_port: int, shard: tuple[int, int], **options: Any
+    seed: Path,
+    settings: dict[str, str],
+    status_port: int,
+    shard: tuple[int, int],
+    scheduler: str | None,
+    *,
+    again: bool = False,
+    **options: Any,
 ) -> None:
     from psrlib.engines import fleet_status, start_fleet
+    from psrlib.run import start_engines
 
     fleet_options, where = _split(options)
     document = _open_shard(seed, settings, shard)
     _, sch_url = _identities(seed, document, where)
     webhook_url = document.variables.get("webhook_url")
-    fleet = start_fleet(_run_dir(seed), sch_url, webhook_url, status_port=status_port, **fleet_options)
+    if scheduler:
+        if shard != (0, 1) or status_port:
+            raise click.UsageError(
+                "with --scheduler shards and ports are chosen: leave out --shard, --status-port"
+            )
+        found = start_engines(_run_dir(seed), sch_url, webhook_url, scheduler, again=again, **fleet_options)
+        where_they_are = ", ".join("{shard} on {worker}".format_map(shard) for shard in found["shards"])
+        say(f"{found['polling']} of {found['engines']} engines poll {sch_url} (shards {where_they_are})")
+        return
+    fleet = start_fleet(
+        _run_dir(seed), sch_url, webhook_url, status_port=status_port, again=again, **fleet_options
+    )
     found = fleet_status(_run_dir(seed))
     say(
         f"{found['polling']} of {found['engines']} engines poll {sch_url} (pid {fleet.pid}, "

@@ -3,17 +3,20 @@
 import hashlib
 import json
 import logging
+import socket
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.engine import EVENT_MS
 from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
+from psrlib.engines.webhook_sink import sink_address
 from psrlib.errors import InputError, ProcessError
-from psrlib.lock import find_holder
+from psrlib.lock import check_free, find_holder
 from psrlib.process import end_process, fetch, last_line, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
@@ -22,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 RECORD = "fleet.json"
 LOCK = "fleet.lock"  # held by the fleet as long as it lives
 LOG = "fleet.log"
+SHARDS = "shards"  # in the folder of a run's engines: a run folder for each shard of a cluster
 
 
 @dataclass
@@ -53,11 +57,15 @@ def start_fleet(
     ca_bundle: str | None = None,
     status_port: int = 0,
     wait_s: float = 60.0,
+    again: bool = False,
+    shares_port: bool = False,
+    owner: int | None = None,
 ) -> FleetProcess:
     """Start the engines of a run in a process of their own and wait until each one has settled.
 
     Settled means polling or refused by the hub. A fleet that already runs for this folder is returned as
-    it is when it serves the same hub and the same identities, else it is replaced.
+    it is when it serves the same hub and the same identities, else it is replaced; it goes on when the new
+    one could not have its ports.
 
     Parameters
     ----------
@@ -86,13 +94,20 @@ def start_fleet(
         Port of status and Prometheus text; 0 takes a free one.
     wait_s : float
         Longest wait for the engines to settle, seconds; 0 does not wait.
+    again : bool
+        Replace a fleet that runs even so.
+    shares_port : bool
+        Whether other fleets on this machine may serve the same webhook URL; each counts what it gets.
+    owner : int or None
+        A pipe's end to read from: when its other end is closed, the fleet ends. None: it lives for itself.
 
     Raises
     ------
     InputError
         When the identities or the behaviour table are missing or wrong, or a number is out of range.
     ProcessError
-        When the process ends at start, or no engine reached the hub in time.
+        When a port is in use, the process ends at start, no engine reached the hub in time, or shards of this
+        run have fleets on a cluster.
     """
     folder = Path(run_dir).resolve()
     wanted = fleet_settings(
@@ -105,15 +120,22 @@ def start_fleet(
         max_pipelines=max_pipelines,
         listen=listen,
         ca_bundle=ca_bundle,
+        shares_port=shares_port,
     )
+    for lock in sorted((folder / FOLDER / SHARDS).glob(f"*/{FOLDER}/{LOCK}")):
+        check_free(lock, f"the engines of {folder} run already, on a cluster")
     record = _running(folder)
     if record is not None:
-        if {name: record.get(name) for name in wanted} == wanted:
+        if not again and {name: record.get(name) for name in wanted} == wanted:
             return FleetProcess(folder, record["pid"], record["status_url"])
+        _check_ports(wanted, record, status_port)
         stop_fleet(folder)
     private = engines_dir(folder)
     pid = start_process(
-        MODULE, [str(folder), json.dumps({**wanted, "status_port": status_port})], private / LOG
+        MODULE,
+        [str(folder), json.dumps({**wanted, "status_port": status_port, "owner": owner})],
+        private / LOG,
+        pass_fds=() if owner is None else (owner,),
     )
     record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
     fleet = FleetProcess(folder, pid, record["status_url"])
@@ -133,6 +155,7 @@ def fleet_settings(
     max_pipelines: int | None = None,
     listen: str = LOOPBACK,
     ca_bundle: str | None = None,
+    shares_port: bool = False,
 ) -> dict[str, Any]:
     """Return what the fleet process is told, checked; arguments and errors are those of `start_fleet`."""
     folder = run_dir.resolve()
@@ -151,6 +174,7 @@ def fleet_settings(
         "max_pipelines": max_pipelines,
         "listen": listen,
         "ca_bundle": str(Path(ca_bundle).resolve()) if ca_bundle else None,
+        "shares_port": shares_port,
         "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
     }
 
@@ -185,12 +209,31 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
     folder = Path(run_dir).resolve()
     record = _running(folder)
     if record is not None and (answer := fetch(record["status_url"] + "/status")) is not None:
-        known = {name: record[name] for name in ("pid", "sch_url")}
+        known = {name: record[name] for name in ("pid", "sch_url", "status_url")}
         return {"running": True, **known, **json.loads(answer)}
     engines = len(load_identities(folder)) if (folder / FOLDER / FILE).exists() else 0
     zero = ("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received")
     none: dict[str, Any] = {"errors": {}, "pipelines": {}, "refusals": []}
     return {"running": False, "engines": engines, **dict.fromkeys(zero, 0), **none}
+
+
+def _check_ports(wanted: dict[str, Any], record: dict[str, Any], status_port: int) -> None:
+    """Refuse ports that another program has, while the fleet that is to be replaced still runs."""
+    sinks = [sink_address(one["webhook_url"], one["listen"]) for one in (wanted, record)]
+    used = {urlsplit(record["status_url"]).port, sinks[1] and sinks[1][1]}
+    ports = [("webhook sink", *sinks[0][:2])] if sinks[0] else []
+    if status_port:
+        ports.append(("fleet status", wanted["listen"], status_port))
+    for what, host, port in ports:
+        if port in used:
+            continue
+        try:
+            socket.create_server((host, port)).close()
+        except OSError as error:
+            raise ProcessError(
+                f"{what} cannot listen on {host}:{port}: {error.strerror}; stop what uses the port, or "
+                "choose another; the engines that run go on"
+            ) from error
 
 
 def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:

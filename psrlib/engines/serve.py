@@ -82,11 +82,14 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, fleet.stop)
+        if (owner := settings.get("owner")) is not None:
+            loop.add_reader(owner, fleet.stop)  # nothing comes but the end
         listen = settings["listen"]
         sink = sink_address(settings["webhook_url"], listen)
         if sink is not None:
             host, port, path = sink
-            runner, _ = await serve(webhook_app(fleet, path), host, port, "webhook sink")
+            shares = settings["shares_port"]
+            runner, _ = await serve(webhook_app(fleet, path), host, port, "webhook sink", shares=shares)
             stack.push_async_callback(runner.cleanup)
         runner, port = await serve(status_app(fleet), listen, settings["status_port"], "fleet status")
         stack.push_async_callback(runner.cleanup)
@@ -104,8 +107,10 @@ def _reachable(listen: str) -> str:
     return f"[{listen}]" if ":" in listen else listen
 
 
-async def serve(app: web.Application, host: str, port: int, what: str) -> tuple[web.AppRunner, int]:
-    """Serve an application; return its runner and the port it took.
+async def serve(
+    app: web.Application, host: str, port: int, what: str, *, shares: bool = False
+) -> tuple[web.AppRunner, int]:
+    """Serve an application; return its runner and the port it took. ``shares``: with others who do.
 
     Raises
     ------
@@ -115,7 +120,7 @@ async def serve(app: web.Application, host: str, port: int, what: str) -> tuple[
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, reuse_port=shares or None).start()
     except OSError as error:
         await runner.cleanup()
         raise ProcessError(

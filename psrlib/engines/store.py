@@ -13,6 +13,7 @@ from psrlib.errors import InputError
 
 FILE = "state.db"
 _SETUP = """
+PRAGMA locking_mode=EXCLUSIVE;  -- one fleet at a time: no shared memory, which a folder of a network lacks
 PRAGMA journal_mode=WAL;  -- its side files take the mode of the file
 PRAGMA wal_autocheckpoint=100;  -- pages: the side file stays below a megabyte
 PRAGMA synchronous=NORMAL;

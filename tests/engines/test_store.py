@@ -39,7 +39,7 @@ def test_only_the_owner_may_read_the_state(tmp_path: Path, engine: Engine) -> No
     store.save([engine], {})
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     store.close()
-    assert len(modes) == 3
+    assert len(modes) == 2
     assert set(modes.values()) == {0o600}
 
 

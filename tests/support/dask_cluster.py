@@ -58,7 +58,7 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
             process.terminate()
         for process in [*self.workers.values(), self.scheduler]:
             try:
-                process.wait(20)
+                process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
