@@ -383,28 +383,61 @@ def stop_run(run_dir: Path) -> None:
     stop_hub(run_dir)
 
 
-def look_at_run(run_dir: Path) -> dict[str, Any]:
-    """Return how a run is; reads only.
+class RunView:
+    """How a run is, looked at as often as wanted: with one session, and the seed document read once.
 
-    Keys: ``hub`` (state, url, pid), ``engines`` (`psrlib.engines.fleet_status`), ``jobs`` (number by status,
-    with the color of active ones; empty when the embedded hub does not run), ``verification`` (when and with
-    what verdict the last one was saved in ``report/``; None before).
+    A context manager; reads only.
     """
-    hub = look_at_hub(run_dir)
-    jobs: Counter[str] = Counter()
-    if hub.state == "running":
-        organizations = {o.id for o in load_seed(run_dir / "seed.json").organizations}
-        with open_hub(run_dir) as session:
-            for organization in session.organizations().keys() & organizations:
-                jobs.update(session.for_organization(organization).jobrunner.counts())
-    report = run_dir / "report" / "report.json"
-    last = json.loads(report.read_text()) if report.exists() else None
-    return {
-        "hub": {"state": hub.state, "url": hub.url, "pid": hub.pid},
-        "engines": fleet_status(run_dir),
-        "jobs": dict(sorted(jobs.items())),
-        "verification": last and {key: last[key] for key in ("verified_at", "consistent", "verdict")},
-    }
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._organizations = {o.id for o in load_seed(run_dir / "seed.json").organizations}
+        self._session: ControlHub | None = None
+
+    def __enter__(self) -> "RunView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def look(self) -> dict[str, Any]:
+        """Return how the run is now.
+
+        Keys: ``hub`` (state, url, pid), ``engines`` (`psrlib.engines.fleet_status`), ``jobs`` (number by
+        status, with the color of active ones; empty when the embedded hub does not run), ``verification``
+        (when and with what verdict the last one was saved in ``report/``; None before).
+        """
+        hub = look_at_hub(self.run_dir)
+        jobs = self._count_jobs(hub.url) if hub.state == "running" else {}
+        report = self.run_dir / "report" / "report.json"
+        last = json.loads(report.read_text()) if report.exists() else None
+        return {
+            "hub": {"state": hub.state, "url": hub.url, "pid": hub.pid},
+            "engines": fleet_status(self.run_dir),
+            "jobs": jobs,
+            "verification": last and {key: last[key] for key in ("verified_at", "consistent", "verdict")},
+        }
+
+    def _count_jobs(self, url: str) -> dict[str, int]:
+        if self._session is None or self._session.url != url:  # started again, at another port
+            self._close()
+            self._session = open_hub(self.run_dir)
+        session = self._session
+        jobs: Counter[str] = Counter()
+        for organization in session.organizations().keys() & self._organizations:
+            jobs.update(session.for_organization(organization).jobrunner.counts())
+        return dict(sorted(jobs.items()))
+
+    def _close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def look_at_run(run_dir: Path) -> dict[str, Any]:
+    """Return how a run is; see `RunView.look`."""
+    with RunView(run_dir) as view:
+        return view.look()
 
 
 def left_running(run_dir: Path, seed: Path) -> str:

@@ -34,6 +34,7 @@ LAYERS = (
     "doctor",
     "verify",
     "collect",
+    "watch",
     "plots",
     "parameters",
     "cli",

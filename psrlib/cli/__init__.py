@@ -12,6 +12,7 @@ from psrlib.errors import PsrError
 COMMANDS = {
     "up": "up",
     "status": "up",
+    "watch": "watch",
     "down": "up",
     "create-json": "seed",
     "rewrite": "seed",

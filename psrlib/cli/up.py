@@ -145,18 +145,23 @@ def status(random_seed: int, num_orgs: int, run_dir: Path | None) -> None:
     folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
     _check_run(folder)
     found = look_at_run(folder)
+    answer(found, "\n".join(f"{name:9} {text}" for name, text in describe(folder, found).items()))
+
+
+def describe(folder: Path, found: dict[str, Any]) -> dict[str, str]:
+    """Return what `psrlib.run.look_at_run` found in words, by what they are about."""
     hub, engines, verification = found["hub"], found["engines"], found["verification"]
-    fleet = f"{engines['polling']} of {engines['engines']} poll, {engines['pipelines_running']} pipelines run"
     jobs = ", ".join(f"{n} {name}" for name, n in found["jobs"].items())
-    told = f"{verification['verified_at']}: {verification['verdict']}" if verification else "none yet"
-    words = (
-        f"run       {folder}",
-        f"hub       {hub['state']}" + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""),
-        f"engines   {fleet if engines['running'] else 'stopped'}",
-        f"jobs      {jobs or 'not known, for the hub is not running'}",
-        f"verified  {told}",
-    )
-    answer(found, "\n".join(words))
+    poll = f"{engines['polling']} of {engines['engines']} poll, {engines['pipelines_running']} pipelines run"
+    return {
+        "run": str(folder),
+        "hub": hub["state"] + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""),
+        "engines": poll if engines["running"] else "stopped",
+        "jobs": jobs or "not known, for the hub is not running",
+        "verified": f"{verification['verified_at']}: {verification['verdict']}"
+        if verification
+        else "none yet",
+    }
 
 
 def _check_run(folder: Path) -> None:

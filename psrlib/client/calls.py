@@ -8,12 +8,14 @@ from collections.abc import Mapping
 class CallCounter:
     """Requests sent per kind (``users``, ``pipelines``, ``sessions``, ...), repeats included; thread-safe.
 
-    ``waited_s`` adds up the seconds until each answer came; connections overlap.
+    ``waited_s`` adds up the seconds until each answer came; connections overlap. ``received_bytes`` adds up
+    the bodies of the answers.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self.waited_s = 0.0
+        self.received_bytes = 0
         self._lock = threading.Lock()
 
     def add(self, kind: str) -> None:
@@ -26,10 +28,11 @@ class CallCounter:
         with self._lock:
             self._counts.update(counts)
 
-    def add_answer(self, duration_s: float) -> None:
-        """Add the time that an answer took."""
+    def add_answer(self, duration_s: float, n_bytes: int) -> None:
+        """Add the time that an answer took, and the length of its body."""
         with self._lock:
             self.waited_s += duration_s
+            self.received_bytes += n_bytes
 
     @property
     def total(self) -> int:

@@ -193,7 +193,7 @@ class HttpClient:
                 raise
             duration_s = time.monotonic() - started
         self._reached = True
-        self.calls.add_answer(duration_s)
+        self.calls.add_answer(duration_s, len(content))
         if response.status_code not in BUSY:
             self.limit.answered(duration_s)
         log.debug("%s: %d in %.3f s", request, response.status_code, duration_s)

@@ -1,5 +1,6 @@
 """Plots of the notebooks and the report: DataFrame and Axes in, Axes out; units on axes."""
 
+from psrlib.plots.background import watch_pictures
 from psrlib.plots.content import concentration, shares
 from psrlib.plots.distributions import distances, ecdf, ecdf_panels
 from psrlib.plots.entities import agreement, desired_and_observed, differences, organization_sizes
@@ -22,4 +23,5 @@ __all__ = [
     "review",
     "shares",
     "style",
+    "watch_pictures",
 ]
