@@ -15,7 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from psrlib.client import ControlHub, Credentials
+from msgspec.structs import replace
+
+from psrlib.client import ControlHub, Credentials, load_credentials
 from psrlib.cluster import PASSWORD_VARIABLE, Cluster, open_workers
 from psrlib.engines import FleetProcess, fleet_status, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import RECORD
@@ -23,13 +25,16 @@ from psrlib.engines.identity import FOLDER
 from psrlib.errors import InputError, ProcessError
 from psrlib.files import replace_file
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.hub.process.hub_process import find_hub, look_at_hub, start_hub, stop_hub
+from psrlib.hub.process.hub_process import find_hub, last_start, look_at_hub, start_hub, stop_hub
+from psrlib.hub.process.sign_up import FILE as CREDENTIALS
+from psrlib.hub.process.sign_up import sign_up
 from psrlib.lock import RUN_LOCK, find_holder, hold
 from psrlib.process import read_record
 from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
 
+ORGANIZATIONS = "organizations.json"  # of a 4.x hub, by their ids in the seed document
 WEBHOOK_VARIABLE = "webhook_url"
 WEBHOOK_FILE = "webhook.json"
 WEBHOOK_PORTS = range(20_000, 30_000)  # below those that systems take for outgoing connections
@@ -81,6 +86,7 @@ def open_hub(
     release: str = "auto",
     credentials: Credentials | None = None,
     scheduler: str | None = None,
+    document: SeedDocument | None = None,
     **options: Any,
 ) -> ControlHub:
     """Log in to the Control Hub meant; the embedded one is started, and made, when it is not there.
@@ -88,8 +94,9 @@ def open_hub(
     The embedded hub (``sch_url="embedded"``) keeps its database in the run's folder. A password of None is
     taken from the environment variable ``PSR_SCH_PASSWORD``; ``allow_remote`` accepts a hub that is not on
     this machine, since populating one has to be meant. ``release`` is ``3``, ``4`` (4.x or later), ``auto``,
-    which is 4 where API credentials are given. ``scheduler`` is the address of a Dask scheduler whose workers
-    do the work (docs/scale.md). The other options are those of `ControlHub`.
+    which is 4 where API credentials are given or the run's own hub has them. ``document`` is what is to be
+    populated: an embedded 4.x hub gets credentials for its organizations. ``scheduler`` is the address of a
+    Dask scheduler whose workers do the work (docs/scale.md). The other options are those of `ControlHub`.
 
     Raises
     ------
@@ -101,23 +108,29 @@ def open_hub(
     HubError
         If the hub cannot be reached or refuses the login.
     """
+    sch_url = _address(sch_url, credentials)
     _check_release(sch_url, release, credentials)
-    if credentials is not None:
-        check_address(sch_url, allow_remote)
-        return _with_crew(ControlHub(sch_url, credentials=credentials, **options), scheduler, **options)
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
         started_here = find_hub(run_dir) is None
-        url, password = start_hub(run_dir).url, password or EMBEDDED_PASSWORD
+        number = _embedded_release(run_dir, release)
+        url, password = start_hub(run_dir, release=number).url, password or EMBEDDED_PASSWORD
     else:
         check_address(sch_url, allow_remote)
-        started_here, url = False, sch_url
-    if not password:
+        started_here, url, number = False, sch_url, 3 if credentials is None else 4
+    if number == 3 and not password:
         raise InputError(
             f"no password for {sch_username} at {url}; set the environment variable {PASSWORD_VARIABLE}"
         )
     try:
-        hub = ControlHub(url, sch_username, password, **options)
+        if number == 3:
+            hub = ControlHub(url, sch_username, password or "", **options)
+        else:
+            if credentials is None:
+                credentials = _own_credentials(run_dir, url, document, password)
+            hub = ControlHub(url, credentials=credentials, **options)
+            if document is not None:
+                _remember_organizations(run_dir, hub)
         return _with_crew(hub, scheduler, embedded=sch_url == EMBEDDED, **options)
     except BaseException:
         if started_here:
@@ -125,9 +138,59 @@ def open_hub(
         raise
 
 
+def _embedded_release(run_dir: Path, release: str) -> int:
+    """Return of which release the embedded hub of a folder is, or is to be."""
+    last = last_start(run_dir).get("release")
+    if last is None or release == "auto":
+        return int(last or (3 if release == "auto" else release))
+    if str(last) != release:
+        raise InputError(
+            f"the embedded hub of {run_dir} is of release {last}, not {release}; take another folder"
+        )
+    return int(last)
+
+
+def _own_credentials(
+    run_dir: Path, url: str, document: SeedDocument | None, password: str | None
+) -> Credentials:
+    """Return the API credentials of a folder's own hub, which makes them for organizations that lack one."""
+    file = run_dir / CREDENTIALS
+    found = load_credentials(file) if file.exists() else None
+    names = {o.id: o.name for o in document.organizations} if document is not None else {}
+    if found is None or names.keys() - found.organizations.keys():
+        found = load_credentials(sign_up(run_dir, names, admin_password=password))
+    return replace(found, url=url)
+
+
+def _remember_organizations(run_dir: Path, hub: ControlHub) -> None:
+    """Write down which organization of a 4.x hub each one of the seed document is, and keep to it.
+
+    Raises
+    ------
+    InputError
+        If an earlier populate of this run was of another organization, or of another hub.
+    """
+    path = run_dir / ORGANIZATIONS
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    here = {id: f"{row['id']} at {hub.url}" for id, row in hub.organizations().items()}
+    for id, where in here.items():
+        if known.get(id, where) != where:
+            raise InputError(
+                f"{id} of this run is organization {known[id]}, and its API credential is of {where}; "
+                f"take the credential of the other one, or another run folder ({path})"
+            )
+    if not here.items() <= known.items():
+        replace_file(path, json.dumps({**known, **here}, indent=1) + "\n")
+
+
+def _address(sch_url: str, credentials: Credentials | None) -> str:
+    """Return the address meant: that of the credentials file where none is given besides."""
+    return credentials.url if credentials is not None and sch_url == EMBEDDED else sch_url
+
+
 def _check_release(sch_url: str, release: str, credentials: Credentials | None) -> None:
     """Refuse what does not belong together: a release, an address and API credentials."""
-    if release == "4" and credentials is None:
+    if release == "4" and credentials is None and sch_url != EMBEDDED:
         raise InputError(
             f"a Control Hub 4.x or later ({sch_url}) takes API credentials; give the file with --credentials"
         )
@@ -170,17 +233,24 @@ def open_to_read(
     a folder for temporary files inside the ``with`` block, without doing anything by itself; before the first
     start that is an empty one. Arguments and errors are those of `open_hub`.
     """
-    folder = Path(run_dir)
-    if sch_url != EMBEDDED or find_hub(folder) is not None:
+    folder, document = Path(run_dir), options.pop("document", None)
+    if _address(sch_url, options.get("credentials")) != EMBEDDED or find_hub(folder) is not None:
         with open_hub(folder, sch_url, sch_username, sch_password, **options) as hub:
             yield hub
         return
+    number = _embedded_release(folder, options.pop("release", "auto"))
     with TemporaryDirectory(prefix="psr-copy-") as copy, ExitStack() as stack:
         for file in folder.glob("hub.db*"):
             if not file.name.endswith("-shm"):  # shared memory of a process that is gone
                 shutil.copy(file, copy)
-        stack.enter_context(start_hub(copy, background=False))
-        yield stack.enter_context(open_hub(Path(copy), EMBEDDED, sch_username, sch_password, **options))
+        url = stack.enter_context(start_hub(copy, background=False, release=number)).url
+        if number == 3:
+            yield stack.enter_context(open_hub(Path(copy), EMBEDDED, sch_username, sch_password, **options))
+            return
+        # what has credentials is read; those for what lacks are made at the first populate
+        known = folder if (folder / CREDENTIALS).exists() else Path(copy)
+        made = _own_credentials(known, url, None if known is folder else document, EMBEDDED_PASSWORD)
+        yield stack.enter_context(open_hub(Path(copy), url, **{**options, "credentials": made}))
 
 
 @contextmanager
@@ -209,7 +279,7 @@ def open_run(
         If another process is at work in the folder of an embedded hub.
     """
     folder = Path(run_dir)
-    embedded = sch_url == EMBEDDED
+    embedded = _address(sch_url, options.get("credentials")) == EMBEDDED
     if embedded:
         check_embedded(folder)
     with ExitStack() as stack:

@@ -20,6 +20,7 @@ COMMANDS = {
     "hub": "hub",
     "engines": "engines",
     "doctor": "doctor",
+    "credentials": "credentials",
     "populate": "state",
     "start-jobs": "state",
     "teardown": "state",

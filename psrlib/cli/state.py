@@ -144,7 +144,7 @@ def populate(
     with ExitStack() as stack:
         folder = stack.enter_context(working(seed, "psr populate"))
         document = open_document(seed, settings, make=True)
-        hub = stack.enter_context(open_hub(seed, make=True, **where))
+        hub = stack.enter_context(open_hub(seed, make=True, document=document, **where))
         if from_plan:
             target = _target(seed, settings, where["sch_url"], definition_size)
             state.check_plan(from_plan, target, document, hub)
@@ -179,7 +179,7 @@ def _plan(
 
     sch_url = where["sch_url"]
     document = open_document(seed, settings)
-    with run.open_to_read(seed.resolve().parent, **login(where)) as hub:
+    with run.open_to_read(seed.resolve().parent, document=document, **login(where)) as hub:
         plan = state.plan(document, hub, definition_size=definition_size)
     words = [plan.frame().to_string()] * bool(plan.difference) + [plan.summary()]
     words += [str(shortage) for shortage in plan.shortages[:SHOWN]]
@@ -237,7 +237,7 @@ def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: 
 def teardown(seed: Path, settings: dict[str, str], force: bool, **where: Any) -> None:
     """Remove from a Control Hub what SEED.json names, and nothing else.
 
-    Organizations cannot be deleted in Control Hub 3.x: those left empty are deactivated.
+    Organizations cannot be deleted in Control Hub 3.x: those left empty are deactivated. In 4.x they stay.
     """
     from psrlib import state
 
@@ -250,7 +250,8 @@ def teardown(seed: Path, settings: dict[str, str], force: bool, **where: Any) ->
         report = state.teardown(document, hub)
         for kind, n in report.removed.items():
             say(f"{n:7d} {kind.replace('_', ' ')} removed")
-        say(f"{len(report.deactivated):7d} organizations deactivated (Control Hub 3.x cannot delete them)")
+        why = "they were there before" if hub.dialect.adopts else "Control Hub 3.x cannot delete them"
+        say(f"{len(report.deactivated):7d} organizations deactivated ({why})")
         for organization, kept in report.kept.items():
             others = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kept.items())
             say(f"{organization} stays active: it holds {others} that the seed document does not name")

@@ -59,7 +59,7 @@ def up(
         document = _step("seed", lambda: create_seed(noise, random_seed, num_orgs), lambda d: seed_sha256(d))
         run.keep_seed(document, folder)
         desired = resolve_variables(document, settings)
-        hub = _step("hub", lambda: open_hub(seed, make=True, **where), lambda hub: hub.url)
+        hub = _step("hub", lambda: open_hub(seed, make=True, document=desired, **where), lambda hub: hub.url)
         with hub:
 
             def populate() -> state.PopulateReport:

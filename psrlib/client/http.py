@@ -29,7 +29,8 @@ DEADLINE_S = 120.0  # longest time for one call with all its repeats
 MAX_ATTEMPTS = 12
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
-BUSY = (429, 503)
+TOO_MANY = 429  # requests; it was not carried out
+BUSY = (TOO_MANY, 503)
 UPLOAD_BYTES_PER_S = 250_000  # a slow line; sending a body may take its time besides
 CHUNK_BYTES = 65_536
 EMPTY_BELIEVED = 3  # empty answers in a row, after which a hub is believed that it has no more to say
@@ -155,12 +156,14 @@ class HttpClient:
                     reply.status < 400
                 ):  # a page where one logs in, of a gateway: the hub itself sends nobody on
                     last = f"status {reply.status}, a redirect to {reply.headers.get('Location')}"
+                if reply.status == TOO_MANY:
+                    self.calls.add_throttled()
                 if reply.status in BUSY:
                     self.limit.overloaded()
                     pause_s = max(pause_s, _retry_after_s(reply))
                 elif 400 <= reply.status < 500 or reply.status in (501, 505):
                     raise _refusal(request, reply)
-                if not request.repeatable and reply.status != 429:
+                if not request.repeatable and reply.status != TOO_MANY:
                     raise LostAnswerError(
                         f"{request}: unclear whether it was carried out ({last})", reply.status
                     )

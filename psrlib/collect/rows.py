@@ -146,7 +146,7 @@ def _task(row: Json, job: Numbers) -> Row:
     return {
         "action": action if action in TASK_ACTIONS else OTHER,
         "period_s": period_s(str(scheduler.value(row.get("crontabMask")))),
-        "job": job[str(scheduler.value(row.get("jobId")))],
+        "job": job[str(scheduler.job_id(row))],
     }
 
 

@@ -4,12 +4,20 @@ On Control Hub 4.x nobody makes users; they are invited, by mail. Unless that is
 organization's API credential owns everything (control-hub-4x, 4.2).
 """
 
+from collections.abc import Set
+from dataclasses import dataclass
+
 from msgspec.structs import replace
 
-from psrlib.client import ControlHub
-from psrlib.errors import InputError
+from psrlib.client import ControlHub, Credentials
+from psrlib.client.credentials import SYSTEM
+from psrlib.client.dialect import Release4
+from psrlib.client.http import HttpClient
+from psrlib.errors import HubError, InputError
 from psrlib.seed.document import Organization, SeedDocument, User
-from psrlib.words import OWNED
+from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, OWNED
+
+DEPLOYMENT_ROLES = ("csp:environment-manager", "csp:deployment-manager")  # for tokens from a deployment
 
 
 def held(document: SeedDocument, hub: ControlHub) -> SeedDocument:
@@ -73,3 +81,74 @@ def as_drawn(found: Organization, drawn: Organization) -> Organization:
     }
     lacking = [user for user in drawn.users if user.key not in users]
     return replace(found, users=[*found.users, *lacking], **owned)
+
+
+@dataclass(frozen=True)
+class CheckedCredential:
+    """What a hub says of an API credential: whose it is, and why it cannot be used; empty when it can.
+
+    ``missing`` are the roles its user lacks for populating, ``missing_for_deployments`` for engine tokens
+    from a deployment, which only a hub needs that gives none otherwise.
+    """
+
+    name: str
+    organization: str = ""
+    user: str = ""
+    missing: tuple[str, ...] = ()
+    missing_for_deployments: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its organization can be populated."""
+        return not (self.problem or self.missing)
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"{self.name}: {self.problem}"
+        lacks = f"; lacks {', '.join(self.missing)}" if self.missing else ""
+        more = ", ".join(self.missing_for_deployments)
+        return f"{self.name}: {self.organization}, {self.user}{lacks}" + (
+            f"; lacks {more}, for engine tokens from a deployment" if more else ""
+        )
+
+
+def check_credentials(credentials: Credentials, verify: bool | str = True) -> list[CheckedCredential]:
+    """Ask a hub who each credential is, the system administrator's too; one call for each."""
+    dialect, http = Release4(credentials), HttpClient(credentials.url, verify=verify)
+    names = [*credentials.organizations, *([SYSTEM] if credentials.system else [])]
+    checked: list[CheckedCredential] = []
+    seen: dict[str, str] = {}
+    try:
+        for name in names:
+            checked.append(_check(dialect, http, name, seen))
+    finally:
+        http.close()
+    return checked
+
+
+def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str]) -> CheckedCredential:
+    try:
+        principal = dialect.login(http, name).principal
+    except HubError as error:
+        return CheckedCredential(name, problem=str(error))
+    id = str(principal["organizationId"])
+    organization = f"organization {id} ({principal.get('organizationName') or 'no name'})"
+    user = str(principal.get("email") or principal["principalId"])
+    if name == SYSTEM:
+        return CheckedCredential(name, organization, user)
+    if id in seen:
+        return CheckedCredential(name, organization, user, problem=f"of the same organization as {seen[id]}")
+    seen[id] = name
+    roles = set(principal.get("roles") or [])
+    return CheckedCredential(name, organization, user, *_missing(roles))
+
+
+def _missing(roles: Set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the roles that a user lacks who populates; an administrator has those of creators."""
+    wanted = (ADMINISTRATOR_ROLE,) if ADMINISTRATOR_ROLE not in roles else ()
+    creators = dict.fromkeys(CREATOR_ROLES.values()) if wanted else {}
+    return (
+        (*wanted, *(role for role in creators if role not in roles)),
+        tuple(role for role in DEPLOYMENT_ROLES if role not in roles),
+    )

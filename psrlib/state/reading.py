@@ -423,7 +423,7 @@ class Reader:
     def _task(self, row: Json) -> seed.ScheduledTask:
         return seed.ScheduledTask(
             **self._head("scheduled_tasks", row),
-            job=self._key_of_id("jobs", scheduler.value(row.get("jobId"))),
+            job=self._key_of_id("jobs", scheduler.job_id(row)),
             action=scheduler.action(row),
             cron=str(scheduler.value(row.get("crontabMask"))),
         )

@@ -180,7 +180,7 @@ def test_where_long_pages_are_refused_short_ones_are_asked_for(scripted: Scripte
 @pytest.mark.parametrize(
     ("sch_url", "release", "given", "message"),
     [
-        ("embedded", "4", False, "--credentials"),
+        ("http://127.0.0.1:9", "4", False, "--credentials"),
         ("http://127.0.0.1:9", "3", True, "takes no API credentials"),
         ("http://127.0.0.1:10", "auto", True, "are not sent to"),
     ],

@@ -11,6 +11,8 @@ from psrlib.client.wire import ALL, LIST_BYTES, Json, OwnedApp
 
 BASE = "/scheduler/rest/v2/jobs"
 KIND = "scheduled tasks"  # what calls count as
+JOB_ID = "pipelineJobId"  # in the executionInfo of a task, for the SDK of 4.x reads it there
+OF_JOB = ("type", "jobId", "jobName")
 GONE = ("DELETED", "KILLED")
 
 
@@ -26,17 +28,29 @@ def value(field: Any) -> Any:
 
 
 def fill(template: Json, values: dict[str, Any]) -> Json:
-    """Return a copy of a task template with values set, wrapped wherever the template wraps."""
-    task = dict(template)
+    """Return a copy of a task template with values set, wrapped wherever the template wraps.
+
+    Where the template says in its ``executionInfo`` which job the task is for, as those of 4.x do, it is said
+    there and nowhere else.
+    """
+    task, info = dict(template), template.get("executionInfo") or {}
+    inner = dict(_inner(info))
+    has_job = JOB_ID in inner
     for name, content in values.items():
         if name == "executionInfo.action":
-            info = task.get("executionInfo") or {}
-            inner = _inner(info)
-            inner = {**inner, "action": _wrapped(inner.get("action"), content)}
-            task["executionInfo"] = {**info, "value": inner} if "value" in info else inner
-        else:
+            inner["action"] = _wrapped(inner.get("action"), content)
+        elif name == "jobId" and has_job:
+            inner[JOB_ID] = _wrapped(inner[JOB_ID], content)
+        elif not has_job or name not in OF_JOB or name in task:
             task[name] = _wrapped(task.get(name), content)
+    if "executionInfo.action" in values:
+        task["executionInfo"] = {**info, "value": inner} if info.get("value") else {**info, **inner}
     return task
+
+
+def job_id(task: Json) -> Any:
+    """Return the id of the job that a task is for."""
+    return value(task.get("jobId")) or value(_inner(task.get("executionInfo")).get(JOB_ID))
 
 
 def action(task: Json) -> Any:
@@ -46,7 +60,8 @@ def action(task: Json) -> Any:
 
 def _inner(info: Any) -> Json:
     """Return what an ``executionInfo`` holds, wrapped or not."""
-    inner = value(info)
+    wrapped = value(info)
+    inner = info if wrapped is None else wrapped
     return inner if isinstance(inner, dict) else {}
 
 
