@@ -14,7 +14,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11.0 --gener
 SDK3 := .venv-sdk3
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test test-long locks sbom audit sdk3 unit notebooks image image-test populate verify report bench clean
+.PHONY: help env check test test-long locks sbom audit sdk3 unit notebooks image image-test docs populate verify report bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,17 @@ image-test: $(STAMP) .venv-images/.installed image  ## build the images and run 
 .venv-images/.installed: locks/images.txt $(STAMP)
 	$(PYTHON) -m venv .venv-images
 	.venv-images/bin/python -m pip install $(LOCKED) locks/images.txt
+	@touch $@
+
+docs: $(STAMP) .venv-docs/.installed  ## the documentation site in build/site: links checked, nothing fetched from elsewhere
+	PATH=$(BIN):$$PATH NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@! grep -rlE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//' build/site --include='*.html' \
+		|| { echo "these pages fetch something from elsewhere"; exit 1; }
+	@echo "Look at build/site/index.html"
+
+.venv-docs/.installed: locks/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install $(LOCKED) locks/docs.txt
 	@touch $@
 
 populate: $(STAMP)  ## the main job: SEED=19071990 NUM_ORGS=10
