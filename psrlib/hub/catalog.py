@@ -12,6 +12,7 @@ from psrlib.hub.apps import (
     sla,
     timeseries,
 )
+from psrlib.hub.apps.csp import deployments, engine_versions, environments
 from psrlib.hub.apps.jobrunner import archives as job_archives
 from psrlib.hub.apps.jobrunner import control, engines, jobs, metrics, status
 from psrlib.hub.apps.page import pages
@@ -65,6 +66,9 @@ APPS: tuple[App, ...] = (
     sla.app,
     reporting.app,
     provisioning.app,
+    environments.app,
+    engine_versions.app,
+    deployments.app,
     acls.app,
 )
 

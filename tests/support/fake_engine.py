@@ -64,7 +64,7 @@ class FakeEngine:
             "orgId": None,
         }
 
-    def announce(self) -> list[dict[str, Any]]:
+    def announce(self, **more: Any) -> list[dict[str, Any]]:
         info = {
             "sdcId": self.id,
             "httpUrl": f"http://{self.id}:18630",
@@ -75,7 +75,7 @@ class FakeEngine:
             "offsetProtocolVersion": 2,
             "totalMemory": 1000,
         }
-        return self.send([self.event(2001, info)])
+        return self.send([self.event(2001, info | more)])
 
     def poll(self) -> list[dict[str, Any]]:
         return self.send([])

@@ -4,7 +4,7 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 from sqlalchemy import Table
 
-from psrlib.hub.security.acl import ACTIONS, PermissionJson, permitted
+from psrlib.hub.security.acl import ACTIONS, PermissionJson, all_permitted, permitted
 from psrlib.hub.store.queries import Row, by_key, insert_rows
 from psrlib.hub.store.schema import automation, design, execution, security
 from psrlib.hub.store.schema.design import acl_audits, acls
@@ -28,6 +28,19 @@ RESOURCES: tuple[tuple[str, Table, str], ...] = (
     ("/scheduler/rest/v1/jobs", automation.tasks, "SCHEDULER_JOB"),
     ("/provisioning/rest/v1/deployment", automation.deployments, "DEPLOYMENT"),
     ("/provisioning/rest/v1/dpmAgent", automation.agents, "DPM_AGENT"),
+)
+RESOURCES_4 = (
+    ("/provisioning/rest/v1/csp/environment", automation.csp_environments, "CSP_ENVIRONMENT"),
+    ("/provisioning/rest/v1/csp/deployment", automation.csp_deployments, "CSP_DEPLOYMENT"),
+)
+# paths of release 4 where the ACLs of several objects are read at once, and the kind of object
+SEVERAL = (
+    ("/jobrunner/rest/v1/jobs/acls", execution.jobs, "JOB"),
+    ("/jobrunner/rest/v1/sdcs/acls", execution.engines, "SDC"),
+    ("/topology/rest/v1/topologies/acls", design.topologies, "TOPOLOGY"),
+    ("/notification/rest/v1/eventsub/acls", automation.subscriptions, "EVENT_SUBSCRIPTION"),
+    ("/provisioning/rest/v1/csp/environments/acls", automation.csp_environments, "CSP_ENVIRONMENT"),
+    ("/provisioning/rest/v1/csp/deployments/acls", automation.csp_deployments, "CSP_DEPLOYMENT"),
 )
 
 
@@ -83,7 +96,7 @@ def _save(call: Call, acl: AclJson) -> AclJson:
     return acl
 
 
-def _serve(base: str, table: Table, kind: str) -> None:
+def _serve(base: str, table: Table, kind: str, release: int = 0) -> None:
     def fetch(call: Call, resource_id: str, action: str) -> tuple[Row, AclJson]:
         resource = permitted(call, table, resource_id, kind, action)
         return resource, _acl_of(call, resource, kind)
@@ -111,12 +124,24 @@ def _serve(base: str, table: Table, kind: str) -> None:
     get.__doc__ = f"Return the ACL of an object of type {kind}."
     update.__doc__ = f"Replace the ACL of an object of type {kind}."
     set_one.__doc__ = f"Set what one subject may do with an object of type {kind}."
-    app.route("GET", f"{base}/{{id}}/acl", USER)(get)
+    app.route("GET", f"{base}/{{id}}/acl", USER, release=release)(get)
     choice = "a list of permissions replaces the whole list; a new owner must be a user of the organization"
-    app.route("POST", f"{base}/{{id}}/acl", USER, choice=choice)(update)
+    app.route("POST", f"{base}/{{id}}/acl", USER, choice=choice, release=release)(update)
     choice = "no actions removes the entry"
-    app.route("POST", f"{base}/{{id}}/permissions/{{subject}}", USER, choice=choice)(set_one)
+    app.route("POST", f"{base}/{{id}}/permissions/{{subject}}", USER, choice=choice, release=release)(set_one)
+
+
+def _serve_several(path: str, table: Table, kind: str) -> None:
+    def get_all(call: Call, body: list[str]) -> list[AclJson]:
+        return [_acl_of(call, row, kind) for row in all_permitted(call, table, body, kind, "READ")]
+
+    get_all.__doc__ = f"Return the ACLs of objects of type {kind}."
+    app.route("POST", path, USER, writes=False, release=4)(get_all)
 
 
 for _base, _table, _kind in RESOURCES:
     _serve(_base, _table, _kind)
+for _base, _table, _kind in RESOURCES_4:
+    _serve(_base, _table, _kind, release=4)
+for _path, _table, _kind in SEVERAL:
+    _serve_several(_path, _table, _kind)

@@ -49,6 +49,7 @@ def take_info(work: RunnerWork, engine: Principal, info: EngineInfo) -> None:
         total_memory=info.total_memory or 0,
         offset_protocol=info.offset_protocol_version or 0,
         deployment_id=info.deployment_id or None,
+        csp_deployment_id=info.csp_deployment_id or None,
         build={"javaVersion": info.java_version, **build},
         http_url=info.http_url or record.http_url,
         version=str(build.get("version") or record.version),

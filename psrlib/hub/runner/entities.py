@@ -132,6 +132,7 @@ class Engine(Entity, eq=False):
     max_memory_used: float = 100.0
     max_pipelines: int = 1_000_000
     deployment_id: str | None = None
+    csp_deployment_id: str | None = None
     build: Json = field(default_factory=dict)
 
     @property

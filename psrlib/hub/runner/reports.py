@@ -57,6 +57,7 @@ class EngineInfo(Struct, rename="camel"):
     total_memory: int | None = None
     offset_protocol_version: int | None = None
     deployment_id: str | None = None
+    csp_deployment_id: str | None = None
 
 
 class ProcessFigures(Struct, rename="camel"):

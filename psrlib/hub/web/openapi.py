@@ -39,7 +39,7 @@ def structs_of(routes: Iterable[Route]) -> list[Any]:
 def _records_in(kind: Any) -> list[Any]:
     """Return the record types a type is made of: those in lists, pages and unions too."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return [kind]
+        return [kind, *_records_in(getattr(kind, "EXTENDS", None))]
     return [record for part in get_args(kind) for record in _records_in(part)]
 
 
@@ -81,8 +81,9 @@ def openapi(
 ) -> dict[str, Any]:
     """Return the OpenAPI 3 document of all routes."""
     listed = list(routes)
-    _, schemas = msgspec.json.schema_components(structs_of(listed), ref_template=OPENAPI_REF)
-    schemas = release.schemas(schemas) | {"Issues": ISSUES}
+    found = structs_of(listed)
+    _, schemas = msgspec.json.schema_components(found, ref_template=OPENAPI_REF)
+    schemas = _extended(release.schemas(schemas), found) | {"Issues": ISSUES}
     paths: dict[str, Any] = {}
     for route in listed:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -99,6 +100,17 @@ def openapi(
             },
         },
     }
+
+
+def _extended(schemas: dict[str, Any], records: list[Any]) -> dict[str, Any]:
+    """Return the schemas, those of records that extend another one in the form that clients read."""
+    for record in records:
+        if base := getattr(record, "EXTENDS", None):
+            whole, part = schemas[record.__name__]["properties"], schemas[base.__name__]["properties"]
+            own = {name: whole[name] for name in whole if name not in part}
+            both = [{"$ref": OPENAPI_REF.format(name=base.__name__)}, {"type": "object", "properties": own}]
+            schemas[record.__name__] = {"title": record.__name__, "allOf": both}
+    return schemas
 
 
 def _operation(route: Route) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from psrlib.hub.apps.csp.environments import create_default
 from psrlib.hub.apps.security import credentials, organizations, sessions
 from psrlib.hub.apps.security.credentials import (
     ApiCredentialsJson,
@@ -72,13 +73,13 @@ def create_organization(call: Call, body: NewOrganizationJson) -> OrganizationJs
     """Create an organization with its first administrator."""
     org = str(uuid.uuid1())
     admin = new_user_id(org)
-    return organizations.create_organization(
-        call,
-        NewOrganizationJson(
-            replace(body.organization, id=org, primary_admin_id=admin),
-            replace(body.organization_admin_user, id=admin, organization=org),
-        ),
+    new = NewOrganizationJson(
+        replace(body.organization, id=org, primary_admin_id=admin),
+        replace(body.organization_admin_user, id=admin, organization=org),
     )
+    made = organizations.create_organization(call, new)
+    create_default(call, org, admin)
+    return made
 
 
 def new_user_id(organization: str) -> str:

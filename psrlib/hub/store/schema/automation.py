@@ -1,4 +1,4 @@
-"""Tables of what acts by itself: scheduled tasks, subscriptions, alerts, agents, deployments."""
+"""Tables of what acts by itself: scheduled tasks, subscriptions, alerts, agents, deployments, sequences."""
 
 from sqlalchemy import Index
 
@@ -128,4 +128,58 @@ deployments = table(
     text("error_message", "Why it failed", nullable=True),
     *audit(),
     Index("deployments_by_organization", "organization", "name"),
+)
+
+csp_environments = table(
+    "csp_environments",
+    "Environments of release 4",
+    text("id", "Environment id, <uuid>:<organization>", primary_key=True),
+    text("organization", "Organization id"),
+    text("name", "Name"),
+    text("kind", "SELF", default="SELF"),
+    text("state", "INCOMPLETE, ENABLED or DISABLED"),
+    moment("state_changed_on", "Last change of the state by a user"),
+    flag("allow_snapshot_engine_versions", "Whether engines may be nightly builds"),
+    json("tags", "JSON list of tag texts"),
+    *audit(),
+    Index("csp_environments_by_organization", "organization", "name"),
+)
+
+csp_deployments = table(
+    "csp_deployments",
+    "Deployments of release 4",
+    text("id", "Deployment id, <uuid>:<organization>", primary_key=True),
+    text("organization", "Organization id"),
+    text("name", "Name"),
+    text("kind", "SELF", default="SELF"),
+    text("environment", "Environment id"),
+    text("state", "INCOMPLETE, ENABLED or DISABLED"),
+    moment("state_changed_on", "Last change of the state by a user"),
+    text("engine_type", "DC or TF"),
+    json("engine_configuration", "JSON object as on the wire"),
+    text("install_type", "TARBALL or DOCKER", nullable=True),
+    json("tags", "JSON list of tag texts"),
+    flag("locked", "Whether it cannot be changed"),
+    text("lock_reference", "Why", nullable=True),
+    text("lock_changed_by", "User id of who locked or unlocked it", nullable=True),
+    moment("lock_changed_at", "When it was locked or unlocked"),
+    *audit(),
+    Index("csp_deployments_by_organization", "organization", "name"),
+    Index("csp_deployments_by_environment", "environment"),
+)
+
+csp_deployment_events = table(
+    "csp_deployment_events",
+    "What engines said of their installation",
+    serial("id", "Arrival order"),
+    text("organization", "Organization id"),
+    text("deployment_id", "Deployment id"),
+    moment("time", "When"),
+    text("source", "Engine id", nullable=True),
+    text("hostname", "Machine of the engine", nullable=True),
+    text("level", "INFO, WARN or ERROR", nullable=True),
+    text("phase", "Phase of the installation", nullable=True),
+    text("code", "Code", nullable=True),
+    text("details", "Text", nullable=True),
+    Index("csp_deployment_events_by_deployment", "deployment_id"),
 )

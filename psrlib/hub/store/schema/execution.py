@@ -25,6 +25,7 @@ engines = table(
     share("max_memory_used", "Threshold in percent", default=100.0),
     number("max_pipelines", "Threshold of running pipelines", default=1_000_000),
     text("deployment_id", "Provisioned deployment", nullable=True),
+    text("csp_deployment_id", "Deployment of release 4 that the engine reports", nullable=True),
     json("build", "JSON object: sdcBuildInfo and javaVersion", default={}),
     Index("engines_by_organization", "organization"),
 )
