@@ -7,14 +7,16 @@ from psrlib.hub.apps import (
     notification,
     provisioning,
     reporting,
+    saql,
     scheduler,
+    sequencing,
     server,
     sla,
     timeseries,
 )
 from psrlib.hub.apps.csp import deployments, engine_versions, environments
 from psrlib.hub.apps.jobrunner import archives as job_archives
-from psrlib.hub.apps.jobrunner import control, engines, jobs, metrics, status
+from psrlib.hub.apps.jobrunner import control, drafts, engines, jobs, metrics, status
 from psrlib.hub.apps.page import pages
 from psrlib.hub.apps.pipelinestore import archives as pipeline_archives
 from psrlib.hub.apps.pipelinestore import editing, pipelines
@@ -51,6 +53,7 @@ APPS: tuple[App, ...] = (
     editing.app,
     pipeline_archives.app,
     jobs.app,
+    drafts.app,
     status.app,
     control.app,
     engines.app,
@@ -69,6 +72,10 @@ APPS: tuple[App, ...] = (
     environments.app,
     engine_versions.app,
     deployments.app,
+    sequencing.app,
+    saql.jobrunner,
+    saql.pipelinestore,
+    saql.sequencer,
     acls.app,
 )
 

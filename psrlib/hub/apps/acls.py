@@ -32,7 +32,9 @@ RESOURCES: tuple[tuple[str, Table, str], ...] = (
 RESOURCES_4 = (
     ("/provisioning/rest/v1/csp/environment", automation.csp_environments, "CSP_ENVIRONMENT"),
     ("/provisioning/rest/v1/csp/deployment", automation.csp_deployments, "CSP_DEPLOYMENT"),
+    ("/sequencing/rest/v1/sequencing", automation.sequences, "JOB_SEQUENCE"),
 )
+NO_PERMISSIONS = ("JOB_SEQUENCE",)  # kinds of objects without the path for one subject
 # paths of release 4 where the ACLs of several objects are read at once, and the kind of object
 SEVERAL = (
     ("/jobrunner/rest/v1/jobs/acls", execution.jobs, "JOB"),
@@ -127,6 +129,8 @@ def _serve(base: str, table: Table, kind: str, release: int = 0) -> None:
     app.route("GET", f"{base}/{{id}}/acl", USER, release=release)(get)
     choice = "a list of permissions replaces the whole list; a new owner must be a user of the organization"
     app.route("POST", f"{base}/{{id}}/acl", USER, choice=choice, release=release)(update)
+    if kind in NO_PERMISSIONS:
+        return
     choice = "no actions removes the entry"
     app.route("POST", f"{base}/{{id}}/permissions/{{subject}}", USER, choice=choice, release=release)(set_one)
 

@@ -53,6 +53,8 @@ class Release:
         What ``server/info`` answers.
     largest_page : int
         Most rows of a listing that are given at a time; 0 for any number.
+    has_draft_runs : bool
+        Whether a job may run a draft.
     fields : dict
         Name of a record to its fields that differ.
     """
@@ -60,6 +62,7 @@ class Release:
     number: int
     version: str
     largest_page: int = 0
+    has_draft_runs: bool = False
     fields: Mapping[str, Fields] = field(default_factory=dict)
 
     def page_length(self, asked: str | None, length: int) -> int:

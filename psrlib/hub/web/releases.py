@@ -67,7 +67,7 @@ RELEASES = {
     # a 3.x release with connections and pipeline drafts (control-hub-rest.md, 9.1)
     3: Release(3, "3.22.0"),
     # what a real one answers is not known; neither is the bound, but the vendor's SDK asks for 250 at a time
-    4: Release(4, "4.0.0-embedded", largest_page=250, fields=FIELDS_4),
+    4: Release(4, "4.0.0-embedded", largest_page=250, has_draft_runs=True, fields=FIELDS_4),
 }
 
 

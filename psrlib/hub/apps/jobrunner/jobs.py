@@ -62,17 +62,18 @@ def create_jobs(call: Call, body: list[NewJobJson]) -> list[JobJson]:
     return insert_jobs(call, body)
 
 
-JOBS = Query(select(jobs).where(jobs.c.organization == bindparam("org")))
+MINE = select(jobs).where(jobs.c.organization == bindparam("org"))
+JOBS, DRAFT_RUNS = Query(MINE.where(~jobs.c.draft_run)), Query(MINE.where(jobs.c.draft_run))
 
 
 def find_jobs(
-    call: Call, finding: Finding, *more: ColumnElement[bool], status: str | None = None
+    call: Call, finding: Finding, *more: ColumnElement[bool], status: str | None = None, query: Query = JOBS
 ) -> Listed[JobJson]:
     """Return the page of the jobs that a listing asks for, and that meet ``more`` about their current run.
 
     ``status`` is used where the listing names none.
     """
-    query = JOBS.where(*_conditions(finding, call.organization))
+    query = query.where(*_conditions(finding, call.organization))
     if wanted := finding.job_status or status:
         query = query.join(runs, runs.c.id == jobs.c.current_run, _has_status(wanted), *more)
     return call.page(finding, query, ORDER, show_all=lambda rows: show_jobs(call, rows))
@@ -112,7 +113,7 @@ ORDER = {
 
 
 @app.route("GET", "/jobrunner/rest/v1/jobs/byStatus", USER)
-@app.route("GET", "/jobrunner/rest/v1/jobs", USER)
+@app.route("GET", "/jobrunner/rest/v1/jobs", USER, release=3)
 def list_jobs(call: Call, finding: Finding) -> Listed[JobJson]:
     """List jobs with their current status."""
     return find_jobs(call, finding)

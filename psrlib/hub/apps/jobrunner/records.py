@@ -148,7 +148,7 @@ def insert_jobs(
     known: dict[str, Row] = {}
     for new, job_id in zip(new_jobs, ids or [""] * len(new_jobs), strict=True):
         if new.commit_id not in known:
-            commit = published_commit(call, new.commit_id)
+            commit = _commit_to_run(call, new)
             check_permission(call, commit.pipeline_id, "READ")
             known[new.commit_id] = commit
         made = {
@@ -157,6 +157,7 @@ def insert_jobs(
             "template_id": template_id,
             "current_run": None,
             "archived": False,
+            "draft_run": _is_draft_run(call, new),
             "creator": call.principal.id,
             "created_on": call.now,
         }
@@ -168,6 +169,19 @@ def insert_jobs(
     insert_acls(call, "JOB", [row["id"] for row in rows], org)
     label_tree.remember(call, "JOB", tags, org)
     return [_show(row, row["settings"], known[row["commit_id"]], None) for row in rows]
+
+
+def _is_draft_run(call: Call, new: NewJobJson) -> bool:
+    return bool(new.draft_run) and call.hub.release.has_draft_runs
+
+
+def _commit_to_run(call: Call, new: NewJobJson) -> Row:
+    if not _is_draft_run(call, new):
+        return published_commit(call, new.commit_id)
+    commit = call.fetch(commits, new.commit_id, "Pipeline commit")
+    if not commit.draft:
+        raise bad_request(f"commit '{commit.id}' is published; a draft run is of a draft")
+    return commit
 
 
 COMMITS = any_of(

@@ -183,3 +183,26 @@ csp_deployment_events = table(
     text("details", "Text", nullable=True),
     Index("csp_deployment_events_by_deployment", "deployment_id"),
 )
+
+sequences = table(
+    "sequences",
+    "Sequences of jobs, of release 4",
+    text("id", "Sequence id, <uuid>:<organization>", primary_key=True),
+    text("organization", "Organization id"),
+    text("name", "Name"),
+    text("description", "Description", nullable=True),
+    text("status", "INACTIVE, ACTIVE, DISABLED or ERROR"),
+    moment("start_time", "Not before", nullable=True),
+    moment("end_time", "Not after", nullable=True),
+    text("timezone", "Time zone name"),
+    text("crontab_mask", "When it runs, as given", nullable=True),
+    text("end_time_condition", "NEVER or ON", default="NEVER"),
+    flag("repeat_enabled", "As given"),
+    flag("start_time_enabled", "As given"),
+    json("steps", "JSON list of steps as on the wire"),
+    json("jobs", "JSON list of the ids of all jobs in the steps"),
+    number("run_count", "Runs so far", default=0),
+    moment("last_run_time", "Last run"),
+    *audit(),
+    Index("sequences_by_organization", "organization", "name"),
+)

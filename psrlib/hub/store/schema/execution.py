@@ -48,6 +48,7 @@ jobs = table(
     json("settings", "JSON object: the other NewJob fields as given"),
     text("current_run", "Newest run", nullable=True),
     flag("archived", "Archived template or job"),
+    flag("draft_run", "True for a draft run of release 4"),
     *audit(),
     Index("jobs_by_organization", "organization", "name"),
     Index("jobs_by_commit", "commit_id"),
