@@ -16,7 +16,7 @@ from psrlib.hub.apps import (
 )
 from psrlib.hub.apps.csp import deployments, engine_versions, environments
 from psrlib.hub.apps.jobrunner import archives as job_archives
-from psrlib.hub.apps.jobrunner import control, drafts, engines, jobs, metrics, status
+from psrlib.hub.apps.jobrunner import control, drafts, engines, jobs, metrics, status, templates
 from psrlib.hub.apps.page import pages
 from psrlib.hub.apps.pipelinestore import archives as pipeline_archives
 from psrlib.hub.apps.pipelinestore import editing, pipelines
@@ -54,6 +54,7 @@ APPS: tuple[App, ...] = (
     pipeline_archives.app,
     jobs.app,
     drafts.app,
+    templates.app,
     status.app,
     control.app,
     engines.app,
@@ -90,11 +91,12 @@ def not_served(release: int = 3) -> list[tuple[str, str]]:
     return [(method, path) for method, path, _, only in NOT_SERVED if only in (0, release)]
 
 
+EVENT_IDS = "the ids of these events to engines are not known"
 AUDITS = "see /jobrunner/rest/v1/metrics/listAclAudits"
 # Endpoints the reference names that the hub answers with 501, why, and of which release only.
 NOT_SERVED = (
     ("GET", "/jobrunner/rest/v1/job/logMessages", "the hub keeps no logs of its runs", 0),
-    ("POST", "/jobrunner/rest/v1/job/jobTagsBulk", "jobs carry their tags", 0),
+    ("POST", "/jobrunner/rest/v1/job/jobTagsBulk", "jobs carry their tags", 3),
     ("GET", "/topology/rest/v1/topology/listAclAudits", AUDITS, 0),
     (
         "GET",
@@ -106,7 +108,7 @@ NOT_SERVED = (
     ("GET", "/jobrunner/rest/v1/jobPolicy/{job}", "Data Protector add-on: not enabled", 0),
     ("*", "/policy/rest/v2/...", "Data Protector add-on: not enabled", 0),
     ("*", "/sdp_classification/rest/v2/...", "Data Protector add-on: not enabled", 0),
-    ("*", "/metering/rest/v3/...", "4.x line only", 3),
+    ("*", "/metering/rest/v3/...", "4.x line only", 0),
     ("*", "/provisioning/rest/v1/csp/...", "environments and deployments of the 4.x line", 3),
     ("GET", "/provisioning/rest/v1/dpmAgents/versions", "no quick-start client asks it", 0),
     ("GET", "/provisioning/rest/v1/deployments/byStatus", "no quick-start client asks it", 0),
@@ -122,6 +124,19 @@ NOT_SERVED = (
         "preview needs a real engine",
         0,
     ),
+    ("*", "/provisioning/rest/v1/csp/aws|azure|gcp|kubernetes/...", "clouds and Kubernetes", 4),
+    ("GET", "/provisioning/rest/v1/csp/environments/audits", "no audits of environments are kept", 4),
+    ("GET", "/provisioning/rest/v1/csp/deployments/audits", "no audits of deployments are kept", 4),
+    ("POST", "/provisioning/rest/v1/csp/deployment/{deployment}/restartEngines", EVENT_IDS, 4),
+    ("POST", "/jobrunner/rest/v1/sdcs/restartEngines", EVENT_IDS, 4),
+    ("POST", "/jobrunner/rest/v1/sdcs/shutdownEngines", EVENT_IDS, 4),
+    ("GET", "/jobrunner/rest/v1/job/{template}/runHistory", "runs of templates are not kept together", 4),
+    ("GET", "/sequencing/rest/v1/sequencing/{sequence}/historyLog", "no log of sequences is kept", 4),
+    ("*", "/.../rest/v3/importer/...", "migration from 3.x: the bodies are not known", 4),
+    ("*", "/pipelinestore/rest/v1/credential/snowflake", "Snowflake", 4),
+    ("*", "/jobrunner2/...", "job sets", 4),
+    ("*", "/.../projects/...", "projects", 4),
+    ("*", "/tunneling/rest/{engine}/rest/...", "mock engines have no REST API", 4),
     ("GET", "/rest/v1/system/components", "admin tool: another server and port", 0),
     ("GET", "/rest/v1/system/log", "admin tool: another server and port", 0),
 )

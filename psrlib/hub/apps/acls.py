@@ -64,7 +64,8 @@ def _acl_of(call: Call, resource: Row, kind: str) -> AclJson:
     row = by_key(acls, "resource_id").first(call.db, key=resource.id)
     if row is not None:
         return show(AclJson, row, permissions=convert(row.permissions, list[PermissionJson]))
-    owner = getattr(resource, "creator", None) or f"admin@{resource.organization}"
+    owner = getattr(resource, "creator", None)
+    owner = owner or call.fetch_organization(resource.organization).primary_admin_id
     created = getattr(resource, "created_on", None) or getattr(resource, "start_up_time", 0) or 0
     return AclJson([], resource.id, kind, resource.organization, owner, created, owner, created)
 

@@ -4,25 +4,29 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, select
 
 from psrlib.hub.apps import sequencing
 from psrlib.hub.apps.jobrunner.jobs import DRAFT_RUNS, JOBS
 from psrlib.hub.apps.jobrunner.records import show_jobs
+from psrlib.hub.apps.jobrunner.status import JobStatusJson, show_runs
 from psrlib.hub.apps.pipelinestore.records import show_latest
+from psrlib.hub.security.acl import permitted
 from psrlib.hub.store.queries import Query, Row, of_organization
 from psrlib.hub.store.schema.automation import sequences
 from psrlib.hub.store.schema.design import pipelines
-from psrlib.hub.store.schema.execution import jobs
+from psrlib.hub.store.schema.execution import jobs, runs
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
-from psrlib.hub.web.records import Listed, Listing
+from psrlib.hub.web.records import Listed, Listing, Paging
 from psrlib.hub.web.routing import USER, App
 
 CHOICE = (
     'one comparison or several joined by "and" or ";": name or id, == a value, in quotes or not, * for any '
     "characters; everything else is refused with 400"
 )
+jobrunner, pipelinestore, sequencer = App("jobrunner"), App("pipelinestore"), App("sequencing")
+_JOBS, _PIPELINES = "/jobrunner/rest/v1/saql/jobs/search", "/pipelinestore/rest/v1/saql/pipelines/search"
 TERM = re.compile(r"""\s*(\w+)\s*==\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']+))\s*""")
 JOIN = re.compile(r"\s*(?:;|and\b)\s*", re.IGNORECASE)
 
@@ -86,8 +90,27 @@ def _serve(app: App, path: str, query: Query, table: Any, show_all: Callable[...
     app.route("GET", path, USER, release=4, choice=CHOICE)(search_all)
 
 
-jobrunner, pipelinestore, sequencer = App("jobrunner"), App("pipelinestore"), App("sequencing")
-_JOBS, _PIPELINES = "/jobrunner/rest/v1/saql/jobs/search", "/pipelinestore/rest/v1/saql/pipelines/search"
+class RunSearch(Paging):
+    """Which runs of a job are searched."""
+
+    search: str | None = None
+
+
+@jobrunner.route(
+    "GET", f"{_JOBS}/{{job}}/runs", USER, release=4, choice="newest first; status is searched, as names are"
+)
+def search_runs(call: Call, job: str, search: RunSearch) -> Listed[JobStatusJson]:
+    """Search the runs of a job."""
+    row = permitted(call, jobs, job, "Job", "READ")
+    text = (search.search or "").strip()
+    wanted = conditions(text, {"status": runs.c.status}) if text else []
+    query = Query(select(runs).where(runs.c.job_id == row.id, *wanted), kept=False)
+    order = {"RUN_COUNT": runs.c.run_count}
+    return call.page(
+        search, query, order, show_all=lambda found: show_runs(call, found), wrap=True, newest_first=True
+    )
+
+
 _serve(jobrunner, _JOBS, JOBS.where(~jobs.c.template), jobs, show_jobs)
 _serve(jobrunner, f"{_JOBS}/templates", JOBS.where(jobs.c.template), jobs, show_jobs)
 _serve(jobrunner, f"{_JOBS}/draftRuns", DRAFT_RUNS, jobs, show_jobs)

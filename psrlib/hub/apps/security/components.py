@@ -245,6 +245,25 @@ def delete_components(call: Call, body: list[str]) -> list[str]:
     return []
 
 
+@app.route(
+    "POST",
+    "/security/rest/v1/organization/{org}/components/deleteNonRegistered/{executor}",
+    TOKEN_ROLES,
+    release=4,
+    choice="DATACOLLECTOR or TRANSFORMER: tokens that no engine registered with",
+)
+def delete_unused_components(call: Call, org: str, executor: str) -> None:
+    """Delete the tokens of a kind that nobody has used."""
+    kinds = {"DATACOLLECTOR": "dc", "TRANSFORMER": "transformer"}
+    if executor not in kinds:
+        raise bad_request(f"'{executor}': expected {' or '.join(kinds)}")
+    rows = COMPONENTS.where(components.c.type == kinds[executor], ~components.c.registered)
+    unused = [row.token_hash for row in rows.rows(call.db, org=org)]
+    call.db.execute(components.delete().where(components.c.token_hash.in_(unused)))
+    for digest in unused:
+        call.after.append(partial(call.hub.callers.components.pop, digest, None))
+
+
 @app.route("GET", "/security/rest/v1/componentVersionRange", USER, choice="every version")
 def component_version_range(call: Call, id: str = "dc") -> ComponentVersionRangeJson:
     """Return the range of engine versions the hub takes."""
