@@ -35,15 +35,12 @@ class Dialect(ABC):
         Whether owners of objects may create them themselves.
     mail_domain : str
         Where users get their invitations; empty where nobody is invited.
-    lists_one_component_type : bool
-        Whether a listing of engine registrations is of one type, ``dc`` unless another is named.
     """
 
     release: int
     adopts: bool
     owners_log_in: bool
     mail_domain: str = ""
-    lists_one_component_type: bool
 
     @abstractmethod
     def login(self, http: HttpClient, name: str | None = None) -> Login:
@@ -80,7 +77,6 @@ class Release3(Dialect):
     release = 3
     adopts = False
     owners_log_in = True
-    lists_one_component_type = False
 
     def __init__(self, user: str, password: str, organization_password: str | None = None) -> None:
         self._user = user
@@ -117,7 +113,6 @@ class Release4(Dialect):
     release = 4
     adopts = True
     owners_log_in = False
-    lists_one_component_type = True
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials

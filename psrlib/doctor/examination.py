@@ -20,6 +20,7 @@ from psrlib.errors import AuthenticationError, HubError, HubUnreachableError, Ps
 from psrlib.seed.document import SeedDocument
 from psrlib.state import diff, observe, populate, setup_engines, start_jobs, teardown
 from psrlib.state.observe import SYSTEM_ORGANIZATION
+from psrlib.state.reading import engine_registrations
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +147,9 @@ class _Examination:
         (organization,) = document.organizations
         with TemporaryDirectory(prefix="psr-doctor-") as folder:
             setup_engines(document, self.hub, Path(folder))
-        security = self.hub.for_organization(organization.id).security
-        rows = security.components(organization.id)
-        security.delete_components(organization.id, [str(row["id"]) for row in rows])
+        session = self.hub.for_organization(organization.id)
+        rows = engine_registrations(session, organization)
+        session.security.delete_components(organization.id, [str(row["id"]) for row in rows])
 
     def _read_back(self, document: SeedDocument) -> None:
         """Say what the hub keeps otherwise than it was sent; engines have not registered."""

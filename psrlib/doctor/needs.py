@@ -185,8 +185,8 @@ NEEDS: tuple[Need, ...] = (
     Need("make engine tokens", lambda s: s.security.create_components(ID, ID, 1)),
     Need(
         "list engine registrations",
-        lambda s: s.security.components(ID),
-        look=lambda hub, _: hub.security.components(hub.organization),
+        lambda s: s.security.components(ID, ID),
+        look=lambda hub, _: hub.security.components(hub.organization, "dc"),
     ),
     Need(
         "delete engine registrations",

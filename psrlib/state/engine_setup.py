@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> list[engines.EngineIdentity]:
     """Return the identity of every engine, asking the hub for the tokens that the run directory lacks.
 
-    One listing per organization and one call per engine type; tokens are saved (mode 0600) before this
+    One listing per engine type of an organization, and one call; tokens are saved (mode 0600) before this
     returns. Identities saved by an earlier call are used again as long as the hub knows their registrations.
     Registrations that belong to none of them and that no engine has ever used are removed: their tokens are
     lost, as when a request was delivered twice.
@@ -46,7 +46,7 @@ def _identities(
     saved: dict[tuple[str, str], engines.EngineIdentity],
 ) -> Steps[list[engines.EngineIdentity]]:
     session = hub.for_organization(organization.id)
-    listing = partial(engine_registrations, session)
+    listing = partial(engine_registrations, session, organization)
     (rows,) = yield [listing]
     known = {str(row["id"]) for row in rows}
     kept = [saved[organization.id, e.key] for e in organization.engines if (organization.id, e.key) in saved]
@@ -108,8 +108,8 @@ def _tokens(
     security = session.security
 
     def forget_lost() -> None:
-        rows = [row for row in engine_registrations(session) if row.get("type") in (None, component_type)]
-        ids = {str(row["id"]) for row in rows}
+        rows = security.components(organization, component_type)
+        ids = {str(row["id"]) for row in rows if row.get("type") in (None, component_type)}
         security.delete_components(organization, sorted(ids - before))
 
     rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)

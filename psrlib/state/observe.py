@@ -93,7 +93,7 @@ def observe_organization(
         return reader.organization(locked=True)
     listings = {kind: access(session, kind).entities for kind in OWNED if kind != "pipelines"}
     listings["engines"] = session.jobrunner.engines
-    calls: list[Call] = [*listings.values(), partial(engine_registrations, session)]
+    calls: list[Call] = [*listings.values(), partial(engine_registrations, session, desired)]
     *found, reader.registrations = yield [partial(if_present, call) for call in calls]
     reader.rows.update(zip(listings, found, strict=True))
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}

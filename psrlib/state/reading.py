@@ -68,13 +68,18 @@ def access(session: Session, kind: str) -> Access:
     }[kind]
 
 
-def engine_registrations(session: ControlHub) -> list[Json]:
-    """Return the hub's registrations of engines, used or not; those of agents and Edge are not ours."""
-    known = (None, *COMPONENT_TYPES.values())
-    asked = COMPONENT_TYPES.values() if session.dialect.lists_one_component_type else (None,)
-    security, organization = session.security, session.organization
-    rows = [row for type in asked for row in security.components(organization, type)]
-    return [row for row in rows if row.get("type") in known]
+def engine_registrations(session: ControlHub, desired: seed.Organization) -> list[Json]:
+    """Return the hub's registrations of engines, used or not; those of agents and Edge are not ours.
+
+    One call for each type of engine that is desired, and for Data Collectors in any case.
+    """
+    kinds = sorted({"COLLECTOR"} | {engine.type for engine in desired.engines})
+    return [
+        row
+        for kind in kinds
+        for row in session.security.components(session.organization, COMPONENT_TYPES[kind])
+        if row.get("type") in (None, COMPONENT_TYPES[kind])
+    ]
 
 
 def creator(row: Json) -> str:

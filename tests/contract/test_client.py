@@ -231,9 +231,22 @@ def test_engine_tokens_come_in_one_call(hub: ControlHub, session: ControlHub, or
     """n registrations, n different tokens; unused ones can be removed."""
     rows = session.security.create_components(organization, "dc", 3)
     assert len({row["fullAuthToken"] for row in rows}) == 3
-    ids = [str(row["id"]) for row in session.security.components(organization)]
+    ids = [str(row["id"]) for row in session.security.components(organization, "dc")]
     session.security.delete_components(organization, ids)
-    assert session.security.components(organization) == []
+    assert session.security.components(organization, "dc") == []
+
+
+def test_engine_tokens_of_a_type_are_listed_by_that_type(session: ControlHub, organization: str) -> None:
+    """A hub lists one type at a time, and Data Collectors where none is named."""
+    security = session.security
+    for kind in ("dc", "transformer"):
+        security.create_components(organization, kind, 1)
+    found = {kind: security.components(organization, kind) for kind in ("dc", "transformer")}
+    assert {kind: [row["type"] for row in rows] for kind, rows in found.items()} == {
+        "dc": ["dc"],
+        "transformer": ["transformer"],
+    }
+    security.delete_components(organization, [str(row["id"]) for rows in found.values() for row in rows])
 
 
 def test_the_event_texts_name_their_ids(hub: ControlHub) -> None:

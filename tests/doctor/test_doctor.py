@@ -174,7 +174,7 @@ def test_a_scratch_organization_is_named_and_removed(hub_url: str) -> None:
     with ControlHub(hub_url, ADMIN, PASSWORD) as hub:
         assert [row["id"] for row in hub.security.users(report.scratch)] == [f"admin@{report.scratch}"]
         assert hub.security.groups(report.scratch)[1:] == []
-        assert hub.security.components(report.scratch) == []
+        assert hub.security.components(report.scratch, "dc") == []
     assert f"organization {report.scratch}: " in report.text()
     made = {checked.call.path for checked in report.calls if checked.result == "answered"}
     assert {call.split()[1] for call in BULK} <= made

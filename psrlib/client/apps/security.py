@@ -178,8 +178,11 @@ class Security(App):
         made: list[Json] = self._send_once(path, "engine tokens", listing(NewComponent), body)
         return made
 
-    def components(self, organization: str, component_type: str | None = None) -> list[Json]:
-        """Return the components of an organization, registered or not: all, or those of a type."""
+    def components(self, organization: str, component_type: str) -> list[Json]:
+        """Return an organization's components of a type, registered or not; a hub lists one type at a time.
+
+        It is always named: the vendor's hub takes ``dc`` where it is not.
+        """
         path = f"{BASE}/organization/{organization}/components"
         query = {**ALL, "orderBy": "ID", "componentTypeId": component_type}
         return self._list(path, "engine tokens", Component, query)
