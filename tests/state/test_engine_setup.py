@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from psrlib.client import ControlHub
 from psrlib.client.apps.security import Security
@@ -85,3 +86,23 @@ def test_an_engine_whose_registration_was_deleted_gets_a_new_token(
         assert n_registrations(rich, hub) == n_engines(rich)
     changed = [new.key for old, new in zip(before, after, strict=True) if old.token != new.token]
     assert changed == [lost.key]
+
+
+def test_transformers_are_known_again_where_a_hub_lists_one_type_at_a_time(
+    rich: SeedDocument, connect: Connect, tmp_path: Path
+) -> None:
+    """Their registrations are not made anew at every populate, and a double of one is removed."""
+    organizations = [
+        replace(each, engines=[replace(engine, type="TRANSFORMER") for engine in each.engines])
+        for each in rich.organizations
+    ]
+    document = replace(rich, organizations=organizations)
+    first = next(each for each in organizations if each.engines)
+    with connect() as hub:
+        populate(document, hub, progress=False)
+        before = setup_engines(document, hub, tmp_path)
+        assert {identity.type for identity in before} == {"TRANSFORMER"}
+        hub.for_organization(first.id).security.create_components(first.id, "transformer", 1)
+        assert without_an_engine(document, hub) == [1]
+        assert setup_engines(document, hub, tmp_path) == before
+        assert n_registrations(document, hub) == n_engines(document)
