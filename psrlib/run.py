@@ -25,9 +25,18 @@ from psrlib.engines.identity import FOLDER
 from psrlib.errors import InputError, ProcessError
 from psrlib.files import replace_file
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
-from psrlib.hub.process.hub_process import find_hub, last_start, look_at_hub, start_hub, stop_hub
+from psrlib.hub.process.hub_process import (
+    default_database,
+    find_database,
+    find_hub,
+    last_start,
+    look_at_hub,
+    start_hub,
+    stop_hub,
+)
 from psrlib.hub.process.sign_up import FILE as CREDENTIALS
 from psrlib.hub.process.sign_up import sign_up
+from psrlib.hub.process.snapshots import copy_database
 from psrlib.lock import RUN_LOCK, find_holder, hold
 from psrlib.process import read_record
 from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
@@ -240,6 +249,8 @@ def open_to_read(
         return
     number = _embedded_release(folder, options.pop("release", "auto"))
     with TemporaryDirectory(prefix="psr-copy-") as copy, ExitStack() as stack:
+        if (database := find_database(folder)) != default_database(folder.resolve()):
+            copy_database(folder, database, Path(copy, "hub.db"))
         for file in folder.glob("hub.db*"):
             if not file.name.endswith("-shm"):  # shared memory of a process that is gone
                 shutil.copy(file, copy)
@@ -301,9 +312,10 @@ def check_embedded(run_dir: Path) -> None:
     Raises
     ------
     InputError
-        If no hub runs there and there is no database of one.
+        If no hub runs there and there is no database of one, or its password is not known.
     """
-    if not (run_dir / "hub.db").exists() and find_hub(run_dir) is None:
+    elsewhere = find_database(run_dir) != default_database(run_dir.resolve())
+    if not elsewhere and not (run_dir / "hub.db").exists() and find_hub(run_dir) is None:
         raise InputError(f"{run_dir}: no embedded hub (hub.db) in this folder; populate this run first")
 
 

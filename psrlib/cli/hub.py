@@ -1,5 +1,6 @@
 """``psr hub``: start, stop, find and save the embedded Control Hub."""
 
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from psrlib import paths
 from psrlib.cli.options import PORT, SEED, SET, has_terminal
 from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.files import replace_file
-from psrlib.hub import PASSWORD_VARIABLE
+from psrlib.hub import DATABASE_VARIABLE, PASSWORD_VARIABLE
 from psrlib.lock import RUN_LOCK, check_free, hold
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ RUN_DIR = click.option(
 @RUN_DIR
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=18631, type=PORT, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--db", "db_url", help="SQLAlchemy URL; default: SQLite file hub.db in the run directory.")
+@click.option(
+    "--db",
+    "db_url",
+    help=f"SQLAlchemy URL, at first; with a password better in {DATABASE_VARIABLE} [default: hub.db].",
+)
 @click.option("--strict", is_flag=True, help="Refuse fields and types that a real hub may not know.")
 @click.option(
     "--release",
@@ -91,6 +96,8 @@ def start(
     from psrlib.hub.process.hub_process import start_hub
 
     password = admin_password or _ask_password(run_dir, host)
+    if db_url is None and not (run_dir / "hub.json").exists():
+        db_url = os.environ.get(DATABASE_VARIABLE)
     if foreground:
         from psrlib.hub.process.serve import serve_here
 
@@ -208,7 +215,11 @@ def credentials(
 
 
 NAME = click.option("--name", default="populated", show_default=True, help="Name of the snapshot.")
-DB = click.option("--db", "db_url", help="SQLAlchemy URL, when the hub does not use hub.db.")
+DB = click.option(
+    "--db",
+    "db_url",
+    help=f"SQLAlchemy URL [default: of the hub's last start; a password comes from {DATABASE_VARIABLE}].",
+)
 
 
 @hub.command()

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from psrlib.errors import InputError, ProcessError
 from psrlib.files import replace_file
-from psrlib.hub import PASSWORD_VARIABLE
+from psrlib.hub import DATABASE_VARIABLE, PASSWORD_VARIABLE
 from psrlib.lock import find_holder, hold
 from psrlib.process import end_process, fetch, read_record, start_process, wait_started
 
@@ -26,6 +27,7 @@ RECORD = "hub.json"
 LOCK = "hub.lock"  # held by the hub as long as it lives
 PORT_ATTEMPTS = 20  # 50 ms apart
 HEALTH = "/public-rest/v1/health"
+HIDDEN = "***"  # what SQLAlchemy shows of a password
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def start_hub(
     port : int
         Port; 0 takes a free one (the one of the last start in this folder, when it is free).
     db_url : str or None
-        SQLAlchemy URL; None means the SQLite file ``run_dir/hub.db``.
+        SQLAlchemy URL; None means that of the last start (`find_database`).
     admin_password : str or None
         New password of the system administrator; a hub beyond loopback needs one, now or at an earlier start.
     **options
@@ -124,7 +126,7 @@ def start_hub(
     Raises
     ------
     InputError
-        When the options are wrong.
+        When the options are wrong, or the password of the database is not known.
     ProcessError
         When the port is in use or the process does not become healthy.
     """
@@ -133,11 +135,12 @@ def start_hub(
     folder = Path(run_dir).resolve()
     if (running := find_hub(folder)) is not None:
         return running
+    database = db_url or find_database(folder)
     with bind(folder, host, port, chosen) as (listener, url):
         log, fd = folder / "hub.log", listener.fileno()
-        settings = [str(folder), str(fd), url, db_url or default_database(folder), json.dumps(asdict(chosen))]
-        secret = {PASSWORD_VARIABLE: admin_password or ""}
-        pid = start_process(MODULE, settings, log, pass_fds=[fd], environment=secret)
+        settings = [str(folder), str(fd), url, json.dumps(asdict(chosen))]
+        secrets = {DATABASE_VARIABLE: database, PASSWORD_VARIABLE: admin_password or ""}
+        pid = start_process(MODULE, settings, log, pass_fds=[fd], environment=secrets)
     return wait_started(pid, "embedded hub", log, lambda: find_hub(folder))
 
 
@@ -211,6 +214,40 @@ def default_database(folder: Path) -> str:
     return f"sqlite:///{folder / 'hub.db'}"
 
 
+def find_database(run_dir: str | Path) -> str:
+    """Return the SQLAlchemy URL of a run's database: that of the last start, else ``hub.db`` of the folder.
+
+    ``hub.json`` keeps no password: the variable `DATABASE_VARIABLE` has the URL with it, and is asked for
+    nothing else, as there may be several runs.
+
+    Raises
+    ------
+    InputError
+        When the URL has a password that the variable does not tell.
+    """
+    folder = Path(run_dir).resolve()
+    shown = str((_read_record(folder) or {}).get("db_url", default_database(folder)))
+    url = make_url(shown)
+    if url.get_backend_name() == "sqlite" and Path(url.database or "").name == "hub.db":
+        return default_database(folder)  # the folder may have been moved, or copied
+    if url.password != HIDDEN:
+        return shown
+    given = os.environ.get(DATABASE_VARIABLE, "")
+    if _without_password(given) != shown:
+        raise InputError(
+            f"{folder / RECORD}: the hub of this run has its data in {shown}, and its password is not kept; "
+            f"set the environment variable {DATABASE_VARIABLE} to this URL with the password"
+        )
+    return given
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return ""
+
+
 @contextmanager
 def bind(folder: Path, host: str, port: int, options: HubOptions) -> Iterator[tuple[socket.socket, str]]:
     """Listen for the hub of a folder, which is made when it lacks; yield the socket and its URL.
@@ -240,9 +277,8 @@ def hub_record(
     """
     with hold(folder / LOCK, "embedded hub", f"{folder} has a hub already"):
         host, bound = listener.getsockname()[:2]
-        shown = make_url(database).render_as_string(hide_password=True)
         record: dict[str, Any] = {"url": url, "pid": os.getpid(), "port": bound, "host": host}
-        record |= {"db_url": shown, "options": asdict(options)}
+        record |= {"db_url": _without_password(database), "options": asdict(options)}
         replace_file(folder / RECORD, json.dumps(record, indent=1) + "\n")
         logger.info("embedded hub listens on %s, pid %d", url, os.getpid())
         yield

@@ -1,4 +1,4 @@
-"""The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL DB_URL OPTIONS``."""
+"""The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL OPTIONS``."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ from typing import Any
 import uvicorn
 
 from psrlib.errors import PsrError
-from psrlib.hub import PASSWORD_VARIABLE
+from psrlib.hub import DATABASE_VARIABLE, PASSWORD_VARIABLE
 from psrlib.hub.process.connection import Connection, allow_connections, cut_off_stalled
-from psrlib.hub.process.hub_process import HubOptions, bind, default_database, hub_record
+from psrlib.hub.process.hub_process import HubOptions, bind, find_database, hub_record
 from psrlib.hub.server import create_app
 from psrlib.hub.web.origin import is_loopback
 
@@ -26,12 +26,15 @@ LONGEST_FAREWELL_S = 1  # for calls under way at the end: containers are killed 
 
 
 def main() -> int:
-    """Serve until terminated; the listening socket is inherited, so the port is known before."""
-    folder, fd, url, db_url, options = sys.argv[1:]
+    """Serve until terminated; the listening socket is inherited, so the port is known before.
+
+    What holds a secret comes in variables, which the list of processes does not show.
+    """
+    folder, fd, url, options = sys.argv[1:]
     try:
         with socket.socket(fileno=int(fd)) as listener:
-            password = os.environ.pop(PASSWORD_VARIABLE, "")
-            _serve(Path(folder), listener, url, db_url, HubOptions.parse(options), password)
+            database, password = os.environ.pop(DATABASE_VARIABLE), os.environ.pop(PASSWORD_VARIABLE, "")
+            _serve(Path(folder), listener, url, database, HubOptions.parse(options), password)
     except PsrError as error:
         print(error, file=sys.stderr)
         return error.exit_status
@@ -62,7 +65,7 @@ def serve_here(
     chosen.check()
     folder = run_dir.resolve()
     with bind(folder, host, port, chosen) as (listener, url):
-        database = db_url or default_database(folder)
+        database = db_url or find_database(folder)
         _serve(folder, listener, url, database, chosen, admin_password or "", log_config=None)
 
 

@@ -10,7 +10,15 @@ from sqlalchemy import Connection, create_engine, func, insert, select, text
 
 from psrlib.errors import InputError
 from psrlib.files import new_file
-from psrlib.hub.process.hub_process import HubProcess, find_hub, last_start, start_hub, stop_hub
+from psrlib.hub.process.hub_process import (
+    HubProcess,
+    default_database,
+    find_database,
+    find_hub,
+    last_start,
+    start_hub,
+    stop_hub,
+)
 from psrlib.hub.store.database import Database
 from psrlib.hub.store.schema import metadata
 
@@ -36,24 +44,29 @@ def save_snapshot(run_dir: str | Path, name: str = "populated", db_url: str | No
     name : str
         Name of the snapshot; one of the same name is replaced.
     db_url : str or None
-        Database of the hub; None means the SQLite file of the folder.
+        Database of the hub; None means that of its last start (`find_database`).
 
     Raises
     ------
     InputError
-        When the name is wrong or there is no database.
+        When the name is wrong, there is no database, or its password is not known.
     """
     folder = Path(run_dir).resolve()
     target = snapshot_path(folder, name)
-    database = folder / "hub.db"
-    if db_url is None and not database.exists():
-        raise InputError(f"{database} does not exist; start a hub with --run-dir {folder} first")
+    url, own = db_url or find_database(folder), folder / "hub.db"
+    if url == default_database(folder) and not own.exists():
+        raise InputError(f"{own} does not exist; start a hub with --run-dir {folder} first")
     with new_file(target) as file:
-        if db_url is None:
-            _copy_sqlite(database, Path(file.name))
-        else:
-            _copy_rows_out(db_url, Path(file.name))
+        copy_database(folder, url, Path(file.name))
     return target
+
+
+def copy_database(folder: Path, db_url: str, target: Path) -> None:
+    """Copy the database of a folder's hub, running or not, into a file for SQLite."""
+    if db_url == default_database(folder):
+        _copy_sqlite(folder / "hub.db", target)
+    else:
+        _copy_rows_out(db_url, target)
 
 
 def restore_snapshot(
@@ -77,17 +90,18 @@ def restore_snapshot(
         present = sorted(file.stem for file in source.parent.glob("*.db")) or ["none"]
         raise InputError(f"snapshot {source} does not exist; present: {', '.join(present)}")
     running, start = find_hub(folder), last_start(folder)
+    url = db_url or find_database(folder)
     stop_hub(folder)
-    if db_url is None:
+    if url == default_database(folder):
         with new_file(folder / "hub.db") as file:
             _copy_sqlite(source, Path(file.name))
             for old in folder.glob("hub.db-*"):
                 old.unlink()
     else:
-        _copy_rows_in(source, db_url)
+        _copy_rows_in(source, url)
     if running is None:
         return None
-    return start_hub(folder, db_url=db_url, **start)
+    return start_hub(folder, db_url=url, **start)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """The hub as a process of its own: start, stop, sudden death, snapshots."""
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -9,17 +10,21 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import requests
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 from support.hub_driver import Driver, create_organization
 from support.in_process import Clock
 from support.postgres import Postgres
 
 from psrlib.cli.hub import hub as command
 from psrlib.errors import InputError, ProcessError
-from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
+from psrlib.hub import DATABASE_VARIABLE
+from psrlib.hub.process.hub_process import find_database, find_hub, start_hub, stop_hub
 from psrlib.hub.process.snapshots import restore_snapshot, save_snapshot
+from psrlib.run import check_embedded, open_to_read
 
 LOGIN = "/security/public-rest/v1/authentication/login"
 
@@ -164,6 +169,62 @@ def test_snapshots_of_postgresql_go_both_ways(tmp_path: Path, postgres: Postgres
     assert len(acme.get("/security/rest/v1/organization/acme/users/listLogins")) == 1
     fresh.close()
     driver.close_loop()
+
+
+def test_a_hub_on_postgresql_is_found_again(tmp_path: Path, postgres: Postgres) -> None:
+    """By the URL of its last start, without a word of it, in snapshots too; nothing of it is on SQLite."""
+    url = make_url(postgres.create())._replace(password=None).render_as_string()
+    with start_hub(tmp_path, db_url=url) as hub:
+        put_organization(login(hub.url), hub.url, "before")
+    assert find_database(tmp_path) == url
+    assert save_snapshot(tmp_path).exists()
+    with open_to_read(tmp_path) as read:
+        assert {row["id"] for row in read.security.organizations()} == {"admin", "before"}
+    check_embedded(tmp_path)
+    with start_hub(tmp_path) as hub:
+        session = login(hub.url)
+        assert organizations(session, hub.url) == {"admin", "before"}
+        put_organization(session, hub.url, "after")
+        again = restore_snapshot(tmp_path)
+        assert again is not None
+        assert organizations(login(again.url), again.url) == {"admin", "before"}
+    assert not list(tmp_path.glob("hub.db*"))
+
+
+def test_a_password_of_the_database_is_kept_nowhere_and_asked_for(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the folder nor in the list of processes; the variable tells it, for this database only."""
+    url = make_url(postgres.create()).set(password="s3cret").render_as_string(hide_password=False)
+    monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
+    with start_hub(tmp_path, db_url=url) as hub:
+        assert "s3cret" not in " ".join(psutil.Process(hub.pid).cmdline())
+        for file in tmp_path.iterdir():
+            assert b"s3cret" not in file.read_bytes()
+        assert find_hub(tmp_path) is not None
+    other = make_url(url).set(database="other").render_as_string(hide_password=False)
+    for given in ("", "nonsense", "sqlite:///x.db", other):
+        monkeypatch.setenv(DATABASE_VARIABLE, given)
+        with pytest.raises(InputError, match=f"{DATABASE_VARIABLE} to this URL with the password") as refused:
+            start_hub(tmp_path)
+        assert "s3cret" not in str(refused.value)
+    monkeypatch.setenv(DATABASE_VARIABLE, url)
+    with start_hub(tmp_path) as hub:
+        assert organizations(login(hub.url), hub.url) == {"admin"}
+    with start_hub(tmp_path / "another") as hub:
+        assert (tmp_path / "another" / "hub.db").exists()
+
+
+def test_a_folder_that_was_copied_has_a_database_of_its_own(tmp_path: Path) -> None:
+    """Its record names the file of the folder that it was copied from; another name is another place."""
+    with start_hub(tmp_path / "run"):
+        pass
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert find_database(tmp_path / "copy") == f"sqlite:///{tmp_path / 'copy' / 'hub.db'}"
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    with start_hub(tmp_path / "named", db_url=elsewhere):
+        pass
+    assert find_database(tmp_path / "named") == elsewhere
 
 
 def test_a_missing_snapshot_is_named(tmp_path: Path) -> None:
