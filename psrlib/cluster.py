@@ -41,6 +41,7 @@ ORGANIZATION_PASSWORD_VARIABLE = "PSR_ORGANIZATION_PASSWORD"
 CREDENTIALS_VARIABLE = "PSR_CREDENTIALS"  # path of the file on the worker
 CONNECT_S = 10.0
 SHARD_WEIGHT = 2000  # entities, about 40 organizations: what is looked at again when a worker is lost
+UNKNOWN_WEIGHT = 200  # of an organization of which only the id is known
 SHARDS_PER_THREAD = 4  # so that none waits long for the last one
 SETTLE_S = 3.0  # until a hub has answered the last requests of a worker that was lost
 MOST_ATTEMPTS = 5  # of one shard, each ended by the loss of its worker
@@ -99,6 +100,11 @@ class Cluster:
             self.client.run(_end_session, self.target)
         self.client.close()
 
+    @property
+    def n_machines(self) -> int:
+        """Workers there are now."""
+        return len(self.client.nthreads())
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the only client of this scheduler that writes to the hub.
@@ -126,15 +132,19 @@ class Cluster:
     def each(
         self,
         work: Callable[..., Any],
-        document: SeedDocument,
+        document: SeedDocument | None,
         items: Sequence[tuple[Any, ...]],
         common: tuple[Any, ...],
         *,
         renew: Callable[[list[Any]], list[Any]] = list,
+        newcomers: bool = True,
+        progress: bool = True,
     ) -> Iterator[tuple[int, int, Any]]:
         """Do ``work(hub, document, *item, *common)`` for each item, organizations that belong together.
 
-        ``renew`` returns items as they are to be begun again after their worker was lost.
+        The first part of an item is its organization, or the id of one of which no more is known. ``renew``
+        returns items as they are to be begun again after their worker was lost. ``newcomers`` tells whether
+        workers that come later get work too.
 
         Yields
         ------
@@ -150,8 +160,9 @@ class Cluster:
         """
         distributed = _dask()
         call = uuid.uuid4().hex
-        shared = _pack((work, replace(document, organizations=[]), common))
-        n_threads = sum(self.client.nthreads().values())
+        shared = _pack((work, document and replace(document, organizations=[]), common))
+        n_threads = self.client.nthreads()
+        workers = None if newcomers else list(n_threads)
         attempts: dict[Any, tuple[int, list[int]]] = {}
 
         def submit(part: list[int], attempt: int) -> Any:
@@ -161,18 +172,24 @@ class Cluster:
             key = f"psr-{work.__name__}-{call}-{part[0]}-{attempt}"
             priority = sum(_weight(items[i][0]) for i in part)  # the heaviest first
             arguments = (self.target, call, shared, data)
-            future = self.client.submit(_work, *arguments, key=key, pure=False, priority=priority)
+            future = self.client.submit(
+                _work, *arguments, key=key, pure=False, priority=priority, workers=workers
+            )
             attempts[future] = (attempt, part)
             return future
 
-        parts = shards([_weight(item[0]) for item in items], max(1, n_threads) * SHARDS_PER_THREAD)
+        parts = shards(
+            [_weight(item[0]) for item in items], max(1, sum(n_threads.values())) * SHARDS_PER_THREAD
+        )
         done = distributed.as_completed(loop=self.client.loop)
-        bar = tqdm(total=len(items), desc=_name(work), unit="organization", disable=None)
+        bar = tqdm(
+            total=len(items), desc=_name(work), unit="organization", disable=None if progress else True
+        )
         try:
             for part in parts:
                 done.add(submit(part, 1))
             while attempts:
-                future = self._next(done)
+                future = self._next(done, workers)
                 attempt, part = attempts.pop(future)
                 answer = self._result(future)
                 if answer == LOST:
@@ -197,14 +214,15 @@ class Cluster:
         finally:
             bar.close()
 
-    def _next(self, done: Any) -> Any:
-        """Return the next future that is done, as long as there are workers."""
+    def _next(self, done: Any, workers: list[str] | None) -> Any:
+        """Return the next future that is done, as long as there are workers for them."""
         seen_at = looked_at = time.monotonic()
         while not done.has_ready():
             time.sleep(0.02)
             if time.monotonic() - looked_at > LOOK_S:
                 looked_at = time.monotonic()
-                seen_at = looked_at if self.client.nthreads() else seen_at
+                there = self.client.nthreads().keys()
+                seen_at = looked_at if (there if workers is None else there & set(workers)) else seen_at
                 if looked_at - seen_at > NO_WORKER_S:
                     raise ProcessError(f"no worker for {NO_WORKER_S:.0f} s; start some and run this again")
         return next(done)
@@ -430,7 +448,9 @@ def _check_private(address: str, what: str) -> None:
         )
 
 
-def _weight(organization: Organization) -> int:
+def _weight(organization: Organization | str) -> int:
+    if isinstance(organization, str):
+        return UNKNOWN_WEIGHT
     return 1 + sum(len(getattr(organization, kind)) for kind in KINDS)
 
 

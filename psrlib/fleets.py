@@ -29,7 +29,7 @@ from psrlib.engines import (
     start_fleet,
     stop_fleet,
 )
-from psrlib.engines.fleet_process import LOCK, SHARDS
+from psrlib.engines.fleet_process import LOCK, LOOPBACK, SHARDS
 from psrlib.engines.identity import FILE, FOLDER, engines_dir
 from psrlib.errors import InputError, ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
@@ -78,7 +78,7 @@ class FleetKeeper(WorkerPlugin):
             status = fleet_status(folder)
             if status["running"]:
                 url = urlsplit(status.pop("status_url"))
-                beyond = self.arguments["listen"] != "127.0.0.1"
+                beyond = self.arguments["listen"] != LOOPBACK
                 address = f"{self.host if beyond else url.hostname}:{url.port}"
                 found.append({**status, "shard": folder.name, "worker": self.worker, "address": address})
         return {"fleets": found, "errors": dict(self.errors)}
@@ -92,7 +92,7 @@ class FleetKeeper(WorkerPlugin):
 
     def _start(self, folder: Path) -> None:
         try:
-            start_fleet(folder, wait_s=0, owner=self._ends_with_us, **self.arguments)
+            start_fleet(folder, wait_s=0, shares_port=True, owner=self._ends_with_us, **self.arguments)
         except (PsrError, OSError) as error:
             self.errors[folder.name] = f"worker {self.worker}: {error}"
             self._order.remove(folder)  # another one's turn, before this is tried again
@@ -112,7 +112,13 @@ class FleetKeeper(WorkerPlugin):
 
 
 def start_fleets(
-    client: Any, run_dir: Path, sch_url: str, webhook_url: str | None, **options: Any
+    client: Any,
+    run_dir: Path,
+    sch_url: str,
+    webhook_url: str | None,
+    *,
+    listen: str = LOOPBACK,
+    **options: Any,
 ) -> dict[str, Any]:
     """Start the engines of a run on the workers of a cluster, and wait until all have settled.
 
@@ -122,7 +128,7 @@ def start_fleets(
         Of `psrlib.cluster.connect`.
     run_dir : Path
         With the identities of all engines; every worker must see the same folder under this name.
-    sch_url, webhook_url, options
+    sch_url, webhook_url, listen, options
         Those of `psrlib.engines.start_fleet`.
 
     Returns
@@ -142,7 +148,7 @@ def start_fleets(
     identities = load_identities(folder)
     _check_shared(client, folder)
     folders = _share_out(folder, identities, len(client.nthreads()))
-    arguments = {"sch_url": sch_url, "webhook_url": webhook_url, "shares_port": True, **options}
+    arguments = {"sch_url": sch_url, "webhook_url": webhook_url, "listen": listen, **options}
     client.register_plugin(FleetKeeper(_name(folder), folders, arguments), name=_name(folder))
     deadline = time.monotonic() + WAIT_S
     while True:
@@ -174,7 +180,8 @@ def fleets_status(client: Any, run_dir: Path) -> dict[str, Any]:
     ``file_sd_configs`` reads them.
     """
     folder = run_dir.resolve()
-    answers = [a for a in client.run(_tell, _name(folder), on_error="return").values() if isinstance(a, dict)]
+    told = client.run(_tell, _name(folder), on_error="return")
+    answers = [answer for answer in told.values() if isinstance(answer, dict)]
     fleets = [fleet for answer in answers for fleet in answer["fleets"]]
     sums = ("engines", "registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received")
     found: dict[str, Any] = {name: sum(fleet[name] for fleet in fleets) for name in sums}
@@ -188,6 +195,7 @@ def fleets_status(client: Any, run_dir: Path) -> dict[str, Any]:
     running = bool(fleets) and len(fleets) == len(_shard_folders(folder))
     started = {fleet["shard"] for fleet in fleets}
     not_started = [e for a in answers for shard, e in a["errors"].items() if shard not in started]
+    not_started += [f"worker {w}: {a}" for w, a in told.items() if isinstance(a, BaseException)]
     targets = [{"targets": [shard["address"]], "labels": {"shard": shard["shard"]}} for shard in shards]
     replace_file(engines_dir(folder) / TARGETS, json.dumps(targets, indent=1) + "\n", PRIVATE)
     return {"running": running, **found, "shards": shards, "not_started": not_started}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="Address of the database, as SQLAlchemy writes it; password in PSR_SQL_PASSWORD.",
 )
 @click.option("--plan", is_flag=True, help="With --sql: show the SELECTs, read nothing.")
-@options.together(options.LOGIN, options.ORGANIZATION_PASSWORD, options.CA_BUNDLE)
+@options.together(options.LOGIN, options.ORGANIZATION_PASSWORD, options.CA_BUNDLE, options.SCHEDULER)
 @click.option(
     "-o",
     "--out",
@@ -61,6 +61,7 @@ def collect(
     sch_password: str | None,
     organization_password: str | None,
     ca_bundle: str | None,
+    scheduler: str | None,
     output: Path,
     **settings: Any,
 ) -> None:
@@ -92,6 +93,10 @@ def collect(
         organization_password=organization_password,
         verify=ca_bundle or True,
     ) as hub:
+        if scheduler:
+            from psrlib.cluster import Cluster
+
+            hub.crew = Cluster(scheduler, hub, workers=1, verify=ca_bundle or True)
         done = collect_stats(hub, output, password, progress=not is_quiet(), **settings)
     _tell(done)
 

@@ -27,6 +27,10 @@ FIRST_LOGIN_S = 10.0  # an address at which nothing answers is more likely wrong
 class Crew(Protocol):
     """Other machines, among which the work on organizations is shared out (`psrlib.cluster`)."""
 
+    @property
+    def n_machines(self) -> int:
+        """How many there are now."""
+
     def each(
         self,
         work: Callable[..., Any],
@@ -35,10 +39,13 @@ class Crew(Protocol):
         common: tuple[Any, ...],
         *,
         renew: Callable[[list[Any]], list[Any]] = list,
+        newcomers: bool = True,
+        progress: bool = True,
     ) -> Iterator[tuple[int, int, Any]]:
         """Do ``work(hub, document, *item, *common)``; yield item number, attempts it took, result.
 
-        ``renew`` returns items as they are to be begun again after their machine was lost.
+        ``renew`` returns items as they are to be begun again after their machine was lost; ``newcomers``
+        are machines that come later.
         """
 
     def alone(self) -> AbstractContextManager[None]:

@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from psrlib.collect.rows import Listings, OrganizationRows, is_pipeline, to_rows
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import AuthenticationError, HubError, InputError
 from psrlib.state.observe import if_present
+from psrlib.state.schedule import Steps
 from psrlib.stats import StatsSet, read_stats, write_stats
 from psrlib.stats.schema import DETAIL_TABLES
 
@@ -112,11 +115,10 @@ def collect_stats(
     check_settings(len(ids), k, noise)
     kept = Progress(directory.with_name(f"{directory.name}.partial"), password, hub.url)
     n_resumed = sum(id in kept.entries for id in ids)
-    shuffle = random.SystemRandom().shuffle
-    for id in tqdm(ids, desc="collect", unit="organization", disable=None if progress else True):
-        if id not in kept.entries:
-            rows = to_rows(read_organization(hub, id, pace, definitions=definitions, tasks=tasks), shuffle)
-            kept.add(id, asdict(rows))
+    todo = [id for id in ids if id not in kept.entries]
+    options = {"definitions": definitions, "tasks": tasks}
+    for id, rows in _read(hub, todo, pace, progress=progress, **options):
+        kept.add(id, rows)
     organizations = {id: OrganizationRows(**kept.entries[id]) for id in ids}
     tables = anonymize(organizations, rng or np.random.default_rng(), k=k, noise=noise)
     settings = {"k": k, "noise": noise, "shuffled": True, "surrogate_keys": True}
@@ -129,6 +131,40 @@ def collect_stats(
         n_resumed=n_resumed,
         calls=hub.calls.since(before),
     )
+
+
+def _read(
+    hub: ControlHub, ids: Sequence[str], pace: Pace, *, progress: bool, definitions: bool, tasks: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of each organization: read one after the other, or by a crew that shares the rate."""
+    if hub.crew is None:
+        for id in tqdm(ids, desc="collect", unit="organization", disable=None if progress else True):
+            yield id, _rows(hub, id, pace, definitions=definitions, tasks=tasks)
+        return
+    common = (pace.rate_per_s / hub.crew.n_machines, definitions, tasks)
+    items = [(id,) for id in ids]
+    read = hub.crew.each(_collect, None, items, common, newcomers=False, progress=progress)
+    for number, _, rows in read:
+        yield ids[number], rows
+
+
+def _collect(
+    hub: ControlHub, document: None, id: str, rate_per_s: float, definitions: bool, tasks: bool
+) -> Steps[dict[str, Any]]:
+    """Read one organization on a machine of a crew, which keeps to its share of the rate."""
+    pace = _pace(hub.url, rate_per_s)
+    (rows,) = yield [partial(_rows, hub, id, pace, definitions=definitions, tasks=tasks)]
+    return rows  # type: ignore[no-any-return]
+
+
+@cache
+def _pace(url: str, rate_per_s: float) -> Pace:
+    return Pace(rate_per_s)
+
+
+def _rows(hub: ControlHub, id: str, pace: Pace, *, definitions: bool, tasks: bool) -> dict[str, Any]:
+    found = read_organization(hub, id, pace, definitions=definitions, tasks=tasks)
+    return asdict(to_rows(found, random.SystemRandom().shuffle))
 
 
 def check_output(directory: str | Path) -> Path:

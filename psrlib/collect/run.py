@@ -20,6 +20,7 @@ def collect_run(
     k: int = 0,
     noise: float = 0.0,
     rate_per_s: float = RATE_PER_S,
+    scheduler: str | None = None,
 ) -> Collection:
     """Collect a stats set from a run's embedded hub, from a copy if it is down, or from another hub.
 
@@ -31,6 +32,8 @@ def collect_run(
         Organizations to hide among; 0 means 5, or 1 on the embedded hub.
     noise, rate_per_s
         See `psrlib.collect.collect_stats`.
+    scheduler : str or None
+        Of a Dask cluster whose workers read, at this rate together.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def collect_run(
     check_output(directory)
     if embedded:
         check_embedded(Path(run_dir))
-    with open_to_read(run_dir, sch_url, sch_username, password) as hub:
+    with open_to_read(run_dir, sch_url, sch_username, password, scheduler=scheduler) as hub:
         return collect_stats(
             hub,
             directory,

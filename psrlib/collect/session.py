@@ -21,6 +21,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self.rate_per_s = rate_per_s
         self._interval_s = 1 / rate_per_s
         self._clock, self._sleep = clock, sleep
         self._next = clock()

@@ -138,7 +138,7 @@ def populate(
             bars = stack.enter_context(closing(Bars(document, progress)))
             outcomes = run_organizations(populate_organization, hub, document, items, knowledge, bars)
         else:
-            outcomes = populate_shared_out(hub.crew, hub, document, items, knowledge)
+            outcomes = populate_shared_out(hub.crew, hub, document, items, knowledge, progress)
     created: Counter[str] = sum((outcome.created for outcome in outcomes), Counter())
     changed: Counter[str] = sum((outcome.changed for outcome in outcomes), Counter())
     return PopulateReport(

@@ -19,7 +19,12 @@ Desired = tuple[Organization, Json | None]
 
 
 def populate_shared_out(
-    crew: Crew, hub: ControlHub, document: SeedDocument, items: Sequence[Desired], knowledge: Knowledge
+    crew: Crew,
+    hub: ControlHub,
+    document: SeedDocument,
+    items: Sequence[Desired],
+    knowledge: Knowledge,
+    progress: bool,
 ) -> list[Outcome]:
     """Populate organizations, each with the hub's record of it or None, and return their outcomes in order.
 
@@ -41,7 +46,7 @@ def populate_shared_out(
         return [(desired, listed.get(desired.id)) for desired, _ in lost]
 
     for position, attempts, outcome in crew.each(
-        populate_organization, document, work, (knowledge,), renew=renew
+        populate_organization, document, work, (knowledge,), renew=renew, progress=progress
     ):
         number = todo[position]
         if attempts > 1:

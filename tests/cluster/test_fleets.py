@@ -65,7 +65,7 @@ def test_a_shard_that_moves_is_the_same_engines_again(
     folder, hub = run
     n_engines = len(load_identities(folder))
     port = free_port()
-    found = start_fleets(client, folder, hub_url, f"http://127.0.0.1:{port}/hook", listen="127.0.0.1")
+    found = start_fleets(client, folder, hub_url, f"http://127.0.0.1:{port}/hook")
     assert found["running"]
     assert found["polling"] == n_engines
     assert {shard["worker"] for shard in found["shards"]} == {"left", "right"}
@@ -104,7 +104,7 @@ def test_workers_that_end_leave_no_engine(run: tuple[Path, ControlHub], tmp_path
     with DaskCluster(tmp_path / "dask") as cluster:
         cluster.add_worker("only")
         client = connect(cluster.address)
-        start_fleets(client, folder, hub_url, None, listen="127.0.0.1")
+        start_fleets(client, folder, hub_url, None)
         assert len(owners(folder)) == 1
         cluster.kill("only")
         wait_for(lambda: not owners(folder), 10)
@@ -119,9 +119,9 @@ def test_one_fleet_or_shards(run: tuple[Path, ControlHub], client: Any, hub_url:
     folder, _ = run
     start_fleet(folder, hub_url)
     with pytest.raises(ProcessError, match="run already, in one fleet"):
-        start_fleets(client, folder, hub_url, None, listen="127.0.0.1")
+        start_fleets(client, folder, hub_url, None)
     stop_fleet(folder)
-    start_fleets(client, folder, hub_url, None, listen="127.0.0.1")
+    start_fleets(client, folder, hub_url, None)
     with pytest.raises(ProcessError, match="run already, on a cluster"):
         start_fleet(folder, hub_url)
 
@@ -153,7 +153,7 @@ def test_a_worker_that_sees_another_folder(
 
     monkeypatch.setattr(client, "run", elsewhere)
     with pytest.raises(InputError, match=r"does not see .*identities\.json as it is here"):
-        start_fleets(client, folder, hub_url, None, listen="127.0.0.1")
+        start_fleets(client, folder, hub_url, None)
     assert owners(folder) == []
 
 
