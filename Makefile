@@ -34,7 +34,7 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/mypy
 
 unit: $(STAMP)  ## unit and contract tests; they wait more than they compute, so four at a time
-	$(BIN)/pytest -n 4 --dist loadfile
+	$(BIN)/pytest -rs -n 4 --dist loadfile
 
 notebooks: $(STAMP)  ## run every notebook as a test (nbval)
 	$(BIN)/python tests/notebooks/run.py
