@@ -273,8 +273,8 @@ class Inside:
             if isinstance(part, Entities):
                 drawn[kind], cells = part.draw(style, index, words, drawn.get(kind, {}))
                 for column in part.columns:
-                    if (kind, column) in AT_MOST:
-                        limit = known[AT_MOST[kind, column]][organization]
+                    if (limits := known.get(AT_MOST.get((kind, column), ""))) is not None:
+                        limit = limits[organization]
                         drawn[kind][column] = np.minimum(drawn[kind][column], limit)
                 for column, cell in cells.items():
                     feature = mean_feature(kind, column)

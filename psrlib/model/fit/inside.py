@@ -17,7 +17,7 @@ from psrlib.model.strangers import NUMBERS
 from psrlib.model.table import SCALE
 from psrlib.stats import StatsSet
 from psrlib.stats.inside import organizations_rows
-from psrlib.words import ACTIONS, EVENTS, LINKS
+from psrlib.words import ACTIONS, AT_MOST, EVENTS, LINKS
 
 N_STYLES, N_PATTERNS = 24, 24  # at most
 _ORGANIZATIONS_PER_STYLE = 12
@@ -37,14 +37,16 @@ _CRONS = (
     (900000, "0 0 1 ? * MON *"),
     (10**12, "0 0 0 1 * ? *"),
 )
-# Columns by kind: the texts that are known, None for numbers
-_COLUMNS: dict[str, dict[str, tuple[str, ...] | None]] = {
-    "pipelines": dict.fromkeys(("stages", "commits", "labels", "parameters", "definition_bytes")),
-    "jobs": dict.fromkeys(("instances", "engine_labels", "tags")),
-    "scheduled_tasks": {"cron": tuple(cron for _, cron in _CRONS), "action": ACTIONS},
-    "subscriptions": {"event": EVENTS, "action": ("WEBHOOK", "EMAIL"), "enabled": None},
-    "users": dict.fromkeys(("roles", "groups")),
-}
+# Columns that are fitted together, by kind: the texts that are known, None for numbers
+_Columns = dict[str, tuple[str, ...] | None]
+_COLUMNS: tuple[tuple[str, _Columns], ...] = (
+    ("pipelines", dict.fromkeys(("stages", "commits", "labels", "parameters", "definition_bytes"))),
+    ("jobs", dict.fromkeys(("instances", "engine_labels", "tags"))),
+    ("scheduled_tasks", {"cron": tuple(cron for _, cron in _CRONS), "action": ACTIONS}),
+    ("subscriptions", {"event": EVENTS, "action": ("WEBHOOK", "EMAIL"), "enabled": None}),
+    ("users", {"roles": None}),
+    ("users", {"groups": None}),
+)
 
 
 def fit_inside(stats: StatsSet) -> InsideSpec | None:
@@ -59,10 +61,13 @@ def fit_inside(stats: StatsSet) -> InsideSpec | None:
     rng = np.random.default_rng(0)
     entities: list[EntitiesSpec] = []
     links: dict[str, LinkSpec] = {}
-    for kind in _COLUMNS:
+    for kind, known in _COLUMNS:
         if kind in stats.details:
             rows, place = organizations_rows(organizations, stats.details[kind])
-            columns = _fit_columns(kind, rows, place, rng) if len(rows) >= _ENOUGH else {}
+            for limit in {AT_MOST.get((kind, name)) for name in known} & set(organizations):
+                free = organizations[limit].to_numpy()[place] > 0  # what has to be 0 tells nothing
+                rows, place = rows[free], place[free]
+            columns = _fit_columns(kind, known, rows, place, rng) if len(rows) >= _ENOUGH else {}
             counts = np.bincount(place, minlength=len(features))
             for group in _group(columns, place):
                 entities.append(_fit_entities(kind, group, place, features, rng))
@@ -89,14 +94,14 @@ def fitted_columns(spec: InsideSpec | None) -> list[str]:
 
 
 def _fit_columns(
-    kind: str, rows: pd.DataFrame, place: IntArray, rng: np.random.Generator
+    kind: str, columns: _Columns, rows: pd.DataFrame, place: IntArray, rng: np.random.Generator
 ) -> dict[str, FittedColumn]:
     if "period_s" in rows:
         limits, crons = zip(*_CRONS, strict=True)
         rows = rows.assign(cron=np.array(crons)[np.searchsorted(limits, rows["period_s"])])
     fitted: dict[str, FittedColumn] = {}
     earlier: dict[str, IntArray] = {}
-    for name, known in _COLUMNS[kind].items():
+    for name, known in columns.items():
         if name not in rows:
             continue
         if known is None:

@@ -1,5 +1,6 @@
 """How well the inside of drawn organizations resembles that of organizations the model has not seen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from psrlib.arrays import IntArray
 from psrlib.model.fit.goodness import cross_auc
+from psrlib.model.inside import Inside
 from psrlib.model.noise_model import NoiseModel
 from psrlib.stats import StatsSet
 from psrlib.stats.inside import (
@@ -38,14 +40,21 @@ def draw_stats(model: NoiseModel, n_organizations: int, random_seed: int) -> Sta
     drawn = inside.draw({**draws.counts, **draws.config}, style_words, words)
     organizations = draws.frame().drop(columns="archetype")
     organizations.insert(0, "org", [f"o{number:06d}" for number in range(n_organizations)])
+    return StatsSet(organizations, detail_tables(inside, organizations, drawn))
+
+
+def detail_tables(
+    inside: Inside, organizations: pd.DataFrame, drawn: Mapping[str, Mapping[str, IntArray]]
+) -> dict[str, pd.DataFrame]:
+    """Return what was drawn for organizations as the detail tables of a stats set."""
     details = {}
     for kind, columns in drawn.items():
         texts = {name: inside.text(kind, name, values) for name, values in columns.items()}
-        keys = np.repeat(organizations["org"].to_numpy(), draws.counts[kind])
+        keys = np.repeat(organizations["org"].to_numpy(), organizations[kind].to_numpy())
         table = pd.DataFrame({"org": keys, **texts})
         # the first user is the administrator, whom no table of users has
         details[kind] = table[table["org"].duplicated()] if kind == "users" else table
-    return StatsSet(organizations, details)
+    return details
 
 
 def take(stats: StatsSet, chosen: "np.ndarray[Any, np.dtype[np.bool_]]") -> StatsSet:
