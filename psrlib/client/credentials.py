@@ -53,7 +53,7 @@ class Credentials(Struct, forbid_unknown_fields=True, frozen=True):
     system: ApiCredential | None = None
 
 
-def load_credentials(path: Path) -> Credentials:
+def load_credentials(file: str | Path) -> Credentials:
     """Read a credentials file.
 
     Raises
@@ -61,6 +61,7 @@ def load_credentials(path: Path) -> Credentials:
     InputError
         If others may read it, or it is no credentials file. Nothing of its content is in the message.
     """
+    path = Path(file)
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & ~PRIVATE:
