@@ -43,7 +43,7 @@ from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
 
-ORGANIZATIONS = "organizations.json"  # of a 4.x hub, by their ids in the seed document
+ADOPTION = "adoption.json"  # what a run knows of its 4.x hub
 WEBHOOK_VARIABLE = "webhook_url"
 WEBHOOK_FILE = "webhook.json"
 WEBHOOK_PORTS = range(20_000, 30_000)  # below those that systems take for outgoing connections
@@ -96,6 +96,7 @@ def open_hub(
     credentials: Credentials | None = None,
     scheduler: str | None = None,
     document: SeedDocument | None = None,
+    invite_users: str = "",
     **options: Any,
 ) -> ControlHub:
     """Log in to the Control Hub meant; the embedded one is started, and made, when it is not there.
@@ -104,8 +105,10 @@ def open_hub(
     taken from the environment variable ``PSR_SCH_PASSWORD``; ``allow_remote`` accepts a hub that is not on
     this machine, since populating one has to be meant. ``release`` is ``3``, ``4`` (4.x or later), ``auto``,
     which is 4 where API credentials are given or the run's own hub has them. ``document`` is what is to be
-    populated: an embedded 4.x hub gets credentials for its organizations. ``scheduler`` is the address of a
-    Dask scheduler whose workers do the work (docs/scale.md). The other options are those of `ControlHub`.
+    populated: an embedded 4.x hub gets credentials for its organizations. ``invite_users`` is the mail domain
+    at which users of a 4.x hub are invited; empty invites nobody whom this run did not invite before.
+    ``scheduler`` is the address of a Dask scheduler whose workers do the work (docs/scale.md). The other
+    options are those of `ControlHub`.
 
     Raises
     ------
@@ -137,9 +140,10 @@ def open_hub(
         else:
             if credentials is None:
                 credentials = _own_credentials(run_dir, url, document, password)
-            hub = ControlHub(url, credentials=credentials, **options)
+            mail_domain = invite_users or _adoption(run_dir)["mail_domain"]
+            hub = ControlHub(url, credentials=credentials, mail_domain=mail_domain, **options)
             if document is not None:
-                _remember_organizations(run_dir, hub)
+                _remember(run_dir, hub)
         return _with_crew(hub, scheduler, embedded=sch_url == EMBEDDED, **options)
     except BaseException:
         if started_here:
@@ -171,25 +175,32 @@ def _own_credentials(
     return replace(found, url=url)
 
 
-def _remember_organizations(run_dir: Path, hub: ControlHub) -> None:
+def _adoption(run_dir: Path) -> dict[str, Any]:
+    """Return what a run knows of its 4.x hub: its organizations' ids there, and where users were invited."""
+    path = run_dir / ADOPTION
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return {"organizations": {}, "mail_domain": "", **found}
+
+
+def _remember(run_dir: Path, hub: ControlHub) -> None:
     """Write down which organization of a 4.x hub each one of the seed document is, and keep to it.
 
     Raises
     ------
     InputError
-        If an earlier populate of this run was of another organization, or of another hub.
+        If an earlier populate of this run was of another organization.
     """
-    path = run_dir / ORGANIZATIONS
-    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    here = {id: f"{row['id']} at {hub.url}" for id, row in hub.organizations().items()}
+    before = _adoption(run_dir)
+    known, here = before["organizations"], {id: str(row["id"]) for id, row in hub.organizations().items()}
     for id, where in here.items():
         if known.get(id, where) != where:
             raise InputError(
                 f"{id} of this run is organization {known[id]}, and its API credential is of {where}; "
-                f"take the credential of the other one, or another run folder ({path})"
+                f"take the credential of the other one, or another run folder ({run_dir / ADOPTION})"
             )
-    if not here.items() <= known.items():
-        replace_file(path, json.dumps({**known, **here}, indent=1) + "\n")
+    after = {"organizations": {**known, **here}, "mail_domain": hub.dialect.mail_domain}
+    if after != before:
+        replace_file(run_dir / ADOPTION, json.dumps(after, indent=1) + "\n")
 
 
 def _address(sch_url: str, credentials: Credentials | None) -> str:

@@ -106,6 +106,12 @@ def login(where: dict[str, Any]) -> dict[str, Any]:
     help="What psr doctor --save learned of this hub, so that it is not tried again.",
 )
 @click.option("--allow-foreign", is_flag=True, help="Leave alone organizations that SEED.json does not name.")
+@click.option(
+    "--invite-users",
+    default="",
+    metavar="DOMAIN",
+    help="4.x: invite the users too, at addresses of a mail domain that you control and nobody reads.",
+)
 @click.option("--engines/--no-engines", default=True, show_default=True, help="Get the engines' tokens too.")
 @OUTPUT
 def populate(

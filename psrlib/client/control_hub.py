@@ -69,6 +69,8 @@ class ControlHub(Session):
     credentials : Credentials or None
         API credentials of the organizations: the hub is spoken to as 4.x, and user and password are not used.
         This session is that of the first organization.
+    mail_domain : str
+        Users of a 4.x hub are invited at addresses of this domain; empty invites nobody.
     workers : int or None
         Fixed number of concurrent requests; None adapts.
     organization_password : str or None
@@ -93,6 +95,7 @@ class ControlHub(Session):
         password: str = "",
         *,
         credentials: Credentials | None = None,
+        mail_domain: str = "",
         workers: int | None = None,
         timeout_s: float = TIMEOUT_S,
         deadline_s: float = DEADLINE_S,
@@ -101,7 +104,9 @@ class ControlHub(Session):
     ) -> None:
         self.http = self.HTTP(url, workers=workers, timeout_s=timeout_s, deadline_s=deadline_s, verify=verify)
         self.dialect: Dialect = (
-            Release3(user, password, organization_password) if credentials is None else Release4(credentials)
+            Release3(user, password, organization_password)
+            if credentials is None
+            else Release4(credentials, mail_domain)
         )
         self._sessions: dict[str, ControlHub] = {}
         self._fields: dict[tuple[str, str], frozenset[str]] = {}

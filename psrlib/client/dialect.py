@@ -114,10 +114,12 @@ class Release4(Dialect):
     adopts = True
     owners_log_in = False
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, mail_domain: str = "") -> None:
         self.credentials = credentials
+        self.mail_domain = mail_domain
         self._page_length = PAGES[0]
         self._rows: dict[str, Json] | None = None
+        self._service: HttpClient | None = None
         self._lock = threading.Lock()
 
     def login(self, http: HttpClient, name: str | None = None) -> CredentialLogin:
@@ -127,7 +129,15 @@ class Release4(Dialect):
         credential = self.credentials.system if name == SYSTEM else known.get(name)
         if credential is None:
             raise InputError(f"the credentials file has no API credential of {name}")
-        return CredentialLogin(http, name, credential)
+        return CredentialLogin(http, name, credential, self._login_service(http))
+
+    def _login_service(self, http: HttpClient) -> HttpClient:
+        """Return the connection to the login service, the hub's own unless it is somewhere else."""
+        url = (self.credentials.login_url or http.url).rstrip("/")
+        with self._lock:
+            if url != http.url and self._service is None:
+                self._service = http.to(url)
+        return self._service or http
 
     def administrator(self, organization: str) -> str:
         """Return the organization itself: it has one credential."""

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -105,6 +106,12 @@ class HttpClient:
         # cookies, which would mix the users; no look at where a redirect leads.
         n_connections = max(self.limit.largest, 8)
         self._adapter = BoundedAdapter(pool_connections=1, pool_maxsize=n_connections)
+
+    def to(self, url: str) -> "HttpClient":
+        """Return a client for another address that shares connections, counts and limit with this one."""
+        other = copy(self)
+        other.url = url
+        return other
 
     def close(self) -> None:
         """Close all connections."""

@@ -23,6 +23,7 @@ RENEWALS = 3  # logins for one call; more means that the hub refuses the user, n
 LOGINS_WITHOUT_TOKEN = 3  # in a row, after which the answers are the hub's own and not lost ones
 LOGIN_PATH = "/security/public-rest/v1/authentication/login"
 USER_PATH = "/security/rest/v1/currentUser"
+SERVICE = "/api/security/"  # how paths of the login service begin
 NO_ACCESS_TO_PROJECT = "RESTAPI_08"
 
 
@@ -146,11 +147,14 @@ class Principal(Struct, rename="camel"):
 class CredentialLogin(Login):
     """An API credential, sent with every request: no session begins, and none ends (control-hub-4x, 2).
 
-    ``name`` is what the credentials file calls it.
+    ``name`` is what the credentials file calls it, ``service`` the connection to the login service.
     """
 
-    def __init__(self, http: HttpClient, name: str, credential: ApiCredential) -> None:
+    def __init__(
+        self, http: HttpClient, name: str, credential: ApiCredential, service: HttpClient | None = None
+    ) -> None:
         super().__init__(http)
+        self._service = service or http
         self.name = name
         self._principal: Json | None = None
         self._headers = {
@@ -212,7 +216,8 @@ class CredentialLogin(Login):
     def send(self, request: Request) -> Answer:
         """Send one request; a refused credential is final."""
         try:
-            return self._http.send(replace(request, headers={**self._headers, **request.headers}))
+            http = self._service if request.path.startswith(SERVICE) else self._http
+            return http.send(replace(request, headers={**self._headers, **request.headers}))
         except HubError as error:
             if error.status == 401:
                 raise AuthenticationError(

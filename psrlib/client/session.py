@@ -2,6 +2,7 @@
 
 from psrlib.client.apps.connection import Connections
 from psrlib.client.apps.jobrunner import JobRunner
+from psrlib.client.apps.login_service import LoginService
 from psrlib.client.apps.notification import Notification
 from psrlib.client.apps.pipelinestore import PipelineStore
 from psrlib.client.apps.scheduler import Scheduler
@@ -15,6 +16,7 @@ class Session(Caller):
 
     def __init__(self) -> None:
         self.security = Security(self)
+        self.login_service = LoginService(self)
         self.pipelinestore = PipelineStore(self)
         self.jobrunner = JobRunner(self)
         self.scheduler = Scheduler(self)

@@ -58,6 +58,21 @@ def _held(desired: Organization, name: str, hub: ControlHub) -> Organization:
     return replace(desired, name=name, users=users, **owned)
 
 
+def left_out(drawn: SeedDocument, held: SeedDocument) -> str:
+    """Return in words what of a document a hub is not to hold; empty for all."""
+    n_organizations, n_held = len(drawn.organizations), len(held.organizations)
+    users = {o.id: len(o.users) - 1 for o in drawn.organizations}
+    n_users = sum(users[o.id] for o in held.organizations if len(o.users) == 1)
+    said = []
+    if n_held < n_organizations:
+        said.append(f"{n_organizations - n_held} of {n_organizations} organizations have no API credential")
+    if n_users:
+        said.append(
+            f"{n_users} users are not invited, and what they would own belongs to whose credential it is"
+        )
+    return "".join(f"; {text}" for text in said)
+
+
 def _invited(user: User, mail_domain: str) -> User:
     """Return a user with an address that mail can be sent to and nobody reads."""
     return replace(user, email=f"{user.id.replace('@', '.')}@{mail_domain}")

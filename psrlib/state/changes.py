@@ -126,9 +126,8 @@ def _change(work: OrganizationWork, item: Item) -> Call | None:
     if item.kind == "topologies":
         return partial(publish_topology, work, row)
     if item.kind == "users":
-        return partial(
-            security.update_user, work.organization, {**row, **user_body(work, entity), "active": True}
-        )
+        user = {**row, **user_body(work, entity), "active": True}
+        return partial(security.update_user, work.organization, user, not work.hub.dialect.adopts)
     if item.kind == "groups":
         group = {**row, "name": entity.name, "roles": GROUP_ROLES}
         return partial(security.update_group, work.organization, group)

@@ -48,7 +48,8 @@ def populate_organization(
     """Bring one organization to what is desired; steps for `run_steps`.
 
     ``row`` is the hub's record of the organization, None when it does not exist. An organization made in this
-    run without a lost answer needs no look: the hub confirmed every entity.
+    run without a lost answer needs no second look, nor does one that was adopted empty: the hub confirmed
+    every entity.
     """
     created: Counter[str] = Counter()
     changed: Counter[str] = Counter()
@@ -71,12 +72,17 @@ def populate_organization(
         log.info("%s: created %s, changed %s", desired.id, dict(work.created), dict(work.changed))
         created += work.created
         changed += work.changed
-        if not work.lost_answers and row is None:
+        if not work.lost_answers and (row is None or (hub.dialect.adopts and _was_empty(before))):
             return Outcome(created, changed, ())
         if row is None or work.changed["organizations"]:
             (listed,) = yield [hub.organizations]
             row = listed.get(desired.id)
     raise AssertionError("unreachable: the rounds are bounded")
+
+
+def _was_empty(items: tuple[Item, ...]) -> bool:
+    """Whether everything was to be made but what an adopted organization has from the beginning."""
+    return all(item.change == "missing" or item.kind == "config" for item in items)
 
 
 def _ignore(kind: str, n: int) -> None:

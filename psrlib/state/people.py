@@ -30,7 +30,8 @@ def people_steps(work: OrganizationWork) -> Steps[None]:
     yield calls
     yield [partial(_create_group, work, group) for group in work.missing("groups")]
     others = [user for user in work.missing("users") if user is not work.desired.users[0]]
-    yield [partial(_create_user, work, user) for user in others]
+    create = _invite_user if work.hub.dialect.adopts else _create_user
+    yield [partial(create, work, user) for user in others]
 
 
 def user_body(work: OrganizationWork, user: User) -> Json:
@@ -140,3 +141,19 @@ def _create_user(work: OrganizationWork, user: User) -> None:
     create = partial(security.create_user, organization, user_body(work, user))
     find = partial(security.users, organization)
     _create(work, "users", user.key, user.id, create, find, DELETED if work.found is not None else "")
+
+
+def _invite_user(work: OrganizationWork, user: User) -> None:
+    """Invite a user, then give him name, roles and groups; one invited before is found by his address."""
+    session, organization = work.admin, work.organization
+
+    def invite(_: object) -> list[Json]:
+        id = f"{session.login_service.invite(user.email)}@{organization}"
+        row = session.security.user(organization, id)
+        body = {**row, **user_body(work, user), "id": id, "active": True}
+        session.security.update_user(organization, body, first_password=False)
+        return [{"id": id, "email": user.email}]
+
+    find = partial(session.security.users, organization)
+    rows = create_named({user.email: user}, invite, find, lambda row: str(row.get("email")), work.lost)
+    work.note("users", user.key, rows[user.email])

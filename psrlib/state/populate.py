@@ -11,7 +11,7 @@ import pandas as pd
 
 from psrlib.client import ControlHub
 from psrlib.seed.document import SeedDocument
-from psrlib.state.adoption import held
+from psrlib.state.adoption import held, left_out
 from psrlib.state.capabilities import Capabilities
 from psrlib.state.changes import why_left
 from psrlib.state.diff import Difference
@@ -31,7 +31,7 @@ class PopulateReport:
 
     ``created`` and ``changed`` count entities per kind, ``calls`` HTTP requests per kind; ``difference`` is
     what is left: entities that the seed document does not name, which populate never removes, and what the
-    hub does not let be changed.
+    hub does not let be changed. ``left_out`` is what a 4.x hub was not to hold, in words.
     """
 
     created: dict[str, int]
@@ -39,6 +39,7 @@ class PopulateReport:
     calls: dict[str, int]
     duration_s: float
     difference: Difference = field(default_factory=lambda: Difference(()))
+    left_out: str = ""
 
     @property
     def n_calls(self) -> int:
@@ -48,7 +49,7 @@ class PopulateReport:
     def summary(self) -> str:
         """Return one sentence."""
         done = f"{sum(self.created.values())} entities created, {sum(self.changed.values())} changed"
-        return f"{done}: {self.n_calls} calls in {self.duration_s:.1f} s"
+        return f"{done}: {self.n_calls} calls in {self.duration_s:.1f} s{self.left_out}"
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain values; of what is left, where it is and why."""
@@ -58,6 +59,7 @@ class PopulateReport:
             "changed": self.changed,
             "calls": self.calls,
             "duration_s": round(self.duration_s, 3),
+            "left_out": self.left_out.removeprefix("; "),
             "left": left,
         }
 
@@ -120,7 +122,7 @@ def populate(
         stack.enter_context(populate_lock(hub, lock_folder))
         started = time.monotonic()
         calls_before = hub.calls.by_kind()
-        document = held(document, hub)
+        drawn, document = document, held(document, hub)
         knowledge = Knowledge(definition_size=definition_size, owners_log_in=hub.dialect.owners_log_in)
         if capabilities is not None:
             knowledge.has_create_jobs = capabilities.create_jobs
@@ -147,4 +149,5 @@ def populate(
         calls=hub.calls.since(calls_before),
         duration_s=time.monotonic() - started,
         difference=Difference(tuple(item for outcome in outcomes for item in outcome.left)),
+        left_out=left_out(drawn, document),
     )

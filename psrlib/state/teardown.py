@@ -93,7 +93,10 @@ def _teardown_organization(
         *(partial(_delete_engine, session, id) for id in ids["engines"]),
     ]
     ids["users"] = [id for id in ids["users"] if id != desired.users[0].id]
-    yield [partial(security.delete_users, session.organization, ids["users"])]
+    if hub.dialect.adopts:
+        yield [partial(session.login_service.remove, id) for id in ids["users"]]
+    else:
+        yield [partial(security.delete_users, session.organization, ids["users"])]
     if ids["groups"]:
         yield [partial(security.delete_groups, session.organization, ids["groups"])]
     if not kept and found.active and not hub.dialect.adopts:

@@ -16,7 +16,7 @@ from psrlib.client import ControlHub, Credentials, load_credentials
 from psrlib.client.credentials import ApiCredential
 from psrlib.errors import AuthenticationError, HubUnreachableError, InputError
 from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
-from psrlib.run import ORGANIZATIONS, open_hub
+from psrlib.run import ADOPTION, open_hub
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import diff, held, observe, populate, setup_engines, start_jobs, teardown
 from psrlib.verify import verify
@@ -135,7 +135,9 @@ def test_a_run_keeps_to_its_organizations(rich: SeedDocument, run_dir: Path) -> 
     mixed = replace(known, organizations={"org-0001": two, "org-0002": one})
     with pytest.raises(InputError, match="org-0001 of this run is organization"):
         open_hub(run_dir, known.url, credentials=mixed, document=rich)
-    assert set(json.loads((run_dir / ORGANIZATIONS).read_text())) == {o.id for o in rich.organizations}
+    assert set(json.loads((run_dir / ADOPTION).read_text())["organizations"]) == {
+        o.id for o in rich.organizations
+    }
 
 
 def test_a_revoked_credential_stops_before_anything_is_made(rich: SeedDocument, fresh: Path) -> None:
@@ -271,3 +273,30 @@ def test_a_foreign_file_is_not_copied(rich: SeedDocument, fresh: Path, tmp_path:
     assert not any(token in result.output for token in tokens)
     argument: Any = run("populate", seed, "--credentials", file, "--sch-url", "http://127.0.0.1:1")
     assert "are not sent to" in str(argument.exception)
+
+
+def test_users_are_invited_where_that_is_meant(rich: SeedDocument, fresh: Path) -> None:
+    """They get name, roles and groups, and own their objects; the run remembers that it invited them."""
+    one = replace(rich, organizations=rich.organizations[:1])
+    with open_hub(fresh, release="4", document=one, invite_users="sink.example") as hub:
+        report = populate(one, hub, progress=False)
+        assert not report.difference, report.left_frame()
+        assert report.created["users"] == len(one.organizations[0].users) - 1
+        assert "changed" not in report.frame() or not populate(one, hub, progress=False).created
+    with open_hub(fresh) as hub:
+        wanted = held(one, hub)
+        assert not diff(wanted, observe(wanted, hub), runtime=False)
+        session = hub.for_organization("org-0001")
+        mails = {user["id"]: user["email"] for user in session.security.users(session.organization)}
+        invited = {mail for id, mail in mails.items() if id != session.user}
+        assert invited == {
+            f"{user.id.replace('@', '.')}@sink.example" for user in one.organizations[0].users[1:]
+        }
+        owners = {
+            job["name"]: session.jobrunner.acl(job["id"])["resourceOwner"] for job in session.jobrunner.jobs()
+        }
+        keys = {user.key: user.email for user in wanted.organizations[0].users[1:]}
+        for job in one.organizations[0].jobs:
+            assert mails[owners[job.name]] == keys.get(job.owner, mails[session.user])
+        assert teardown(one, hub).removed["users"] == len(invited)
+        assert [user["id"] for user in session.security.users(session.organization)] == [session.user]

@@ -139,9 +139,18 @@ class Security(App):
         made: Json = self._send_once(path, "users", record(User), body)
         return made
 
-    def update_user(self, organization: str, user: Json) -> None:
-        """Replace a user's record (full JSON as listed), with a password that is not marked as generated."""
-        body = {**user, **FIRST_PASSWORD, "organization": organization}
+    def user(self, organization: str, user_id: str) -> Json:
+        """Return a user."""
+        path = f"{BASE}/organization/{organization}/user/{user_id}"
+        found: Json = self._get(path, "users", record(User))
+        return found
+
+    def update_user(self, organization: str, user: Json, first_password: bool = True) -> None:
+        """Replace a user's record (full JSON as listed), with a password that is not marked as generated.
+
+        Without ``first_password`` for users who have none.
+        """
+        body = {**user, **(FIRST_PASSWORD if first_password else {}), "organization": organization}
         self._update(f"{BASE}/organization/{organization}/user/{user['id']}", "users", body, User)
 
     def delete_users(self, organization: str, ids: list[str]) -> None:
