@@ -119,7 +119,6 @@ class Release4(Dialect):
         self.mail_domain = mail_domain
         self._page_length = PAGES[0]
         self._rows: dict[str, Json] | None = None
-        self._service: HttpClient | None = None
         self._lock = threading.Lock()
 
     def login(self, http: HttpClient, name: str | None = None) -> CredentialLogin:
@@ -134,10 +133,7 @@ class Release4(Dialect):
     def _login_service(self, http: HttpClient) -> HttpClient:
         """Return the connection to the login service, the hub's own unless it is somewhere else."""
         url = (self.credentials.login_url or http.url).rstrip("/")
-        with self._lock:
-            if url != http.url and self._service is None:
-                self._service = http.to(url)
-        return self._service or http
+        return http if url == http.url else http.to(url)
 
     def administrator(self, organization: str) -> str:
         """Return the organization itself: it has one credential."""

@@ -57,5 +57,5 @@ class LoginService(App):
         query = {"search": f"schUser=={user_id.partition('@')[0]}"}
         found: dict[str, Any] = self._get(f"{BASE}/org-users", KIND, record(Found), query)
         ids = [member["id"] for member in found["data"]["content"]]
-        if ids:
-            self._post(f"{BASE}/org-users.delete", KIND, {"data": ids, "version": VERSION})
+        for call in ("deactivate", "delete") if ids else ():  # in this order, as on 3.x
+            self._post(f"{BASE}/org-users.{call}", KIND, {"data": ids, "version": VERSION})
