@@ -137,7 +137,7 @@ def test_the_sdk_reads_what_the_populator_made(both: Both) -> None:
         assert one.number_of_instances == job.instances
         assert json.loads(one._data["runtimeParameters"]) == job.parameters
         assert sorted(tag.tag for tag in one.tags) == sorted(job.tags)
-    templates = {t.job_name for t in sch.job_templates}
+    templates = {t.job_name for t in sch.jobs.get_all(job_template=True)}
     assert templates == {job.name for job in desired.jobs if job.is_template}
     tasks = {t.name: (t.cron_expression, t.status) for t in sch.scheduled_tasks}
     assert tasks == {t.name: (t.cron, "RUNNING") for t in desired.scheduled_tasks}

@@ -62,7 +62,7 @@ def populate_with_sdk(sch: Any, document: SeedDocument, organization: Organizati
             job.name,
             pipeline=pipelines[job.pipeline],
             job_template=job.is_template,
-            runtime_parameters=job.parameters or None,
+            runtime_parameters=job.parameters if job.is_template or job.parameters else None,
             tags=job.tags,
         )
         built.data_collector_labels = job.labels
