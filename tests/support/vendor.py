@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from psrlib.hub.web.release import Release
+from psrlib.hub.web.releases import RELEASES
 from psrlib.hub.web.routing import Route
 
 FILE = Path(__file__).parents[1] / "contract" / "control-hub-4x.json"
@@ -99,7 +101,9 @@ def kinds(kind: Any) -> set[str]:
     return {name for part in get_args(kind) for name in kinds(part)}
 
 
-def compare(app: str, name: str, ours: Any, types: Types, seen: set[Any]) -> Iterator[tuple[str, str]]:
+def compare(
+    app: str, name: str, ours: Any, types: Types, seen: set[Any], release: Release = RELEASES[3]
+) -> Iterator[tuple[str, str]]:
     """Yield (``lacking``, ``extra`` or ``another type``, app.Type.field) of a record and its parts."""
     if name not in types or (name, ours) in seen:
         return
@@ -107,6 +111,9 @@ def compare(app: str, name: str, ours: Any, types: Types, seen: set[Any]) -> Ite
     whole = getattr(get_origin(ours) or ours, "WHOLE", None)  # of a part that may come whole
     parts = [msgspec.structs.fields(part) for part in (whole, ours) if part is not None]
     fields = {field.encode_name: field.type for part in parts for field in part}
+    if changed := release.fields.get((get_origin(ours) or ours).__name__):
+        fields = {name: kind for name, kind in fields.items() if name not in changed.less}
+        fields |= {field.encode_name: field.type for field in msgspec.structs.fields(changed.more)}
     for field, theirs in types[name].items():
         place = f"{app}.{name}.{field}"
         if field not in fields:
@@ -115,7 +122,7 @@ def compare(app: str, name: str, ours: Any, types: Types, seen: set[Any]) -> Ite
         if not _agree(fields[field], theirs):
             yield "another type", place
         for part in records(fields[field]):
-            yield from compare(app, record_in(theirs) or "", part, types, seen)
+            yield from compare(app, record_in(theirs) or "", part, types, seen, release)
     for field in fields.keys() - types[name].keys():
         yield "extra", f"{app}.{name}.{field}"
 

@@ -102,9 +102,11 @@ class Release:
         mine = self.fields.get(type(record).__name__)
         less = mine.less if mine else ()
         shown: Json = {}
-        for name, on_wire, is_deep in _plan(type(record), self):
+        omitted = record.__struct_config__.omit_defaults
+        for name, on_wire, is_deep, default in _plan(type(record), self):
             value = getattr(record, name)
-            if on_wire not in less and value is not msgspec.UNSET:
+            is_told = value is not msgspec.UNSET and not (omitted and value == default)
+            if on_wire not in less and is_told:
                 shown[on_wire] = self.show(value) if is_deep else value
         return shown | mine.values if mine else shown
 
@@ -130,11 +132,11 @@ def _name(record: Any) -> str:
 
 
 @cache
-def _plan(record: type[Struct], release: Release) -> list[tuple[str, str, bool]]:
-    """Return of each field of a record its name, that on the wire, and whether it may hold what differs."""
+def _plan(record: type[Struct], release: Release) -> list[tuple[str, str, bool, Any]]:
+    """Return of each field its name, that on the wire, whether it may hold what differs, and its default."""
     hints = get_type_hints(record)
     return [
-        (each.name, each.encode_name, _differs(hints[each.name], release))
+        (each.name, each.encode_name, _differs(hints[each.name], release), each.default)
         for each in msgspec.structs.fields(record)
     ]
 

@@ -21,12 +21,18 @@ _ENGINE = Fields(
     buildTime=NUMBER, lastShutdownTimestamp=NUMBER, memoryUsedPercentage=SHARE, overrideEngineMaxes=FLAG
 )
 _IN_PROJECT = Fields(projectId=TEXT)
+_IN_CONTAINER = Fields(containerId=TEXT)
 
 FIELDS_4 = {
     "AckTrackerJson": Fields(eventTypeId=NUMBER),
     "ComponentJson": Fields(projectId=TEXT, roles=TEXTS),
     "ComponentVersionRangeJson": Fields(componentMinBuildDate=TEXT),
     "ConnectionJson": Fields(projectId=TEXT, verifierStagelib=TEXT),
+    "ComponentTokenJson": _IN_CONTAINER,
+    "DeploymentJson": Fields(deleteTime=NUMBER, deploymentName=TEXT, destroyer=TEXT),
+    "DpmAgentJson": Fields(
+        clusterInfo=OBJECT, deploymentStatus=OBJECTS, deploymentStatusIds=TEXTS, namespace=TEXT
+    ),
     "EngineJson": _ENGINE,
     "EngineUpdateJson": _ENGINE,
     "EventSubscriptionJson": Fields(deleteTime=NUMBER, destroyer=TEXT),
@@ -59,7 +65,10 @@ FIELDS_4 = {
         rulesTime=NUMBER,
     ),
     "SSOPrincipalJson": Fields(containerId=TEXT, filteredEntityManagerEnabled=FLAG),
+    "TaskJson": Fields(externalEntityId=OBJECT, instanceMovePauseTime=OBJECT),
     "TopologyJson": _IN_PROJECT,
+    "UserTokenJson": _IN_CONTAINER,
+    "UsingCommitJson": Fields(connectionId=TEXT, fragment=(bool | None, None), lastModifiedOn=NUMBER),
     "UserJson": Fields(migrationAliases=NONE, projectRoles=NONE),
 }
 

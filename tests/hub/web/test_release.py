@@ -41,6 +41,20 @@ def test_a_record_shows_the_fields_of_the_release() -> None:
     assert RELEASES[3].show(whole) is whole
 
 
+def test_what_is_left_out_stays_left_out() -> None:
+    """Defaults that a record does not tell, and values that are not set."""
+
+    class Quiet(msgspec.Struct, omit_defaults=True):
+        """Tells only what is no default."""
+
+        name: str = ""
+        size: int | msgspec.UnsetType = msgspec.UNSET
+        n: int = 0
+
+    release = Release(9, "9", fields={"Quiet": Fields(more=(str | None, None))})
+    assert release.show(Quiet(n=1)) == {"n": 1, "more": None}
+
+
 def test_a_schema_has_the_fields_of_the_release() -> None:
     """Clients make bodies of them."""
     _, schemas = msgspec.json.schema_components([Whole])
