@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import Engine
 from support.fake_engine import FakeEngine
 from support.in_process import Answer, Clock, InProcess
+from support.vendor import Vendor
 
 from psrlib.hub.runner.background import Background
 from psrlib.hub.server import create_app
 
 ROLES = ["user", "org-user", "pipelinestore:pipelineEditor", "jobrunner:operator", "notification:user"]
+VENDOR = Vendor()
 
 
 class Driver(InProcess):
@@ -160,6 +162,20 @@ class Credential(Session):
     """A user with an API credential, as on release 4."""
 
     id: str
+
+    def call(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
+        """Call the hub, and hold its answer against the vendor's names and types."""
+        answer = super().call(method, path, body)
+        if answer.status < 300 and answer.content:
+            segments = path.partition("?")[0].strip("/").split("/")
+            found = self.driver.app.router.find(method, segments)
+            assert found is not None
+            faults = VENDOR.faults(found[0], answer.content)
+            assert not faults, (method, path, faults)
+        if expect is None:
+            return answer
+        assert answer.status == expect, (method, path, answer.status, answer.content)
+        return answer.json()
 
     @property
     def headers(self) -> dict[str, str]:

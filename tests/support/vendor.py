@@ -15,6 +15,8 @@ from psrlib.hub.web.routing import Route
 
 FILE = Path(__file__).parents[1] / "contract" / "control-hub-4x.json"
 WRAPPER = "PaginationWrapperJson"
+# fields of sub-types, whose own fields the documents lack
+SUBTYPES = ("installType", "jobs", "crontabMask", "endTime", "timezone")
 Types = dict[str, dict[str, Any]]  # name of a type: its fields with their types
 
 
@@ -46,6 +48,27 @@ class Vendor:
     def operation(self, route: Route) -> Any:
         """Return the operation that a route of ours serves, or None."""
         return self.operations.get((route.method, shape(route.path)))
+
+    def faults(self, route: Route, content: bytes) -> list[str]:
+        """Return what in an answer is not as the operation says; none where it says nothing."""
+        operation = self.operation(route)
+        kind = None if operation is None else operation.get("answer")
+        if kind is None or kind == "string":  # of a text, or of anything
+            return []
+        value = json.loads(content)
+        if isinstance(value, dict) and "totalCount" in value:
+            value = value["data"]  # in the wrapper, which the documents name or not
+        elif isinstance(value, list) and not isinstance(kind, list):
+            kind = [kind]  # several where the documents name one
+        types, name = self.types[route.segments[0]], record_in(kind)
+        if name is None or name.startswith("PaginationWrapper"):
+            return []
+        if f"{name}Json" in types:  # the documents name the row where clients read its record
+            kind = [f"{name}Json"] if isinstance(kind, list) else f"{name}Json"
+        elif isinstance(value, list) and not isinstance(kind, list):
+            kind = [name]
+        found = faults(kind, value, types)
+        return [fault for fault in found if fault.partition(":")[0].rpartition(".")[2] not in SUBTYPES]
 
 
 def record_in(kind: Any) -> str | None:

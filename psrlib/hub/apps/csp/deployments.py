@@ -19,7 +19,6 @@ from psrlib.hub.apps.security.components import (
     ComponentJson,
     NewComponentsJson,
     create_components,
-    show_component,
 )
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
@@ -186,6 +185,22 @@ class CspDeploymentEventJson(Struct, rename="camel"):
     hostname: str | None
     source: str | None
     source_type: str = "ENGINE"
+
+
+class MinimalComponentInfoJson(Struct, rename="camel"):
+    """A component, without its token."""
+
+    id: str
+    organization: str
+    type: str
+    active: bool
+    attributes: Json
+    attributes_updated_on: int
+    generated_on: int = field(name="authTokenGeneratedOn")
+    registered_on: int
+    registered_by: str
+    last_validated_on: int
+    roles: list[str] | None = None
 
 
 def _show(call: Call, row: Row) -> SelfManagedCspDeploymentJson:
@@ -497,11 +512,11 @@ def engine_token_of_type(call: Call, org: str, deployment: str, type: str = "dc"
 
 
 @app.route("GET", f"{TOKENS}/engineTokens", MANAGER, release=4)
-def engine_tokens(call: Call, org: str, deployment: str) -> list[ComponentJson]:
+def engine_tokens(call: Call, org: str, deployment: str) -> list[MinimalComponentInfoJson]:
     """List the tokens of a deployment's engines, without the tokens themselves."""
     mine = components.c.deployment_id == DEPLOYMENT.fetch(call, deployment, "READ").id
     rows = Query(select(components).where(mine).order_by(components.c.id), kept=False).rows(call.db)
-    return [show_component(call, row) for row in rows]
+    return [show(MinimalComponentInfoJson, row) for row in rows]
 
 
 def _engines(row: Row) -> Query:

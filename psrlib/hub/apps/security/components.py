@@ -125,13 +125,12 @@ def list_components(
         listing,
         COMPONENTS.equal(components.c.type, component_type_id),
         {"ID": components.c.id, "LAST_VALIDATED_ON": components.c.last_validated_on},
-        lambda row: show_component(call, row),
+        lambda row: _show(call, row),
         org=org,
     )
 
 
-def show_component(call: Call, row: Row) -> ComponentJson:
-    """Return a component in wire form, without its token."""
+def _show(call: Call, row: Row) -> ComponentJson:
     last = max(row.last_validated_on, call.hub.contacts.last_poll.get(row.id, 0))
     return show(ComponentJson, row, last_validated_on=last)
 
@@ -226,7 +225,7 @@ def deactivate_components(call: Call, body: list[str]) -> list[ComponentJson]:
     for row in _fetch(call, body):
         call.after.append(partial(call.hub.callers.components.pop, row.token_hash, None))
     call.db.execute(components.update().where(components.c.id.in_(body)).values(active=False))
-    return [show_component(call, row) for row in _fetch(call, body)]
+    return [_show(call, row) for row in _fetch(call, body)]
 
 
 @app.route(
