@@ -100,11 +100,17 @@ def lite_acme(sqlite_template: Template, tmp_path: Path, clock: Clock) -> Iterat
 
 
 @pytest.fixture
-def platform(tmp_path: Path, clock: Clock) -> Iterator[Credential]:
-    """The administrator of organization acme, on a hub of release 4."""
+def lite_4(tmp_path: Path, clock: Clock) -> Iterator[Driver]:
+    """A fresh hub of release 4."""
     made = Driver(f"sqlite:///{tmp_path / 'hub4.db'}", clock, release=4)
-    yield sign_up(made.login("admin@admin"), "acme")
+    yield made
     made.close()
+
+
+@pytest.fixture
+def platform(lite_4: Driver) -> Credential:
+    """The administrator of organization acme, on a hub of release 4."""
+    return sign_up(lite_4.login("admin@admin"), "acme")
 
 
 @pytest.fixture

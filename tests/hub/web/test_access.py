@@ -2,13 +2,14 @@
 
 import io
 import json
+import re
 import zipfile
 from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
 from sqlalchemy import select
-from support.hub_driver import Driver, create_organization
+from support.hub_driver import Driver, create_organization, sign_up
 from support.in_process import Clock
 
 from psrlib.hub.catalog import all_routes
@@ -29,6 +30,9 @@ BASES = {
     "/scheduler/rest/v1/jobs/": "task",
     "/provisioning/rest/v1/deployment/": "deployment",
     "/provisioning/rest/v1/dpmAgent/": "agent",
+    "/provisioning/rest/v1/csp/environment/": "environment",
+    "/provisioning/rest/v1/csp/deployment/": "csp-deployment",
+    "/sequencing/rest/v1/sequencing/": "sequence",
 }
 
 
@@ -36,7 +40,7 @@ def furnish(session: Any) -> dict[str, str]:
     """Put one object of every kind into the session's organization; return their ids by kind."""
     org = session.organization
     base = f"/security/rest/v1/organization/{org}"
-    user = session.put(f"{base}/users", {"id": f"u@{org}", "name": "secret-user", "roles": ["user"]})
+    user = new_user(session)
     group = session.put(f"{base}/groups", {"id": f"g@{org}", "name": "secret-group"})
     engine = session.engine()
     pipeline = session.pipeline("secret-pipeline")
@@ -75,7 +79,7 @@ def furnish(session: Any) -> dict[str, str]:
     )
     return {
         "org": org,
-        "user": user["id"],
+        "user": user,
         "group": group["id"],
         "engine": engine.id,
         "pipeline": pipeline["pipelineId"],
@@ -96,9 +100,41 @@ def furnish(session: Any) -> dict[str, str]:
         "agent": f"agent-{org}",
         "alert": alert["id"],
         "resource": job["id"],
-        "subject": user["id"],
+        "subject": user,
         "figure": "recordCount",
         "credential": engine.id,
+    } | (furnish_4(session, job, template) if session.driver.release == 4 else {})
+
+
+def new_user(session: Any) -> str:
+    """Put a user into the session's organization; return its id."""
+    org = session.organization
+    if session.driver.release == 4:
+        body = {"data": {"email": "secret-user@example.com", "role": "OPERATOR"}}
+        made = session.post("/api/security/v3/org-users.invite", body)
+        return f"{made['data']['schUser']}@{org}"
+    body = {"id": f"u@{org}", "name": "secret-user", "roles": ["user"]}
+    return str(session.put(f"/security/rest/v1/organization/{org}/users", body)["id"])
+
+
+def furnish_4(session: Any, job: dict[str, Any], template: dict[str, Any]) -> dict[str, str]:
+    """Put one object of every kind that release 4 has besides into the session's organization."""
+    csp, sequencing = "/provisioning/rest/v1/csp", "/sequencing/rest/v1/sequencing"
+    environment = session.get(f"{csp}/environments")[0]
+    body = {"name": "secret-csp", "envId": environment["id"], "engineVersionId": "DC:5.10.0::RC3"}
+    deployment = session.put(f"{csp}/deployments", body)
+    session.call("POST", f"{csp}/deployment/{deployment['id']}/events", {"details": "secret-event"})
+    sequence = session.post(sequencing, {"name": "secret-sequence"})
+    steps = [{"stepNumber": 1, "jobIds": [job["id"]]}]
+    sequence = session.post(f"{sequencing}/{sequence['id']}/addStepJobs", steps)
+    return {
+        "environment": environment["id"],
+        "csp-deployment": deployment["id"],
+        "sequence": sequence["id"],
+        "instance": sequence["steps"][0]["jobs"][0]["id"],
+        "version": "DC:5.10.0::RC3",
+        "member": session.get("/api/security/v3/org-users")["data"]["content"][0]["id"],
+        "executor": "DATACOLLECTOR",
     }
 
 
@@ -128,6 +164,8 @@ def path_of(route: Route, ids: dict[str, str]) -> str:
             name = next(kind for base, kind in BASES.items() if route.path.startswith(base))
         if name == "commit" and route.app == "topology":
             name = "topology-commit"
+        if name == "deployment" and ("/csp" in route.path or "/organization/deployment/" in route.path):
+            name = "csp-deployment"
         parts.append(ids[name] if name else part)
     return "/".join(parts)
 
@@ -230,15 +268,15 @@ def two(lite: Any) -> tuple[Any, Any, dict[str, str]]:
 USER_ROUTES = [route for route in ROUTES if route.access.who in ("user", "either")]
 
 
-def find_leaks(session: Any, ids: dict[str, str]) -> list[Any]:
+def find_leaks(session: Any, ids: dict[str, str], routes: list[Route] = USER_ROUTES) -> list[Any]:
     """Call every route for users with every id; return what shows a foreign word or an inner error."""
     leaks = []
-    for route in USER_ROUTES:
-        if "_logout" in route.path:
+    for route in routes:
+        if "_logout" in route.path or route.path.endswith("org-users.leave"):
             continue
-        for query in ("", "?organization=acme&group=g@acme"):
+        for query in ("", f"?organization={ids['org']}&group={ids['group']}"):
             for answer in call_with(session, route, ids, query):
-                words = b"secret" in answer.content or b"Acme" in answer.content
+                words = b"secret-" in answer.content or b"Acme" in answer.content
                 if words or answer.status >= 500:
                     leaks.append((route.method, route.path, query, answer.status, answer.content[:200]))
     return leaks
@@ -253,27 +291,87 @@ def test_the_walk_notices_forgotten_checks(two: Any, monkeypatch: pytest.MonkeyP
 
 def test_a_foreign_administrator_reads_and_changes_nothing(two: Any) -> None:
     """Every route for users, with every id of another organization: no word of it, no row changed."""
-    acme, beta, ids = two
-    before = belongings(acme.driver, "acme")
-    assert find_leaks(beta, ids) == []
-    after = belongings(acme.driver, "acme")
+    check_untouched(*two)
+
+
+def check_untouched(acme: Any, beta: Any, ids: dict[str, str], routes: list[Route] = USER_ROUTES) -> None:
+    """The administrator of beta reads and changes nothing of acme."""
+    org, other = acme.organization, beta.organization
+    before = belongings(acme.driver, org)
+    assert find_leaks(beta, ids, routes) == []
+    after = belongings(acme.driver, org)
     for name, rows in before.items():
         assert rows <= after[name], name
-        assert not [row for row in after[name] - rows if "acme" in row and "beta" not in row], name
+        assert not [row for row in after[name] - rows if org in row and other not in row], name
 
 
 def test_every_route_that_names_a_foreign_object_in_its_path_refuses_it(two: Any) -> None:
     """403 or 404, never 200."""
     _, beta, ids = two
+    check_refusals(beta, ids)
+
+
+def check_refusals(beta: Any, ids: dict[str, str], routes: list[Route] = USER_ROUTES) -> None:
+    """The administrator of beta is refused every object of another organization."""
     wrong = []
-    for route in USER_ROUTES:
+    for route in routes:
         if "{" not in route.path or route.signature.body is bytes:
             continue
         for answer in call_with(beta, route, ids)[:1]:
-            if answer.status not in (400, 403, 404):
+            if answer.status not in (400, 403, 404, 422):
                 wrong.append((route.method, route.path, answer.status, answer.content[:200]))
-    allowed = {"/notification/rest/v1/alerts/resource/{resource}"}  # a filter: finds nothing
+    allowed = {
+        "/notification/rest/v1/alerts/resource/{resource}",  # a filter: finds nothing
+        "/provisioning/rest/v1/csp/engineVersion/{version}",  # everybody's
+    }
     assert [w for w in wrong if w[1] not in allowed] == []
+
+
+@pytest.fixture
+def two_4(lite_4: Any) -> tuple[Any, Any, dict[str, str]]:
+    """The same on a hub of release 4."""
+    admin = lite_4.login("admin@admin")
+    acme, beta = sign_up(admin, "Acme"), sign_up(admin, "Beta")
+    return acme, beta, furnish(acme)
+
+
+USER_ROUTES_4 = [route for route in all_routes(4) if route.access.who in ("user", "either")]
+
+
+def test_a_foreign_administrator_reads_and_changes_nothing_on_release_4(two_4: Any) -> None:
+    """With the ids of what that release has besides, too."""
+    check_untouched(*two_4, USER_ROUTES_4)
+
+
+def test_every_route_of_release_4_refuses_a_foreign_object(two_4: Any) -> None:
+    """403 or 404, or 422 of the login service."""
+    _, beta, ids = two_4
+    check_refusals(beta, ids, USER_ROUTES_4)
+
+
+def test_every_answer_to_a_get_of_release_4_is_of_the_vendors_type(two_4: Any) -> None:
+    """An administrator reads the own organization; the session compares what comes."""
+    acme, _, ids = two_4
+    statuses = [
+        acme.call("GET", path_of(route, ids)).status
+        for route in USER_ROUTES_4
+        if route.method == "GET" and "_logout" not in route.path
+    ]
+    assert statuses.count(200) > 120
+    assert max(statuses) < 500
+
+
+def test_without_a_credential_there_is_no_answer_on_release_4(lite_4: Any) -> None:
+    """401 for every route that is not public."""
+    marker = {"X-Requested-By": "test"}
+    wrong = [
+        (route.method, route.path)
+        for route in all_routes(4)
+        for headers in (marker, marker | {"X-SS-App-Component-Id": "x", "X-SS-App-Auth-Token": "y"})
+        if route.access.who != "anyone"
+        and lite_4.raw(route.method, re.sub(r"[{}]", "", route.path), headers).status != 401
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")
