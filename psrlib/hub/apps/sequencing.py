@@ -326,7 +326,7 @@ def _serve_status(word: str, status: Status) -> None:
         return get_sequence(call, sequence)
 
     set_status.__doc__ = f"{word.title()} a sequence."
-    app.route("POST", f"{ONE}/{word}", OPERATOR, release=4)(set_status)
+    app.route("POST", f"{ONE}/{word}", OPERATOR, release=4, choice=f"it is {status} then")(set_status)
 
 
 _serve_status("enable", "INACTIVE")
