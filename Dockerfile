@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --constrai
     && /opt/uv/bin/uv venv --python /usr/local/bin/python3 /opt/psr
 # dependencies before sources: a layer that changes only with the pins
 RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --constraint constraints.txt \
-        --requirements pyproject.toml --extra postgres \
+        --requirements pyproject.toml --extra cluster --extra postgres \
     && find /opt/psr -type d -name tests -prune -exec rm -rf {} +
 COPY psrlib psrlib
 COPY data data
@@ -21,7 +21,7 @@ RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --build-constraint c
 
 FROM build AS build-lab
 RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --constraint constraints.txt \
-        --requirements pyproject.toml --extra postgres --extra notebooks \
+        --requirements pyproject.toml --extra cluster --extra postgres --extra notebooks \
     && find /opt/psr -type d -name tests -prune -exec rm -rf {} +
 
 FROM ${BASE} AS runtime

@@ -6,10 +6,15 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from dask import config as dask_config
 from support.dask_cluster import DaskCluster
 
 import psrlib
@@ -41,6 +46,40 @@ def test_tls_without_certificates(connect: Connect, dask: DaskCluster) -> None:
     """An address with TLS needs them from Dask's configuration."""
     with pytest.raises(ProcessError, match=r"no Dask scheduler at tls://127\.0\.0\.1"):
         connect(scheduler=dask.address.replace("tcp", "tls"))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, str]:
+    """Return the settings of Dask for a certificate that is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "psr test")])
+    now = datetime.now(UTC)
+    found = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    (tmp_path / "tls.pem").write_bytes(found.public_bytes(serialization.Encoding.PEM))
+    settings = {"distributed.comm.tls.ca-file": str(tmp_path / "tls.pem")}
+    for who in ("scheduler", "worker", "client"):
+        settings[f"distributed.comm.tls.{who}.cert"] = str(tmp_path / "tls.pem")
+        settings[f"distributed.comm.tls.{who}.key"] = str(tmp_path / "key.pem")
+    return settings
+
+
+def test_tls(connect: Connect, rich: SeedDocument, tmp_path: Path, certificate: dict[str, str]) -> None:
+    """With certificates from Dask's own configuration, on scheduler, worker and client."""
+    (tmp_path / "dask").mkdir()
+    variables = {f"DASK_{k.upper().replace('.', '__').replace('-', '_')}": v for k, v in certificate.items()}
+    with DaskCluster(tmp_path / "dask", protocol="tls", environment=variables) as cluster:
+        cluster.add_worker("private", environment={**variables, "PSR_SCH_PASSWORD": PASSWORD})
+        with dask_config.set(certificate), connect(scheduler=cluster.address) as hub:
+            report = populate(rich, hub, progress=False)
+            assert report.created["organizations"] == len(rich.organizations)
 
 
 def test_a_scheduler_without_workers(connect: Connect, tmp_path: Path) -> None:

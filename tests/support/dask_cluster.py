@@ -18,13 +18,16 @@ START_S = 60.0
 class DaskCluster(AbstractContextManager["DaskCluster"]):
     """A scheduler; workers are added by name. Logs are in the folder given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, protocol: str = "tcp", environment: Mapping[str, str | None] | None = None
+    ) -> None:
         self.folder = folder
         self.port = free_port()
-        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.address = f"{protocol}://127.0.0.1:{self.port}"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
-        self.scheduler = self._start("scheduler", "scheduler", *options)
+        options += ["--protocol", protocol]
+        self.scheduler = self._start("scheduler", "scheduler", *options, environment=environment)
         self._wait(self._answers, "scheduler")
 
     def add_worker(
