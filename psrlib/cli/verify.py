@@ -25,7 +25,14 @@ from psrlib.cli.state import login, open_document
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for report.html, report.json and junit.xml.",
 )
-@click.option("--against", type=click.Path(path_type=Path), help="Earlier report: tell what changed since.")
+@click.option(
+    "--against",
+    "paths",
+    multiple=True,
+    metavar="REPORT",
+    type=click.Path(path_type=Path),
+    help="Earlier report: tell what changed since. Given several times, the report shows the trend over all.",
+)
 @click.option("--wait", "timeout_s", default=60.0, show_default=True, help="Seconds to wait for jobs to run.")
 @OUTPUT
 def verify(
@@ -34,7 +41,7 @@ def verify(
     scheduler: str | None,
     model_path: Path | None,
     directory: Path | None,
-    against: Path | None,
+    paths: tuple[Path, ...],
     timeout_s: float,
     **where: Any,
 ) -> None:
@@ -43,10 +50,10 @@ def verify(
     The embedded hub of its folder and its engines are brought up when they are down, then stopped again.
     """
     from psrlib.model import NoiseModel
-    from psrlib.verify import compare_reports, find_model, load_report, review_run, save_report
+    from psrlib.verify import compare_reports, find_model, load_report, review_run, save_report, trend
     from psrlib.verify.save import to_record
 
-    earlier = load_report(against) if against else None
+    earlier = sorted((load_report(path) for path in paths), key=lambda found: str(found["verified_at"]))
     document = open_document(seed, settings)
     model = NoiseModel.load(model_path) if model_path else find_model(document)
     report = review_run(
@@ -57,11 +64,13 @@ def verify(
         timeout_s=timeout_s,
         **login(where),
     )
-    comparison = compare_reports(earlier, report) if earlier else None
+    comparison = [compare_reports(found, report) for found in earlier][-1] if earlier else None
+    runs = trend([*earlier, to_record(report)]) if earlier else None
     if directory:
         from psrlib import plots
 
-        say(f"report: {save_report(report, directory, plots.review(report))}")
+        page = save_report(report, directory, plots.review(report, runs), comparison, runs)
+        say(f"report: {page}")
     if comparison:
         say(comparison.changes.to_string(index=False))
     if comparison is not None:

@@ -1,7 +1,7 @@
 """Verification: does a hub hold what the seed document says, does it run, does it look like production?"""
 
-from psrlib.verify.compare import ReportChanges, compare_reports, load_report
-from psrlib.verify.report import Subject, VerificationReport
+from psrlib.verify.compare import compare_reports, load_report, trend
+from psrlib.verify.report import ReportChanges, Subject, VerificationReport
 from psrlib.verify.review import apply_to_run, find_model, review_run
 from psrlib.verify.save import save_report
 from psrlib.verify.verification import judge_state, verify
@@ -17,5 +17,6 @@ __all__ = [
     "load_report",
     "review_run",
     "save_report",
+    "trend",
     "verify",
 ]

@@ -1,8 +1,6 @@
 """What changed between two verifications of the same seed document, around an upgrade for instance."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +8,11 @@ import orjson
 import pandas as pd
 
 from psrlib.errors import InputError
-from psrlib.verify.report import VerificationReport
+from psrlib.verify.report import ReportChanges, VerificationReport
 from psrlib.verify.save import FORMAT, to_json
 
 ORIGIN = ("random_seed", "num_orgs", "model_sha256")  # what makes two reports those of the same document
 PARTS = ("checks", "difference", "counts", "jobs")
-
-
-@dataclass(frozen=True)
-class ReportChanges:
-    """The changes between two verifications, at the times ``before`` and ``after``; falsy when there is none.
-
-    Columns: what (``check``, ``deviation``, ``entities``, ``job status``, ``hub version``), where, before and
-    after.
-    """
-
-    changes: pd.DataFrame
-    before: str
-    after: str
-
-    def __bool__(self) -> bool:
-        return not self.changes.empty
-
-    @property
-    def verdict(self) -> str:
-        """The comparison in one sentence."""
-        period = f"between {self.before} and {self.after}"
-        if not self:
-            return f"Nothing changed {period}."
-        counts = Counter(self.changes["what"])
-        words = ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items())
-        return f"Changed {period}: {words}."
 
 
 def load_report(path: str | Path) -> dict[str, Any]:
@@ -59,7 +31,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{file}: cannot read the report to compare with ({error.strerror})") from error
     except ValueError as error:
         raise InputError(f"{file}: not JSON ({error}); expected the report.json of psr verify") from error
-    needed = {"format", "verified_at", *ORIGIN, *PARTS}
+    needed = {"format", "verified_at", "hub_version", "consistent", "calls", "duration_s", *ORIGIN, *PARTS}
     if not isinstance(report, dict) or report.get("format") != FORMAT or not needed <= set(report):
         raise InputError(f'{file}: expected a report.json of psr verify (format "{FORMAT}")')
     return report
@@ -91,6 +63,30 @@ def compare_reports(
     ]
     frame = pd.DataFrame(changes, columns=["what", "where", "before", "after"])
     return ReportChanges(frame, str(before["verified_at"]), str(later["verified_at"]))
+
+
+def trend(reports: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row for each of several reports of the same seed document (`load_report`), earliest first.
+
+    Columns: verified, hub_version, verdict (held or failed), failed, could_not_tell (checks), deviations,
+    entities (observed), green (jobs ACTIVE and GREEN), requests, seconds.
+    """
+    rows = [
+        {
+            "verified": report["verified_at"],
+            "hub_version": report["hub_version"],
+            "verdict": "held" if report["consistent"] else "failed",
+            "failed": sum(check["outcome"] == "failed" for check in report["checks"]),
+            "could_not_tell": sum(check["outcome"] == "could not tell" for check in report["checks"]),
+            "deviations": len(report["difference"]),
+            "entities": sum(row["observed"] for row in report["counts"] if row["metric"] != "active_jobs"),
+            "green": sum((job["status"], job["color"]) == ("ACTIVE", "GREEN") for job in report["jobs"]),
+            "requests": sum(report["calls"].values()),
+            "seconds": report["duration_s"],
+        }
+        for report in reports
+    ]
+    return pd.DataFrame(rows).sort_values("verified", kind="stable", ignore_index=True)
 
 
 def _changed(

@@ -1,5 +1,6 @@
 """The result of a verification: verdict, checks, difference, tables; kept as JSON, HTML and JUnit XML."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -100,3 +101,29 @@ class VerificationReport:
             "calls": dict(self.calls),
             "duration_s": round(self.duration_s, 3),
         }
+
+
+@dataclass(frozen=True)
+class ReportChanges:
+    """The changes between two verifications, at the times ``before`` and ``after``; falsy when there is none.
+
+    Columns: what (``check``, ``deviation``, ``entities``, ``job status``, ``hub version``), where, before and
+    after.
+    """
+
+    changes: pd.DataFrame
+    before: str
+    after: str
+
+    def __bool__(self) -> bool:
+        return not self.changes.empty
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in one sentence."""
+        period = f"between {self.before} and {self.after}"
+        if not self:
+            return f"Nothing changed {period}."
+        counts = Counter(self.changes["what"])
+        words = ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items())
+        return f"Changed {period}: {words}."

@@ -12,7 +12,7 @@ import pandas as pd
 
 from psrlib.files import replace_file
 from psrlib.verify.exact import describe
-from psrlib.verify.report import VerificationReport
+from psrlib.verify.report import ReportChanges, VerificationReport
 
 FORMAT = "psr-verification/1"
 ROWS_UNFOLDED = 20  # deviations that the page shows without being asked
@@ -21,7 +21,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def save_report(
-    report: VerificationReport, directory: Path, pictures: Mapping[str, str] | None = None
+    report: VerificationReport,
+    directory: Path,
+    pictures: Mapping[str, str] | None = None,
+    changes: ReportChanges | None = None,
+    runs: pd.DataFrame | None = None,
 ) -> Path:
     """Write ``report.json``, ``report.html`` and ``junit.xml`` into a directory; return the HTML's path.
 
@@ -29,6 +33,10 @@ def save_report(
     ----------
     pictures : mapping of str to str or None
         Plots to put into the page, SVG elements by their captions (`psrlib.plots.review`).
+    changes : ReportChanges or None
+        What changed since the latest earlier report, to be told on the page.
+    runs : DataFrame or None
+        Earlier reports and this one, for a table on the page (`psrlib.verify.trend`).
 
     Raises
     ------
@@ -37,7 +45,7 @@ def save_report(
     """
     replace_file(directory / "report.json", to_json(report))
     replace_file(directory / "junit.xml", to_junit(report))
-    return replace_file(directory / "report.html", to_html(report, pictures or {}))
+    return replace_file(directory / "report.html", to_html(report, pictures or {}, changes, runs))
 
 
 def to_json(report: VerificationReport) -> bytes:
@@ -91,8 +99,13 @@ def to_junit(report: VerificationReport) -> bytes:
     return content + b"\n"
 
 
-def to_html(report: VerificationReport, pictures: Mapping[str, str]) -> bytes:
-    """Return one self-contained page: verdict, plots, checks, deviations."""
+def to_html(
+    report: VerificationReport,
+    pictures: Mapping[str, str],
+    changes: ReportChanges | None = None,
+    runs: pd.DataFrame | None = None,
+) -> bytes:
+    """Return one self-contained page: verdict, trend, changes, plots, checks, deviations."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("report.html").render(
@@ -102,6 +115,9 @@ def to_html(report: VerificationReport, pictures: Mapping[str, str]) -> bytes:
         deviations=[(item, describe(item)) for item in report.difference.items[:ROWS_SHOWN]],
         n_deviations=len(report.difference),
         rows_unfolded=ROWS_UNFOLDED,
+        comparison=changes,
+        changes=[] if changes is None else _records(changes.changes.head(ROWS_SHOWN)),
+        runs=[] if runs is None else _records(runs),
         distances=_records(report.distances),
     )
     return page.encode()

@@ -6,11 +6,14 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
+from support.page import Page
 
+from psrlib import plots
 from psrlib.errors import InputError
 from psrlib.seed import SeedDocument
 from psrlib.state.observed import ObservedState
-from psrlib.verify import Subject, compare_reports, judge_state, load_report, save_report
+from psrlib.verify import Subject, compare_reports, judge_state, load_report, save_report, trend
+from psrlib.verify.save import to_record
 
 
 @pytest.fixture
@@ -88,3 +91,31 @@ def test_a_saved_report_says_what_the_report_says(earlier: Path) -> None:
     assert saved["random_seed"] == 7
     assert len(saved["counts"]) == 55
     assert {check["group"] for check in saved["checks"]} == {"exact", "structural"}
+
+
+def test_the_page_shows_the_trend_over_several_reports_and_the_changes_since_the_last(
+    earlier: Path, document: SeedDocument, state: ObservedState, subject: Subject
+) -> None:
+    """A row for each, in the order of their times; the one in which a job was lost has failed."""
+    found = state.organizations["org-0001"]
+    lost = next(job for job in found.organization.jobs if job.status == "ACTIVE")
+    jobs = [job for job in found.organization.jobs if job.key != lost.key]
+    found.organization = msgspec.structs.replace(found.organization, jobs=jobs)
+    del found.jobs[lost.key]
+    when = [f"2026-0{month}-01T00:00:00+00:00" for month in (1, 2, 3)]
+    second, third = (
+        judge_state(document, state, dataclasses.replace(subject, verified_at=at)) for at in when[1:]
+    )
+    runs = trend([to_record(third), load_report(earlier), to_record(second)])
+    assert runs["verified"].tolist() == when
+    assert runs["verdict"].tolist() == ["held", "failed", "failed"]
+    assert runs["deviations"].tolist() == [0, 1, 1]
+    assert (runs["entities"] - runs["entities"][0]).tolist() == [0, -1, -1]
+    assert (runs["green"] - runs["green"][0]).tolist() == [0, -1, -1]
+    changes = compare_reports(load_report(earlier), third)
+    page = Page(save_report(third, earlier, plots.review(third, runs), changes, runs).read_text())
+    assert page.open == []
+    assert "Trend over 3 verifications" in page.texts
+    assert "Changes since 2026-01-01T00:00:00+00:00" in page.texts
+    assert f"org-0001/jobs/{lost.name}" in page.texts
+    assert len(page.plots) == len(plots.review(third)) + 1
