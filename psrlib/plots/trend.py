@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from psrlib.plots import look
 
@@ -31,6 +32,7 @@ def trend(runs: pd.DataFrame) -> Figure:
             look.counts_axis(ax, "y", float(y.max()), -0.3)
         else:
             ax.set_ylim(0, max(1.0, 1.15 * float(y.max())))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         ax.yaxis.set_major_formatter(look.COUNT)
         ax.grid(axis="y")
         ax.set_title(title, fontsize=10)
