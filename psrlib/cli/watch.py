@@ -45,7 +45,7 @@ CLEAR = "\x1b[H\x1b[J"  # cursor to the top, and nothing below it
     "--rate",
     "rate_per_s",
     type=click.FloatRange(min=0, min_open=True),
-    help="Calls a second of a recording [default: 1 for 150 engines, at least 0.1, at most 5].",
+    help="Calls a second of a recording [default: 1 for 200 engines, at least 0.1, at most 5].",
 )
 @click.option(
     "--every",

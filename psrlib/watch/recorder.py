@@ -13,9 +13,9 @@ from psrlib.watch.recording import COUNT_JOBS, LIST_ENGINES, SERVER_INFO, Engine
 
 WAIT_S = 5.0  # longest wait for an answer, after which the hub counts as away
 FIRST_ROUND_PER_S = 5.0  # calls a second until every organization has been looked at once
-# An engine polls every 5 s: one call for 30 polls, which costs the embedded hub less than 1 % of what engines
+# An engine polls every 5 s: one call for 40 polls, which costs the embedded hub less than 1 % of what engines
 # and their pipelines do (bench/bench_watch.py).
-CALLS_PER_ENGINE_S = 1 / 150
+CALLS_PER_ENGINE_S = 1 / 200
 RATES_PER_S = (0.1, 5.0)  # least and most calls a second, unless told otherwise
 
 
@@ -46,7 +46,7 @@ def default_rate(n_engines: int) -> float:
 
     Examples
     --------
-    >>> [default_rate(n) for n in (0, 150, 5000)]
+    >>> [default_rate(n) for n in (0, 200, 5000)]
     [0.1, 1.0, 5.0]
     """
     least, most = RATES_PER_S
