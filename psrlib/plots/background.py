@@ -107,13 +107,15 @@ def jobs_over_time(a: Background, b: Background) -> Figure:
         minutes = levels.index.to_numpy() / 60
         heights = [levels[status].to_numpy() for status in statuses]
         colors = [_status_color(status) for status in statuses]
-        ax.stackplot(minutes, heights, colors=colors, labels=statuses, step="post", lw=0)
+        if statuses:
+            ax.stackplot(minutes, heights, colors=colors, labels=statuses, step="post", lw=0)
         _shade_outages(ax, one, facecolor="none", edgecolor=look.RED, hatch="////")
         if one.restarts:
             top = float(one.n_jobs.max())
             at = np.array(one.restarts) / 60
             ax.scatter(at, np.full(len(at), 1.04 * top), 40, look.PURPLE, marker="v", clip_on=False)
         ax.set_ylim(bottom=0)
+        ax.set_xlim(0, max(a.end_s, b.end_s, 1.0) / 60)
         ax.set_title(f"{side}  {one.name}", fontsize=10)
         ax.set_ylabel("jobs")
         ax.yaxis.set_major_formatter(look.COUNT)
@@ -148,10 +150,11 @@ def answer_times(a: Background, b: Background) -> Figure:
             ax.fill_between(table["minutes"], table["low"], table["high"], color=color, alpha=0.15, lw=0)
             ax.plot(table["minutes"], table["middle"], color=color, lw=1.8, label=side)
             _shade_outages(ax, one, color=color, alpha=0.3)
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        if len(a.answers) and len(b.answers):
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.grid(axis="y")
         ax.set_title(call, fontsize=10)
         ax.set_xlabel("minutes")
@@ -162,9 +165,10 @@ def answer_times(a: Background, b: Background) -> Figure:
 
 def _points(found: pd.DataFrame) -> pd.DataFrame:
     """Return median, tenth and nine tenths (ms) of contiguous batches of answers, and when they were."""
-    times, answers = (found[name].to_numpy() for name in ("t", "answer_s"))
+    times, answers = found["t"].to_numpy(dtype=float), found["answer_s"].to_numpy(dtype=float)
+    least = max(1, min(ANSWERS_PER_POINT, len(found)))
     rows = [
         (float(np.median(at)) / 60, *(1000 * np.quantile(ms, [0.1, 0.5, 0.9])))
-        for at, ms in zip(split(times, ANSWERS_PER_POINT), split(answers, ANSWERS_PER_POINT), strict=True)
+        for at, ms in zip(split(times, least), split(answers, least), strict=True)
     ]
     return pd.DataFrame(rows, columns=["minutes", "low", "middle", "high"], dtype=float)

@@ -275,7 +275,7 @@ def _slow_answers(a: FloatArray, b: FloatArray) -> Aspect:
 def _drift(a: FloatArray, b: FloatArray) -> Aspect:
     """Compare how answer times change from the first half of a recording to the second."""
     halves = [np.array_split(statistics.usual(x, ANSWERS_PER_BATCH), 2) for x in (a, b)]
-    values = [float(np.exp(last.mean() - first.mean())) if len(first) else np.nan for first, last in halves]
+    values = [float(np.exp(last.mean() - first.mean())) if len(last) else np.nan for first, last in halves]
     (first_a, last_a), (first_b, last_b) = halves
     effect = contrast((1, first_a), (-1, last_a), (-1, first_b), (1, last_b))
     return _ratio("drift of answer times", values, "times", effect, DRIFT_TOLERANCE)

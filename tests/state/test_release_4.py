@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from psrlib.run import ADOPTION, open_hub
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import diff, held, observe, populate, setup_engines, start_jobs, teardown
 from psrlib.verify import verify
+from psrlib.watch import watch_hub
 
 
 def credentials_of(run_dir: Path) -> Credentials:
@@ -99,6 +102,17 @@ def test_engines_of_both_types_keep_their_tokens(rich: SeedDocument, hub: Contro
     first = {(i.organization, i.key): i.token for i in setup_engines(rich, hub, run_dir)}
     second = {(i.organization, i.key): i.token for i in setup_engines(rich, hub, run_dir)}
     assert first == second
+
+
+def test_a_recording_looks_at_every_organization(rich: SeedDocument, hub: ControlHub) -> None:
+    """With the credential of each; nothing is refused."""
+    names = [o.id for o in rich.organizations]
+    samples = list(islice(watch_hub(hub, names, 1000.0, Event()), 3 * len(names)))
+    assert [sample.refused + sample.outage for sample in samples] == [""] * len(samples)
+    counted = {
+        sample.organization: sum(sample.jobs.values()) for sample in samples if sample.jobs is not None
+    }
+    assert counted == {o.id: sum(not job.is_template for job in o.jobs) for o in rich.organizations}
 
 
 def test_fewer_credentials_than_organizations(rich: SeedDocument, fresh: Path) -> None:

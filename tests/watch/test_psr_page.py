@@ -53,7 +53,7 @@ def test_the_walk_ends_with_two_recordings_a_page_and_nothing_running(folder: Pa
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=900,
         )
     finally:
         stop_run(folder / "runs" / "psr")

@@ -61,15 +61,26 @@ def test_the_table_has_what_differs_first(comparison: Comparison) -> None:
 def test_a_recording_is_described_with_its_cost(comparison: Comparison) -> None:
     """What was watched, and what that took."""
     words = "\n".join(describe(comparison.b))
-    assert "http://hub for 20" in words
+    assert "http://hub for 19.9 min" in words
     assert f"{comparison.b.cost['calls']:.0f} calls" in words
     assert "started again" in words
     assert "outages   1, " in words
 
 
-def test_pictures_of_a_recording_that_saw_nothing_are_drawn() -> None:
-    """It ended before every organization was looked at."""
+@pytest.mark.parametrize("minutes", [0.01, 0.05, 0.1, 0.2, 0.5, 2.0])
+def test_a_page_is_made_of_recordings_however_short(minutes: float, tmp_path: Path) -> None:
+    """Ended before every organization was looked at, or with a handful of answers: it could not tell."""
     rng = np.random.default_rng(1)
-    a, b = (background_of(simulate(rng, minutes=m), "x") for m in (20.0, 0.01))
-    assert len(plots.watch_pictures(compare(a, b))) == 3
-    assert "not all organizations were looked at" in "\n".join(describe(b))
+    a, b = (background_of(simulate(rng, minutes=minutes), "x") for _ in range(2))
+    comparison = compare(a, b)
+    assert comparison.outcome == "could not tell"
+    pictures = plots.watch_pictures(comparison)
+    assert Page(save_comparison(comparison, tmp_path, pictures).read_text()).open == []
+    assert len(describe(b)) == 6
+
+
+def test_a_recording_before_the_first_answer_is_described_and_drawn() -> None:
+    """There is a beginning and nothing else."""
+    one = background_of(simulate(np.random.default_rng(1))[:1], "x")
+    assert "not all organizations were looked at" in "\n".join(describe(one))
+    assert len(plots.watch_pictures(compare(one, one))) == 3
