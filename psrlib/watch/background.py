@@ -22,8 +22,8 @@ SHORTEST_OUTAGE_S = 1.0  # a repeated call that took less met a connection that 
 class Outage:
     """A time without answers, in seconds since the begin of the recording, and what was seen of it.
 
-    It begins midway between the last answer and the first failure and ends likewise, so that its length is
-    known to the time between two calls.
+    It begins midway between the last answer and the first failure and ends likewise, or with the answer to a
+    repeated call, so that its length is known to the time between two calls.
     """
 
     begin_s: float
@@ -281,8 +281,9 @@ def _outages(samples: Sequence[Sample], zero: float) -> list[Outage]:
             failed_until = end
             continue
         if begin is not None:
-            back_at = end if sample.repeats else max(sample.at, failed_until)
-            outages.append(Outage(begin - zero, (failed_until + back_at) / 2 - zero, reason))
+            # an answer after repeats came right when the hub was back
+            back_at = end if sample.repeats else (failed_until + max(sample.at, failed_until)) / 2
+            outages.append(Outage(begin - zero, back_at - zero, reason))
             begin = None
         elif sample.repeats and sample.took_s >= SHORTEST_OUTAGE_S:
             outages.append(
