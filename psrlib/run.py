@@ -121,7 +121,7 @@ def open_hub(
         If the hub cannot be reached or refuses the login.
     """
     sch_url = _address(sch_url, credentials)
-    _check_release(sch_url, release, credentials)
+    check_release(sch_url, release, credentials)
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
         started_here = find_hub(run_dir) is None
@@ -208,8 +208,14 @@ def _address(sch_url: str, credentials: Credentials | None) -> str:
     return credentials.url if credentials is not None and sch_url == EMBEDDED else sch_url
 
 
-def _check_release(sch_url: str, release: str, credentials: Credentials | None) -> None:
-    """Refuse what does not belong together: a release, an address and API credentials."""
+def check_release(sch_url: str, release: str, credentials: Credentials | None) -> None:
+    """Refuse what does not belong together: a release, an address and API credentials.
+
+    Raises
+    ------
+    InputError
+        With what to leave out or to give besides.
+    """
     if release == "4" and credentials is None and sch_url != EMBEDDED:
         raise InputError(
             f"a Control Hub 4.x or later ({sch_url}) takes API credentials; give the file with --credentials"

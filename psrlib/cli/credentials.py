@@ -1,6 +1,7 @@
 """``psr credentials``: the file of API credentials for a Control Hub 4.x."""
 
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,8 +27,12 @@ def check(file: Path, ca_bundle: str | None) -> None:
     when one cannot, 2 for a file that others may read or that is none.
     """
     from psrlib.client import load_credentials
+    from psrlib.client.dialect import Release4
+    from psrlib.client.http import HttpClient
     from psrlib.state.adoption import check_credentials
 
-    checked = check_credentials(load_credentials(file), ca_bundle or True)
+    known = load_credentials(file)
+    with closing(HttpClient(known.url, verify=ca_bundle or True)) as http:
+        checked = check_credentials(Release4(known), http)
     answer([{**asdict(one), "usable": one.is_usable} for one in checked], "\n".join(map(str, checked)))
     sys.exit(0 if all(one.is_usable for one in checked) else 1)

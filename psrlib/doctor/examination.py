@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from psrlib.client import Request
+from psrlib.client.dialect import Release4
 from psrlib.client.http import HttpClient
 from psrlib.client.login import HEADERS, LOGIN_PATH
 from psrlib.client.wire import is_absent
@@ -19,6 +20,7 @@ from psrlib.doctor.watch import Seen, WatchedHub
 from psrlib.errors import AuthenticationError, HubError, HubUnreachableError, PsrError
 from psrlib.seed.document import SeedDocument
 from psrlib.state import diff, observe, populate, setup_engines, start_jobs, teardown
+from psrlib.state.adoption import check_credentials
 from psrlib.state.observe import SYSTEM_ORGANIZATION
 from psrlib.state.reading import engine_registrations
 
@@ -27,8 +29,8 @@ log = logging.getLogger(__name__)
 DEADLINE_S = 10.0  # for one call with its repeats: a wrong answer is one after ten seconds as well
 SHOWN = 5  # deviations that are named
 RELEASE_4 = (
-    "this is Control Hub 4.x or later, and the populator speaks 3.x: there is no login by user and password "
-    "(API credentials instead), users are invited, engines belong to deployments"
+    "this is Control Hub 4.x or later: there is no login by user and password, but API credentials; give the "
+    "file with --credentials"
 )
 
 
@@ -62,7 +64,8 @@ class _Examination:
     def __init__(self, hub: WatchedHub) -> None:
         self.hub = hub
         self.findings: list[Finding] = []
-        self.checked = {call: Checked(need, call) for need in NEEDS for call in need.calls}
+        self.needs = [need for need in NEEDS if hub.dialect.release in need.releases]
+        self.checked = {call: Checked(need, call) for need in self.needs for call in need.calls}
         self.release = ""
         self.scratch = ""
         self.adds_versions: bool | None = None
@@ -71,7 +74,10 @@ class _Examination:
         self._say("ok", "login", f"as {self.hub.user}")
         self._look_at_server()
         self._look()
-        if write:
+        if write and self.hub.dialect.adopts:
+            text = "organizations of 4.x are not made for a trial; nothing was written"
+            self._say("note", "scratch", text, "psr populate with one credential in the file is the trial")
+        elif write:
             self._write()
         self._note_seen()
         self._compare_with_documents()
@@ -91,6 +97,9 @@ class _Examination:
     def _look_at_server(self) -> None:
         with suppress(HubError):
             self.release = self.hub.server_version()
+        if self.hub.dialect.adopts:
+            self._look_at_credentials()
+            return
         if self.release.startswith("3."):
             self._say("ok", "release", f"Control Hub {self.release}")
         elif self.release[:1].isdigit():
@@ -109,13 +118,23 @@ class _Examination:
                     f"creating organizations takes a system administrator, of {SYSTEM_ORGANIZATION}",
                 )
 
+    def _look_at_credentials(self) -> None:
+        """Say who each API credential is; the calls are tried with that of the first organization."""
+        self._say("ok", "release", f"Control Hub {self.release or 'of unknown release'}, API credentials")
+        assert isinstance(self.hub.dialect, Release4)
+        for one in check_credentials(self.hub.dialect, self.hub.http):
+            level = "ok" if one.is_usable else "problem"
+            self._say(
+                level, "credential", str(one), "" if one.is_usable else "its organization is not filled"
+            )
+
     def _look(self) -> None:
         """Make every call that only reads, in the own organization."""
         rows: Rows = {}
         for name, listing in _listings(self.hub).items():
             with suppress(HubError):
                 rows[name] = listing()
-        for need in NEEDS:
+        for need in self.needs:
             if need.look is not None:
                 with suppress(HubError):
                     need.look(self.hub, rows)
@@ -194,7 +213,7 @@ class _Examination:
         """Tell of each call what became of its requests; the worst counts, what the populator met too."""
         for seen in self.hub.seen:
             found = find_need(seen.request.method, seen.request.path)
-            if found is not None:
+            if found is not None and found[1] in self.checked:
                 _note(self.checked[found[1]], seen)
             if seen.request.path.endswith("/importPipelineNewVersion"):
                 self.adds_versions = False
@@ -225,7 +244,7 @@ class _Examination:
                 f"no document that lists the calls of {', '.join(without)}",
                 "what only writes there is not known before --write",
             )
-        if documents.is_release_4 and not self.release:
+        if documents.is_release_4 and not self.release and not self.hub.dialect.adopts:
             self._say("problem", "release", RELEASE_4)
 
     def _conclude(self) -> None:
@@ -243,8 +262,9 @@ class _Examination:
 
 def _listings(hub: WatchedHub) -> dict[str, Callable[[], list[dict[str, Any]]]]:
     """Return the calls that list the own organization's entities, by name."""
+    of_system = {} if hub.dialect.adopts else {"organizations": hub.security.organizations}
     return {
-        "organizations": hub.security.organizations,
+        **of_system,
         "pipelines": hub.pipelinestore.pipelines,
         "fragments": hub.pipelinestore.fragments,
         "jobs": hub.jobrunner.jobs,

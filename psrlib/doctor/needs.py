@@ -64,6 +64,8 @@ class Need:
         listings seen so far by the names of their methods, and returns None when it finds nothing to look at.
     is_hidden : bool
         Whether hubs are known that have it and do not list it in their documents (control-hub-4x, 0).
+    releases : tuple of int
+        The releases of Control Hub of which it is asked, 4 for 4.x and later.
     """
 
     what: str
@@ -71,6 +73,7 @@ class Need:
     otherwise: str = ""
     look: Callable[[ControlHub, "Rows"], Any] | None = None
     is_hidden: bool = False
+    releases: tuple[int, ...] = (3, 4)
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
@@ -143,7 +146,7 @@ def _owned(app: str, listing: str, field: str, things: str, is_hidden: bool = Fa
 
 
 NEEDS: tuple[Need, ...] = (
-    Need("log in", lambda s: s.answer(Request("POST", LOGIN_PATH, "sessions"))),
+    Need("log in", lambda s: s.answer(Request("POST", LOGIN_PATH, "sessions")), releases=(3,)),
     Need("tell the release", _server("/rest/v1/server/info"), "reports name no release"),
     Need(
         "tell the ids of events that subscriptions are for",
@@ -152,12 +155,13 @@ NEEDS: tuple[Need, ...] = (
     ),
     # security
     Need("tell who is logged in", lambda s: s.security.current_user()),
-    Need("list organizations", lambda s: s.security.organizations()),
-    Need("create an organization", lambda s: s.security.create_organization(ID, ID, ADMIN)),
+    Need("list organizations", lambda s: s.security.organizations(), releases=(3,)),
+    Need("create an organization", lambda s: s.security.create_organization(ID, ID, ADMIN), releases=(3,)),
     Need(
         "change an organization",
         lambda s: s.security.update_organization(RECORD),
         "teardown deactivates no organization",
+        releases=(3,),
     ),
     Need(
         "read an organization's limits",
@@ -171,9 +175,35 @@ NEEDS: tuple[Need, ...] = (
         lambda s: s.security.users(ID),
         look=lambda hub, _: hub.security.users(hub.organization),
     ),
-    Need("create a user", lambda s: s.security.create_user(ID, ADMIN)),
+    Need("create a user", lambda s: s.security.create_user(ID, ADMIN), releases=(3,)),
+    Need(
+        "read a user",
+        lambda s: s.security.user(ID, ID),
+        "--invite-users cannot be used",
+        look=lambda hub, _: hub.security.user(hub.organization, hub.user),
+        releases=(4,),
+    ),
+    Need(
+        "invite a user",
+        lambda s: s.login_service.invite(ID),
+        "--invite-users cannot be used",
+        is_hidden=True,
+        releases=(4,),
+    ),
+    Need(
+        "remove an invited user",
+        lambda s: s.login_service.remove(ID),
+        "teardown leaves users",
+        is_hidden=True,
+        releases=(4,),
+    ),
     Need("change a user", lambda s: s.security.update_user(ID, RECORD)),
-    Need("delete users", lambda s: s.security.delete_users(ID, [ID]), "teardown leaves users"),
+    Need(
+        "delete users",
+        lambda s: s.security.delete_users(ID, [ID]),
+        "teardown leaves users",
+        releases=(3,),
+    ),
     Need(
         "list groups",
         lambda s: s.security.groups(ID),

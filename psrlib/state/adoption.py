@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from psrlib.client import ControlHub, Credentials
+from psrlib.client import ControlHub
 from psrlib.client.credentials import SYSTEM
 from psrlib.client.dialect import Release4
 from psrlib.client.http import HttpClient
@@ -128,18 +128,12 @@ class CheckedCredential:
         )
 
 
-def check_credentials(credentials: Credentials, verify: bool | str = True) -> list[CheckedCredential]:
+def check_credentials(dialect: Release4, http: HttpClient) -> list[CheckedCredential]:
     """Ask a hub who each credential is, the system administrator's too; one call for each."""
-    dialect, http = Release4(credentials), HttpClient(credentials.url, verify=verify)
-    names = [*credentials.organizations, *([SYSTEM] if credentials.system else [])]
-    checked: list[CheckedCredential] = []
+    known = dialect.credentials
+    names = [*known.organizations, *([SYSTEM] if known.system else [])]
     seen: dict[str, str] = {}
-    try:
-        for name in names:
-            checked.append(_check(dialect, http, name, seen))
-    finally:
-        http.close()
-    return checked
+    return [_check(dialect, http, name, seen) for name in names]
 
 
 def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str]) -> CheckedCredential:
