@@ -132,7 +132,7 @@ def test_recordings_of_very_different_length_could_not_tell() -> None:
     """What happens once an hour is not seen in ten minutes."""
     a, b = background_of(lines(1), "a"), background_of(lines(2, minutes=35.0), "b")
     (found,) = [aspect for aspect in compare(a, b).aspects if aspect.name == "time watched"]
-    assert (found.outcome, found.finding) == ("could not tell", "60.0 and 35.0 minutes")
+    assert (found.outcome, found.finding) == ("could not tell", "59.9 and 34.9 minutes")
 
 
 def test_another_hub_differs_in_organizations_and_jobs() -> None:
