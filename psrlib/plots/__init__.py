@@ -7,6 +7,7 @@ from psrlib.plots.entities import agreement, desired_and_observed, differences, 
 from psrlib.plots.look import new_axes, style
 from psrlib.plots.review import review
 from psrlib.plots.running import job_status, jobs_per_engine
+from psrlib.plots.tables import table
 
 __all__ = [
     "agreement",
@@ -23,5 +24,6 @@ __all__ = [
     "review",
     "shares",
     "style",
+    "table",
     "watch_pictures",
 ]

@@ -6,6 +6,7 @@ import pytest
 from psrlib import paths
 from psrlib.model.fit import Fit
 from psrlib.model.fit.study import (
+    AIMS,
     alike_by_owner,
     archetype_table,
     fit_table,
@@ -35,19 +36,30 @@ def test_tiers_are_counted() -> None:
 
 
 def test_figures_stand_beside_aims() -> None:
-    """Three figures, drawn and real, with what is aimed at."""
+    """Each aim is that of real against real and what a model may cost; what misses it is said to."""
     figures = {"auc": 0.5, "ks_complement": 0.98, "spearman_difference": 0.1}
     kinds = ("drawn_against_held_out", "drawn_independently", "real_against_real")
-    table = goodness_table(dict.fromkeys(kinds, figures))
-    assert table.loc["two-sample AUC", "aim"] == "at most 0.55"
-    judges = {"drawn_against_held_out": 0.6, "real_against_real": 0.5}
-    goodness = dict.fromkeys(kinds, figures) | {"cross_auc": judges, "inside": {"relational_auc": judges}}
-    table = goodness_table(goodness)
-    assert (
-        table.loc["relational AUC", "drawn independently"]
-        == table.loc["cross AUC", "drawn independently"]
-        == 0.6
-    )
+    table = goodness_table(dict.fromkeys(kinds, figures), 2000)
+    assert table["held"].all()
+    assert table.loc["two-sample AUC", "aim"] == "at most 0.580"
+    assert table.loc["KS complement", "aim"] == "at least 0.960"
+    judges = {"drawn_against_held_out": 0.66, "real_against_real": 0.5}
+    worse = {"auc": 0.59, "ks_complement": 0.95, "spearman_difference": 0.17}
+    goodness = dict.fromkeys(kinds, figures) | {
+        "drawn_against_held_out": worse,
+        "cross_auc": judges,
+        "inside": {"relational_auc": judges},
+    }
+    table = goodness_table(goodness, 2000)
+    assert table.loc["cross AUC", "drawn independently"] == 0.66
+    assert not table["held"].any()
+
+
+def test_an_aim_gives_fewer_organizations_more_room() -> None:
+    """Comparisons of few waver more."""
+    aim = AIMS["auc"]
+    assert aim.allowed(0.5, 2000) < aim.allowed(0.5, 200)
+    assert aim.allowed(0.5, 200) == pytest.approx(0.5 + 0.05 + 0.03 * 10**0.5)
 
 
 def test_public_pipelines_of_one_owner_are_alike() -> None:
