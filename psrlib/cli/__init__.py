@@ -26,6 +26,7 @@ COMMANDS = {
     "teardown": "state",
     "verify": "verify",
     "collect": "collect",
+    "profile": "profile",
     "notebooks": "notebooks",
 }
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.OTHER_SCH_URL
+@options.PROFILE
 @click.option(
     "--sql",
     "mapping_file",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options.together(options.OTHER_SCH_URL, options.RELEASE, options.LOGIN)
+@options.together(options.OTHER_SCH_URL, options.PROFILE, options.RELEASE, options.LOGIN)
 @options.together(options.ORGANIZATION_PASSWORD, options.CA_BUNDLE)
 @click.option(
     "--write",

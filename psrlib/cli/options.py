@@ -76,6 +76,14 @@ def _load_credentials(
     return load_credentials(path) if path else None
 
 
+def _use_profile(context: click.Context, option: click.Parameter, name: str | None) -> None:
+    """Take the values of a profile for options that are not given, neither here nor in the environment."""
+    if name:
+        from psrlib.cli.profiles import load_profile
+
+        context.default_map = {**(context.default_map or {}), **load_profile(name)}
+
+
 def _address() -> str:
     """Return the address of the hub where none is given: the one in the credentials file, if there is one."""
     given: Credentials | None = click.get_current_context().params.get("credentials")
@@ -111,6 +119,15 @@ RELEASE = together(
         is_eager=True,  # it has the address of the hub in it
         help="File of API credentials of a 4.x hub, mode 600: one for each organization.",
     ),
+)
+PROFILE = click.option(
+    "--profile",
+    envvar="PSR_PROFILE",
+    callback=_use_profile,
+    is_eager=True,  # the other options take their values from it
+    expose_value=False,
+    help="Control Hub kept by psr profile under this name: address, release, user, CA bundle; better in "
+    "PSR_PROFILE where all commands mean the same.",
 )
 LOGIN = together(
     click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
@@ -149,6 +166,7 @@ SCHEDULER = click.option(
 )
 # how to speak to a Control Hub
 session_options = together(
+    PROFILE,
     RELEASE,
     LOGIN,
     ORGANIZATION_PASSWORD,

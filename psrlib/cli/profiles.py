@@ -1,0 +1,61 @@
+"""The file of profiles: how to reach which Control Hub, without secrets, in the user's folder of settings."""
+
+import json
+from pathlib import Path
+
+import click
+
+from psrlib.errors import InputError
+from psrlib.files import replace_file
+
+FIELDS = {"sch_url", "release", "sch_username", "ca_bundle", "credentials"}  # names of options
+Profiles = dict[str, dict[str, str]]
+
+
+def profile_file() -> Path:
+    """Return the file: ``~/.config/psr/profiles.json`` on Linux, the like of it elsewhere."""
+    return Path(click.get_app_dir("psr")) / "profiles.json"
+
+
+def load_profiles() -> Profiles:
+    """Return all profiles by name; none without a file.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold profiles.
+    """
+    path = profile_file()
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: the profiles cannot be read ({error}); correct or delete the file"
+        ) from error
+    if not isinstance(content, dict) or not all(_is_profile(values) for values in content.values()):
+        raise InputError(f"{path}: expected profiles of texts named {', '.join(sorted(FIELDS))}")
+    return content
+
+
+def load_profile(name: str) -> dict[str, str]:
+    """Return a profile; InputError names those that there are when it is unknown."""
+    profiles = load_profiles()
+    if name not in profiles:
+        known = ", ".join(profiles) or "none"
+        raise InputError(f"no profile {name} in {profile_file()} (there: {known}); psr profile set makes one")
+    return profiles[name]
+
+
+def save_profiles(profiles: Profiles) -> Path:
+    """Write all profiles and return the file."""
+    return replace_file(profile_file(), json.dumps(profiles, indent=1) + "\n")
+
+
+def _is_profile(values: object) -> bool:
+    return (
+        isinstance(values, dict)
+        and set(values) <= FIELDS
+        and all(isinstance(value, str) for value in values.values())
+    )
