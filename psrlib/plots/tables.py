@@ -1,17 +1,20 @@
 """Tables of the notebooks: no wider than the page, nothing cut, and one without rows says so."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+if TYPE_CHECKING:
+    from pandas.io.formats.style_render import CSSDict
+
+CELL = "white-space: normal; text-align: left; padding: 2px 3px"
 PAGE = {
-    "table": "max-width: 100%; table-layout: auto; margin-left: 0; font-size: 12px",
-    "th": "white-space: normal; text-align: left; vertical-align: bottom; padding: 3px 6px",
-    "td": "white-space: normal; overflow-wrap: anywhere; text-align: left; padding: 3px 6px",
+    "": "max-width: 100%; table-layout: auto; margin-left: 0; font-size: 11px; border-collapse: collapse",
+    "th": f"{CELL}; vertical-align: bottom",
+    "td": f"{CELL}; overflow-wrap: anywhere",
 }
-NUMBER = {"text-align": "right", "overflow-wrap": "normal"}
 NONE = "none"
 
 
@@ -29,13 +32,17 @@ class Table:
     def _repr_html_(self) -> str:
         if self.frame.empty:
             return f"<p>{NONE}</p>"
-        numbers = [name for name in self.frame if is_numeric_dtype(self.frame[name])]
-        styler = self.frame.style.hide(axis="index").set_properties(subset=numbers, **NUMBER)
-        styler = styler.set_table_styles([{"selector": "", "props": PAGE["table"]}])
-        styler = styler.set_table_styles(
-            [{"selector": name, "props": PAGE[name]} for name in ("th", "td")], overwrite=False
-        )
-        html: str = styler.format(precision=self._digits, na_rep="", thousands=",", escape="html").to_html()
+        numbers = [i for i, name in enumerate(self.frame) if is_numeric_dtype(self.frame[name])]
+        rules = PAGE | {f"th.col{i}": "text-align: right" for i in numbers}
+        rules |= {f"td.col{i}": "text-align: right; white-space: nowrap" for i in numbers}
+        styles: list[CSSDict] = [{"selector": name, "props": props} for name, props in rules.items()]
+        styler = self.frame.style.hide(axis="index").set_table_styles(styles)
+        for i in numbers:
+            values = self.frame.iloc[:, i].dropna()
+            digits = 0 if (values == values.round()).all() else self._digits
+            styler = styler.format(precision=digits, na_rep="", thousands=",", subset=[self.frame.columns[i]])
+        texts = [name for i, name in enumerate(self.frame) if i not in numbers]
+        html: str = styler.format(na_rep="", escape="html", subset=texts).to_html()
         return html
 
 
@@ -61,7 +68,10 @@ def table(content: pd.DataFrame | pd.Series | Mapping[str, Any], digits: int = 3
         content = pd.DataFrame({"": list(content), " ": [_plain(value) for value in content.values()]})
     frame = content.to_frame() if isinstance(content, pd.Series) else content
     if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
-        frame = frame.reset_index(names=[name or "" for name in frame.index.names])
+        n_columns = frame.shape[1]
+        frame = frame.reset_index(names=[name or " " * i for i, name in enumerate(frame.index.names)])
+        for i in range(frame.shape[1] - n_columns):
+            frame.isetitem(i, [_heading(label) for label in frame.iloc[:, i]])
     frame = frame.set_axis([_heading(name) for name in frame.columns], axis=1)
     return Table(frame, digits)
 
