@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 if TYPE_CHECKING:
     from pandas.io.formats.style_render import CSSDict
@@ -15,6 +15,8 @@ PAGE = {
     "th": f"{CELL}; vertical-align: bottom",
     "td": f"{CELL}; overflow-wrap: anywhere",
 }
+MANY = 10  # columns, beyond which headings of numbers stand upright
+UPRIGHT = "writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; text-align: left"
 NONE = "none"
 
 
@@ -32,8 +34,10 @@ class Table:
     def _repr_html_(self) -> str:
         if self.frame.empty:
             return f"<p>{NONE}</p>"
-        numbers = [i for i, name in enumerate(self.frame) if is_numeric_dtype(self.frame[name])]
+        numbers = [i for i, name in enumerate(self.frame) if _is_number(self.frame[name])]
         rules = PAGE | {f"th.col{i}": "text-align: right" for i in numbers}
+        if len(self.frame.columns) > MANY:
+            rules |= {f"th.col{i}": UPRIGHT for i in numbers}
         rules |= {f"td.col{i}": "text-align: right; white-space: nowrap" for i in numbers}
         styles: list[CSSDict] = [{"selector": name, "props": props} for name, props in rules.items()]
         styler = self.frame.style.hide(axis="index").set_table_styles(styles)
@@ -65,7 +69,9 @@ def table(content: pd.DataFrame | pd.Series | Mapping[str, Any], digits: int = 3
     none
     """
     if isinstance(content, Mapping):
-        content = pd.DataFrame({"": list(content), " ": [_plain(value) for value in content.values()]})
+        content = pd.DataFrame(
+            {"": map(_heading, content), " ": [_plain(value) for value in content.values()]}
+        )
     frame = content.to_frame() if isinstance(content, pd.Series) else content
     if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
         n_columns = frame.shape[1]
@@ -74,6 +80,10 @@ def table(content: pd.DataFrame | pd.Series | Mapping[str, Any], digits: int = 3
             frame.isetitem(i, [_heading(label) for label in frame.iloc[:, i]])
     frame = frame.set_axis([_heading(name) for name in frame.columns], axis=1)
     return Table(frame, digits)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
 def _heading(name: Any) -> str:

@@ -37,6 +37,14 @@ def test_what_is_nested_is_told_in_words() -> None:
     assert text.count(">none<") == 2
 
 
+def test_headings_of_many_numbers_stand_upright() -> None:
+    """Eleven counts fit the page; truth values are words."""
+    counts = pd.DataFrame([range(11)], columns=[f"scheduled_tasks_{i}" for i in range(11)])
+    assert "vertical-rl" in table(counts)._repr_html_()
+    assert "vertical-rl" not in table(counts.iloc[:, :5].assign(held=True))._repr_html_()
+    assert ">True<" in table(counts.iloc[:, :5].assign(held=True))._repr_html_()
+
+
 def test_names_of_rows_become_columns() -> None:
     """Of one level and of two; names that repeat are no trouble."""
     frame = pd.DataFrame({"a_b": [1.5, 2.0]}, index=pd.Index(["x", "x"], name="outcome"))
