@@ -100,7 +100,8 @@ class Aim:
     """How far a figure may be from that of real organizations against real ones.
 
     ``worse`` is the direction of worse figures, ``gap`` what the model may cost, ``wavers`` the standard
-    deviation of one comparison of 1,000 organizations with 1,000 (docs/model.md, Figures).
+    deviation of one comparison, both for halves of 1,000 organizations (docs/model.md, Figures). What a model
+    costs is mostly the accidents of the sample that it was fitted to, so both shrink with the root of its size.
     """
 
     name: str
@@ -110,8 +111,7 @@ class Aim:
 
     def allowed(self, real: float, n_organizations: int) -> float:
         """Return the worst figure that keeps to the aim; two halves of n organizations are compared."""
-        wavers = self.wavers * math.sqrt(2000 / n_organizations)
-        return real + self.worse * (self.gap + 2 * wavers)
+        return real + self.worse * (self.gap + 2 * self.wavers) * math.sqrt(2000 / n_organizations)
 
 
 AIMS = {
