@@ -101,7 +101,7 @@ class Aim:
 
     ``worse`` is the direction of worse figures, ``gap`` what the model may cost, ``wavers`` the standard
     deviation of one comparison, both for halves of 1,000 organizations (docs/model.md, Figures). What a model
-    costs is mostly the accidents of the sample that it was fitted to, so both shrink with the root of its size.
+    costs is mostly the accidents of the sample it was fitted to, so both go with the root of its size.
     """
 
     name: str
