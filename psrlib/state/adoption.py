@@ -17,8 +17,6 @@ from psrlib.errors import HubError, InputError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, OWNED
 
-DEPLOYMENT_ROLES = ("csp:environment-manager", "csp:deployment-manager")  # for tokens from a deployment
-
 
 def held(document: SeedDocument, hub: ControlHub) -> SeedDocument:
     """Return a document with what a hub is to hold of it; the document itself unless the hub adopts.
@@ -102,15 +100,13 @@ def as_drawn(found: Organization, drawn: Organization) -> Organization:
 class CheckedCredential:
     """What a hub says of an API credential: whose it is, and why it cannot be used; empty when it can.
 
-    ``missing`` are the roles its user lacks for populating, ``missing_for_deployments`` for engine tokens
-    from a deployment, which only a hub needs that gives none otherwise.
+    ``missing`` are the roles its user lacks for populating.
     """
 
     name: str
     organization: str = ""
     user: str = ""
     missing: tuple[str, ...] = ()
-    missing_for_deployments: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -122,10 +118,7 @@ class CheckedCredential:
         if self.problem:
             return f"{self.name}: {self.problem}"
         lacks = f"; lacks {', '.join(self.missing)}" if self.missing else ""
-        more = ", ".join(self.missing_for_deployments)
-        return f"{self.name}: {self.organization}, {self.user}{lacks}" + (
-            f"; lacks {more}, for engine tokens from a deployment" if more else ""
-        )
+        return f"{self.name}: {self.organization}, {self.user}{lacks}"
 
 
 def check_credentials(dialect: Release4, http: HttpClient) -> list[CheckedCredential]:
@@ -150,14 +143,12 @@ def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str])
         return CheckedCredential(name, organization, user, problem=f"of the same organization as {seen[id]}")
     seen[id] = name
     roles = set(principal.get("roles") or [])
-    return CheckedCredential(name, organization, user, *_missing(roles))
+    return CheckedCredential(name, organization, user, _missing(roles))
 
 
-def _missing(roles: Set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _missing(roles: Set[str]) -> tuple[str, ...]:
     """Return the roles that a user lacks who populates; an administrator has those of creators."""
-    wanted = (ADMINISTRATOR_ROLE,) if ADMINISTRATOR_ROLE not in roles else ()
-    creators = dict.fromkeys(CREATOR_ROLES.values()) if wanted else {}
-    return (
-        (*wanted, *(role for role in creators if role not in roles)),
-        tuple(role for role in DEPLOYMENT_ROLES if role not in roles),
-    )
+    if ADMINISTRATOR_ROLE in roles:
+        return ()
+    creators = dict.fromkeys(CREATOR_ROLES.values())
+    return (ADMINISTRATOR_ROLE, *(role for role in creators if role not in roles))
