@@ -4,6 +4,7 @@ import base64
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import orjson
@@ -45,12 +46,15 @@ class Credentials(Struct, forbid_unknown_fields=True, frozen=True):
 
     ``organizations`` has the ids of the seed document as keys; which organization of the hub each one is, the
     credential says. ``login_url`` is the login service, which invites users; None means the hub's address.
+    ``engines`` tells where tokens of engines come from: from registrations without a deployment, and from
+    deployments where the hub refuses those (``components``); or from deployments at once (``deployment``).
     """
 
     url: str
     organizations: dict[str, ApiCredential]
     login_url: str | None = None
     system: ApiCredential | None = None
+    engines: Literal["components", "deployment"] = "components"
 
 
 def load_credentials(file: str | Path) -> Credentials:
@@ -75,7 +79,7 @@ def load_credentials(file: str | Path) -> Credentials:
     except msgspec.MsgspecError as error:
         raise InputError(
             f'{path}: no credentials file ({error}); expected {{"url", "organizations": '
-            '{"org-0001": {"id", "token"}, ...}}, and besides "login_url", "system"'
+            '{"org-0001": {"id", "token"}, ...}}, and besides "login_url", "system", "engines"'
         ) from None
     if not found.organizations:
         raise InputError(f"{path}: no organization has a credential in it; there is nothing to populate")

@@ -18,6 +18,8 @@ from psrlib.errors import HubError, InputError
 
 PAGES = (250, 50)  # rows asked for at once: what the vendor's SDKs ask for, the larger one first
 LOGINS_AT_ONCE = 8
+NOT_TO_BE_HAD = (403, 404, 405, 410, 501)  # how a hub may refuse engines without a deployment (unknown)
+COUNTING_TOTALS = ("/connection/", "/provisioning/")  # apps that call the wrapper of a page withTotalCount
 Send = Callable[[Request], Answer]
 
 
@@ -63,6 +65,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def by_deployment(self, refusal: HubError | None = None) -> bool:
+        """Whether engines get their tokens from deployments: from the start, or after this refusal."""
+
+    @abstractmethod
     def rows(self, answer: Send, request: Request) -> list[Json]:
         """Return all rows of a listing, whose request reads a `Page`."""
 
@@ -97,6 +103,10 @@ class Release3(Dialect):
     def organizations(self, security: Security, login: Callable[[str], Login]) -> dict[str, Json]:
         """Return all organizations, as the system administrator sees them."""
         return {str(row["id"]): row for row in security.organizations()}
+
+    def by_deployment(self, refusal: HubError | None = None) -> bool:
+        """Return False: engines have no deployment."""
+        return False
 
     def rows(self, answer: Send, request: Request) -> list[Json]:
         """Return what one answer holds."""
@@ -161,6 +171,12 @@ class Release4(Dialect):
                 _check_different(self._rows)
             return self._rows
 
+    def by_deployment(self, refusal: HubError | None = None) -> bool:
+        """Whether the credentials file wants it, or a hub gives no tokens to engines without a deployment."""
+        if refusal is None:
+            return self.credentials.engines == "deployment"
+        return refusal.status in NOT_TO_BE_HAD
+
     def rows(self, answer: Send, request: Request) -> list[Json]:
         """Ask page by page: for all rows at once (``len=-1``) a hub may be too large (control-hub-4x, 2)."""
         if request.query.get("len") != ALL["len"]:
@@ -176,7 +192,7 @@ class Release4(Dialect):
 
     def _page(self, answer: Send, request: Request, offset: int) -> Page:
         """Return one page; a hub that refuses the longer pages is asked for shorter ones from then on."""
-        counted = "withTotalCount" if request.path.startswith("/connection/") else "withWrapper"
+        counted = "withTotalCount" if request.path.startswith(COUNTING_TOTALS) else "withWrapper"
         query: Mapping[str, Any] = {**request.query, "offset": offset, counted: True}
         for length in PAGES:
             if length > self._page_length:

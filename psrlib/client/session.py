@@ -5,6 +5,7 @@ from psrlib.client.apps.jobrunner import JobRunner
 from psrlib.client.apps.login_service import LoginService
 from psrlib.client.apps.notification import Notification
 from psrlib.client.apps.pipelinestore import PipelineStore
+from psrlib.client.apps.provisioning import Provisioning
 from psrlib.client.apps.scheduler import Scheduler
 from psrlib.client.apps.security import Security
 from psrlib.client.apps.topology import Topologies
@@ -23,3 +24,4 @@ class Session(Caller):
         self.notification = Notification(self)
         self.topology = Topologies(self)
         self.connection = Connections(self)
+        self.provisioning = Provisioning(self)

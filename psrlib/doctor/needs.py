@@ -145,6 +145,24 @@ def _owned(app: str, listing: str, field: str, things: str, is_hidden: bool = Fa
     )
 
 
+WITHOUT_DEPLOYMENTS = "engines have only the tokens that need no deployment"
+DEPLOYMENT_CALLS: dict[str, Callable[[Session], Any]] = {
+    "list environments": lambda s: s.provisioning.environments(),
+    "read an environment": lambda s: s.provisioning.environment(ID),
+    "create an environment": lambda s: s.provisioning.create_environment(ID),
+    "activate environments": lambda s: s.provisioning.activate_environments([ID]),
+    "delete environments": lambda s: s.provisioning.delete_environments([ID]),
+    "list engine versions": lambda s: s.provisioning.engine_versions(ID),
+    "read an engine version": lambda s: s.provisioning.engine_version(ID),
+    "list deployments": lambda s: s.provisioning.deployments(),
+    "read a deployment": lambda s: s.provisioning.deployment(ID),
+    "create a deployment": lambda s: s.provisioning.create_deployment({}),
+    "complete a deployment": lambda s: s.provisioning.complete_deployment(RECORD),
+    "start deployments": lambda s: s.provisioning.start_deployments([ID]),
+    "delete deployments": lambda s: s.provisioning.delete_deployments([ID]),
+    "make an engine's token": lambda s: s.provisioning.engine_token(ID, ID),
+}
+
 NEEDS: tuple[Need, ...] = (
     Need("log in", lambda s: s.answer(Request("POST", LOGIN_PATH, "sessions")), releases=(3,)),
     Need("tell the release", _server("/rest/v1/server/info"), "reports name no release"),
@@ -222,6 +240,11 @@ NEEDS: tuple[Need, ...] = (
         "delete engine registrations",
         lambda s: s.security.delete_components(ID, [ID]),
         "registrations whose token was lost stay",
+    ),
+    # provisioning
+    *(
+        Need(what, make, WITHOUT_DEPLOYMENTS, is_hidden=what == "make an engine's token", releases=(4,))
+        for what, make in DEPLOYMENT_CALLS.items()
     ),
     # pipelinestore
     Need("list pipelines", lambda s: s.pipelinestore.pipelines()),

@@ -18,7 +18,8 @@ class EngineIdentity(msgspec.Struct, frozen=True):
 
     The id is a version-1 UUID in lower case (engine-protocol, 1.1). Nothing contacts the url. The application
     authentication token is never shown by ``repr``. ``registration`` is what the hub calls the token's
-    registration until the engine binds its own id; empty where the hub does not say.
+    registration until the engine binds its own id; empty where the hub does not say. ``deployment`` is the
+    self-managed deployment that the engine reports; empty for none.
     """
 
     organization: str
@@ -29,6 +30,7 @@ class EngineIdentity(msgspec.Struct, frozen=True):
     labels: list[str]
     token: str
     registration: str = ""
+    deployment: str = ""
 
     def __repr__(self) -> str:
         return f"EngineIdentity({self.organization}, {self.key}, {self.id}, {self.type}, token hidden)"

@@ -182,7 +182,7 @@ def info_payload(identity: EngineIdentity) -> dict[str, Any]:
         "edge": False,
         "offsetProtocolVersion": 2,
         "deploymentId": None,
-        "cspDeploymentId": None,
+        "cspDeploymentId": identity.deployment or None,
         "totalMemory": TOTAL_MEMORY_BYTES,
     }
 

@@ -115,6 +115,9 @@ def diff_organization(
     if runtime and found is not None and found.n_unused_registrations:
         unused = (0, found.n_unused_registrations)
         yield Item(desired.id, "engines", desired.id, "registrations without an engine", "different", *unused)
+    if runtime and found is not None and found.n_undeployed:
+        field = "engines of a deployment that is not active"
+        yield Item(desired.id, "engines", desired.id, field, "different", 0, found.n_undeployed)
     for kind in KINDS:
         if runtime or kind != "engines":
             entities = getattr(found.organization, kind) if found else []

@@ -4,19 +4,29 @@ import logging
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from psrlib import engines
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
-from psrlib.errors import InputError
+from psrlib.errors import HubError, InputError
 from psrlib.seed.document import Engine, Organization, SeedDocument
 from psrlib.seed.identity import engine_id
 from psrlib.state.adoption import held
 from psrlib.state.create_once import repeat_lost
+from psrlib.state.deployments import active_deployment, active_environment
 from psrlib.state.reading import COMPONENT_TYPES, engine_registrations
 from psrlib.state.schedule import Steps, run_steps
 
 log = logging.getLogger(__name__)
+
+
+class Token(NamedTuple):
+    """The token of an engine, its registration and its deployment; each empty where there is none."""
+
+    token: str
+    registration: str
+    deployment: str
 
 
 def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> list[engines.EngineIdentity]:
@@ -26,6 +36,9 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     returns. Identities saved by an earlier call are used again as long as the hub knows their registrations.
     Registrations that belong to none of them and that no engine has ever used are removed: their tokens are
     lost, as when a request was delivered twice.
+
+    On release 4 the tokens come from a self-managed deployment for each type of engine where the credentials
+    file says so, where the hub refuses registrations without one, and where engines have had one before.
     """
     document = held(document, hub)
     saved: dict[tuple[str, str], engines.EngineIdentity] = {}
@@ -53,18 +66,35 @@ def _identities(
     # Those that the hub does not know are another hub's; where it does not name them, there must be as many.
     as_many = len(known) >= len(kept)
     kept = [i for i in kept if ({i.id, i.registration} & known if i.registration else as_many)]
-    tokens = {identity.key: (identity.token, identity.registration) for identity in kept}
-    yield [partial(_remove_unused, session, organization, random_seed, rows, tokens)]
-    lacking: dict[str, list[Engine]] = {}
+    groups: dict[str, list[Engine]] = {}
     for engine in organization.engines:
-        if engine.key not in tokens:
-            lacking.setdefault(engine.type, []).append(engine)
+        groups.setdefault(engine.type, []).append(engine)
+    deployed = [i.type for i in kept if i.deployment] if not session.dialect.by_deployment() else list(groups)
+    deployments = yield from _deployments(
+        session, {type: groups[type] for type in groups if type in deployed}
+    )
+    kept = [i for i in kept if i.deployment == deployments.get(i.type, "")]
+    tokens = {i.key: Token(i.token, i.registration, i.deployment) for i in kept}
+    yield [partial(_remove_unused, session, organization, random_seed, rows, tokens)]
+    lacking = {type: [e for e in group if e.key not in tokens] for type, group in groups.items()}
+    lacking = {type: group for type, group in lacking.items() if group}
+    asked = [type for type in lacking if type not in deployments]
     found = yield [
-        partial(_tokens, session, session.organization, COMPONENT_TYPES[engine_type], len(group), known)
-        for engine_type, group in lacking.items()
+        partial(_tokens, session, COMPONENT_TYPES[type], len(lacking[type]), known) for type in asked
     ]
-    for group, new in zip(lacking.values(), found, strict=True):
-        tokens |= {engine.key: token for engine, token in zip(group, new, strict=True)}
+    refused = {type: groups[type] for type, new in zip(asked, found, strict=True) if new is None}
+    deployments |= yield from _deployments(session, refused)
+    lacking |= refused
+    single = [
+        (engine, deployments[type]) for type in lacking if type in deployments for engine in lacking[type]
+    ]
+    of_deployments = yield [
+        partial(_deployment_token, session, deployment, COMPONENT_TYPES[engine.type])
+        for engine, deployment in single
+    ]
+    for type, new in zip(asked, found, strict=True):
+        tokens |= {engine.key: token for engine, token in zip(lacking[type], new or (), strict=False)}
+    tokens |= {engine.key: token for (engine, _), token in zip(single, of_deployments, strict=True)}
     if lacking:
         (rows,) = yield [listing]
         yield [partial(_remove_unused, session, organization, random_seed, rows, tokens)]
@@ -76,8 +106,9 @@ def _identities(
             url=engine.url,
             type=engine.type,
             labels=engine.labels,
-            token=tokens[engine.key][0],
-            registration=tokens[engine.key][1],
+            token=tokens[engine.key].token,
+            registration=tokens[engine.key].registration,
+            deployment=tokens[engine.key].deployment,
         )
         for engine in organization.engines
     ]
@@ -88,12 +119,12 @@ def _remove_unused(
     organization: Organization,
     random_seed: int,
     rows: list[Json],
-    tokens: dict[str, tuple[str, str]],
+    tokens: dict[str, Token],
 ) -> None:
     """Remove registrations that no engine has used and whose token no identity has."""
-    if not all(registration for _, registration in tokens.values()):
+    if not all(token.registration for token in tokens.values()):
         return  # this hub does not say which registration a token belongs to
-    used = {registration for _, registration in tokens.values()}
+    used = {token.registration for token in tokens.values()}
     used |= {engine_id(random_seed, session.organization, engine.key) for engine in organization.engines}
     unused = [str(row["id"]) for row in rows if not row.get("registeredOn") and str(row["id"]) not in used]
     if unused:
@@ -101,16 +132,45 @@ def _remove_unused(
     session.security.delete_components(session.organization, unused)
 
 
-def _tokens(
-    session: ControlHub, organization: str, component_type: str, n: int, before: set[str]
-) -> list[tuple[str, str]]:
-    """Return ``n`` new tokens, each with its registration; registrations of a lost answer are removed."""
-    security = session.security
+def _deployments(session: ControlHub, groups: dict[str, list[Engine]]) -> Steps[dict[str, str]]:
+    """Return the id of the active deployment for each group of engines, by their type."""
+    if not groups:
+        return {}
+    (environment,) = yield [partial(active_environment, session)]
+    ids = yield [
+        partial(active_deployment, session, environment, type, group) for type, group in groups.items()
+    ]
+    return dict(zip(groups, ids, strict=True))
+
+
+def _deployment_token(session: ControlHub, deployment: str, component_type: str) -> Token:
+    """Return a new token of a deployment; that of a lost answer is removed with the unused ones."""
+    make = partial(session.provisioning.engine_token, deployment, component_type)
+    return _token(repeat_lost(make, lambda: None), deployment)
+
+
+def _tokens(session: ControlHub, component_type: str, n: int, before: set[str]) -> list[Token] | None:
+    """Return ``n`` new tokens; registrations of a lost answer are removed.
+
+    None where the hub refuses registrations without a deployment.
+    """
+    security, organization = session.security, session.organization
 
     def forget_lost() -> None:
         rows = security.components(organization, component_type)
         ids = {str(row["id"]) for row in rows if row.get("type") in (None, component_type)}
         security.delete_components(organization, sorted(ids - before))
 
-    rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)
-    return [(str(row["fullAuthToken"]), str(row.get("id") or row.get("componentId") or "")) for row in rows]
+    try:
+        rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)
+    except HubError as error:
+        if not session.dialect.by_deployment(error):
+            raise
+        log.warning("%s: engines get their tokens from a deployment, as %s", organization, error)
+        return None
+    return [_token(row) for row in rows]
+
+
+def _token(row: Json, deployment: str = "") -> Token:
+    id = row.get("id") or row.get("componentId") or ""
+    return Token(str(row["fullAuthToken"]), str(id), deployment)

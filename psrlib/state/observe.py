@@ -96,6 +96,8 @@ def observe_organization(
     calls: list[Call] = [*listings.values(), partial(engine_registrations, session, desired)]
     *found, reader.registrations = yield [partial(if_present, call) for call in calls]
     reader.rows.update(zip(listings, found, strict=True))
+    if any(row.get("cspDeploymentId") for row in reader.rows["engines"]):
+        (reader.deployments,) = yield [partial(if_present, session.provisioning.deployments)]
     fragment_ids = {hub_id("fragments", fragment) for fragment in reader.rows["fragments"]}
     reader.rows["pipelines"] = [p for p in pipelines if hub_id("pipelines", p) not in fragment_ids]
 

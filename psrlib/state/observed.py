@@ -56,6 +56,8 @@ class ObservedOrganization:
         Names of topologies that were never published.
     n_unused_registrations : int
         Registrations of engines that no engine has used, beyond one for each engine yet to come.
+    n_undeployed : int
+        Engines that report a self-managed deployment which is not there or not active (4.x).
     details : list of (kind, name, Detail)
         What of the seed document's entities is otherwise than populating sets it, beside their fields.
     wrong_commits : dict
@@ -74,6 +76,7 @@ class ObservedOrganization:
     row: Json = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)
     n_unused_registrations: int = 0
+    n_undeployed: int = 0
     details: list[tuple[str, str, Detail]] = field(default_factory=list)
     wrong_commits: dict[str, int] = field(default_factory=dict)
     active: bool = True

@@ -124,6 +124,7 @@ class Reader:
         self.entries: list[Json] = []
         self.rows: dict[str, list[Json]] = {kind: [] for kind in KINDS}
         self.registrations: list[Json] = []  # of engines
+        self.deployments: list[Json] = []  # of engines that report one
         self.commits: dict[str, Json] = {}
         self.logs: dict[str, list[Json]] = {}  # pipeline id -> its commits, where there are several
         self.owners: dict[str, str] = {}
@@ -193,6 +194,7 @@ class Reader:
             jobs={self._key("jobs", row): _run(row) for row in self.rows["jobs"]},
             engines={self._engine_key(r): self._observed_engine(r) for r in self.rows["engines"]},
             n_unused_registrations=self._n_unused_registrations(),
+            n_undeployed=self._n_undeployed(),
             unseen=unseen,
             referenced=self._referenced,
             drafts=[hub_name(r) for r in self.rows["topologies"] if r.get("draft") and not n_commits(r)],
@@ -219,6 +221,11 @@ class Reader:
         unused = sum(not row.get("registeredOn") for row in self.registrations)
         known = {str(row["id"]) for row in self.registrations if row.get("registeredOn")}
         return max(0, unused - len(self._engine_keys.keys() - known))
+
+    def _n_undeployed(self) -> int:
+        active = {str(row["id"]) for row in self.deployments if row.get("stateDisplayLabel") == "ACTIVE"}
+        reported = [str(row["cspDeploymentId"]) for row in self.rows["engines"] if row.get("cspDeploymentId")]
+        return sum(id not in active for id in reported)
 
     def _compare_details(self) -> None:
         """Note what the desired entities that exist have beside the fields of their records."""

@@ -12,6 +12,7 @@ from psrlib.errors import HubError
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.adoption import held
 from psrlib.state.changes import removals
+from psrlib.state.deployments import remove_deployments
 from psrlib.state.lock import populate_lock
 from psrlib.state.observe import observe_organization
 from psrlib.state.observed import ObservedOrganization
@@ -92,6 +93,8 @@ def _teardown_organization(
         *removals(session, "connections", ids["connections"]),
         *(partial(_delete_engine, session, id) for id in ids["engines"]),
     ]
+    if hub.dialect.adopts:
+        yield [partial(remove_deployments, session)]
     ids["users"] = [id for id in ids["users"] if id != desired.users[0].id]
     if hub.dialect.adopts:
         yield [partial(session.login_service.remove, id) for id in ids["users"]]
