@@ -9,12 +9,14 @@ from psrlib.cli import options
 from psrlib.cli.output import OUTPUT, answer, is_quiet, say
 
 if TYPE_CHECKING:
+    from psrlib.client import Credentials
     from psrlib.collect import Collection
 
 
 @click.command()
 @options.OTHER_SCH_URL
 @options.PROFILE
+@options.RELEASE
 @click.option(
     "--sql",
     "mapping_file",
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     "--source", default="production", show_default=True, help="What meta.json says about the origin."
 )
 @click.option("--definitions/--no-definitions", default=True, help="Read pipeline definitions.")
-@click.option("--tasks/--no-tasks", default=True, help="Read scheduled tasks (needs organizations' logins).")
+@click.option(
+    "--tasks/--no-tasks", default=True, help="Read scheduled tasks (3.x: needs organizations' logins)."
+)
 @click.option(
     "--rate",
     "rate_per_s",
@@ -58,6 +62,8 @@ def collect(
     mapping_file: Path | None,
     sql_url: str | None,
     plan: bool,
+    release: str,
+    credentials: "Credentials | None",
     sch_username: str,
     sch_password: str | None,
     organization_password: str | None,
@@ -69,6 +75,7 @@ def collect(
     """Read a Control Hub, change nothing, and write an anonymized stats set. Run again to resume."""
     from psrlib.client import ControlHub
     from psrlib.collect import check_output, collect_sql, collect_stats, load_mapping
+    from psrlib.run import check_release
 
     if mapping_file is not None:
         mapping = load_mapping(mapping_file)
@@ -82,14 +89,20 @@ def collect(
         )
         _tell(done)
         return
+    sch_url = sch_url or (credentials.url if credentials else None)
     if not sch_url:
-        raise click.UsageError("give --sch-url, or --sql with --sql-url")
+        raise click.UsageError("give --sch-url, --credentials, or --sql with --sql-url")
+    check_release(sch_url, release, credentials)
     check_output(output)
-    password = sch_password or options.ask_password(sch_username)
+    if credentials:
+        password = next(iter(credentials.organizations.values())).token
+    else:
+        password = sch_password or options.ask_password(sch_username)
     with ControlHub(
         sch_url,
         sch_username,
         password,
+        credentials=credentials,
         workers=1,
         organization_password=organization_password,
         verify=ca_bundle or True,

@@ -17,6 +17,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from psrlib.client import ControlHub
+from psrlib.client.login import Login
 from psrlib.client.wire import Json
 from psrlib.collect.anonymize import Tables, anonymize, check_settings
 from psrlib.collect.progress import Progress
@@ -73,16 +74,19 @@ def collect_stats(
     progress: bool = True,
     rng: np.random.Generator | None = None,
 ) -> Collection:
-    """Read a hub as its system administrator and write an anonymized stats set.
+    """Read a hub and write an anonymized stats set.
+
+    On 3.x the system administrator reads all organizations; on 4.x those of the API credentials are read,
+    each with its own (control-hub-4x, 2).
 
     Parameters
     ----------
     hub : ControlHub
-        Session of a system administrator.
+        Session of a system administrator, or with API credentials.
     directory : path
         Folder of the stats set; must not exist. Until the end there is ``<directory>.partial``, encrypted.
     password : str
-        The administrator's; it is the key of the unfinished collection.
+        The key of the unfinished collection: the administrator's, or the token of an API credential.
     k, noise
         See `psrlib.collect.anonymize.anonymize`.
     source : str
@@ -91,8 +95,8 @@ def collect_stats(
         Read pipeline definitions, for stages, parameters and size.
     tasks : bool
         Read scheduled tasks. Their listing knows no organization but the caller's (control-hub-rest, 7.1), so
-        each organization's administrator logs in for it. Without, a fit takes their numbers from
-        another model.
+        on 3.x each organization's administrator logs in for it. Without, a fit takes their numbers
+        from another model.
     rate_per_s : float
         Requests a second at most.
     progress : bool
@@ -103,19 +107,21 @@ def collect_stats(
     Raises
     ------
     InputError
-        If the folder exists, or the unfinished collection in its place cannot be resumed.
+        If the folder exists, the unfinished collection in its place cannot be resumed, or two API credentials
+        are of one organization.
     HubError
-        If the hub refuses a listing, or an organization's administrator; what was read is kept.
+        If the hub refuses a listing, an API credential, or an organization's administrator; what was read is
+        kept.
     """
     directory = check_output(directory)
     before = hub.calls.by_kind()
     pace = Pace(rate_per_s)
-    listed = ReadingSession(hub, SYSTEM_ORGANIZATION, pace).security.organizations()
-    ids = sorted(str(row["id"]) for row in listed if row["id"] != SYSTEM_ORGANIZATION)
+    names = _organizations(hub, pace)
+    ids = sorted(names)
     check_settings(len(ids), k, noise)
     kept = Progress(directory.with_name(f"{directory.name}.partial"), password, hub.url)
     n_resumed = sum(id in kept.entries for id in ids)
-    todo = [id for id in ids if id not in kept.entries]
+    todo = [(names[id], id) for id in ids if id not in kept.entries]
     options = {"definitions": definitions, "tasks": tasks}
     for id, rows in _read(hub, todo, pace, progress=progress, **options):
         kept.add(id, rows)
@@ -133,27 +139,44 @@ def collect_stats(
     )
 
 
+def _organizations(hub: ControlHub, pace: Pace) -> dict[str, str]:
+    """Return what sessions of organizations are called, by the hub's ids: on 3.x the same."""
+
+    def login(name: str) -> Login:
+        pace.wait()  # a credential is asked who it is
+        return hub.for_organization(name).login
+
+    listed = hub.dialect.organizations(ReadingSession(hub, SYSTEM_ORGANIZATION, pace).security, login)
+    return {str(row["id"]): name for name, row in listed.items() if row["id"] != SYSTEM_ORGANIZATION}
+
+
 def _read(
-    hub: ControlHub, ids: Sequence[str], pace: Pace, *, progress: bool, definitions: bool, tasks: bool
+    hub: ControlHub,
+    organizations: Sequence[tuple[str, str]],
+    pace: Pace,
+    *,
+    progress: bool,
+    definitions: bool,
+    tasks: bool,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of each organization: read one after the other, or by a crew that shares the rate."""
     if hub.crew is None:
-        for id in tqdm(ids, desc="collect", unit="organization", disable=None if progress else True):
-            yield id, _rows(hub, id, pace, definitions=definitions, tasks=tasks)
+        bar = tqdm(organizations, desc="collect", unit="organization", disable=None if progress else True)
+        for name, id in bar:
+            yield id, _rows(hub, name, id, pace, definitions=definitions, tasks=tasks)
         return
     common = (pace.rate_per_s / hub.crew.n_machines, definitions, tasks)
-    items = [(id,) for id in ids]
-    read = hub.crew.each(_collect, None, items, common, newcomers=False, progress=progress)
+    read = hub.crew.each(_collect, None, organizations, common, newcomers=False, progress=progress)
     for number, _, rows in read:
-        yield ids[number], rows
+        yield organizations[number][1], rows
 
 
 def _collect(
-    hub: ControlHub, document: None, id: str, rate_per_s: float, definitions: bool, tasks: bool
+    hub: ControlHub, document: None, name: str, id: str, rate_per_s: float, definitions: bool, tasks: bool
 ) -> Steps[dict[str, Any]]:
     """Read one organization on a machine of a crew, which keeps to its share of the rate."""
     pace = _pace(hub.url, rate_per_s)
-    (rows,) = yield [partial(_rows, hub, id, pace, definitions=definitions, tasks=tasks)]
+    (rows,) = yield [partial(_rows, hub, name, id, pace, definitions=definitions, tasks=tasks)]
     return rows  # type: ignore[no-any-return]
 
 
@@ -162,8 +185,20 @@ def _pace(url: str, rate_per_s: float) -> Pace:
     return Pace(rate_per_s)
 
 
-def _rows(hub: ControlHub, id: str, pace: Pace, *, definitions: bool, tasks: bool) -> dict[str, Any]:
-    found = read_organization(hub, id, pace, definitions=definitions, tasks=tasks)
+def _rows(
+    hub: ControlHub, name: str, id: str, pace: Pace, *, definitions: bool, tasks: bool
+) -> dict[str, Any]:
+    try:
+        found = read_organization(hub, name, id, pace, definitions=definitions, tasks=tasks)
+    except HubError as error:
+        if not (hub.dialect.adopts and error.status == 403):
+            raise
+        raise HubError(
+            f"the API credential of {name} may not read all of its organization: {error}; give its user the "
+            "role Organization Administrator (psr credentials check)",
+            error.status,
+            error.codes,
+        ) from error
     return asdict(to_rows(found, random.SystemRandom().shuffle))
 
 
@@ -178,10 +213,21 @@ def check_output(directory: str | Path) -> Path:
 
 
 def read_organization(
-    hub: ControlHub, organization: str, pace: Pace, *, definitions: bool = True, tasks: bool = True
+    hub: ControlHub,
+    name: str,
+    organization: str,
+    pace: Pace,
+    *,
+    definitions: bool = True,
+    tasks: bool = True,
 ) -> Listings:
-    """Read everything of one organization that a stats set needs, each thing once."""
-    session = ReadingSession(hub, organization, pace)
+    """Read everything of one organization that a stats set needs, each thing once.
+
+    ``name`` is what its administrator's session is called, ``organization`` the hub's id. On 3.x the hub's
+    own session reads all but scheduled tasks.
+    """
+    member = ReadingSession(hub.for_organization(name), organization, pace)
+    session = member if hub.dialect.adopts else ReadingSession(hub, organization, pace)
     found = Listings(
         configs=session.security.configs(organization),
         users=session.security.users(organization),
@@ -202,7 +248,7 @@ def read_organization(
         for start in range(0, len(ids), COMMITS_PER_CALL):
             found.commits += session.pipelinestore.commits(ids[start : start + COMMITS_PER_CALL])
     if tasks:
-        found.tasks = _tasks(hub, organization, pace)
+        found.tasks = _tasks(member)
     return found
 
 
@@ -242,12 +288,12 @@ def _is_complete(name: str, table: pd.DataFrame) -> bool:
     return bool(columns) and all(column in table for column, kind in columns.items() if kind.required)
 
 
-def _tasks(hub: ControlHub, organization: str, pace: Pace) -> list[Json]:
-    session = ReadingSession(hub.for_organization(organization), organization, pace)
+def _tasks(session: ReadingSession) -> list[Json]:
     try:
         return session.scheduler.tasks()
     except AuthenticationError as error:
         raise HubError(
             f"scheduled tasks are listed to members of an organization only, and the administrator of "
-            f"{organization} cannot log in: {error}; give the organizations' password, or leave tasks out"
+            f"{session.organization} cannot log in: {error}; give the organizations' password, or leave "
+            "tasks out"
         ) from error

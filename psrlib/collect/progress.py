@@ -1,7 +1,7 @@
 """What an unfinished collection has so far: on disk only encrypted, so that it can be resumed but not read.
 
-The key is derived from the administrator's password, which the file does not hold. A line that a crash cut
-off is left out; its organization is read again.
+The key is derived from the administrator's password, or a token, which the file does not hold. A line that
+a crash cut off is left out; its organization is read again.
 """
 
 import base64
@@ -30,14 +30,14 @@ class Progress:
     ----------
     path : Path
     password : str
-        The administrator's; the same again to resume.
+        The administrator's, or the token of an API credential; the same again to resume.
     hub : str
         Address of the hub; another one cannot resume the file.
 
     Raises
     ------
     InputError
-        If the file is of another hub, or was begun with another password.
+        If the file is of another hub, or was begun with another password or credential.
     """
 
     def __init__(self, path: Path, password: str, hub: str) -> None:
@@ -72,7 +72,8 @@ class Progress:
             records = [orjson.loads(self._fernet.decrypt(line)) for line in lines]
         except InvalidToken:
             raise InputError(
-                f"{self.path}: unfinished collection, begun with another password; use that one, or {again}"
+                f"{self.path}: unfinished collection, begun with another password or credential; "
+                f"use that one, or {again}"
             ) from None
         for record in records:
             if "hub" in record and record["hub"] != hub:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from psrlib.client import Answer, ControlHub, Request
 from psrlib.client.session import Session
+from psrlib.client.wire import Json
 from psrlib.errors import HubError
 
 READING_POSTS = ("/pipelinestore/rest/v1/pipelineCommit",)  # ids in the body, changes nothing (4.1)
@@ -41,7 +42,7 @@ class ReadingSession(Session):
     """A session's view of one organization that refuses every call that could change something.
 
     ``hub`` is the session of a system administrator, who may look into other organizations, or of a member of
-    the organization; all sessions of a collection share their pace.
+    the organization, which is named by the hub's id; all sessions of a collection share their pace.
     """
 
     def __init__(self, hub: ControlHub, organization: str, pace: Pace) -> None:
@@ -68,3 +69,7 @@ class ReadingSession(Session):
             raise HubError(f"{request} was not sent: this session only reads")
         self._pace.wait()
         return self._hub.answer(replace(request, repeatable=True))
+
+    def rows(self, request: Request) -> list[Json]:
+        """Return all rows of a listing; each page waits for its turn."""
+        return self._hub.dialect.rows(self.answer, request)

@@ -133,7 +133,7 @@ def test_another_password_does_not_open_what_is_unfinished(
     with pytest.raises(KeyboardInterrupt):
         collect_stats(hub, output, PASSWORD, k=1, rate_per_s=FAST)
     with pytest.raises(
-        InputError, match=r"begun with another password; use that one, or delete stats\.partial"
+        InputError, match=r"begun with another password or credential; use that one, or delete stats\.partial"
     ):
         collect_stats(hub, output, "another", k=1, rate_per_s=FAST)
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from psrlib.client import Answer, ControlHub, Request
+from psrlib.client.dialect import Release3
 from psrlib.client.shapes import Page
 from psrlib.collect.session import Pace, ReadingSession
 from psrlib.errors import HubError
@@ -12,6 +13,8 @@ from psrlib.errors import HubError
 
 class RecordingHub:
     """Takes the place of a session and notes what would be sent."""
+
+    dialect = Release3("admin@admin", "secret")
 
     def __init__(self) -> None:
         self.sent: list[Request] = []

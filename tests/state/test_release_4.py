@@ -19,7 +19,7 @@ from psrlib.client.credentials import ApiCredential
 from psrlib.errors import AuthenticationError, HubUnreachableError, InputError
 from psrlib.hub.process.hub_process import find_hub, start_hub, stop_hub
 from psrlib.run import ADOPTION, open_hub
-from psrlib.seed import SeedDocument, save_seed
+from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
 from psrlib.state import diff, held, observe, populate, setup_engines, start_jobs, teardown
 from psrlib.verify import verify
 from psrlib.watch import watch_hub
@@ -268,6 +268,38 @@ def test_the_commands_of_a_run_on_the_embedded_hub(rich: SeedDocument, tmp_path:
 def _files_with(folder: Path, secrets: list[str]) -> set[str]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.name for path in files if any(s.encode() in path.read_bytes() for s in secrets)}
+
+
+def test_rewriting_updates_a_hub_in_place(rich: SeedDocument, tmp_path: Path) -> None:
+    """Another webhook address reaches every subscription by way of the organizations' credentials."""
+    first = rich.organizations[0]
+    subscriptions = [
+        replace(s, target="${webhook_url}") if s.action == "WEBHOOK" else s for s in first.subscriptions
+    ]
+    one = replace(
+        rich,
+        provenance=replace(rich.provenance, num_orgs=1),
+        variables={**rich.variables, "webhook_url": "http://127.0.0.1:9/one"},
+        organizations=[replace(first, subscriptions=subscriptions)],
+    )
+    seed, new = tmp_path / "seed.json", tmp_path / "new" / "seed.json"
+    save_seed(one, seed)
+    new.parent.mkdir()
+    target = "http://127.0.0.1:9/other"
+    with start_hub(tmp_path, release=4):
+        assert run("hub", "credentials", seed, "--run-dir", tmp_path).exit_code == 0
+        here = ("--credentials", tmp_path / "credentials.json")
+        assert run("populate", seed, *here).exit_code == 0
+        done = run("rewrite", seed, "--set", f"webhook_url={target}", "-o", new, "--apply", *here)
+        assert done.exit_code == 0, (done.output, done.exception)
+        webhooks = [s for s in one.organizations[0].subscriptions if s.action == "WEBHOOK"]
+        assert f"0 entities created, {len(webhooks)} changed" in done.output
+        with open_hub(tmp_path) as hub:
+            listed = hub.for_organization("org-0001").notification.subscriptions()
+            assert webhooks
+            assert sum(target in json.dumps(row) for row in listed) == len(webhooks)
+            after = resolve_variables(load_seed(new), {})
+            assert not diff(held(after, hub), observe(held(after, hub), hub), runtime=False)
 
 
 def test_a_foreign_file_is_not_copied(rich: SeedDocument, fresh: Path, tmp_path: Path) -> None:
