@@ -1,6 +1,7 @@
 """The fleet: even spread, bounded pool, and faults that lose nothing, in simulated time."""
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -190,14 +191,16 @@ def test_a_fleet_killed_without_warning_forgets_nothing_it_acknowledged(
 ) -> None:
     """The state is on disk before the acks leave: a copy taken at the moment of the ack has the pipeline."""
     recorder = recorder_of(1)
-    store = FleetStore(tmp_path)
+    (tmp_path / "run").mkdir()
+    store = FleetStore(tmp_path / "run")
     fleet = build(recorder, clock, 1, store=store)
     start_job(recorder, 0, "one")
     found: list[int] = []
 
     def look(request: Request) -> None:
         if request.body and b'"eventTypeId":5000' in request.body:
-            other = FleetStore(tmp_path)
+            copy = shutil.copytree(tmp_path / "run", tmp_path / "copy")
+            other = FleetStore(copy)
             (engine,) = build(recorder, JumpingClock(), 1, store=other).engines()
             found.append(len(engine.pipelines))
             other.close()
