@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
+from psrlib.decoders import decoder_of
+
 Read = Callable[[bytes], Any]
 Document = str | dict[str, Any] | None  # an object, or the JSON text of one
 
@@ -54,12 +56,14 @@ def record(form: Any) -> Read:
     >>> record(Named)(b'{"id": "a", "more": 1}')
     {'id': 'a', 'more': 1}
     """
+    decoder_of(form)
     return lambda content: _checked(_parse(content), form)
 
 
 @cache
 def listing(form: Any) -> Read:
     """Return the reader of a list of objects, bare or as ``{"data": [...]}`` (control-hub-rest, 1.5)."""
+    decoder_of(form)
     return lambda content: _checked(_unwrapped(_parse(content)), list[form])
 
 
@@ -74,6 +78,8 @@ def page(form: Any) -> Read:
     >>> page(Named)(b'{"totalCount": 7, "data": [{"id": "a"}]}')
     Page(rows=[{'id': 'a'}], total=7)
     """
+
+    decoder_of(form)
 
     def read(content: bytes) -> Page:
         value = _parse(content)
@@ -95,7 +101,7 @@ def excerpt(form: Any) -> Read:
     >>> excerpt(list[Named])(b'[{"id": "a", "definition": "a long text"}]')
     [{'id': 'a'}]
     """
-    decoder = msgspec.json.Decoder(form)
+    decoder = decoder_of(form)
 
     def read(content: bytes) -> Any:
         _not_empty(content)

@@ -6,6 +6,7 @@ import msgspec
 import orjson
 
 from psrlib.bounds import in_words
+from psrlib.decoders import decoder_of
 from psrlib.errors import InputError
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ def decode(content: bytes, kind: type[T], place: str) -> T:
         Beginning with ``place``: not JSON, or which field is wrong, what was expected and what received.
     """
     try:
-        return msgspec.json.decode(content, type=kind)
+        return decoder_of(kind).decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # ValueError: text that is not UTF-8
         try:
             document = orjson.loads(content)

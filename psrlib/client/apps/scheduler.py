@@ -8,6 +8,7 @@ from msgspec import Struct
 from psrlib.client.request import Request
 from psrlib.client.shapes import Page, Read, record
 from psrlib.client.wire import ALL, LIST_BYTES, Json, OwnedApp
+from psrlib.decoders import decoder_of
 
 BASE = "/scheduler/rest/v2/jobs"
 KIND = "scheduled tasks"  # what calls count as
@@ -151,5 +152,6 @@ def _listed(content: bytes) -> Page:
 def _data(row: Any, form: type[Struct]) -> Json:
     row = msgspec.convert(row, Json)
     task: Json = row["data"] if isinstance(row.get("data"), dict) else row
+    decoder_of(form)
     msgspec.convert(task, form)
     return task

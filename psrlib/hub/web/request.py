@@ -7,6 +7,7 @@ import cramjam
 import msgspec
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
+from psrlib.decoders import decoder_of
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.issues import bad_request
 from psrlib.hub.web.limits import (
@@ -28,7 +29,6 @@ _NUL = re.compile(
     rb"(?<!\\)(?:\\\\)*\\u0000"
 )  # after an even number of backslashes, which stand for half as many
 _MAYBE_NUL = re.compile(rb"(\\+)u0000")
-_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 class Body:
@@ -139,11 +139,8 @@ def decode_body(route: Route, headers: dict[str, str], body: bytes | bytearray) 
             body = _MAYBE_NUL.sub(_without_nul, body)  # an engine repeats for ever what is refused
         elif kind != Json and holds_nul(body):
             raise bad_request("the body holds a NUL character")
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
     try:
-        return decoder.decode(body)
+        return decoder_of(kind).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"the body of {route.method} {route.path} is wrong: {error}") from error
 
