@@ -22,7 +22,8 @@ def decode(content: bytes, kind: type[T], place: str) -> T:
         Beginning with ``place``: not JSON, or which field is wrong, what was expected and what received.
     """
     try:
-        return decoder_of(kind).decode(content)
+        record: T = decoder_of(kind).decode(content)
+        return record
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # ValueError: text that is not UTF-8
         try:
             document = orjson.loads(content)
