@@ -33,8 +33,8 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-unit: $(STAMP)  ## unit and contract tests; they wait more than they compute, so four at a time
-	$(BIN)/pytest -rs -n 4 --dist loadfile
+unit: $(STAMP)  ## unit and contract tests; four at a time, for most wait; what computes comes first
+	$(BIN)/pytest -rs -n 4 --dist loadfile --no-loadscope-reorder tests/model tests psrlib
 
 notebooks: $(STAMP)  ## run every notebook as a test (nbval)
 	$(BIN)/python tests/notebooks/run.py
