@@ -61,7 +61,7 @@ def test_other_bits_stay_raw(rng: np.random.Generator) -> None:
     assert not (spread[:, COLUMNS] == words[:, COLUMNS]).any()
 
 
-@pytest.mark.parametrize("position", [0, 3, 1000])
+@pytest.mark.parametrize("position", [3, 1000])
 def test_each_organization_by_itself_is_fair(rng: np.random.Generator, position: int) -> None:
     """Over random seeds every column of a position is uniform, and no two columns go together."""
     words = np.concatenate(
