@@ -17,7 +17,7 @@ from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
 from psrlib.engines.webhook_sink import sink_address
 from psrlib.errors import InputError, ProcessError
 from psrlib.lock import check_free, find_holder
-from psrlib.process import end_process, fetch, last_line, read_record, start_process, wait_started
+from psrlib.process import end_process, fetch, kill_child, last_line, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.engines.serve"
@@ -138,7 +138,9 @@ def start_fleet(
         pass_fds=() if owner is None else (owner,),
     )
     record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
-    fleet = FleetProcess(folder, pid, record["status_url"])
+    if record["pid"] != pid:  # another one was quicker; ours would wait for the lock, and might get it late
+        kill_child(pid)
+    fleet = FleetProcess(folder, record["pid"], record["status_url"])
     if wait_s > 0:
         _wait_settled(fleet, len(load_identities(folder)), wait_s)
     return fleet

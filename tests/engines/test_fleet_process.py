@@ -10,8 +10,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import web
 from support.fleet_fakes import base_event, identity, save_event
@@ -166,6 +168,23 @@ def test_starting_again_returns_the_running_fleet(run_dir: Path, served: HttpRec
     second = start_fleet(run_dir, served.url)
     assert second.pid != first.pid
     assert fleet_status(run_dir)["engines"] == 2
+
+
+def test_two_starts_at_once_leave_one_fleet(run_dir: Path, served: HttpRecorder) -> None:
+    """The one that was too late does not wait for the first to be stopped and take its place."""
+
+    def start() -> int:
+        try:
+            return start_fleet(run_dir, served.url, poll_interval_s=INTERVAL_S, wait_s=0).pid
+        except ProcessError:  # it saw that the other one has the lock
+            return 0
+
+    with ThreadPoolExecutor(4) as pool:
+        found = {future.result() for future in [pool.submit(start) for _ in range(4)]} - {0}
+    fleets = [child for child in psutil.Process().children() if "psrlib.engines.serve" in child.cmdline()]
+    assert found == {fleet.pid for fleet in fleets}
+    assert len(fleets) == 1
+    assert stop_fleet(run_dir)
 
 
 def test_a_clean_stop_is_quick_and_leaves_private_files(run_dir: Path, served: HttpRecorder) -> None:

@@ -1,6 +1,7 @@
 """The hub process: ``python -m psrlib.hub.process.serve RUN_DIR LISTENER URL OPTIONS``."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -23,6 +24,10 @@ from psrlib.hub.web.origin import is_loopback
 KEEP_ALIVE_S = 60
 SWEEP_S = 1  # between two looks at connections that stall
 LONGEST_FAREWELL_S = 1  # for calls under way at the end: containers are killed soon after
+# Blocks as large go back to the system as soon as they are free. glibc raises the bound with every large
+# body, up to 32 MiB, and then keeps what they leave: 100 MB more after a few of them.
+MMAP_BYTES = 256 * 1024
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 def main() -> int:
@@ -97,6 +102,7 @@ def _serve(
             run_dir=folder,
         )
         allow_connections()
+        _return_memory()
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -119,6 +125,13 @@ def _serve(
 
         config.callback_notify, config.timeout_notify = look_after_connections, SWEEP_S
         server.run(sockets=[listener])
+
+
+def _return_memory() -> None:
+    """Have the C library return large blocks; one that is not glibc returns them by itself, or cannot."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(M_MMAP_THRESHOLD, MMAP_BYTES)
 
 
 if __name__ == "__main__":
