@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 TOOLS := .venv-supply-chain
+# what is compiled is kept, also where the machine says otherwise: hundreds of processes import psrlib
+export PYTHONDONTWRITEBYTECODE =
 LOCKED := --quiet --disable-pip-version-check --require-hashes --no-deps -r
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11.0 --generate-hashes --no-annotate \
 	--custom-compile-command 'make locks' --constraint constraints.txt

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import papermill
 import pytest
 from support.dask_cluster import DaskCluster
 
@@ -16,6 +15,8 @@ NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 @pytest.mark.long
 def test_notebooks_on_a_cluster(dask: DaskCluster, tmp_path: Path) -> None:
     """Populate, verify and collect by way of the workers; no engine is left when the notebook ends."""
+    import papermill  # seconds of imports, in each process that collects the tests
+
     parameters = {"num_orgs": 3, "run_dir": str(tmp_path / "run"), "scheduler": dask.address}
     own = {"populate": {}, "verify": {}, "collect": {"output_dir": str(tmp_path / "stats")}}
     try:

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 
@@ -42,6 +41,8 @@ def send(session: Any, case: Any) -> Any:
 
 def walk(session: Any, n_examples: int) -> tuple[int, list[Any]]:
     """Draw cases for every operation; return how many were sent and those that ended in an inner error."""
+    import schemathesis  # a second of imports, in each process that collects the tests
+
     document = session.get("/openapi.json")
     schema = schemathesis.openapi.from_dict(document)
     sent, broken = 0, []
