@@ -87,7 +87,8 @@ def wait_started(pid: int, what: str, log: Path, look: Callable[[], T | None]) -
         if not _is_alive(pid):
             raise ProcessError(f"{what} ended at start: {last_line(log)}")
         if time.monotonic() > deadline:
-            kill_child(pid)
+            os.kill(pid, signal.SIGKILL)
+            _children[pid].wait()
             raise ProcessError(f"{what} did not start within {START_TIMEOUT_S:.0f} s; see {log}")
         time.sleep(0.02)
     return found
@@ -135,13 +136,6 @@ def _is_alive(pid: int) -> bool:
         return True
     del _children[pid]
     return False
-
-
-def kill_child(pid: int) -> None:
-    """Kill a process that was started here, if it still runs, and wait for its end."""
-    if child := _children.pop(pid, None):
-        child.kill()
-        child.wait()
 
 
 def is_child(pid: int) -> bool:

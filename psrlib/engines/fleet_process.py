@@ -17,7 +17,7 @@ from psrlib.engines.identity import FILE, FOLDER, engines_dir, load_identities
 from psrlib.engines.webhook_sink import sink_address
 from psrlib.errors import InputError, ProcessError
 from psrlib.lock import check_free, find_holder
-from psrlib.process import end_process, fetch, kill_child, last_line, read_record, start_process, wait_started
+from psrlib.process import end_process, fetch, last_line, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.engines.serve"
@@ -106,8 +106,8 @@ def start_fleet(
     InputError
         When the identities or the behaviour table are missing or wrong, or a number is out of range.
     ProcessError
-        When a port is in use, the process ends at start, no engine reached the hub in time, or shards of this
-        run have fleets on a cluster.
+        When a port is in use, the process ends at start (as it does when another one was started meanwhile),
+        no engine reached the hub in time, or shards of this run have fleets on a cluster.
     """
     folder = Path(run_dir).resolve()
     wanted = fleet_settings(
@@ -137,10 +137,13 @@ def start_fleet(
         private / LOG,
         pass_fds=() if owner is None else (owner,),
     )
-    record = wait_started(pid, "engine fleet", private / LOG, lambda: _running(folder))
-    if record["pid"] != pid:  # another one was quicker; ours would wait for the lock, and might get it late
-        kill_child(pid)
-    fleet = FleetProcess(folder, record["pid"], record["status_url"])
+
+    def look() -> dict[str, Any] | None:
+        found = _running(folder)
+        return found if found is not None and found["pid"] == pid else None
+
+    record = wait_started(pid, "engine fleet", private / LOG, look)
+    fleet = FleetProcess(folder, pid, record["status_url"])
     if wait_s > 0:
         _wait_settled(fleet, len(load_identities(folder)), wait_s)
     return fleet

@@ -19,7 +19,7 @@ from psrlib.errors import InputError, ProcessError
 from psrlib.files import replace_file
 from psrlib.hub import DATABASE_VARIABLE, PASSWORD_VARIABLE
 from psrlib.lock import find_holder, hold
-from psrlib.process import end_process, fetch, kill_child, read_record, start_process, wait_started
+from psrlib.process import end_process, fetch, read_record, start_process, wait_started
 
 logger = logging.getLogger(__name__)
 MODULE = "psrlib.hub.process.serve"
@@ -128,7 +128,7 @@ def start_hub(
     InputError
         When the options are wrong, or the password of the database is not known.
     ProcessError
-        When the port is in use or the process does not become healthy.
+        When the port is in use, the process does not become healthy, or another one was started meanwhile.
     """
     chosen = HubOptions(**options)
     chosen.check()
@@ -141,10 +141,12 @@ def start_hub(
         settings = [str(folder), str(fd), url, json.dumps(asdict(chosen))]
         secrets = {DATABASE_VARIABLE: database, PASSWORD_VARIABLE: admin_password or ""}
         pid = start_process(MODULE, settings, log, pass_fds=[fd], environment=secrets)
-    hub = wait_started(pid, "embedded hub", log, lambda: find_hub(folder))
-    if hub.pid != pid:  # another one was quicker
-        kill_child(pid)
-    return hub
+
+    def look() -> HubProcess | None:
+        found = find_hub(folder)
+        return found if found is not None and found.pid == pid else None
+
+    return wait_started(pid, "embedded hub", log, look)
 
 
 def find_hub(run_dir: str | Path) -> HubProcess | None:
