@@ -1,7 +1,13 @@
 """Fixtures and options shared by all tests."""
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 import pytest
+
+import psrlib  # noqa: F401 - before numpy, which it tells how many threads to take
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,5 +28,7 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def rng() -> np.random.Generator:
+def rng() -> "np.random.Generator":
+    import numpy as np
+
     return np.random.default_rng(20260101)
