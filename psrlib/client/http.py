@@ -19,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from psrlib.client.calls import CallCounter
 from psrlib.client.limit import AdaptiveLimit
 from psrlib.client.request import Answer, Request
+from psrlib.client.shapes import RefusalError, check_refusal
 from psrlib.client.transport import BoundedAdapter, Bounds, bound, read_body
 from psrlib.errors import HubError, HubUnreachableError
 
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 60.0  # longest wait for an answer to one request
 CONNECT_TIMEOUT_S = 5.0
-DEADLINE_S = 120.0  # longest time for one call with all its repeats
+DEADLINE_S = 120.0  # longest time for one call with all its repeats, without waiting for a hub that throttles
+THROTTLED_DEADLINES = 5  # how long a hub may answer nothing but 429: for so many deadlines, 10 minutes
 MAX_ATTEMPTS = 12
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -70,7 +72,8 @@ class HttpClient:
         Fixed number of concurrent requests; None adapts to the hub's answers.
     timeout_s, deadline_s : float
         Longest time until one answer is there to its last byte, and for one call with all its repeats
-        (seconds); sending a large body is allowed its time besides.
+        (seconds); sending a large body is allowed its time besides. A hub that throttles (429) is waited
+        for besides, until it has answered nothing else for five deadlines.
     verify : bool or str
         Check TLS certificates, or the path of a CA bundle.
 
@@ -133,9 +136,12 @@ class HttpClient:
         upload_s = len(prepared.body or b"") / UPLOAD_BYTES_PER_S
         deadline_s = self.deadline_s if request.deadline_s is None else request.deadline_s
         give_up_at = time.monotonic() + deadline_s + upload_s
-        last = ""
-        for attempt in range(MAX_ATTEMPTS):
-            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0)
+        last, attempt, n_throttled = "", 0, 0
+        while True:
+            give_up_at += self.limit.wait_open()
+            if self.limit.interrupted.is_set():
+                raise HubUnreachableError(f"{request}: interrupted")
+            pause_s = _pause_s(attempt)
             bounds = Bounds(min(give_up_at, time.monotonic() + self._timeout_s + upload_s), request.max_bytes)
             try:
                 reply = self._send_once(prepared, request, bounds)
@@ -165,23 +171,44 @@ class HttpClient:
                     last = f"status {reply.status}, a redirect to {reply.headers.get('Location')}"
                 if reply.status == TOO_MANY:
                     self.calls.add_throttled()
+                    n_throttled += 1
+                    self._wait_later(request, reply, n_throttled)
+                    continue
                 if reply.status in BUSY:
                     self.limit.overloaded()
                     pause_s = max(pause_s, _retry_after_s(reply))
                 elif 400 <= reply.status < 500 or reply.status in (501, 505):
                     raise _refusal(request, reply)
-                if not request.repeatable and reply.status != TOO_MANY:
+                if not request.repeatable:
                     raise LostAnswerError(
                         f"{request}: unclear whether it was carried out ({last})", reply.status
                     )
-            if time.monotonic() + pause_s > give_up_at:
+            attempt += 1
+            if attempt == MAX_ATTEMPTS or time.monotonic() + pause_s > give_up_at:
                 break
             log.debug("%s: %s; again in %.1f s", request, last, pause_s)
             self.limit.pause(pause_s)
         raise HubUnreachableError(
-            f"{request} on {self.url} failed {attempt + 1} times, the last time with: {last}; "
+            f"{request} on {self.url} failed {attempt} times, the last time with: {last}; "
             "check the address and that the Control Hub runs"
         )
+
+    def _wait_later(self, request: Request, reply: "_Reply", n_throttled: int) -> None:
+        """Let nothing be sent for a while, as the hub asks.
+
+        Raises
+        ------
+        HubUnreachableError
+            If it would be waited for longer than makes sense.
+        """
+        longest_s = THROTTLED_DEADLINES * self.deadline_s
+        wait_s = max(_pause_s(n_throttled - 1), _retry_after_s(reply))
+        if self.limit.throttled(wait_s) > longest_s:
+            raise HubUnreachableError(
+                f"{request} on {self.url}: the hub throttles (status 429) and would be waited for longer "
+                f"than {longest_s:.0f} s; it says: {reply.text or reply.reason}; repeat the command later"
+            )
+        log.debug("%s: throttled; again in %.1f s", request, wait_s)
 
     def _send_once(self, prepared: requests.PreparedRequest, request: Request, bounds: Bounds) -> "_Reply":
         with self.limit:
@@ -225,6 +252,11 @@ class HttpClient:
         return prepared
 
 
+def _pause_s(attempt: int) -> float:
+    """Return the seconds before an attempt is repeated: longer each time, and not the same for all."""
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * float(2**attempt)) * random.uniform(0.5, 1.0)
+
+
 def _target(request: Request) -> str:
     query = "&".join(f"{k}={_query_text(v)}" for k, v in request.query.items() if v is not None)
     return quote(request.path, safe=PATH_SAFE) + (f"?{query}" if query else "")
@@ -255,20 +287,32 @@ def _refusal(request: Request, reply: _Reply) -> HubError:
     """Return the error of a 3xx or 4xx answer, with the codes of the hub's error envelope."""
     codes: tuple[str, ...] = ()
     text = reply.text or reply.reason
-    with suppress(ValueError, KeyError, TypeError, AttributeError):
-        issues = orjson.loads(reply.content)["ISSUES"]
-        codes = tuple(str(issue.get("code", "")) for issue in issues)
-        text = "; ".join(f"{issue.get('code')}: {issue.get('message')}" for issue in issues) or text
+    try:
+        check_refusal(orjson.loads(reply.content))
+    except RefusalError as refusal:
+        codes, text = refusal.codes, str(refusal) or text
+    except ValueError:
+        pass  # a page of a gateway, or nothing
     message = f"{request} was refused with status {reply.status}: {text}"
     return HubError(message, reply.status, codes)
 
 
 def _answer(request: Request, reply: _Reply, attempt: int) -> Answer:
-    """Return the answer in the shape that the call expects; a ValueError says what came instead."""
+    """Return the answer in the shape that the call expects.
+
+    Raises
+    ------
+    HubError
+        If the hub says in it that it refused.
+    ValueError
+        With what came instead.
+    """
     if request.may_be_empty and not reply.content.strip() and attempt + 1 >= EMPTY_BELIEVED:
         return Answer(None, reply.headers, reply.cookies)
     try:
         return Answer(request.read(reply.content), reply.headers, reply.cookies)
+    except RefusalError as refusal:
+        raise _refusal(request, reply) from refusal
     except ValueError as error:
         came = f": {reply.text}" if reply.content.strip() else ""
         raise ValueError(

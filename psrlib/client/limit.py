@@ -1,13 +1,19 @@
 """How many requests may be under way at once: grows while the hub keeps up, shrinks when it does not."""
 
+import logging
 import threading
-from time import monotonic, sleep
+from collections.abc import Callable
+from time import monotonic
+
+log = logging.getLogger(__name__)
 
 START = 4  # requests under way at the beginning
 LARGEST = 32  # upper bound; measurements.md, section 3: 32 threads already saturate one client core
 TOLERATED_RISE = 2.0  # answer time over the best one seen, above which the hub counts as loaded
 BEST_DECAY = 1.02  # growth of the remembered best answer time per window, so an old optimum is forgotten
 PAUSE_S = 1.0  # shortest time between two reductions: one overload gives many bad answers at once
+TOLD_S = 1.0  # shortest wait for a hub that throttles, of which people are told
+THROTTLED = "waiting for the hub (throttled)"
 
 
 class AdaptiveLimit:
@@ -19,6 +25,8 @@ class AdaptiveLimit:
         Keep exactly this bound; None adapts between 1 and ``largest``.
     largest : int
         Upper bound while adapting.
+    clock, sleep : callable or None
+        Time in seconds, and waiting for some; None takes the real ones.
 
     Attributes
     ----------
@@ -28,15 +36,35 @@ class AdaptiveLimit:
         Requests that were refused or lost and wait for their next attempt.
     peak : int
         The most requests that were under way at once.
+    interrupted : Event
+        Set, nothing is waited for any more: what would be sent again ends instead.
+    tell : callable
+        Takes True when the hub throttles and is waited for, and False when it answers again.
 
     Notes
     -----
     A window is as many answers as the limit allows at once. When a window's mean answer time stays within
     ``TOLERATED_RISE`` times the best window, the limit grows (doubling until the first reduction, then by
     one); otherwise it shrinks by a tenth. An overload answer (429, 503) or a lost connection halves it.
+
+    A hub that throttles (429) counts all calls together, so all wait until the time that it names.
     """
 
-    def __init__(self, fixed: int | None = None, largest: int = LARGEST) -> None:
+    def __init__(
+        self,
+        fixed: int | None = None,
+        largest: int = LARGEST,
+        *,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self.interrupted = threading.Event()
+        self.tell: Callable[[bool], None] = _tell
+        self._clock = clock
+        self._sleep = sleep or self.interrupted.wait
+        self._closed_until = 0.0
+        self._throttled_since: float | None = None
+        self._told = False
         self._fixed = fixed is not None
         self.largest = fixed or largest
         self._limit = float(fixed or min(START, largest))
@@ -74,13 +102,40 @@ class AdaptiveLimit:
         with self._lock:
             self.n_paused += 1
         try:
-            sleep(duration_s)
+            self._sleep(duration_s)
         finally:
             with self._lock:
                 self.n_paused -= 1
 
+    def wait_open(self) -> float:
+        """Wait while the hub throttles; return the seconds that it took."""
+        began = self._clock()
+        while (left_s := self._closed_until - self._clock()) > 0 and not self.interrupted.is_set():
+            if left_s >= TOLD_S and not self._told:
+                self._told = True
+                self.tell(True)
+            self._sleep(left_s)
+        return self._clock() - began
+
+    def throttled(self, pause_s: float) -> float:
+        """Note an answer 429: nothing is sent for a while.
+
+        Returns the seconds since the first such answer in a row, until that while is over.
+        """
+        self.overloaded()
+        with self._lock:
+            now = self._clock()
+            self._closed_until = max(self._closed_until, now + pause_s)
+            if self._throttled_since is None:
+                self._throttled_since = now
+            return now + pause_s - self._throttled_since
+
     def answered(self, duration_s: float) -> None:
         """Note a normal answer that took ``duration_s`` seconds."""
+        self._throttled_since = None
+        if self._told:
+            self._told = False
+            self.tell(False)
         if self._fixed:
             return
         with self._lock:
@@ -101,8 +156,13 @@ class AdaptiveLimit:
     def overloaded(self) -> None:
         """Note an answer 429 or 503, or a connection that failed."""
         with self._lock:
-            if self._fixed or monotonic() - self._reduced_at < PAUSE_S:
+            if self._fixed or self._clock() - self._reduced_at < PAUSE_S:
                 return
-            self._reduced_at = monotonic()
+            self._reduced_at = self._clock()
             self._doubling = False
             self._limit = max(1.0, self._limit / 2)
+
+
+def _tell(waits: bool) -> None:
+    if waits:
+        log.warning(THROTTLED)

@@ -2,6 +2,8 @@
 
 A gateway may answer in a hub's name: with nothing, a page, half a document, or another document. What has not
 the shape of the call's answer is a lost answer. Each app's module names the shapes of its calls.
+
+A hub may also refuse in an answer with a 2xx status: the scheduler does (control-hub-4x, 4.8).
 """
 
 from collections.abc import Callable
@@ -27,6 +29,48 @@ class Page(NamedTuple):
 # What parsing may cost besides the body itself: a list of empty lists takes twenty times its text in memory.
 MAX_CONTAINERS = 400_000  # about 200 bytes each
 MAX_VALUES = 1_500_000  # about 60 bytes each
+
+
+class RefusalError(ValueError):
+    """A hub says in a body that it refused; ``codes`` are those of its error envelope."""
+
+    def __init__(self, text: str, codes: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.codes = codes
+
+
+def check_refusal(value: Any) -> None:
+    """Raise RefusalError with the hub's words if a body says that the hub refused.
+
+    That is an error envelope of the hub (``ISSUES``) or of the login service (``errors``), or what the
+    scheduler says: ``success`` false, with messages beside it and beside each field.
+
+    Examples
+    --------
+    >>> check_refusal({"response": {"success": False, "messages": [{"message": "Name is taken"}]}})
+    Traceback (most recent call last):
+    psrlib.client.shapes.RefusalError: Name is taken
+    """
+    if not isinstance(value, dict):
+        return
+    for key in ("ISSUES", "errors"):
+        issues = value.get(key)
+        if isinstance(issues, list) and issues and all(isinstance(issue, dict) for issue in issues):
+            codes = tuple(str(issue.get("code", "")) for issue in issues)
+            raise RefusalError("; ".join(f"{i.get('code')}: {i.get('message')}" for i in issues), codes)
+    said = value["response"] if isinstance(value.get("response"), dict) else value
+    if said.get("success") is False:
+        data = said.get("data")
+        fields = data.items() if isinstance(data, dict) else ()
+        words = [*_words(said), *(word for name, field in fields for word in _words(field, f"{name}: "))]
+        raise RefusalError("; ".join(words) or "it gives no reason")
+
+
+def _words(said: Any, prefix: str = "") -> list[str]:
+    """Return the texts of the ``messages`` of an answer, or of one of its fields."""
+    messages = said.get("messages") if isinstance(said, dict) else None
+    found = messages if isinstance(messages, list) else []
+    return [prefix + str(m.get("message") if isinstance(m, dict) else m) for m in found]
 
 
 def anything(content: bytes) -> Any:
@@ -109,6 +153,9 @@ def excerpt(form: Any) -> Read:
             return msgspec.to_builtins(decoder.decode(content))
         except RecursionError as error:
             raise ValueError("too deeply nested") from error
+        except msgspec.MsgspecError:
+            anything(content)  # which knows a refusal
+            raise
 
     return read
 
@@ -127,7 +174,9 @@ def _parse(content: bytes) -> Any:
     n_containers, n_values = content.count(b"[") + content.count(b"{"), content.count(b",")
     if n_containers > MAX_CONTAINERS or n_values > MAX_VALUES:
         raise ValueError(f"more than {MAX_CONTAINERS} objects and lists or {MAX_VALUES} values")
-    return orjson.loads(content)
+    value = orjson.loads(content)
+    check_refusal(value)
+    return value
 
 
 def _not_empty(content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from psrlib.client.apps import scheduler
 from psrlib.client.session import Session
 from psrlib.state.automation import publish_topology, subscription_body, task_values
+from psrlib.state.create_once import naming
 from psrlib.state.design import connection_body
 from psrlib.state.details import GROUP_ROLES
 from psrlib.state.diff import Item, identity
@@ -37,9 +38,14 @@ def change_steps(work: OrganizationWork, items: Iterable[Item], kinds: Collectio
         elif (item.kind, item.name) not in done:
             done.add((item.kind, item.name))
             if (call := _change(work, item)) is not None:
-                calls.append(call)
+                calls.append(partial(_named, work, item, call))
                 work.count_change(item.kind)
     yield calls
+
+
+def _named(work: OrganizationWork, item: Item, call: Call) -> None:
+    with naming(work.desired.id, item.kind, [item.name]):
+        call()
 
 
 def replace_steps(work: OrganizationWork, items: Iterable[Item]) -> Steps[None]:

@@ -5,20 +5,24 @@ Why no library does this: docs/architecture.md.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from psrlib.client import LostAnswerError
 from psrlib.client.wire import Json
-from psrlib.errors import HubError, HubUnreachableError
+from psrlib.errors import AuthenticationError, HubError, HubUnreachableError
+from psrlib.words import KINDS
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+SHOWN = 3  # names of entities in an error
 ATTEMPTS = 10
 PAUSE_S = 0.2  # before the first look after a lost answer; the hub may still be at work
 LONGEST_PAUSE_S = 5.0
-TAKEN = (400, 409, 422)  # how a hub may refuse an id or name that exists (unknown, section 13)
+# how a hub may refuse an id or name that exists (unknown, section 13); 200: with words in the answer
+TAKEN = (200, 400, 409, 422)
 
 
 def create_named(
@@ -78,6 +82,21 @@ def create_named(
         f"{len(missing)} of {len(wanted)} entities ({missing[0]}, ...) not there after {ATTEMPTS} attempts"
         + (f"; last answer: {lost}" if lost else "; the hub accepts them and does not list them")
     )
+
+
+@contextmanager
+def naming(organization: str, kind: str, names: Iterable[str]) -> Iterator[None]:
+    """Say in a refusal which entities of which organization were refused."""
+    try:
+        yield
+    except (HubUnreachableError, AuthenticationError):
+        raise
+    except HubError as error:
+        quoted = [f'"{name}"' for name in names]
+        more = f" and {len(quoted) - SHOWN} more" if len(quoted) > SHOWN else ""
+        what = KINDS.get(kind, kind.removesuffix("s")) if len(quoted) == 1 else kind.replace("_", " ")
+        message = f"{organization}: {what} {', '.join(quoted[:SHOWN])}{more}: {error}"
+        raise HubError(message, error.status, error.codes) from error
 
 
 def pause(attempt: int) -> None:

@@ -15,7 +15,7 @@ from psrlib.client import ControlHub
 from psrlib.client.wire import Json, is_absent
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed import document as seed
-from psrlib.state.create_once import create_named
+from psrlib.state.create_once import create_named, naming
 from psrlib.state.observed import ObservedOrganization
 from psrlib.state.reading import access, hub_id, hub_name
 from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, KINDS, OWNED
@@ -229,7 +229,9 @@ class OrganizationWork:
             return create(self.admin, remaining)
 
         by_name = {entity.name: entity for entity in entities}
-        rows = create_named(by_name, attempt, access(self.admin, kind).entities, hub_name, self.lost)
+        find = access(self.admin, kind).entities
+        with naming(self.desired.id, kind, by_name):
+            rows = create_named(by_name, attempt, find, hub_name, self.lost)
         for name, row in rows.items():
             entity = by_name[name]
             self.note(kind, entity.key, row)

@@ -8,7 +8,7 @@ from psrlib.client.apps.security import SETTINGS
 from psrlib.client.wire import Json
 from psrlib.errors import AuthenticationError, HubError
 from psrlib.seed.document import Group, Organization, User
-from psrlib.state.create_once import TAKEN, create_named
+from psrlib.state.create_once import TAKEN, create_named, naming
 from psrlib.state.details import GROUP_ROLES
 from psrlib.state.limits import entry_values
 from psrlib.state.organization_work import OrganizationWork
@@ -68,7 +68,8 @@ def _create(
         return [{"id": id}]
 
     try:
-        create_named({id: id}, attempt, find, lambda row: str(row["id"]), work.lost)
+        with naming(work.desired.id, kind, [id]):
+            create_named({id: id}, attempt, find, lambda row: str(row["id"]), work.lost)
     except HubError as error:
         if error.status in TAKEN and taken:
             message = f"{kind[:-1]} {id} was refused{taken.format(error)}"
@@ -155,5 +156,6 @@ def _invite_user(work: OrganizationWork, user: User) -> None:
         return [{"id": id, "email": user.email}]
 
     find = partial(session.security.users, organization)
-    rows = create_named({user.email: user}, invite, find, lambda row: str(row.get("email")), work.lost)
+    with naming(work.desired.id, "users", [user.email]):
+        rows = create_named({user.email: user}, invite, find, lambda row: str(row.get("email")), work.lost)
     work.note("users", user.key, rows[user.email])

@@ -137,7 +137,7 @@ def populate(
             check_contents(document, hub, existing)
         items = [(desired, existing.get(desired.id)) for desired in document.organizations]
         if hub.crew is None:
-            bars = stack.enter_context(closing(Bars(document, progress)))
+            bars = stack.enter_context(closing(Bars(document, progress, hub.limit)))
             outcomes = run_organizations(populate_organization, hub, document, items, knowledge, bars)
         else:
             outcomes = populate_shared_out(hub.crew, hub, document, items, knowledge, progress)

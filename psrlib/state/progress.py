@@ -1,16 +1,20 @@
 """Progress of a populate: a bar per kind of entity."""
 
+from typing import NoReturn
+
 from tqdm.auto import tqdm
 
+from psrlib.client import AdaptiveLimit
+from psrlib.client.limit import THROTTLED
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.observed import ObservedOrganization
 from psrlib.words import KINDS
 
 
 class Bars:
-    """A progress bar per kind of entity."""
+    """A progress bar per kind of entity; the first one says when the hub throttles and is waited for."""
 
-    def __init__(self, document: SeedDocument, progress: bool) -> None:
+    def __init__(self, document: SeedDocument, progress: bool, limit: AdaptiveLimit) -> None:
         self._seen: set[str] = set()
         kinds = [kind for kind in KINDS if kind != "engines"]
         totals = {kind: sum(len(getattr(o, kind)) for o in document.organizations) for kind in kinds}
@@ -20,6 +24,16 @@ class Bars:
             kind: tqdm(total=total, desc=kind.replace("_", " "), disable=disable, position=i, leave=False)
             for i, (kind, total) in enumerate((kind, total) for kind, total in totals.items() if total)
         }
+        self._limit, self._tell_before = limit, limit.tell
+        if not self._first.disable:
+            limit.tell = self._tell
+
+    @property
+    def _first(self) -> "tqdm[NoReturn]":
+        return next(iter(self._bars.values()))
+
+    def _tell(self, waits: bool) -> None:
+        self._first.set_postfix_str(THROTTLED if waits else "")
 
     def advance(self, kind: str, n: int) -> None:
         """Count ``n`` entities of a kind as there."""
@@ -39,5 +53,6 @@ class Bars:
 
     def close(self) -> None:
         """Remove the bars."""
+        self._limit.tell = self._tell_before
         for bar in self._bars.values():
             bar.close()

@@ -8,6 +8,7 @@ pool. As many organizations are under way as requests are allowed, so few are ha
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from threading import Event
 from typing import Any, TypeVar
 
@@ -61,7 +62,7 @@ def run_steps(
         The first error that a generator did not handle. It is thrown into the generator at the ``yield``
         whose call failed, after the other calls of that list have ended. No further organization begins
         then, and those that have begun run to their ends. After an interruption, such as KeyboardInterrupt,
-        only the calls under way end.
+        only the requests under way end; none is repeated.
     """
     most = 2 * workers.largest + SPARE if isinstance(workers, AdaptiveLimit) else workers
     under_way: dict[Future[T], int] = {}
@@ -76,7 +77,11 @@ def run_steps(
             index = under_way.pop(future)
             results[index] = future.result()
 
-    with ThreadPoolExecutor(most, "psr-call") as helpers, ThreadPoolExecutor(most, "psr-steps") as threads:
+    with ExitStack() as stack:
+        if isinstance(workers, AdaptiveLimit):
+            stack.callback(workers.interrupted.clear)
+        helpers = stack.enter_context(ThreadPoolExecutor(most, "psr-call"))
+        threads = stack.enter_context(ThreadPoolExecutor(most, "psr-steps"))
         try:
             for index, steps in enumerate(organizations):
                 under_way[threads.submit(_run, steps, helpers, stopped)] = index
@@ -87,6 +92,8 @@ def run_steps(
         except BaseException as error:
             if not isinstance(error, Exception):
                 stopped.set()
+                if isinstance(workers, AdaptiveLimit):
+                    workers.interrupted.set()
             raise
     return [results[index] for index in range(len(results))]
 

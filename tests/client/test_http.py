@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from support.scripted_hub import Reply, ScriptedHub
 
 from psrlib.client import LostAnswerError, Request, Upload
 from psrlib.client.http import HttpClient
+from psrlib.client.shapes import excerpt, record
 from psrlib.errors import HubError, HubUnreachableError
 
 Connect = Callable[..., HttpClient]
@@ -200,3 +202,49 @@ def test_a_missing_ca_bundle_is_an_error(connect: Connect, tmp_path: Path) -> No
     """Nothing is sent rather than certificates left unchecked."""
     with pytest.raises(OSError, match="CA certificate bundle"):
         connect("https://127.0.0.1:9", verify=str(tmp_path / "none.pem")).send(READ)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "words"),
+    [
+        ({"ISSUES": [{"code": "SCHEDULER_07", "message": "too many tasks"}]}, "SCHEDULER_07: too many tasks"),
+        ({"response": {"success": False, "messages": [{"message": "name is taken"}]}}, "name is taken"),
+        ({"success": False, "messages": ["switched off"]}, "switched off"),
+        ({"response": {"success": False, "data": None}}, "it gives no reason"),
+        (
+            {"response": {"success": False, "data": {"name": {"messages": [{"message": "too long"}]}}}},
+            "name: too long",
+        ),
+        ({"status": "ERROR", "errors": [{"code": "LOGIN_1", "message": "no such user"}]}, "no such user"),
+    ],
+    ids=["envelope", "scheduler", "plain", "no words", "field", "login service"],
+)
+def test_a_refusal_in_an_answer_with_status_200_is_one(
+    scripted: ScriptedHub, connect: Connect, envelope: dict[str, Any], words: str
+) -> None:
+    """It is neither lost nor repeated, and says the hub's own words, whatever the call reads."""
+    scripted.script("/thing", Reply(body=envelope))
+    for request in (
+        CREATE,
+        READ,
+        replace(CREATE, read=record(dict)),
+        replace(CREATE, read=excerpt(list[int])),
+    ):
+        with pytest.raises(HubError, match=words) as caught:
+            connect().send(request)
+        assert not isinstance(caught.value, HubUnreachableError)
+        assert caught.value.status == 200
+    assert scripted.count("/thing") == 4
+
+
+def test_what_only_looks_like_a_refusal_is_an_answer(scripted: ScriptedHub, connect: Connect) -> None:
+    """Empty lists of issues, success, and lists of rows that failed are content."""
+    bodies = (
+        {"ISSUES": []},
+        {"errors": [], "data": 1},
+        {"response": {"success": True}},
+        [{"success": False}],
+    )
+    scripted.script("/thing", *(Reply(body=body) for body in bodies))
+    for body in bodies:
+        assert connect().send(READ).body == body

@@ -1,5 +1,6 @@
 """Hubs that differ from the embedded one where the reference is unsure are populated all the same."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from psrlib.client.apps.connection import Connections
 from psrlib.client.apps.notification import Notification
 from psrlib.client.apps.scheduler import Scheduler
 from psrlib.client.apps.topology import Topologies
+from psrlib.errors import HubError
 from psrlib.hub.apps.pipelinestore import archives as pipelinestore_archives
 from psrlib.hub.security.roles import ROLES
 from psrlib.seed import SeedDocument
@@ -19,6 +21,7 @@ from psrlib.state import diff, observe, populate
 
 Connect = Callable[..., ControlHub]
 Serve = Callable[[Callable[[Any], Any]], str]
+TASKS = "/scheduler/rest/v2/jobs/pageId=SchedulerJobManagePage"
 LOGIN = "/security/public-rest/v1/authentication/login"
 
 
@@ -202,3 +205,35 @@ def test_where_creations_are_answered_without_a_record(
     organizations = rich.organizations
     n_made = sum(len(o.connections) + len(o.subscriptions) + len(o.topologies) for o in organizations)
     assert len(answered) == n_made
+
+
+def test_a_refusal_inside_an_answer_names_entity_and_organization(
+    rich: SeedDocument, serve: Serve, connect: Connect
+) -> None:
+    """The scheduler refuses with status 200 and success false: an error with its words, not a lost answer."""
+    refusal = {"response": {"success": False, "data": None, "messages": [{"message": "quota of tasks"}]}}
+    body = orjson.dumps(refusal)
+
+    def wrap(app: Any) -> Any:
+        async def refusing(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", TASKS):
+                await app(scope, receive, send)
+                return
+            headers = [(b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        return refusing
+
+    organization = rich.organizations[0]
+    one = msgspec.structs.replace(rich, organizations=[organization])
+    with connect(serve(wrap)) as hub, pytest.raises(HubError) as caught:
+        populate(one, hub, progress=False)
+    names = {task.name for task in organization.scheduled_tasks}
+    found = re.fullmatch(
+        rf'{organization.id}: scheduled task "(.*)": PUT {TASKS} was refused with status 200: quota of tasks',
+        str(caught.value),
+    )
+    assert found
+    assert found[1] in names
+    assert hub.calls.by_kind()["scheduled tasks"] < 4 + len(names)
