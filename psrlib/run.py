@@ -120,7 +120,7 @@ def open_hub(
     HubError
         If the hub cannot be reached or refuses the login.
     """
-    sch_url = _address(sch_url, credentials)
+    sch_url, credentials = find_target(run_dir, sch_url, credentials)
     check_release(sch_url, release, credentials)
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
@@ -203,9 +203,20 @@ def _remember(run_dir: Path, hub: ControlHub) -> None:
         replace_file(run_dir / ADOPTION, json.dumps(after, indent=1) + "\n")
 
 
-def _address(sch_url: str, credentials: Credentials | None) -> str:
-    """Return the address meant: that of the credentials file where none is given besides."""
-    return credentials.url if credentials is not None and sch_url == EMBEDDED else sch_url
+def find_target(
+    run_dir: str | Path, sch_url: str, credentials: Credentials | None
+) -> tuple[str, Credentials | None]:
+    """Return the address meant, that of the credentials file where none is given besides, and credentials.
+
+    Those that the embedded hub of the folder has made are its own: it needs not run, or has another address
+    by now, so they mean ``embedded``.
+    """
+    if credentials is None or sch_url not in (EMBEDDED, credentials.url):
+        return sch_url, credentials
+    own = Path(run_dir) / CREDENTIALS
+    if own.exists() and load_credentials(own) == credentials:
+        return EMBEDDED, None
+    return credentials.url, credentials
 
 
 def check_release(sch_url: str, release: str, credentials: Credentials | None) -> None:
@@ -260,8 +271,9 @@ def open_to_read(
     start that is an empty one. Arguments and errors are those of `open_hub`.
     """
     folder, document = Path(run_dir), options.pop("document", None)
-    if _address(sch_url, options.get("credentials")) != EMBEDDED or find_hub(folder) is not None:
-        with open_hub(folder, sch_url, sch_username, sch_password, **options) as hub:
+    sch_url, credentials = find_target(folder, sch_url, options.pop("credentials", None))
+    if sch_url != EMBEDDED or find_hub(folder) is not None:
+        with open_hub(folder, sch_url, sch_username, sch_password, credentials=credentials, **options) as hub:
             yield hub
         return
     number = _embedded_release(folder, options.pop("release", "auto"))
@@ -307,7 +319,7 @@ def open_run(
         If another process is at work in the folder of an embedded hub.
     """
     folder = Path(run_dir)
-    embedded = _address(sch_url, options.get("credentials")) == EMBEDDED
+    embedded = find_target(folder, sch_url, options.get("credentials"))[0] == EMBEDDED
     if embedded:
         check_embedded(folder)
     with ExitStack() as stack:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from psrlib.cli import options, psr
-from psrlib.cli.profiles import profile_file
+from psrlib.cli.profiles import hub_target, profile_file
 from psrlib.errors import HubUnreachableError, InputError
 
 URL = "http://127.0.0.1:9"
@@ -82,3 +82,25 @@ def test_an_unknown_profile_names_those_that_there_are() -> None:
     assert isinstance(error, InputError)
     assert "expected profiles" in str(error)
     assert not isinstance(error, HubUnreachableError)
+
+
+def test_a_notebook_takes_from_a_profile_what_it_is_not_given(tmp_path: Path) -> None:
+    """As the commands do; without a profile what is not given is the embedded hub's."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("")
+    more = ["--release", "3", "--sch-username", "root@admin", "--ca-bundle", str(bundle)]
+    call("profile", "set", "lab", "--sch-url", URL, *more)
+    kept = hub_target("lab", "embedded", "admin@admin", 0, "", "")
+    assert (kept["sch_url"], kept["release"], kept["sch_username"], kept["verify"]) == (
+        *(URL, "3", "root@admin"),
+        str(bundle),
+    )
+    given = hub_target("lab", "http://127.0.0.1:8", "me@admin", 4, "", "other.pem")
+    assert (given["sch_url"], given["release"], given["sch_username"], given["verify"]) == (
+        *("http://127.0.0.1:8", "4", "me@admin"),
+        "other.pem",
+    )
+    plain = hub_target("", "embedded", "admin@admin", 0, "", "")
+    assert (plain["sch_url"], plain["release"], plain["verify"]) == ("embedded", "auto", True)
+    with pytest.raises(InputError, match="no profile attic"):
+        hub_target("attic", "embedded", "admin@admin", 0, "", "")

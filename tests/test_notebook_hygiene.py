@@ -80,3 +80,12 @@ def test_unknown_parameters_stop_the_notebook(path: Path) -> None:
     """The first thing that the setup cell does is to check what papermill passed."""
     setup = source(code_cells(path)[1])
     assert "check_parameters(globals())" in setup.split("\n", 4)[:3]
+
+
+def test_notebooks_reach_a_hub_alike() -> None:
+    """What the commands take to reach a Control Hub, each notebook that needs one takes."""
+    wanted = {"sch_url", "sch_username", "release", "credentials", "ca_bundle", "profile", "scheduler"}
+    found = {path.stem: wanted & set(parameters(path)) for path in NOTEBOOKS}
+    assert {name: names for name, names in found.items() if names} == dict.fromkeys(
+        ("collect", "populate", "verify"), wanted
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from psrlib.cli.profiles import ADMINISTRATOR, ORGANIZATION_PASSWORD_VARIABLE, load_profile
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
 
@@ -79,8 +80,6 @@ def _load_credentials(
 def _use_profile(context: click.Context, option: click.Parameter, name: str | None) -> None:
     """Take the values of a profile for options that are not given, neither here nor in the environment."""
     if name:
-        from psrlib.cli.profiles import load_profile
-
         context.default_map = {**(context.default_map or {}), **load_profile(name)}
 
 
@@ -130,7 +129,7 @@ PROFILE = click.option(
     "PSR_PROFILE where all commands mean the same.",
 )
 LOGIN = together(
-    click.option("--sch-username", default="admin@admin", show_default=True, help="System administrator."),
+    click.option("--sch-username", default=ADMINISTRATOR, show_default=True, help="System administrator."),
     click.option(
         "--sch-password",
         envvar=PASSWORD_VARIABLE,
@@ -139,7 +138,7 @@ LOGIN = together(
 )
 ORGANIZATION_PASSWORD = click.option(
     "--organization-password",
-    envvar="PSR_ORGANIZATION_PASSWORD",
+    envvar=ORGANIZATION_PASSWORD_VARIABLE,
     help="Password of the organizations' users, where it is not their initial one, the user id; "
     "better in PSR_ORGANIZATION_PASSWORD.",
 )

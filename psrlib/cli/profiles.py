@@ -1,14 +1,19 @@
 """The file of profiles: how to reach which Control Hub, without secrets, in the user's folder of settings."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from psrlib.errors import InputError
 from psrlib.files import replace_file
+from psrlib.hub import EMBEDDED
 
 FIELDS = {"sch_url", "release", "sch_username", "ca_bundle", "credentials"}  # names of options
+ADMINISTRATOR = "admin@admin"  # the system administrator, unless another one is given
+ORGANIZATION_PASSWORD_VARIABLE = "PSR_ORGANIZATION_PASSWORD"
 Profiles = dict[str, dict[str, str]]
 
 
@@ -46,6 +51,35 @@ def load_profile(name: str) -> dict[str, str]:
         known = ", ".join(profiles) or "none"
         raise InputError(f"no profile {name} in {profile_file()} (there: {known}); psr profile set makes one")
     return profiles[name]
+
+
+def hub_target(
+    profile: str, sch_url: str, sch_username: str, release: int, credentials: str, ca_bundle: str
+) -> dict[str, Any]:
+    """Return how a notebook reaches the hub that its parameters mean, as `psrlib.run.open_hub` takes it.
+
+    What is given goes before what the profile has; empty texts, 0 and ``embedded`` count as not given. The
+    password of the organizations' users is that of the environment, if there is one.
+
+    Raises
+    ------
+    InputError
+        If there is no such profile, or the credentials file cannot be used.
+    """
+    from psrlib.client import load_credentials
+
+    kept = load_profile(profile) if profile else {}
+    file = credentials or kept.get("credentials")
+    return {
+        "sch_url": kept.get("sch_url", EMBEDDED) if sch_url == EMBEDDED else sch_url,
+        "sch_username": sch_username
+        if sch_username != ADMINISTRATOR
+        else kept.get("sch_username", ADMINISTRATOR),
+        "release": str(release or kept.get("release", "auto")),
+        "credentials": load_credentials(file) if file else None,
+        "verify": ca_bundle or kept.get("ca_bundle") or True,
+        "organization_password": os.environ.get(ORGANIZATION_PASSWORD_VARIABLE),
+    }
 
 
 def save_profiles(profiles: Profiles) -> Path:

@@ -140,6 +140,11 @@ class ControlHub(Session):
         return self.http.url
 
     @property
+    def ca_bundle(self) -> str | None:
+        """Path of the certificates that are trusted; None for those of the system."""
+        return self.http.verify if isinstance(self.http.verify, str) else None
+
+    @property
     def user(self) -> str:
         """The user's id."""
         return self.login.user

@@ -103,7 +103,7 @@ class HttpClient:
         self.calls = CallCounter()
         self.limit = AdaptiveLimit(workers)
         self._timeout_s = timeout_s
-        self._verify = verify
+        self.verify = verify
         self._reached = False  # whether anything ever listened there
         # The adapter alone, without a session of requests: no proxy, for requests carry passwords; no jar of
         # cookies, which would mix the users; no look at where a redirect leads.
@@ -220,7 +220,7 @@ class HttpClient:
                 prepared,
                 stream=True,
                 timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
-                verify=self._verify,
+                verify=self.verify,
             )
             try:
                 encoding = response.headers.get("Content-Encoding", "").strip().lower()

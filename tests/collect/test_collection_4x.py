@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from psrlib import paths
 from psrlib.cli import psr
+from psrlib.cli.profiles import hub_target
 from psrlib.client import Answer, ControlHub, Credentials, Request, dialect, load_credentials
 from psrlib.client.apps import scheduler
 from psrlib.client.http import HttpClient
@@ -18,8 +19,9 @@ from psrlib.collect import collect_run, collect_stats
 from psrlib.collect.rows import DETAILS
 from psrlib.collect.session import Pace
 from psrlib.errors import HubError, InputError
-from psrlib.hub.process.hub_process import start_hub
+from psrlib.hub.process.hub_process import find_hub, start_hub
 from psrlib.model import NoiseModel
+from psrlib.run import open_hub
 from psrlib.seed import SeedDocument, create_seed, resolve_variables, save_seed
 from psrlib.state import populate
 from psrlib.stats import read_stats
@@ -186,4 +188,22 @@ def test_release_4_wants_credentials(tmp_path: Path) -> None:
 def test_a_run_on_the_embedded_hub_is_collected(credentials_file: Path, tmp_path: Path) -> None:
     """As the notebook does it: the hub of the folder has its credentials beside it."""
     done = collect_run(credentials_file.parent, output_dir=tmp_path / "stats", rate_per_s=FAST)
+    assert done.n_organizations == 4
+
+
+def test_the_own_credentials_of_a_hub_that_is_down_mean_that_hub(few: SeedDocument, tmp_path: Path) -> None:
+    """Given by name they are those of the folder's hub, whatever address it had; a copy of it is read then."""
+    one = replace(few, organizations=few.organizations[:1])
+    with start_hub(tmp_path, release=4), open_hub(tmp_path, release="4", document=one) as hub:
+        populate(one, hub, progress=False)
+    target = hub_target("", "embedded", "admin@admin", 4, str(tmp_path / "credentials.json"), "")
+    done = collect_run(tmp_path, output_dir=tmp_path / "stats", rate_per_s=FAST, **target)
+    assert done.n_organizations == 1
+    assert find_hub(tmp_path) is None
+
+
+def test_other_credentials_are_sent_to_their_hub(credentials_file: Path, tmp_path: Path) -> None:
+    """From a folder of no hub, as for a hub of one's own."""
+    target = hub_target("", "embedded", "admin@admin", 0, str(credentials_file), "")
+    done = collect_run(tmp_path, output_dir=tmp_path / "stats", k=1, rate_per_s=FAST, **target)
     assert done.n_organizations == 4
