@@ -13,8 +13,6 @@ from msgspec import Struct
 from psrlib.errors import InputError
 from psrlib.files import PRIVATE
 
-SYSTEM = "system"  # what the system administrator's credential is called beside those of organizations
-
 
 class ApiCredential(Struct, forbid_unknown_fields=True, frozen=True):
     """Id and token of an API credential (control-hub-4x, 2); the token is never shown."""
@@ -53,7 +51,6 @@ class Credentials(Struct, forbid_unknown_fields=True, frozen=True):
     url: str
     organizations: dict[str, ApiCredential]
     login_url: str | None = None
-    system: ApiCredential | None = None
     engines: Literal["components", "deployment"] = "components"
 
 
@@ -79,10 +76,8 @@ def load_credentials(file: str | Path) -> Credentials:
     except msgspec.MsgspecError as error:
         raise InputError(
             f'{path}: no credentials file ({error}); expected {{"url", "organizations": '
-            '{"org-0001": {"id", "token"}, ...}}, and besides "login_url", "system", "engines"'
+            '{"org-0001": {"id", "token"}, ...}}, and besides "login_url", "engines"'
         ) from None
     if not found.organizations:
         raise InputError(f"{path}: no organization has a credential in it; there is nothing to populate")
-    if SYSTEM in found.organizations:
-        raise InputError(f'{path}: an organization cannot be called "{SYSTEM}"')
     return found

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from psrlib.client.apps.security import Security
-from psrlib.client.credentials import SYSTEM, Credentials
+from psrlib.client.credentials import Credentials
 from psrlib.client.http import HttpClient
 from psrlib.client.login import CredentialLogin, Login, PasswordLogin
 from psrlib.client.request import Answer, Request
@@ -135,10 +135,9 @@ class Release4(Dialect):
         """Return the login of an organization; by default of the first one."""
         known = self.credentials.organizations
         name = next(iter(known)) if name is None else name
-        credential = self.credentials.system if name == SYSTEM else known.get(name)
-        if credential is None:
+        if name not in known:
             raise InputError(f"the credentials file has no API credential of {name}")
-        return CredentialLogin(http, name, credential, self._login_service(http))
+        return CredentialLogin(http, name, known[name], self._login_service(http))
 
     def _login_service(self, http: HttpClient) -> HttpClient:
         """Return the connection to the login service, the hub's own unless it is somewhere else."""

@@ -168,7 +168,7 @@ class _Examination:
             setup_engines(document, self.hub, Path(folder))
         session = self.hub.for_organization(organization.id)
         rows = engine_registrations(session, organization)
-        session.security.delete_components(organization.id, [str(row["id"]) for row in rows])
+        session.security.delete_components(organization.id, [str(row["id"]) for row in rows or ()])
 
     def _read_back(self, document: SeedDocument) -> None:
         """Say what the hub keeps otherwise than it was sent; engines have not registered."""

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from psrlib.client import ControlHub
-from psrlib.client.credentials import SYSTEM
 from psrlib.client.dialect import Release4
 from psrlib.client.http import HttpClient
 from psrlib.errors import HubError, InputError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, OWNED
+
+
+MAKES_ENVIRONMENTS = "csp:environment-manager"  # needed where no self-managed environment is active
+DEPLOYMENT_ROLES = ("csp:deployment-manager", MAKES_ENVIRONMENTS)
 
 
 def held(document: SeedDocument, hub: ControlHub) -> SeedDocument:
@@ -100,13 +103,15 @@ def as_drawn(found: Organization, drawn: Organization) -> Organization:
 class CheckedCredential:
     """What a hub says of an API credential: whose it is, and why it cannot be used; empty when it can.
 
-    ``missing`` are the roles its user lacks for populating.
+    ``missing`` are the roles its user lacks for populating, ``missing_for_deployments`` those it would lack
+    besides if the hub gave engines their tokens from deployments only (`psrlib.state.deployments`).
     """
 
     name: str
     organization: str = ""
     user: str = ""
     missing: tuple[str, ...] = ()
+    missing_for_deployments: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -118,15 +123,15 @@ class CheckedCredential:
         if self.problem:
             return f"{self.name}: {self.problem}"
         lacks = f"; lacks {', '.join(self.missing)}" if self.missing else ""
+        if self.missing_for_deployments:
+            lacks += f"; for engines of deployments lacks {', '.join(self.missing_for_deployments)}"
         return f"{self.name}: {self.organization}, {self.user}{lacks}"
 
 
 def check_credentials(dialect: Release4, http: HttpClient) -> list[CheckedCredential]:
-    """Ask a hub who each credential is, the system administrator's too; one call for each."""
-    known = dialect.credentials
-    names = [*known.organizations, *([SYSTEM] if known.system else [])]
+    """Ask a hub who each credential is; one call for each."""
     seen: dict[str, str] = {}
-    return [_check(dialect, http, name, seen) for name in names]
+    return [_check(dialect, http, name, seen) for name in dialect.credentials.organizations]
 
 
 def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str]) -> CheckedCredential:
@@ -137,13 +142,19 @@ def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str])
     id = str(principal["organizationId"])
     organization = f"organization {id} ({principal.get('organizationName') or 'no name'})"
     user = str(principal.get("email") or principal["principalId"])
-    if name == SYSTEM:
-        return CheckedCredential(name, organization, user)
     if id in seen:
         return CheckedCredential(name, organization, user, problem=f"of the same organization as {seen[id]}")
     seen[id] = name
     roles = set(principal.get("roles") or [])
-    return CheckedCredential(name, organization, user, _missing(roles))
+    deployment = [role for role in DEPLOYMENT_ROLES if role not in roles]
+    needed = [role for role in deployment if dialect.by_deployment() and role != MAKES_ENVIRONMENTS]
+    return CheckedCredential(
+        name,
+        organization,
+        user,
+        (*_missing(roles), *needed),
+        tuple(role for role in deployment if role not in needed),
+    )
 
 
 def _missing(roles: Set[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from psrlib import engines
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
-from psrlib.errors import HubError, InputError
+from psrlib.errors import AuthenticationError, HubError, HubUnreachableError, InputError
 from psrlib.seed.document import Engine, Organization, SeedDocument
 from psrlib.seed.identity import engine_id
 from psrlib.state.adoption import held
@@ -35,7 +35,8 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
     One listing per engine type of an organization, and one call; tokens are saved (mode 0600) before this
     returns. Identities saved by an earlier call are used again as long as the hub knows their registrations.
     Registrations that belong to none of them and that no engine has ever used are removed: their tokens are
-    lost, as when a request was delivered twice.
+    lost, as when a request was delivered twice. Where the hub refuses to list registrations, all identities
+    saved are used again and nothing is removed, which is said.
 
     On release 4 the tokens come from a self-managed deployment for each type of engine where the credentials
     file says so, where the hub refuses registrations without one, and where engines have had one before.
@@ -61,11 +62,12 @@ def _identities(
     session = hub.for_organization(organization.id)
     listing = partial(engine_registrations, session, organization)
     (rows,) = yield [listing]
-    known = {str(row["id"]) for row in rows}
+    known = {str(row["id"]) for row in rows or ()}
     kept = [saved[organization.id, e.key] for e in organization.engines if (organization.id, e.key) in saved]
-    # Those that the hub does not know are another hub's; where it does not name them, there must be as many.
-    as_many = len(known) >= len(kept)
-    kept = [i for i in kept if ({i.id, i.registration} & known if i.registration else as_many)]
+    if rows is not None:
+        # Those that the hub does not know are another hub's; where it does not name them, there must be as many.
+        as_many = len(known) >= len(kept)
+        kept = [i for i in kept if ({i.id, i.registration} & known if i.registration else as_many)]
     groups: dict[str, list[Engine]] = {}
     for engine in organization.engines:
         groups.setdefault(engine.type, []).append(engine)
@@ -79,8 +81,9 @@ def _identities(
     lacking = {type: [e for e in group if e.key not in tokens] for type, group in groups.items()}
     lacking = {type: group for type, group in lacking.items() if group}
     asked = [type for type in lacking if type not in deployments]
+    before = None if rows is None else known
     found = yield [
-        partial(_tokens, session, COMPONENT_TYPES[type], len(lacking[type]), known) for type in asked
+        partial(_tokens, session, COMPONENT_TYPES[type], len(lacking[type]), before) for type in asked
     ]
     refused = {type: groups[type] for type, new in zip(asked, found, strict=True) if new is None}
     deployments |= yield from _deployments(session, refused)
@@ -95,7 +98,7 @@ def _identities(
     for type, new in zip(asked, found, strict=True):
         tokens |= {engine.key: token for engine, token in zip(lacking[type], new or (), strict=False)}
     tokens |= {engine.key: token for (engine, _), token in zip(single, of_deployments, strict=True)}
-    if lacking:
+    if lacking and rows is not None:
         (rows,) = yield [listing]
         yield [partial(_remove_unused, session, organization, random_seed, rows, tokens)]
     return [
@@ -118,11 +121,11 @@ def _remove_unused(
     session: ControlHub,
     organization: Organization,
     random_seed: int,
-    rows: list[Json],
+    rows: list[Json] | None,
     tokens: dict[str, Token],
 ) -> None:
     """Remove registrations that no engine has used and whose token no identity has."""
-    if not all(token.registration for token in tokens.values()):
+    if rows is None or not all(token.registration for token in tokens.values()):
         return  # this hub does not say which registration a token belongs to
     used = {token.registration for token in tokens.values()}
     used |= {engine_id(random_seed, session.organization, engine.key) for engine in organization.engines}
@@ -149,23 +152,28 @@ def _deployment_token(session: ControlHub, deployment: str, component_type: str)
     return _token(repeat_lost(make, lambda: None), deployment)
 
 
-def _tokens(session: ControlHub, component_type: str, n: int, before: set[str]) -> list[Token] | None:
-    """Return ``n`` new tokens; registrations of a lost answer are removed.
+def _tokens(session: ControlHub, component_type: str, n: int, before: set[str] | None) -> list[Token] | None:
+    """Return ``n`` new tokens; registrations of a lost answer are removed unless the hub lists none.
 
     None where the hub refuses registrations without a deployment.
     """
     security, organization = session.security, session.organization
 
     def forget_lost() -> None:
+        if before is None:
+            return
         rows = security.components(organization, component_type)
         ids = {str(row["id"]) for row in rows if row.get("type") in (None, component_type)}
         security.delete_components(organization, sorted(ids - before))
 
     try:
         rows = repeat_lost(lambda: security.create_components(organization, component_type, n), forget_lost)
+    except (AuthenticationError, HubUnreachableError):
+        raise
     except HubError as error:
         if not session.dialect.by_deployment(error):
-            raise
+            message = f"{organization}: no tokens for {n} engines of type {component_type}: {error}"
+            raise HubError(message, error.status, error.codes) from error
         log.warning("%s: engines get their tokens from a deployment, as %s", organization, error)
         return None
     return [_token(row) for row in rows]

@@ -93,8 +93,9 @@ def observe_organization(
         return reader.organization(locked=True)
     listings = {kind: access(session, kind).entities for kind in OWNED if kind != "pipelines"}
     listings["engines"] = session.jobrunner.engines
-    calls: list[Call] = [*listings.values(), partial(engine_registrations, session, desired)]
-    *found, reader.registrations = yield [partial(if_present, call) for call in calls]
+    calls = [partial(if_present, call) for call in listings.values()]
+    *found, registrations = yield [*calls, partial(engine_registrations, session, desired)]
+    reader.registrations = registrations or []
     reader.rows.update(zip(listings, found, strict=True))
     if any(row.get("cspDeploymentId") for row in reader.rows["engines"]):
         (reader.deployments,) = yield [partial(if_present, session.provisioning.deployments)]

@@ -1,5 +1,6 @@
 """From the hub's records of one organization to the records of the seed document."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -9,6 +10,7 @@ from psrlib.client import ControlHub
 from psrlib.client.apps import scheduler
 from psrlib.client.session import Session
 from psrlib.client.wire import Json, OwnedApp
+from psrlib.errors import AuthenticationError, HubError, HubUnreachableError
 from psrlib.seed import document as seed
 from psrlib.seed import fragment_definition, pipeline_definition
 from psrlib.seed.identity import engine_id
@@ -29,6 +31,8 @@ from psrlib.state.details import (
 from psrlib.state.limits import read_config
 from psrlib.state.observed import ObservedEngine, ObservedJob, ObservedOrganization
 from psrlib.words import KINDS, OWNED
+
+log = logging.getLogger(__name__)
 
 ID_FIELDS = {"fragments": "pipelineId", "pipelines": "pipelineId", "topologies": "topologyId"}
 COMPONENT_TYPES = {"COLLECTOR": "dc", "TRANSFORMER": "transformer"}  # control-hub-rest, 6.1
@@ -68,18 +72,25 @@ def access(session: Session, kind: str) -> Access:
     }[kind]
 
 
-def engine_registrations(session: ControlHub, desired: seed.Organization) -> list[Json]:
+def engine_registrations(session: ControlHub, desired: seed.Organization) -> list[Json] | None:
     """Return the hub's registrations of engines, used or not; those of agents and Edge are not ours.
 
-    One call for each type of engine that is desired, and for Data Collectors in any case.
+    One call for each type of engine that is desired, and for Data Collectors in any case. None where the hub
+    refuses to list them.
     """
     kinds = sorted({"COLLECTOR"} | {engine.type for engine in desired.engines})
-    return [
-        row
-        for kind in kinds
-        for row in session.security.components(session.organization, COMPONENT_TYPES[kind])
-        if row.get("type") in (None, COMPONENT_TYPES[kind])
-    ]
+    try:
+        return [
+            row
+            for kind in kinds
+            for row in session.security.components(session.organization, COMPONENT_TYPES[kind])
+            if row.get("type") in (None, COMPONENT_TYPES[kind])
+        ]
+    except (AuthenticationError, HubUnreachableError):
+        raise
+    except HubError as error:
+        log.warning("%s: registrations of engines are not looked at, for %s", desired.id, error)
+        return None
 
 
 def creator(row: Json) -> str:

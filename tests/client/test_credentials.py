@@ -66,7 +66,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
         {**GOOD, "organizations": {"org-0001": {"id": "c", "token": ["t-secret"]}}},
         {**GOOD, "organizations": {}},
         {**GOOD, "password": "t-secret"},
-        {**GOOD, "organizations": {"system": {"id": "c", "token": "t-secret"}}},
+        {**GOOD, "system": {"id": "c", "token": "t-secret"}},
     ],
 )
 def test_another_file_is_refused_without_its_content(tmp_path: Path, content: Any) -> None:

@@ -192,7 +192,7 @@ def test_a_run_on_the_embedded_hub_is_collected(credentials_file: Path, tmp_path
 
 
 def test_the_own_credentials_of_a_hub_that_is_down_mean_that_hub(few: SeedDocument, tmp_path: Path) -> None:
-    """Given by name they are those of the folder's hub, whatever address it had; a copy of it is read then."""
+    """Given by name they are those of the hub of the folder, wherever it was; a copy of it is read."""
     one = replace(few, organizations=few.organizations[:1])
     with start_hub(tmp_path, release=4), open_hub(tmp_path, release="4", document=one) as hub:
         populate(one, hub, progress=False)

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from streamsets.sdk import ControlHub
 
+from psrlib.client import ControlHub as Own
+from psrlib.client import Request
 from psrlib.engines import EngineIdentity, save_identities, start_fleet
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.hub.process.sign_up import sign_up
@@ -42,7 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
         hub = stack.enter_context(start_hub(run_dir, release=4))
         held = json.loads(sign_up(run_dir, {"org-0001": "acme"}).read_text())
         sch = connect(hub.url, held["organizations"]["org-0001"])
-        admin = connect(hub.url, held["system"], landing=True)
+        admin = connect(hub.url, system_credential(hub.url), landing=True)
         tokens = [each["fullAuthToken"] for each in components(sch, 2)]
         identities = [
             EngineIdentity(
@@ -60,6 +62,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
         stack.enter_context(start_fleet(run_dir, hub.url, poll_interval_s=0.5))
         wait_for(lambda: len(sch.data_collectors) == 2)
         yield SimpleNamespace(sch=sch, admin=admin, url=hub.url)
+
+
+def system_credential(url: str) -> dict[str, str]:
+    """A new API credential of the system administrator, made as in the browser."""
+    path = "/security/rest/v1/organization/admin/api-user-credentials"
+    body = {"label": "sweep", "generateAuthToken": True, "active": True, "userId": None}
+    with Own(url, "admin@admin", "admin@admin") as hub:
+        made = hub.answer(Request("POST", path, "credentials", body=body)).body
+    return {"id": made["componentId"], "token": made["authToken"]}
 
 
 def connect(url: str, credential: dict[str, str], landing: bool = False) -> Any:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from psrlib.client import ControlHub
 from psrlib.client.apps.security import Security
 from psrlib.engines import start_fleet
+from psrlib.errors import HubError
 from psrlib.seed import SeedDocument
 from psrlib.state import diff, observe, populate, setup_engines
 from psrlib.state.reading import engine_registrations
@@ -70,6 +71,45 @@ def test_a_late_double_is_found_and_then_removed(
             assert without_an_engine(rich, hub) == []
             assert n_registrations(rich, hub) == n_engines(rich)
         assert len(session.security.components(organization.id, "dc-edge")) == 1  # somebody else's
+
+
+def test_a_hub_that_does_not_list_registrations_gets_its_engines(
+    rich: SeedDocument,
+    connect: Connect,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The refusal is named with the organization; tokens are made once, and verifying goes on too."""
+
+    def refuse(self: Security, *_: Any) -> None:
+        raise HubError("GET /components was refused with status 403: SECURITY_12: not for you", 403)
+
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(Security, "components", refuse)
+            identities = setup_engines(rich, hub, tmp_path)
+            assert setup_engines(rich, hub, tmp_path) == identities
+            assert without_an_engine(rich, hub) == []
+        said = {f"{o.id}: registrations of engines are not looked at, for GET" for o in rich.organizations}
+        assert said <= {message.partition(" /")[0] for message in caplog.messages}
+        assert n_registrations(rich, hub) == n_engines(rich)
+
+
+def test_refused_tokens_name_organization_and_engines(
+    rich: SeedDocument, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 3.x there is no other way to them."""
+
+    def refuse(self: Security, *_: Any) -> None:
+        raise HubError("PUT /components was refused with status 403: SECURITY_12: not for you", 403)
+
+    monkeypatch.setattr(Security, "create_components", refuse)
+    with connect() as hub:
+        populate(rich, hub, progress=False)
+        with pytest.raises(HubError, match=r"org-000\d: no tokens for \d+ engines of type dc: .*SECURITY_12"):
+            setup_engines(rich, hub, tmp_path)
 
 
 def test_an_engine_whose_registration_was_deleted_gets_a_new_token(

@@ -14,7 +14,7 @@ from psrlib.hub import EMBEDDED_PASSWORD
 from psrlib.hub.apps.security.platform import DEFAULT_ROLES
 from psrlib.hub.process.hub_process import find_hub, last_start
 from psrlib.hub.security.bootstrap import SYSTEM_ADMIN
-from psrlib.hub.web.access import ORG_ADMIN_ROLE, SYSTEM_ORGANIZATION
+from psrlib.hub.web.access import ORG_ADMIN_ROLE
 
 FILE = "credentials.json"
 TIMEOUT_S = 30.0
@@ -64,7 +64,6 @@ def sign_up(
     file = output or folder / FILE
     held = _read(file, hub.url)
     browser = _Browser(hub.url, start["certificate"], admin_password or EMBEDDED_PASSWORD)
-    held["system"] = held["system"] or browser.new_credential(SYSTEM_ORGANIZATION, SYSTEM_ADMIN)
     try:
         for key, name in organizations.items():
             if key not in held["organizations"]:
@@ -77,7 +76,7 @@ def sign_up(
 
 def _read(file: Path, url: str) -> Json:
     if not file.exists():
-        return {"url": url, "login_url": url, "system": None, "organizations": {}}
+        return {"url": url, "login_url": url, "organizations": {}}
     try:
         held: Json = json.loads(file.read_bytes())
         theirs = held["url"]
