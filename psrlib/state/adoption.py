@@ -16,7 +16,6 @@ from psrlib.errors import HubError, InputError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, OWNED
 
-
 MAKES_ENVIRONMENTS = "csp:environment-manager"  # needed where no self-managed environment is active
 DEPLOYMENT_ROLES = ("csp:deployment-manager", MAKES_ENVIRONMENTS)
 

@@ -65,7 +65,7 @@ def _identities(
     known = {str(row["id"]) for row in rows or ()}
     kept = [saved[organization.id, e.key] for e in organization.engines if (organization.id, e.key) in saved]
     if rows is not None:
-        # Those that the hub does not know are another hub's; where it does not name them, there must be as many.
+        # What the hub does not know is of another hub; where it does not name them, there must be as many.
         as_many = len(known) >= len(kept)
         kept = [i for i in kept if ({i.id, i.registration} & known if i.registration else as_many)]
     groups: dict[str, list[Engine]] = {}

@@ -243,29 +243,27 @@ def test_the_command_checks_each_credential(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("engines", ["components", "deployment"])
-def test_the_roles_for_engines_of_deployments_are_named(run_dir: Path, tmp_path: Path, engines: str) -> None:
+def test_the_roles_for_engines_of_deployments_are_named(
+    scripted_hub: ScriptedHub, tmp_path: Path, engines: str
+) -> None:
     """They are needed where the file asks for deployments; else they are told beside the rest."""
-    known = json.loads((run_dir / "credentials.json").read_text()) | {"engines": engines}
+    credential = {"id": "c", "token": "t"}
+    known = {"url": scripted_hub.url, "engines": engines, "organizations": {"org-0001": credential}}
+    principal = {"principalId": "u@acme", "organizationId": "acme", "roles": ["org-admin"]}
+    scripted_hub.script("/security/rest/v1/currentUser", Reply(body=principal))
     file = tmp_path / "credentials.json"
     file.write_text(json.dumps(known))
     file.chmod(0o600)
-    with open_hub(run_dir) as hub:
-        session = hub.for_organization("org-0001")
-        row = session.security.user(session.organization, session.user)
-        roles = [role for role in row["roles"] if not role.startswith("csp:")]
-        assert roles != row["roles"]
-        session.security.update_user(session.organization, {**row, "roles": roles}, first_password=False)
-        result = run("credentials", "check", file, "--output", "json")
-        session.security.update_user(session.organization, row, first_password=False)
-    first, second, _ = json.loads(result.stdout)
-    assert second["usable"]
+    result = run("credentials", "check", file, "--output", "json")
+    (found,) = json.loads(result.stdout)
     manager, environments = "csp:deployment-manager", "csp:environment-manager"
     if engines == "components":
-        assert (first["usable"], first["missing"]) == (True, [])
-        assert first["missing_for_deployments"] == [manager, environments]
+        assert (found["usable"], found["missing"]) == (True, [])
+        assert found["missing_for_deployments"] == [manager, environments]
     else:
-        assert (first["usable"], first["missing"]) == (False, [manager])
-        assert first["missing_for_deployments"] == [environments]
+        assert (found["usable"], found["missing"]) == (False, [manager])
+        assert found["missing_for_deployments"] == [environments]
+    assert result.exit_code == (not found["usable"])
 
 
 def test_the_commands_of_a_run_on_the_embedded_hub(rich: SeedDocument, tmp_path: Path) -> None:
