@@ -261,13 +261,18 @@ def survive_kills(
     save_seed(document, path)
     victim: list[subprocess.Popen[str]] = []
     pending = list(kills)
+    killed: set[int] = set()
     lock = threading.Lock()
 
     def kill_if_due(n_requests: int) -> None:
         with lock:
-            if pending and n_requests >= pending[0]:
+            pid = victim[-1].pid
+            if (
+                pending and n_requests >= pending[0] and pid not in killed
+            ):  # others of its requests may follow
                 pending.pop(0)
-                os.kill(victim[-1].pid, signal.SIGKILL)
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
 
     faults = Faults(rates, hang_s=2.0)
     with FaultProxy(hub_url, faults, seed=seed, on_request=kill_if_due) as proxy:
