@@ -9,8 +9,15 @@ import pytest
 from support.hub_driver import Credential, Driver, Session, create_organization, sign_up
 from support.in_process import Clock
 from support.postgres import Postgres, serve_postgres
+from support.shared_statements import share_statements
 
 from psrlib.hub.store.database import Database
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements() -> Iterator[None]:
+    with share_statements():
+        yield
 
 
 @pytest.fixture

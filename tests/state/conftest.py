@@ -10,6 +10,7 @@ import pytest
 from support.canon import canon
 from support.rich_model import rich_model
 from support.served_hub import serve_hub
+from support.shared_statements import share_statements
 
 from psrlib import paths
 from psrlib.client import ControlHub
@@ -18,6 +19,12 @@ from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import populate
 
 PASSWORD = "admin@admin"  # the embedded hub's initial one
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements() -> Iterator[None]:
+    with share_statements():
+        yield
 
 
 @pytest.fixture(scope="session")

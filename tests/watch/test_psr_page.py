@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long  # what it does one after the other, other tests do one by one
 def test_the_walk_ends_with_two_recordings_a_page_and_nothing_running(folder: Path) -> None:
     """One round says too little: the comparison says so."""
     walk = WALK.replace("--num-orgs 10", "--num-orgs 2")
