@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--sql",
     "mapping_file",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="Mapping file: read a database with its SELECTs instead of a Control Hub.",
 )
 @click.option(
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     "output",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     required=True,
     help="Folder of the stats set, such as data/stats/NAME; must not exist.",
 )

@@ -17,7 +17,7 @@ def credentials() -> None:
 
 
 @credentials.command()
-@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE", type=options.FILE)
 @options.CA_BUNDLE
 @OUTPUT
 def check(file: Path, ca_bundle: str | None) -> None:

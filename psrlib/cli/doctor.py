@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     "--yes", "allow_remote", is_flag=True, help="Allow --write on a Control Hub on another machine."
 )
 @OUTPUT
-@click.option(
-    "--save",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a capability file for psr populate --capabilities.",
-)
+@click.option("--save", type=options.FILE, help="Write a capability file for psr populate --capabilities.")
 def doctor(
     sch_url: str | None,
     sch_username: str,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.options import PORT, SCHEDULER, hub_options, together
+from psrlib.cli.options import FILE, FOLDER, PORT, SCHEDULER, hub_options, together
 from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
@@ -37,7 +37,7 @@ start_options = together(
     SCHEDULER,
     click.option(
         "--behaviour",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         help="Table of transitions (JSON); default: everything is healthy.",
     ),
     click.option(
@@ -143,7 +143,7 @@ def status(seed: Path, scheduler: str | None) -> None:
     "--out",
     "output",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder to write, with one for each organization in it.",
 )
 @click.option(

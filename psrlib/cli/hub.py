@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from psrlib import paths
-from psrlib.cli.options import PORT, SEED, SET, has_terminal
+from psrlib.cli.options import FILE, FOLDER, PORT, SEED, SET, has_terminal
 from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.files import replace_file
 from psrlib.hub import DATABASE_VARIABLE, PASSWORD_VARIABLE
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOT_RUNNING = 3  # exit status of `psr hub status`, as of any status command (Linux Standard Base, 22.2)
 
 
-FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
+PEM = click.Path(exists=True, dir_okay=False, resolve_path=True)
 
 
 @click.group()
@@ -32,7 +32,7 @@ def hub() -> None:
 
 RUN_DIR = click.option(
     "--run-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=lambda: paths.runs() / "hub",
     show_default="runs/hub",
     help="Folder of the database and of hub.json.",
@@ -67,8 +67,8 @@ RUN_DIR = click.option(
 @click.option(
     "--foreground", is_flag=True, help="Serve in this process until SIGTERM; log on standard output."
 )
-@click.option("--tls-certificate", "certificate", type=FILE, help="PEM file: https.")
-@click.option("--tls-key", "key", type=FILE, help="PEM file with the certificate's key.")
+@click.option("--tls-certificate", "certificate", type=PEM, help="PEM file: https.")
+@click.option("--tls-key", "key", type=PEM, help="PEM file with the certificate's key.")
 @click.option("--public-url", default="", metavar="URL", help="Address that engines reach it by.")
 @click.option(
     "--webhook-host",
@@ -186,7 +186,7 @@ def _where(run_dir: Path) -> str:
     "-o",
     "--out",
     "output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File that only its owner may read [default: credentials.json beside hub.json].",
 )
 @click.option(
@@ -255,9 +255,7 @@ def restore(run_dir: Path, name: str, db_url: str | None) -> None:
 
 
 @hub.command()
-@click.option(
-    "-o", "--out", "output", type=click.Path(dir_okay=False, path_type=Path), help="File; default: print."
-)
+@click.option("-o", "--out", "output", type=FILE, help="File; default: print.")
 def document(output: Path | None) -> None:
     """Write the table of all endpoints (docs/embedded-hub.md)."""
     from psrlib.hub.catalog import hub_documentation

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import click
 
+from psrlib.cli.options import PATH
 from psrlib.cli.output import OUTPUT, answer, say
 
 
 @click.command()
-@click.argument("stats_dir", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--out", "output", type=click.Path(path_type=Path), required=True, help="Model file to write."
-)
+@click.argument("stats_dir", type=PATH)
+@click.option("-o", "--out", "output", type=PATH, required=True, help="Model file to write.")
 @click.option("--name", default="", help="Name of the model; empty takes the file's.")
 @click.option(
     "--n-archetypes", type=click.IntRange(min=1), help="Number of archetypes; chosen when not given."
@@ -20,7 +19,7 @@ from psrlib.cli.output import OUTPUT, answer, say
 @click.option(
     "--from",
     "other",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Model that counts are taken from which STATS_DIR does not tell; the kit's own when not given.",
 )
 @OUTPUT

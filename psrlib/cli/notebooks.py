@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from psrlib import paths
+from psrlib.cli.options import FOLDER
 from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.errors import InputError
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=FOLDER)
 @OUTPUT
 def notebooks(folder: Path) -> None:
     """Copy the notebooks to FOLDER, to open in JupyterLab or run with papermill; nothing is overwritten."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
 PORT = click.IntRange(0, 65_535)
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+PATH = click.Path(path_type=Path)
 
 
 def _pairs(context: click.Context, option: click.Parameter, settings: tuple[str, ...]) -> dict[str, str]:
@@ -58,7 +61,7 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda command: reduce(lambda given, option: option(given), reversed(options), command)
 
 
-SEED = click.argument("seed", metavar="SEED.json", type=click.Path(dir_okay=False, path_type=Path))
+SEED = click.argument("seed", metavar="SEED.json", type=FILE)
 SET = click.option(
     "--set",
     "settings",
@@ -113,7 +116,7 @@ RELEASE = together(
     ),
     click.option(
         "--credentials",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         callback=_load_credentials,
         is_eager=True,  # it has the address of the hub in it
         help="File of API credentials of a 4.x hub, mode 600: one for each organization.",

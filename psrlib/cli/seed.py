@@ -17,15 +17,15 @@ from psrlib.lock import RUN_LOCK, check_free
 @click.option("--use-sample-schema", is_flag=True, help="Use the hand-written models/sample.json.")
 @click.option(
     "--data-model-root",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.FOLDER,
     help="Folder of model.json or sample.json, itself or in models/; the kit's own otherwise.",
 )
-@click.option("--model", type=click.Path(path_type=Path), help="A model file, instead of the two above.")
+@click.option("--model", type=options.PATH, help="A model file, instead of the two above.")
 @click.option(
     "-o",
     "--out",
     "output",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="A .json, .jsonl or .jsonl.gz file [default: runs/SEED-ORGS/seed.json].",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes [default: one per processor].")
@@ -53,10 +53,8 @@ def create_json(
 @click.command("rewrite")
 @options.SEED
 @options.SET
-@click.option("--rules", type=click.Path(path_type=Path), help="YAML file of rules.")
-@click.option(
-    "-o", "--out", "output", type=click.Path(path_type=Path), required=True, help="The new document."
-)
+@click.option("--rules", type=options.PATH, help="YAML file of rules.")
+@click.option("-o", "--out", "output", type=options.PATH, required=True, help="The new document.")
 @click.option(
     "--apply", "apply", is_flag=True, help="Also update a Control Hub that holds SEED.json, in place."
 )

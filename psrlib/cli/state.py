@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from psrlib.cli.options import SCHEDULER, ask_password, has_terminal, hub_options
+from psrlib.cli.options import FILE, SCHEDULER, ask_password, has_terminal, hub_options
 from psrlib.cli.output import OUTPUT, answer, is_quiet, say
 from psrlib.errors import InputError, PsrError
 from psrlib.hub import EMBEDDED
@@ -75,7 +75,7 @@ def login(where: dict[str, Any]) -> dict[str, Any]:
     "-o",
     "--out",
     "plan_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="With --plan: file that names all that will be done, for --from-plan.",
 )
 @click.option(
@@ -86,7 +86,7 @@ def login(where: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option(
     "--from-plan",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Do what this plan says, and nothing when seed document or hub have changed since it was made.",
 )
 @click.option(
@@ -102,7 +102,7 @@ def login(where: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--capabilities",
     "capability_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="What psr doctor --save learned of this hub, so that it is not tried again.",
 )
 @click.option("--allow-foreign", is_flag=True, help="Leave alone organizations that SEED.json does not name.")

@@ -14,19 +14,13 @@ from psrlib.cli import options
 from psrlib.cli.output import OUTPUT, answer, is_quiet, say
 
 T = TypeVar("T")
-RUN_DIR = click.option(
-    "--run-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run [default: runs/SEED-ORGS].",
-)
+RUN_DIR = click.option("--run-dir", type=options.FOLDER, help="Folder of the run [default: runs/SEED-ORGS].")
 run_options = options.together(options.RANDOM_SEED, options.NUM_ORGS, RUN_DIR)
 
 
 @click.command()
 @run_options
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="Noise model to draw from [default: the kit's]."
-)
+@click.option("--model", type=options.PATH, help="Noise model to draw from [default: the kit's].")
 @options.target_options
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for jobs to run."

@@ -16,21 +16,18 @@ from psrlib.cli.state import login, open_document
 @click.option(
     "--model",
     "model_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.FILE,
     help="Noise model to compare with; the one SEED.json was drawn from when it is the kit's or in models/.",
 )
 @click.option(
-    "--report",
-    "directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for report.html, report.json and junit.xml.",
+    "--report", "directory", type=options.FOLDER, help="Folder for report.html, report.json and junit.xml."
 )
 @click.option(
     "--against",
     "paths",
     multiple=True,
     metavar="REPORT",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="Earlier report: tell what changed since. Given several times, the report shows the trend over all.",
 )
 @click.option("--wait", "timeout_s", default=60.0, show_default=True, help="Seconds to wait for jobs to run.")

@@ -31,14 +31,14 @@ CLEAR = "\x1b[H\x1b[J"  # cursor to the top, and nothing below it
     "--record",
     "file",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.FILE,
     help="Record the hub call by call, as JSON lines; a recording that is there is gone on with.",
 )
 @click.option("--compare", "both", nargs=2, metavar="A B", type=RECORDING, help="Compare two recordings.")
 @click.option(
     "--report",
     "directory",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.FOLDER,
     help="Folder for background.html and background.json, with --compare.",
 )
 @click.option(

@@ -31,7 +31,7 @@ def sample() -> SeedDocument:
     return resolve_variables(create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 19071990, 12), {})
 
 
-@pytest.fixture(scope="package")  # its processes are never idle
+@pytest.fixture(scope="module")  # its processes are never idle; "package" would mean "session" here
 def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """Return a scheduler with two workers, "left" and "right"; a test that kills one starts it again."""
     with DaskCluster(tmp_path_factory.mktemp("dask")) as cluster:

@@ -24,7 +24,7 @@ def document() -> SeedDocument:
     return resolve_variables(create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 11, 6), webhook)
 
 
-@pytest.fixture(scope="package")  # it polls all the time
+@pytest.fixture(scope="module")  # it polls all the time; "package" would mean "session" here
 def process(document: SeedDocument, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     """A hub that holds the document, with jobs that run on engines."""
     folder = tmp_path_factory.mktemp("run")
