@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from support.ports import free_port
 
 from psrlib.cli import psr
-from psrlib.errors import InputError
+from psrlib.errors import InputError, PsrError
 from psrlib.run import stop_run
 
 WEBHOOK_PORT = free_port()
@@ -38,11 +38,32 @@ def test_up_ends_with_a_verified_run_and_can_be_repeated(folder: Path) -> None:
     again = up(folder)
     assert again.exit_code == 0, again.output
     words = [line.split()[0] for line in again.output.splitlines()]
-    assert words[:6] == ["seed", "hub", "populate", "engines", "jobs", "verify"]
+    assert words[:7] == ["run", "seed", "hub", "populate", "engines", "jobs", "verify"]
     assert "0 entities created" in again.output
     assert "Consistent: 2 organizations" in again.output
     assert f"psr down --run-dir {folder}" in again.output
     assert (folder / "report" / "report.html").exists()
+
+
+def test_ctrl_c_says_how_to_go_on_and_what_stays_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence and a status of its own, no traceback."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("psrlib.state.populate", interrupt)
+    orgs = ["--num-orgs", "2", "--run-dir", str(folder)]
+    result = CliRunner().invoke(psr, ["up", *orgs])
+    assert isinstance(result.exception, PsrError)
+    assert result.exception.exit_status == 130
+    assert "the same command goes on" in str(result.exception)
+    assert "left running:" in result.output
+
+
+def test_release_4_elsewhere_asks_for_credentials_and_not_for_a_password(folder: Path) -> None:
+    """A password would not help."""
+    with pytest.raises(InputError, match="takes API credentials"):
+        up(folder, "--release", "4", "--sch-url", "http://127.0.0.1:9")
 
 
 def test_status_counts_jobs_by_status_and_names_the_last_verification(folder: Path) -> None:

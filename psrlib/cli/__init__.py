@@ -31,8 +31,21 @@ COMMANDS = {
 }
 
 
+class InterruptionError(PsrError):
+    """Ctrl-C."""
+
+    exit_status = 130  # as of a shell: 128 and the number of the signal
+
+
 class LazyGroup(click.Group):
     """A group that imports a subcommand's module when the subcommand is used."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; an interruption becomes an error that says what to do."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptionError("interrupted; what is done stays, and the same command goes on") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the work."""

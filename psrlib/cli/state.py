@@ -57,8 +57,10 @@ def open_hub(seed: Path, *, make: bool = False, **where: Any) -> "ControlHub":
 
 def login(where: dict[str, Any]) -> dict[str, Any]:
     """Return the options as `psrlib.run` takes them, the password asked for where none is given."""
+    from psrlib.run import check_release
     from psrlib.state import check_address
 
+    check_release(where["sch_url"], where["release"], where["credentials"])
     if where["sch_url"] != EMBEDDED and not (where["sch_password"] or where["credentials"]):
         check_address(where["sch_url"], where.get("allow_remote", True))
         where["sch_password"] = ask_password(where["sch_username"])

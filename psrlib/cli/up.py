@@ -3,7 +3,8 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,16 +41,17 @@ def up(
     The same as populate.ipynb. Hub and engines stay up for the PSR, until psr down. Called again it goes on
     where it was interrupted. Exit status 0 when the hub is as the seed document says, 1 when it is not.
     """
+    folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
+    say(f"run       {folder}")  # at once: what follows takes seconds to load
     from psrlib import plots, run, state, verify
     from psrlib.cli.state import open_hub
     from psrlib.engines import fleet_status, start_fleet
     from psrlib.model import NoiseModel
     from psrlib.seed import create_seed, resolve_variables, seed_sha256
 
-    folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
     noise = NoiseModel.load(model or paths.default_model())
     seed = folder / "seed.json"
-    with run.run_lock(folder, "psr up"):
+    with run.run_lock(folder, "psr up"), _telling_what_is_left(folder):
         document = _step("seed", lambda: create_seed(noise, random_seed, num_orgs), lambda d: seed_sha256(d))
         run.keep_seed(document, folder)
         desired = resolve_variables(document, settings)
@@ -96,6 +98,19 @@ def up(
         )
         if not result.consistent:
             sys.exit(1)
+
+
+@contextmanager
+def _telling_what_is_left(folder: Path) -> Iterator[None]:
+    """Say after an error or Ctrl-C what of the run stays up, and what stops it."""
+    from psrlib.errors import PsrError
+    from psrlib.run import left_running
+
+    try:
+        yield
+    except (PsrError, KeyboardInterrupt):
+        say(left_running(folder, folder / "seed.json"))
+        raise
 
 
 def _step(name: str, do: Callable[[], T], tell: Callable[[T], str]) -> T:

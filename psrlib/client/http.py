@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -324,7 +325,8 @@ def _short(error: Exception) -> str:
     reason = getattr(error.args[0], "reason", error) if error.args else error
     if type(reason) is ValueError:
         return str(reason)
-    return f"{type(reason).__name__}: {str(reason).split('>: ')[-1]}"[:TEXT_SHOWN]
+    text = re.sub(r"^<?[\w.]*\w*Connection.*?[>)]: ", "", str(reason))  # the object that urllib3 names
+    return f"{type(reason).__name__}: {text}"[:TEXT_SHOWN]
 
 
 def _is_refused(error: Exception) -> bool:
