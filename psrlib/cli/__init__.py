@@ -45,7 +45,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise InterruptionError("interrupted; what is done stays, and the same command goes on") from error
+            text = "interrupted; what is done stays, and the same command goes on"
+            raise InterruptionError(text) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the work."""
