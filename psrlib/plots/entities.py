@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from psrlib.plots import look
 
 CHANGE_COLORS = {"missing": look.RED, "different": look.ORANGE, "extra": look.PURPLE}
+CROWD = 500  # points, beyond which they cover each other and are paler
 SIZE_COLORS = {
     "users": look.SKY,
     "engines": look.PURPLE,
@@ -59,9 +60,8 @@ def agreement(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     same, off = counts[~is_off], counts[is_off]
     same_label, off_label = "as desired", "differs: line from desired to observed"
     if len(same):
-        ax.scatter(
-            same["desired"], (row + 0.5 * place)[~is_off], 14, look.BLUE, alpha=0.35, lw=0, label=same_label
-        )
+        point: Any = {"s": 14, "color": look.BLUE, "alpha": 0.75 if len(same) <= CROWD else 0.35, "lw": 0}
+        ax.scatter(same["desired"], (row + 0.5 * place)[~is_off], label=same_label, **point)
     if len(off):
         ends: Any = {"color": look.RED, "zorder": 3}
         ax.hlines(row[is_off], off["desired"], off["observed"], lw=2, **ends)

@@ -106,7 +106,10 @@ def finish(
 
 
 def stack(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str]) -> None:
-    """Stack the columns of a table as bars, an organization (row) beside the other, in the given colors."""
+    """Stack the columns of a table as bars, an organization (row) beside the other, in the given colors.
+
+    The sum stands above each bar: beside a giant, small ones are too low to be read off the axis.
+    """
     x, bottom = np.arange(len(table)), np.zeros(len(table))
     for name, color in colors.items():
         height = table[name].to_numpy()
@@ -115,6 +118,10 @@ def stack(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str]) -> None:
         label = name.replace("_", " ")
         ax.bar(x[some], height[some], 0.8, bottom[some], color=color, label=label, **edge)
         bottom += height
+    note: Any = {"textcoords": "offset points", "ha": "center", "fontsize": 9 if len(table) <= 15 else 7.5}
+    for position, total in enumerate(bottom):
+        ax.annotate(f"{total:,.0f}", (position, total), (0, 3), color=INK, **note)
+    ax.margins(y=0.1)  # for the highest one's
     label_organizations(ax, list(table.index))
 
 
