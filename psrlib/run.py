@@ -124,7 +124,7 @@ def open_hub(
     check_release(sch_url, release, credentials)
     password = sch_password or os.environ.get(PASSWORD_VARIABLE)
     if sch_url == EMBEDDED:
-        started_here = find_hub(run_dir) is None
+        started_here = _is_down(run_dir)
         number = _embedded_release(run_dir, release)
         url, password = start_hub(run_dir, release=number).url, password or EMBEDDED_PASSWORD
     else:
@@ -149,6 +149,11 @@ def open_hub(
         if started_here:
             stop_hub(run_dir)
         raise
+
+
+def _is_down(run_dir: Path) -> bool:
+    """Whether a folder has no embedded hub; one that does not answer may be busy, and is not to be ended."""
+    return look_at_hub(run_dir).state == "stopped"
 
 
 def _embedded_release(run_dir: Path, release: str) -> int:
@@ -325,7 +330,7 @@ def open_run(
     with ExitStack() as stack:
         if embedded:
             stack.enter_context(run_lock(folder, command))
-        if embedded and find_hub(folder) is None:
+        if embedded and _is_down(folder):
             stack.callback(stop_hub, folder)
         hub = stack.enter_context(open_hub(folder, sch_url, sch_username, sch_password, **options))
         if embedded and document is not None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from psrlib import paths
-from psrlib.errors import InputError
+from psrlib.errors import InputError, ProcessError
+from psrlib.hub.process.hub_process import find_hub, start_hub
 from psrlib.model import NoiseModel
-from psrlib.run import WEBHOOK_FILE, keep_seed, resolve_run
+from psrlib.run import WEBHOOK_FILE, keep_seed, open_hub, open_run, resolve_run
 from psrlib.seed import create_seed, load_seed, resolve_variables, seed_sha256
 from psrlib.seed.rewrite import rewrite_seed, variable_rules
 
@@ -74,3 +75,25 @@ def test_a_host_in_a_network_of_containers_gets_the_port_too(model: NoiseModel, 
     resolved = resolve_run(create_seed(model, 7, 1), tmp_path, {"webhook_url": "http://fleet:0/webhook"})
     port = json.loads((tmp_path / WEBHOOK_FILE).read_text())["port"]
     assert resolved.variables["webhook_url"] == f"http://fleet:{port}/webhook"
+
+
+def test_a_hub_that_does_not_answer_is_not_ended(
+    model: NoiseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be busy, and somebody else started it: whoever wants to verify is told, and no more."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ProcessError("has a hub already")
+
+    document = resolve_variables(create_seed(model, 7, 1), {})
+    with start_hub(tmp_path):
+        with monkeypatch.context() as patch:
+            patch.setattr("psrlib.run.find_hub", lambda _: None)  # as if it did not answer
+            patch.setattr("psrlib.run.start_hub", refuse)
+            with pytest.raises(ProcessError, match="has a hub"), open_run(tmp_path, document):
+                pass
+            patch.setattr("psrlib.run.ControlHub", refuse)
+            patch.setattr("psrlib.run.start_hub", start_hub)
+            with pytest.raises(ProcessError, match="has a hub"):
+                open_hub(tmp_path)
+        assert find_hub(tmp_path) is not None

@@ -166,7 +166,8 @@ def describe(folder: Path, found: dict[str, Any]) -> dict[str, str]:
         "run": str(folder),
         "hub": hub["state"] + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""),
         "engines": poll if engines["running"] else "stopped",
-        "jobs": jobs or "not known, for the hub is not running",
+        "jobs": jobs
+        or ("none" if hub["state"] == "running" else f"not known, for the hub is {hub['state']}"),
         "verified": f"{verification['verified_at']}: {verification['verdict']}"
         if verification
         else "none yet",

@@ -27,7 +27,7 @@ def review(report: VerificationReport, runs: pd.DataFrame | None = None) -> dict
         "Entities meant and found, by kind": lambda: desired_and_observed(report.counts),
         "Deviations by kind": lambda: differences(report.difference.frame()),
         "Every organization and kind: how many it holds": lambda: agreement(report.counts),
-        "Status of every job, by organization": lambda: job_status(report.jobs),
+        "Status of every job": lambda: job_status(report.jobs),
         "Pipelines on engines without specific labels": lambda: jobs_per_engine(report.engines),
         "What each organization holds": lambda: organization_sizes(report.counts),
         "Organizations beside the noise model": lambda: ecdf_panels(

@@ -62,7 +62,7 @@ def _status_totals(
         "linewidths": 2,
         "label": f"should be ACTIVE: {wanted.sum():,}",
     }
-    ax.scatter([wanted.sum()], [0], 400, zorder=3, **mark)
+    ax.scatter([wanted.sum()], [0], 220, zorder=3, **mark)
     look.label_kinds(ax, total.index)
     look.counts_axis(ax, "x", 2.5 * max(float(total.max()), float(wanted.sum())))
     found = table.reindex(columns=["ACTIVE"], fill_value=0)["ACTIVE"]
