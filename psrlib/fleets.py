@@ -1,20 +1,21 @@
 """The mock engines on the workers of a Dask cluster: a fleet for each shard, each with an owner that lives.
 
 Every worker has a keeper (a plugin, so that workers which come later have one too). It starts the fleets of
-shards that nobody runs: whoever holds the lock of a shard's folder does. A fleet ends with its worker,
-however that ends, for it listens to a pipe; then its lock is free, and another keeper goes on with the same
-engines. The folder of the run must be the same one on all workers, with file locks. Dask is imported here, so
-this module is imported only where a scheduler is given.
+shards that nobody runs: whoever holds the lock of a shard's folder does, or the lease of its engines in a
+database. A fleet ends with its worker, however that ends, for it listens to a pipe; then another keeper goes
+on with the same engines. Without a database the folder of the run must be the same one on all workers, with
+file locks. Dask is imported here, so this module is imported only where a scheduler is given.
 """
 
 import asyncio
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from psrlib.engines import (
     start_fleet,
     stop_fleet,
 )
+from psrlib.engines.database import EngineDatabase, check_store
 from psrlib.engines.fleet_process import LOCK, LOOPBACK, SHARDS
 from psrlib.engines.identity import FILE, FOLDER, engines_dir
 from psrlib.errors import InputError, ProcessError, PsrError
@@ -40,27 +42,89 @@ LOOK_S = 0.5  # between two looks for a shard without a fleet; a keeper with man
 ENGINES_PER_SHARD = 5_000  # at most; half of what one processor carries
 WAIT_S = 120.0  # until all engines poll
 TARGETS = "prometheus.json"
+ALL = "all shards"  # in place of one, where an error is none of one's own
 _keepers: dict[str, "FleetKeeper"] = {}  # of this worker
+
+
+class FolderShards:
+    """Shards of a run folder that all workers see: each is a folder in it, whose lock tells who runs it."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
+        self.names = list(names)
+
+    def place(self, name: str, scratch: Path) -> Path:
+        """Return the run folder of a shard; ``scratch`` is a folder of this worker."""
+        return self.folder / FOLDER / SHARDS / name
+
+    def prepare(self, name: str, place: Path) -> None:
+        """Make a shard ready to start."""
+
+    def busy(self) -> set[str]:
+        """Return the shards that have a fleet, on any worker."""
+        return {name for name in self.names if find_holder(self.place(name, self.folder) / FOLDER / LOCK)}
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class StoreShards:
+    """Shards of a database: who has the lease of a shard's engines runs it, in a folder of its own."""
+
+    def __init__(self, store: str, hub: str, organizations: Mapping[str, Sequence[str]]) -> None:
+        self.store, self.hub = store, hub
+        self.organizations = organizations
+        self.names = list(organizations)
+        self._first = {own[0]: name for name, own in organizations.items()}  # all of a shard or none
+        self._open: EngineDatabase | None = None  # on a worker
+
+    @property
+    def database(self) -> EngineDatabase:
+        """The database, open."""
+        if self._open is None:
+            self._open = EngineDatabase(self.store, self.hub)
+        return self._open
+
+    def place(self, name: str, scratch: Path) -> Path:
+        """Return the folder for a shard on this worker."""
+        return scratch / name
+
+    def prepare(self, name: str, place: Path) -> None:
+        """Fetch the identities of a shard."""
+        save_identities(place, self.database.load(self.organizations[name]))
+
+    def busy(self) -> set[str]:
+        """Return the shards that have a fleet, on any worker."""
+        return {self._first[organization] for organization in self.database.owners(list(self._first))}
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._open is not None:
+            self._open.close()
 
 
 class FleetKeeper(WorkerPlugin):
     """Keeps the fleets of some shards running on one worker."""
 
-    def __init__(self, name: str, folders: Sequence[Path], arguments: dict[str, Any]) -> None:
+    def __init__(self, name: str, shards: FolderShards | StoreShards, arguments: dict[str, Any]) -> None:
         self.name = name
-        self.folders = list(folders)
+        self.shards = shards
         self.arguments = arguments
 
     def setup(self, worker: Any) -> None:
         """Begin to look for shards."""
         self.worker = str(worker.name)
         self.host = urlsplit(worker.address).hostname or ""
-        self.ours: set[Path] = set()
+        self.ours: dict[str, Path] = {}  # replaced, never changed: other threads read it
         self.errors: dict[str, str] = {}
         self._stopped = threading.Event()
         self._ends_with_us, self._held = os.pipe()  # a fleet reads from it: nothing, until we are gone
-        first = int(hashlib.sha256(worker.address.encode()).hexdigest(), 16) % len(self.folders)
-        self._order = self.folders[first:] + self.folders[:first]
+        self._scratch = Path(
+            worker.local_directory, "psr-" + hashlib.sha256(self.name.encode()).hexdigest()[:8]
+        )
+        names = self.shards.names
+        first = int(hashlib.sha256(worker.address.encode()).hexdigest(), 16) % max(1, len(names))
+        self._order = names[first:] + names[:first]
         self._thread = threading.Thread(target=self._keep, name=self.name, daemon=True)
         _keepers[self.name] = self
         self._thread.start()
@@ -68,47 +132,62 @@ class FleetKeeper(WorkerPlugin):
     async def teardown(self, worker: Any) -> None:
         """Stop the fleets."""
         _keepers.pop(self.name, None)
-        self._stopped.set()
+        self.halt()
         await asyncio.to_thread(self._end)
+
+    def halt(self) -> None:
+        """Start no fleet any more."""
+        self._stopped.set()
 
     def tell(self) -> dict[str, Any]:
         """Return what this worker's fleets do, and why it could not start others."""
         found = []
-        for folder in sorted(self.ours):
+        for name, folder in sorted(self.ours.items()):
             status = fleet_status(folder)
             if status["running"]:
                 url = urlsplit(status.pop("status_url"))
                 beyond = self.arguments["listen"] != LOOPBACK
                 address = f"{self.host if beyond else url.hostname}:{url.port}"
-                found.append({**status, "shard": folder.name, "worker": self.worker, "address": address})
-        return {"fleets": found, "errors": dict(self.errors)}
+                found.append({**status, "shard": name, "worker": self.worker, "address": address})
+        return {"fleets": found, "errors": dict(self.errors), "n_shards": len(self.shards.names)}
 
     def _keep(self) -> None:
         while not self._stopped.wait(LOOK_S * (1 + len(self.ours))):
-            self.ours = {folder for folder in self.ours if find_holder(folder / FOLDER / LOCK)}
-            free = [folder for folder in self._order if find_holder(folder / FOLDER / LOCK) is None]
-            if free:
-                self._start(free[0])
+            try:
+                self.ours = {n: place for n, place in self.ours.items() if find_holder(place / FOLDER / LOCK)}
+                busy = self.shards.busy() | self.ours.keys()
+                self.errors.pop(ALL, None)
+            except (PsrError, OSError) as error:  # of the database, of a network's folder: they come back
+                self.errors[ALL] = f"worker {self.worker}: {error}"
+                continue
+            if name := next((name for name in self._order if name not in busy), None):
+                self._start(name)
 
-    def _start(self, folder: Path) -> None:
+    def _start(self, name: str) -> None:
+        place = self.shards.place(name, self._scratch)
         try:
-            start_fleet(folder, wait_s=0, shares_port=True, owner=self._ends_with_us, **self.arguments)
+            self.shards.prepare(name, place)
+            start_fleet(place, wait_s=0, shares_port=True, owner=self._ends_with_us, **self.arguments)
         except (PsrError, OSError) as error:
-            self.errors[folder.name] = f"worker {self.worker}: {error}"
-            self._order.remove(folder)  # another one's turn, before this is tried again
-            self._order.append(folder)
+            self.errors[name] = f"worker {self.worker}: {error}"
+            self._order.remove(name)  # another one's turn, before this is tried again
+            self._order.append(name)
             return
-        self.errors.pop(folder.name, None)
-        holder = find_holder(folder / FOLDER / LOCK)
+        self.errors.pop(name, None)
+        holder = find_holder(place / FOLDER / LOCK)
         if holder is not None and holder.is_near and is_child(holder.pid):
-            self.ours.add(folder)
+            self.ours = {**self.ours, name: place}
 
     def _end(self) -> None:
         self._thread.join()
-        for folder in self.ours:
-            stop_fleet(folder)
-        os.close(self._held)
-        os.close(self._ends_with_us)
+        os.close(self._held)  # all end at once
+        try:
+            for folder in self.ours.values():
+                stop_fleet(folder)
+        finally:
+            os.close(self._ends_with_us)
+            self.shards.close()
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def start_fleets(
@@ -118,6 +197,7 @@ def start_fleets(
     webhook_url: str | None,
     *,
     listen: str = LOOPBACK,
+    store: str | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Start the engines of a run on the workers of a cluster, and wait until all have settled.
@@ -127,8 +207,9 @@ def start_fleets(
     client
         Of `psrlib.cluster.connect`.
     run_dir : Path
-        With the identities of all engines; every worker must see the same folder under this name.
-    sch_url, webhook_url, listen, options
+        With the identities of all engines; without a store every worker must see the same folder under this
+        name.
+    sch_url, webhook_url, listen, store, options
         Those of `psrlib.engines.start_fleet`.
 
     Returns
@@ -141,15 +222,32 @@ def start_fleets(
     InputError
         If a worker sees another folder.
     ProcessError
-        If a fleet of the whole run is running, or not all engines have settled in time.
+        If a worker does not reach the store, a fleet of the whole run is running, or not all engines have
+        settled in time.
     """
     folder = run_dir.resolve()
     check_free(folder / FOLDER / LOCK, f"the engines of {folder} run already, in one fleet")
     identities = load_identities(folder)
-    _check_shared(client, folder)
-    folders = _share_out(folder, identities, len(client.nthreads()))
-    arguments = {"sch_url": sch_url, "webhook_url": webhook_url, "listen": listen, **options}
-    client.register_plugin(FleetKeeper(_name(folder), folders, arguments), name=_name(folder))
+    shards: FolderShards | StoreShards
+    count = max(len(client.nthreads()), -(-len(identities) // ENGINES_PER_SHARD))
+    if store is None:
+        _check_shared(client, folder)
+        # What engines were running is in the folder of their shard: there are as many as at the first start.
+        count = len(list((folder / FOLDER / SHARDS).glob("*-of-*"))) or count
+        parts = _share_out(identities, count)
+        shards = FolderShards(folder, list(parts))
+        for name, own in parts.items():
+            save_identities(shards.place(name, folder), own)
+    else:
+        check_store(store)
+        _check_reached(client, store, sch_url)
+        parts = _share_out(identities, count)
+        organizations = {
+            name: list(dict.fromkeys(i.organization for i in own)) for name, own in parts.items()
+        }
+        shards = StoreShards(store, sch_url, {name: own for name, own in organizations.items() if own})
+    arguments = {"sch_url": sch_url, "webhook_url": webhook_url, "listen": listen, "store": store, **options}
+    client.register_plugin(FleetKeeper(_name(folder), shards, arguments), name=_name(folder))
     deadline = time.monotonic() + WAIT_S
     while True:
         found = fleets_status(client, folder)
@@ -166,7 +264,8 @@ def start_fleets(
 def stop_fleets(client: Any, run_dir: Path) -> bool:
     """Stop the engines of a run on all workers; return whether there were any."""
     name = _name(run_dir.resolve())
-    if not any(client.run(_has_keeper, name).values()):
+    # All stop looking before the first stops a fleet: its shard would be free, and taken over.
+    if not any(had is True for had in client.run(_halt, name, on_error="return").values()):
         return False
     client.unregister_worker_plugin(name)
     return True
@@ -192,7 +291,7 @@ def fleets_status(client: Any, run_dir: Path) -> dict[str, Any]:
     found["memory_bytes"] = sum(fleet["memory_bytes"] for fleet in fleets)
     found["lateness_p99_s"] = max((fleet["lateness_p99_s"] for fleet in fleets), default=0.0)
     shards = [{name: fleet[name] for name in ("shard", "worker", "address", "engines")} for fleet in fleets]
-    running = bool(fleets) and len(fleets) == len(_shard_folders(folder))
+    running = bool(fleets) and len(fleets) == max(answer["n_shards"] for answer in answers)
     started = {fleet["shard"] for fleet in fleets}
     not_started = [e for a in answers for shard, e in a["errors"].items() if shard not in started]
     not_started += [f"worker {w}: {a}" for w, a in told.items() if isinstance(a, BaseException)]
@@ -201,19 +300,28 @@ def fleets_status(client: Any, run_dir: Path) -> dict[str, Any]:
     return {"running": running, **found, "shards": shards, "not_started": not_started}
 
 
-def _share_out(folder: Path, identities: Sequence[EngineIdentity], n_workers: int) -> list[Path]:
-    """Write the identities of each shard into its folder; there are as many shards as at the first start."""
-    n_engines = len(identities)
-    count = len(_shard_folders(folder)) or max(n_workers, -(-n_engines // ENGINES_PER_SHARD))
+def _share_out(identities: Sequence[EngineIdentity], count: int) -> dict[str, list[EngineIdentity]]:
+    """Return the identities of each shard, those of every ``count``-th organization."""
     numbers = {id: n % count for n, id in enumerate(dict.fromkeys(i.organization for i in identities))}
-    folders = [folder / FOLDER / SHARDS / f"{number}-of-{count}" for number in range(count)]
-    for number, shard in enumerate(folders):
-        save_identities(shard, [i for i in identities if numbers[i.organization] == number])
-    return folders
+    return {
+        f"{number}-of-{count}": [i for i in identities if numbers[i.organization] == number]
+        for number in range(count)
+    }
 
 
-def _shard_folders(folder: Path) -> list[Path]:
-    return sorted((folder / FOLDER / SHARDS).glob("*-of-*"))
+def _check_reached(client: Any, store: str, sch_url: str) -> None:
+    for worker, error in client.run(_reach, store, sch_url).items():
+        if error:
+            raise ProcessError(f"worker {worker}: {error}")
+
+
+def _reach(store: str, sch_url: str) -> str:
+    """Return why this worker does not reach a store; empty where it does."""
+    try:
+        EngineDatabase(store, sch_url).close()
+    except PsrError as error:
+        return str(error)
+    return ""
 
 
 def _check_shared(client: Any, folder: Path) -> None:
@@ -235,10 +343,16 @@ def _name(folder: Path) -> str:
     return f"psr engines of {folder}"
 
 
-def _has_keeper(name: str) -> bool:
-    return name in _keepers
+def _halt(name: str) -> bool:
+    """Whether there is a keeper; it starts no fleet any more."""
+    keeper = _keepers.get(name)
+    if keeper is not None:
+        keeper.halt()
+    return keeper is not None
 
 
 async def _tell(name: str) -> dict[str, Any]:
     keeper = _keepers.get(name)
-    return {"fleets": [], "errors": {}} if keeper is None else await asyncio.to_thread(keeper.tell)
+    if keeper is None:
+        return {"fleets": [], "errors": {}, "n_shards": 0}
+    return await asyncio.to_thread(keeper.tell)

@@ -1,11 +1,12 @@
 """``psr engines``: the mock engines of a seed document, or the configuration of real ones."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from psrlib.cli.options import FILE, FOLDER, PORT, SCHEDULER, hub_options, together
+from psrlib.cli.options import FILE, FOLDER, PORT, SCHEDULER, STORE, check_store_use, hub_options, together
 from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
@@ -35,6 +36,7 @@ def _shard(context: click.Context, option: click.Parameter, text: str | None) ->
 start_options = together(
     hub_options,
     SCHEDULER,
+    STORE,
     click.option(
         "--behaviour",
         type=FILE,
@@ -192,7 +194,7 @@ def _start(
 
     fleet_options, where = _split(options)
     document = _open_shard(seed, settings, shard)
-    _, sch_url = _identities(seed, document, where)
+    _, sch_url = _identities(seed, document, where, fleet_options["store"])
     webhook_url = document.variables.get("webhook_url")
     if scheduler:
         if shard != (0, 1) or status_port:
@@ -223,14 +225,14 @@ def _run_here(
     fleet_options, where = _split(options)
     with working(seed, "psr engines start --foreground"):
         document = _open_shard(seed, settings, shard)
-        _, sch_url = _identities(seed, document, where)
+        _, sch_url = _identities(seed, document, where, fleet_options["store"])
         told = fleet_settings(_run_dir(seed), sch_url, document.variables.get("webhook_url"), **fleet_options)
     run_here(_run_dir(seed), {**told, "status_port": status_port})
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the fleet, and those that tell which hub is meant."""
-    fleet = ("behaviour", "max_pipelines", "event_ms", "listen")
+    fleet = ("behaviour", "max_pipelines", "event_ms", "listen", "store")
     return (
         {name: options[name] for name in (*fleet, "ca_bundle")},
         {name: value for name, value in options.items() if name not in fleet},
@@ -238,22 +240,30 @@ def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _identities(
-    seed: Path, document: "SeedDocument", where: dict[str, Any]
+    seed: Path, document: "SeedDocument", where: dict[str, Any], store: str | None = None
 ) -> tuple[list["EngineIdentity"], str]:
     """Return the identity of every engine of the document, and the address of the hub."""
-    from psrlib.engines import load_identities
+    from psrlib.engines import load_identities, save_identities
+    from psrlib.engines.database import EngineDatabase
     from psrlib.hub.process.hub_process import start_hub
     from psrlib.run import check_embedded
     from psrlib.state import check_address, setup_engines
 
+    check_store_use(store, where["sch_url"])
     wanted = {(o.id, engine.key) for o in document.organizations for engine in o.engines}
-    try:
-        identities = load_identities(_run_dir(seed))
-    except InputError:
-        identities = []
+    identities: list[EngineIdentity] = []
+    if store:
+        with EngineDatabase(store, where["sch_url"]) as database:
+            stored = database.load([o.id for o in document.organizations])
+        identities = [i for i in stored if (i.organization, i.key) in wanted]
+    else:
+        with suppress(InputError):
+            identities = load_identities(_run_dir(seed))
     if {(i.organization, i.key) for i in identities} != wanted:
         with open_hub(seed, **where) as hub:
-            return list(setup_engines(document, hub, _run_dir(seed))), hub.url
+            return list(setup_engines(document, hub, _run_dir(seed), store)), hub.url
+    if store:
+        save_identities(_run_dir(seed), identities)
     if where["sch_url"] == EMBEDDED:
         check_embedded(_run_dir(seed))
         return identities, start_hub(_run_dir(seed)).url

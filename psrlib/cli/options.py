@@ -166,6 +166,37 @@ SCHEDULER = click.option(
     metavar="ADDRESS",
     help="Dask scheduler whose workers do the work, tls://HOST:PORT; passwords are theirs (docs/scale.md).",
 )
+
+
+def _store(context: click.Context, option: click.Parameter, url: str | None) -> str | None:
+    """Return the URL of a store without its password, which other processes may see on a command line."""
+    if url is None:
+        return None
+    from psrlib.engines.database import check_store, without_password
+
+    if context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE:
+        check_store(url)
+    return without_password(url)
+
+
+def check_store_use(store: str | None, sch_url: str) -> None:
+    """Refuse a store for the engines of an embedded hub, whose address is not the same at each start."""
+    if store and sch_url == EMBEDDED:
+        raise click.UsageError(
+            "--engine-store is for the engines of a hub at an address: give --sch-url, or leave out "
+            "--engine-store (PSR_ENGINE_STORE)"
+        )
+
+
+STORE = click.option(
+    "--engine-store",
+    "store",
+    envvar="PSR_ENGINE_STORE",
+    metavar="URL",
+    callback=_store,
+    help="PostgreSQL database that keeps the engines, for machines that share no folder (docs/scale.md): "
+    "postgresql://USER@HOST/DATABASE; with a password in PSR_ENGINE_STORE alone.",
+)
 # how to speak to a Control Hub
 session_options = together(
     PROFILE,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from psrlib.cli.options import FILE, SCHEDULER, ask_password, has_terminal, hub_options
+from psrlib.cli.options import (
+    FILE,
+    SCHEDULER,
+    STORE,
+    ask_password,
+    check_store_use,
+    has_terminal,
+    hub_options,
+)
 from psrlib.cli.output import OUTPUT, answer, is_quiet, say
 from psrlib.errors import InputError, PsrError
 from psrlib.hub import EMBEDDED
@@ -115,6 +123,7 @@ def login(where: dict[str, Any]) -> dict[str, Any]:
     help="4.x: invite the users too, at addresses of a mail domain that you control and nobody reads.",
 )
 @click.option("--engines/--no-engines", default=True, show_default=True, help="Get the engines' tokens too.")
+@STORE
 @OUTPUT
 def populate(
     seed: Path,
@@ -128,6 +137,7 @@ def populate(
     capability_file: Path | None,
     allow_foreign: bool,
     engines: bool,
+    store: str | None,
     **where: Any,
 ) -> None:
     """Create in a Control Hub what SEED.json names and the hub lacks.
@@ -149,6 +159,7 @@ def populate(
         sys.exit(2 if detailed and plan.difference else 0)
     if plan_file or detailed:
         raise click.UsageError("--out and --detailed-exitcode go with --plan")
+    check_store_use(store, where["sch_url"])
     with ExitStack() as stack:
         folder = stack.enter_context(working(seed, "psr populate"))
         document = open_document(seed, settings, make=True)
@@ -169,7 +180,7 @@ def populate(
         say(report.summary())
         n_tokens = 0
         if engines:
-            n_tokens = len(state.setup_engines(document, hub, folder))
+            n_tokens = len(state.setup_engines(document, hub, folder, store))
             say(f"{n_tokens} engine tokens in {folder / 'engines'}")
         say(f"Control Hub: {hub.url}")
         answer({"hub": hub.url, **report.record(), "engine_tokens": n_tokens})

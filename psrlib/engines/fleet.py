@@ -15,7 +15,7 @@ from psrlib.engines.exchange import IO_ERROR, Lane, Request
 from psrlib.engines.identity import EngineIdentity
 from psrlib.engines.poll import PollLane
 from psrlib.engines.sender import Sender
-from psrlib.engines.store import FleetStore
+from psrlib.engines.store import Store
 from psrlib.engines.sync import SyncLane, last_words
 from psrlib.engines.uploads import UploadLane
 
@@ -54,7 +54,7 @@ class Fleet:
         *,
         behaviour: Behaviour | None = None,
         clock: Clock | None = None,
-        store: FleetStore | None = None,
+        store: Store | None = None,
         interval_ms: int = 5000,
         event_ms: int = EVENT_MS,
         max_pipelines: int | None = None,
@@ -147,11 +147,12 @@ class Fleet:
                 now = self.clock.now_ms()
                 if until_ms is not None and now >= until_ms:
                     break
-                self._dispatch(now)
+                if not (held := self.is_held):
+                    self._dispatch(now)
                 if now - self._saved_ms >= SAVE_EVERY_MS:
                     self._save(now)
                 soonest = self._schedule[0][0] if self._schedule else until_ms
-                await self.clock.wait(soonest, lambda: self._under_way > 0)
+                await self.clock.wait(now + SAVE_EVERY_MS if held else soonest, lambda: self._under_way > 0)
         finally:
             for worker in workers:
                 worker.cancel()
@@ -165,6 +166,11 @@ class Fleet:
     def n_scheduled(self) -> int:
         """Exchanges that wait for their time."""
         return len(self._schedule)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the engines hold still because their state cannot be kept."""
+        return self._store is not None and self._store.is_behind
 
     def stop(self) -> None:
         """End ``run`` soon; nothing is unregistered."""
@@ -186,6 +192,8 @@ class Fleet:
             self._wake(member, self.clock.now_ms())
 
     async def _exchange(self, member: Member, lane: Lane) -> None:
+        if self.is_held:
+            return  # it is entered again with the time it had
         due, now = lane.due_ms, self.clock.now_ms()
         request = lane.next_request(now)
         if request is None:
@@ -221,7 +229,7 @@ class Fleet:
             if talks:
                 told.append(last_words(engine, statuses, changes))
         self._save(now)
-        if told:
+        if told and not self.is_held:
             await self._tell(told)
 
     async def _tell(self, conversations: list[list[Request]]) -> None:

@@ -59,6 +59,7 @@ def start_fleet(
     wait_s: float = 60.0,
     again: bool = False,
     shares_port: bool = False,
+    store: str | None = None,
     owner: int | None = None,
 ) -> FleetProcess:
     """Start the engines of a run in a process of their own and wait until each one has settled.
@@ -98,6 +99,9 @@ def start_fleet(
         Replace a fleet that runs even so.
     shares_port : bool
         Whether other fleets on this machine may serve the same webhook URL; each counts what it gets.
+    store : str or None
+        Database that keeps the engines' state in place of ``state.db``, and has their identities already
+        (`psrlib.engines.database.EngineDatabase`): its URL without a password.
     owner : int or None
         A pipe's end to read from: when its other end is closed, the fleet ends. None: it lives for itself.
 
@@ -107,7 +111,8 @@ def start_fleet(
         When the identities or the behaviour table are missing or wrong, or a number is out of range.
     ProcessError
         When a port is in use, the process ends at start (as it does when another one was started meanwhile),
-        no engine reached the hub in time, or shards of this run have fleets on a cluster.
+        no engine reached the hub in time, shards of this run have fleets on a cluster, or another fleet has
+        some of the engines of the store.
     """
     folder = Path(run_dir).resolve()
     wanted = fleet_settings(
@@ -121,6 +126,7 @@ def start_fleet(
         listen=listen,
         ca_bundle=ca_bundle,
         shares_port=shares_port,
+        store=store,
     )
     for lock in sorted((folder / FOLDER / SHARDS).glob(f"*/{FOLDER}/{LOCK}")):
         check_free(lock, f"the engines of {folder} run already, on a cluster")
@@ -161,11 +167,16 @@ def fleet_settings(
     listen: str = LOOPBACK,
     ca_bundle: str | None = None,
     shares_port: bool = False,
+    store: str | None = None,
 ) -> dict[str, Any]:
     """Return what the fleet process is told, checked; arguments and errors are those of `start_fleet`."""
     folder = run_dir.resolve()
     load_identities(folder)
     load_behaviour(behaviour)
+    if store is not None:
+        from psrlib.engines.database import check_store
+
+        check_store(store)
     if event_ms < 0 or (max_pipelines is not None and max_pipelines < 1):
         raise InputError(
             f"event_ms {event_ms}, max_pipelines {max_pipelines}: expected at least 0, and at least 1 or None"
@@ -180,6 +191,7 @@ def fleet_settings(
         "listen": listen,
         "ca_bundle": str(Path(ca_bundle).resolve()) if ca_bundle else None,
         "shares_port": shares_port,
+        "store": store,
         "identities": hashlib.sha256((folder / FOLDER / FILE).read_bytes()).hexdigest(),
     }
 

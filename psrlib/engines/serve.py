@@ -16,10 +16,10 @@ from aiohttp import web
 from psrlib.engines.behaviour import load_behaviour
 from psrlib.engines.fleet import CONNECTIONS, Fleet
 from psrlib.engines.fleet_process import LOCK, LOOPBACK, RECORD
-from psrlib.engines.identity import engines_dir, load_identities
+from psrlib.engines.identity import EngineIdentity, engines_dir, load_identities
 from psrlib.engines.sender import HttpSender
 from psrlib.engines.status import status_app
-from psrlib.engines.store import FleetStore
+from psrlib.engines.store import FleetStore, Store
 from psrlib.engines.webhook_sink import sink_address, webhook_app
 from psrlib.errors import ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
@@ -65,12 +65,13 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(hold(folder / LOCK, "engine fleet", f"{run_dir} has a fleet already"))
         (folder / RECORD).unlink(missing_ok=True)  # of an earlier one, whose process number may be ours now
-        store = FleetStore(folder)
+        identities = load_identities(run_dir)
+        store = _open_store(folder, settings, identities)
         stack.callback(store.close)
         sender = HttpSender(CONNECTIONS, ca_bundle=settings["ca_bundle"])
         stack.push_async_callback(sender.close)
         fleet = Fleet(
-            load_identities(run_dir),
+            identities,
             settings["sch_url"],
             sender,
             behaviour=load_behaviour(settings["behaviour"]),
@@ -98,6 +99,20 @@ async def run_fleet(run_dir: Path, settings: dict[str, Any]) -> None:
         logger.info("fleet of %d engines serves %s", len(fleet.members), settings["sch_url"])
         await fleet.run()
     logger.info("fleet stopped; its engines stay registered")
+
+
+def _open_store(folder: Path, settings: dict[str, Any], identities: list[EngineIdentity]) -> Store:
+    if settings["store"] is None:
+        return FleetStore(folder)
+    from psrlib.engines.database import EngineDatabase  # SQLAlchemy is only for those who have a database
+    from psrlib.engines.shared_store import SharedStore
+
+    database = EngineDatabase(settings["store"], settings["sch_url"])
+    try:
+        return SharedStore(database, identities)
+    except BaseException:
+        database.close()
+        raise
 
 
 def _reachable(listen: str) -> str:

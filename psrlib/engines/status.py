@@ -13,7 +13,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from psrlib.engines.counters import quantile_s
-from psrlib.engines.fleet import Fleet
+from psrlib.engines.fleet import Fleet, Member
 
 REFUSALS_SHOWN = 20
 
@@ -43,7 +43,7 @@ def describe(fleet: Fleet) -> dict[str, Any]:
     return {
         "engines": len(engines),
         "registered": sum(engine.registered for engine in engines),
-        "polling": sum(m.engine.refusal is None and m.poll.last_status == 200 for m in fleet.members),
+        "polling": 0 if fleet.is_held else sum(_polls(member) for member in fleet.members),
         "refused": len(refused),
         "down": sum(engine.state != "UP" for engine in engines),
         "pipelines": dict(sorted(pipelines.items())),
@@ -62,6 +62,10 @@ def describe(fleet: Fleet) -> dict[str, Any]:
             f"{e.identity.organization} {e.identity.key}: {e.refusal}" for e in refused[:REFUSALS_SHOWN]
         ],
     }
+
+
+def _polls(member: Member) -> bool:
+    return member.engine.refusal is None and member.poll.last_status == 200
 
 
 def prometheus_text(fleet: Fleet) -> bytes:

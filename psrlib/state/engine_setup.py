@@ -9,6 +9,7 @@ from typing import NamedTuple
 from psrlib import engines
 from psrlib.client import ControlHub
 from psrlib.client.wire import Json
+from psrlib.engines.database import EngineDatabase
 from psrlib.errors import AuthenticationError, HubError, HubUnreachableError, InputError
 from psrlib.seed.document import Engine, Organization, SeedDocument
 from psrlib.seed.identity import engine_id
@@ -29,7 +30,9 @@ class Token(NamedTuple):
     deployment: str
 
 
-def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> list[engines.EngineIdentity]:
+def setup_engines(
+    document: SeedDocument, hub: ControlHub, run_dir: Path, store: str | None = None
+) -> list[engines.EngineIdentity]:
     """Return the identity of every engine, asking the hub for the tokens that the run directory lacks.
 
     One listing per engine type of an organization, and one call; tokens are saved (mode 0600) before this
@@ -40,15 +43,25 @@ def setup_engines(document: SeedDocument, hub: ControlHub, run_dir: Path) -> lis
 
     On release 4 the tokens come from a self-managed deployment for each type of engine where the credentials
     file says so, where the hub refuses registrations without one, and where engines have had one before.
+
+    ``store`` is a database that keeps the identities besides, for other machines
+    (`psrlib.engines.database.EngineDatabase`); what it has comes before what is in the run directory.
     """
     document = held(document, hub)
     saved: dict[tuple[str, str], engines.EngineIdentity] = {}
     with suppress(InputError):
         saved = {(i.organization, i.key): i for i in engines.load_identities(run_dir)}
+    if store:
+        with EngineDatabase(store, hub.url) as database:
+            stored = database.load([organization.id for organization in document.organizations])
+        saved |= {(i.organization, i.key): i for i in stored}
     random_seed = document.provenance.random_seed
     steps = (_identities(hub, organization, random_seed, saved) for organization in document.organizations)
     identities = [identity for found in run_steps(steps, hub.limit) for identity in found]
     engines.save_identities(run_dir, identities)
+    if store:
+        with EngineDatabase(store, hub.url) as database:
+            database.save(identities)
     log.info("%d engine identities in %s", len(identities), run_dir)
     return identities
 

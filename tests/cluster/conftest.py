@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from support.dask_cluster import DaskCluster
+from support.postgres import Postgres, serve_postgres
 from support.rich_model import rich_model
 from support.served_hub import serve_hub
 
 from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.cluster import Cluster
+from psrlib.engines.database import VARIABLE, without_password
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 
@@ -68,3 +70,18 @@ def connect(hub_url: str, dask: DaskCluster) -> Iterator[Connect]:
     yield log_in
     for hub in opened:
         hub.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server without databases."""
+    with serve_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def store(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database for engines: its URL without the password, which is in the environment."""
+    url = postgres.create_protected()
+    monkeypatch.setenv(VARIABLE, url)
+    return without_password(url)

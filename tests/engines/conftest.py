@@ -1,10 +1,14 @@
 """Fixtures of the engine tests."""
 
+from collections.abc import Iterator
+
 import pytest
 from support.fleet_fakes import START_MS, Hand, JumpingClock, identity
 from support.fleet_recorder import Recorder
+from support.postgres import Postgres, serve_postgres
 
 from psrlib.engines.behaviour import Behaviour
+from psrlib.engines.database import VARIABLE, without_password
 from psrlib.engines.engine import Engine
 from psrlib.engines.poll import PollLane
 
@@ -38,3 +42,18 @@ def lane(engine: Engine) -> PollLane:
 @pytest.fixture
 def hand(engine: Engine, recorder: Recorder) -> Hand:
     return Hand(engine, recorder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server without databases."""
+    with serve_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def store(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database for engines: its URL without the password, which is in the environment."""
+    url = postgres.create_protected()
+    monkeypatch.setenv(VARIABLE, url)
+    return without_password(url)

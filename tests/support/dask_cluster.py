@@ -36,13 +36,19 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
         *,
         n_threads: int = 2,
         environment: Mapping[str, str | None] | None = None,
+        folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a worker process; variables of the environment that are None are left out."""
+        """Start a worker process, in a folder of its own if one is given.
+
+        Variables of the environment that are None are left out.
+        """
         log = self.folder / f"{name}.log"
         begin = log.stat().st_size if log.exists() else 0
         options = ["--no-nanny", "--no-dashboard", "--nthreads", str(n_threads), "--name", name]
-        options += ["--local-directory", str(self.folder / "spill"), "--host", "127.0.0.1"]
-        self.workers[name] = self._start("worker", name, self.address, *options, environment=environment)
+        options += ["--local-directory", str((folder or self.folder) / "spill"), "--host", "127.0.0.1"]
+        self.workers[name] = self._start(
+            "worker", name, self.address, *options, environment=environment, folder=folder
+        )
         self._wait(lambda: b"Registered to:" in log.read_bytes()[begin:], name)
         return self.workers[name]
 
@@ -67,7 +73,12 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
                 process.wait()
 
     def _start(
-        self, what: str, name: str, *options: str, environment: Mapping[str, str | None] | None = None
+        self,
+        what: str,
+        name: str,
+        *options: str,
+        environment: Mapping[str, str | None] | None = None,
+        folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         variables = {**os.environ, **(environment or {})}
         with open(self.folder / f"{name}.log", "ab") as log:
@@ -75,7 +86,7 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
                 [sys.executable, "-m", "dask", what, *options],
                 stdout=log,
                 stderr=log,
-                cwd=self.folder,  # where no other psrlib is
+                cwd=folder or self.folder,  # where no other psrlib is
                 env={key: value for key, value in variables.items() if value is not None},
             )
 

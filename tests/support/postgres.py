@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 MEMORY = Path("/dev/shm")
+STORE_PASSWORD = "kept/secret%"  # of a database that keeps engines
 
 
 @dataclass
@@ -32,6 +33,19 @@ class Postgres:
         with self.admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return self.database(name)
+
+    def create_protected(self) -> str:
+        """Create an empty database of a user with `STORE_PASSWORD`; return its URL with that."""
+        name = f"psr_{uuid.uuid4().hex}"
+        url = make_url(self.url)
+        rules = Path(str(url.query["host"]), "pg_hba.conf")
+        rules.write_text(f"local all {name} scram-sha-256\n{rules.read_text()}")
+        with self.admin.connect() as connection:
+            connection.execute(text(f"CREATE USER {name} PASSWORD '{STORE_PASSWORD}'"))
+            connection.execute(text(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template1"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        own = url.set(username=name, password=STORE_PASSWORD, database=name)
+        return own.render_as_string(hide_password=False)
 
 
 @contextmanager

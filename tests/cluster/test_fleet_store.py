@@ -1,0 +1,245 @@
+"""Fleets on workers that share no folder: their engines are in a database."""
+
+import os
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from support.dask_cluster import DaskCluster
+from support.ports import free_port
+from support.postgres import STORE_PASSWORD
+
+from psrlib.cli import psr
+from psrlib.client import ControlHub
+from psrlib.cluster import connect
+from psrlib.engines import fleet_status, load_identities, start_fleet, stop_fleet
+from psrlib.engines.database import VARIABLE, EngineDatabase
+from psrlib.errors import ProcessError
+from psrlib.fleets import fleets_status, start_fleets, stop_fleets
+from psrlib.seed import SeedDocument, save_seed
+from psrlib.state import diff, observe, populate, setup_engines, start_jobs, wait_until_active
+
+PASSWORD = "admin@admin"
+
+
+@pytest.fixture
+def apart(store: str, tmp_path: Path) -> Iterator[DaskCluster]:
+    """Return a scheduler with two workers, each in a folder of its own, which know the store."""
+    (tmp_path / "scheduler").mkdir()
+    with DaskCluster(tmp_path / "scheduler", environment={VARIABLE: None}) as cluster:
+        for name in ("left", "right"):
+            add_worker(cluster, name)
+        yield cluster
+
+
+def add_worker(cluster: DaskCluster, name: str, **environment: str | None) -> None:
+    folder = cluster.folder.parent / name
+    folder.mkdir(exist_ok=True)
+    cluster.add_worker(name, folder=folder, environment={"PSR_SCH_PASSWORD": PASSWORD, **environment})
+
+
+@pytest.fixture
+def run(rich: SeedDocument, hub_url: str, store: str, tmp_path: Path) -> Iterator[tuple[Path, ControlHub]]:
+    """Return the client's folder of a populated run, and a session of its hub."""
+    folder = tmp_path / "client"
+    with ControlHub(hub_url, "admin@admin", PASSWORD) as hub:
+        populate(rich, hub, progress=False)
+        setup_engines(rich, hub, folder, store)
+        yield folder, hub
+
+
+@pytest.fixture
+def client(apart: DaskCluster, run: tuple[Path, ControlHub]) -> Iterator[Any]:
+    found = connect(apart.address)
+    yield found
+    stop_fleets(found, run[0])
+    found.close()
+
+
+def fleets(below: Path) -> dict[int, psutil.Process]:
+    """Return the processes of fleets that have their files below a folder."""
+    found = {}
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "psrlib.engines.serve" in command and any(str(below) in word for word in command):
+            found[process.pid] = process
+    return found
+
+
+def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_shard_that_moves_is_the_same_engines_again(
+    rich: SeedDocument,
+    run: tuple[Path, ControlHub],
+    client: Any,
+    apart: DaskCluster,
+    hub_url: str,
+    store: str,
+    tmp_path: Path,
+) -> None:
+    """A worker is killed, the other one goes on with its engines and pipelines, out of the database."""
+    folder, hub = run
+    identities = load_identities(folder)
+    port = free_port()
+    found = start_fleets(client, folder, hub_url, f"http://127.0.0.1:{port}/hook", store=store)
+    assert found["running"]
+    assert found["polling"] == len(identities)
+    assert {shard["worker"] for shard in found["shards"]} == {"left", "right"}
+    assert {path.name for path in (folder / "engines").iterdir()} == {"identities.json", "prometheus.json"}
+    shutil.rmtree(folder / "engines")  # nobody needs it
+    start_jobs(rich, hub)
+    wait_until_active(rich, hub, 60)
+    for _ in range(40):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/hook", data=b"{}").read()
+    assert fleets_status(client, folder)["webhooks_received"] == 40
+    before = fleets(tmp_path)
+    apart.kill("left")
+    begun = time.monotonic()
+    wait_for(lambda: fleets_status(client, folder)["polling"] == len(identities))
+    assert time.monotonic() - begun < 10
+    now = fleets_status(client, folder)
+    assert now["running"]
+    assert {shard["worker"] for shard in now["shards"]} == {"right"}
+    assert now["webhooks_received"] == 40
+    wait_for(lambda: len(fleets(tmp_path)) == 2, 5)
+    assert len(fleets(tmp_path).keys() - before.keys()) == 1
+    wait_until_active(rich, hub, 60)
+    observed = observe(rich, hub)
+    assert not [item for item in diff(rich, observed).items if item.kind in ("engines", "jobs")]
+    engines = [str(row["id"]) for o in rich.organizations for row in hub_engines(hub, o.id)]
+    assert sorted(engines) == sorted(identity.id for identity in identities)
+    assert now["pipelines_running"] > 0
+    assert stop_fleets(client, folder)
+    assert fleets(tmp_path) == {}
+    with EngineDatabase(store, hub_url) as database:
+        assert database.owners([o.id for o in rich.organizations]) == {}
+
+
+def hub_engines(hub: ControlHub, organization: str) -> list[dict[str, Any]]:
+    return list(hub.for_organization(organization).jobrunner.engines())
+
+
+def test_a_fleet_that_is_killed_alone_comes_back(
+    run: tuple[Path, ControlHub], client: Any, hub_url: str, store: str, tmp_path: Path
+) -> None:
+    """Its lease runs out, and one of the workers takes its engines: no other fleet has them."""
+    folder, _ = run
+    n_engines = len(load_identities(folder))
+    start_fleets(client, folder, hub_url, None, store=store)
+    pid, process = next(iter(fleets(tmp_path).items()))
+    process.kill()
+    wait_for(lambda: len(fleets(tmp_path)) == 2 and pid not in fleets(tmp_path), 20)
+    wait_for(lambda: fleets_status(client, folder)["polling"] == n_engines)
+
+
+def test_secrets_are_nowhere(
+    run: tuple[Path, ControlHub], client: Any, apart: DaskCluster, hub_url: str, store: str, tmp_path: Path
+) -> None:
+    """Neither in logs of scheduler, workers and fleets, nor in commands, records, status and plugins."""
+    folder, _ = run
+    tokens = [identity.token for identity in load_identities(folder)]
+    found = start_fleets(client, folder, hub_url, None, store=store)
+    plugins = client.run_on_scheduler(_plugins)
+    texts = [str(found), apart.text(), plugins]
+    texts += [" ".join(process.cmdline()) for process in fleets(tmp_path).values()]
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "identities.json"]
+    assert {"fleet.json", "fleet.log"} <= {path.name for path in kept}
+    texts += [path.read_text(errors="replace") for path in kept if path.suffix != ".db"]
+    assert store.partition("@")[0] in plugins
+    for secret in (STORE_PASSWORD, "kept%2Fsecret", *tokens):
+        assert [text for text in texts if secret in text] == []
+    for path in tmp_path.rglob("identities.json"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    stop_fleets(client, folder)
+    assert [path for path in tmp_path.rglob("identities.json") if folder not in path.parents] == []
+
+
+def _plugins(dask_scheduler: Any) -> str:
+    return " ".join(plugin.decode("latin-1") for plugin in dask_scheduler.worker_plugins.values())
+
+
+def test_a_worker_that_does_not_reach_the_store(
+    run: tuple[Path, ControlHub], client: Any, apart: DaskCluster, hub_url: str, store: str, tmp_path: Path
+) -> None:
+    """It is named before anything starts, and no password is shown."""
+    wrong = os.environ[VARIABLE].replace("kept%2Fsecret", "mistaken")
+    assert wrong != os.environ[VARIABLE]
+    add_worker(apart, "third", **{VARIABLE: wrong})
+    with pytest.raises(ProcessError, match=r"worker .*: engine store .*password authentication") as refused:
+        start_fleets(client, run[0], hub_url, None, store=store)
+    assert "mistaken" not in str(refused.value)
+    assert "mistaken" not in apart.text()
+    assert fleets(tmp_path) == {}
+
+
+def test_shards_by_hand_on_machines_that_share_no_folder(
+    rich: SeedDocument, hub_url: str, store: str, tmp_path: Path
+) -> None:
+    """Populate keeps the identities; each machine has its share, without a login; a third one gets none."""
+    machines = [tmp_path / name for name in ("client", "one", "two", "three")]
+    for machine in machines:
+        machine.mkdir()
+        save_seed(rich, machine / "seed.json")
+
+    def do(machine: Path, *arguments: str, status: int = 0, **environment: str) -> str:
+        group = arguments if arguments[0] == "engines" else arguments[:1]
+        more = arguments[len(group) :]
+        command = [*group, str(machine / "seed.json"), *more]
+        result = CliRunner().invoke(psr, command, env=environment)
+        assert result.exit_code == status, result.output
+        assert "kept" not in result.output
+        return result.output
+
+    where = ("--sch-url", hub_url, "--engine-store", store)
+    webhook = ("--set", f"webhook_url=http://127.0.0.1:{free_port()}/hook")
+    do(machines[0], "populate", *where, *webhook, PSR_SCH_PASSWORD=PASSWORD)
+    n_engines = sum(len(o.engines) for o in rich.organizations)
+
+    def start(machine: Path, shard: str, status: int = 0) -> str:
+        seed = str(machine / "seed.json")
+        command = ["engines", "start", seed, *where, "--shard", shard]
+        result = CliRunner().invoke(psr, command)
+        assert result.exit_code == status, result.output
+        return result.output
+
+    try:
+        for number in (0, 1):
+            assert "engines poll" in start(machines[number + 1], f"{number}/2")
+        told = [fleet_status(machine) for machine in machines[1:3]]
+        assert sum(status["polling"] for status in told) == n_engines
+        assert "run already, on" in start(machines[3], "0/3", status=1)
+        assert "run already, on" in start(machines[3], "1/2", status=1)
+        stop_fleet(machines[2])
+        assert "engines poll" in start(machines[3], "1/2")
+        assert {i.id for m in (machines[1], machines[3]) for i in load_identities(m)} == {
+            i.id for i in load_identities(machines[0])
+        }
+        with pytest.raises(ProcessError, match="run already, on"):
+            start_fleet(machines[0], hub_url, store=store)
+    finally:
+        for machine in machines:
+            stop_fleet(machine)
+
+
+def test_a_store_is_not_given_with_its_password(rich: SeedDocument, tmp_path: Path) -> None:
+    """Nor for an embedded hub, whose address changes."""
+    save_seed(rich, tmp_path / "seed.json")
+    command = ["engines", "start", str(tmp_path / "seed.json"), "--engine-store"]
+    result = CliRunner().invoke(psr, [*command, "postgresql://psr:secret@db/engines"])
+    assert result.exit_code == 2
+    assert "leave out its password" in result.output
+    assert "secret" not in result.output
+    result = CliRunner().invoke(psr, [*command, "postgresql://psr@db/engines"])
+    assert result.exit_code == 2
+    assert "give --sch-url" in result.output
