@@ -12,7 +12,6 @@ from support.served_hub import serve_hub
 from psrlib import paths
 from psrlib.client import ControlHub
 from psrlib.cluster import Cluster
-from psrlib.engines.database import VARIABLE, without_password
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 
@@ -77,11 +76,3 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server without databases."""
     with serve_postgres() as server:
         yield server
-
-
-@pytest.fixture
-def store(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty database for engines: its URL without the password, which is in the environment."""
-    url = postgres.create_protected()
-    monkeypatch.setenv(VARIABLE, url)
-    return without_password(url)
