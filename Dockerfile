@@ -1,4 +1,5 @@
-# Two images of the kit: `psr` (command, embedded hub, engine fleet) and `lab` (the same with JupyterLab and papermill).
+# Two images of the kit: `psr` (command, embedded hub, engine fleet) and `lab` (all of it: also what `psr fit` needs,
+# JupyterLab and papermill).
 #   docker build --target psr -t psr .        docker build --target lab -t psr-lab .
 # Same pins as everywhere (constraints.txt); the build stage and its tools stay behind.
 ARG BASE=docker.io/library/python:3.13-slim-trixie
@@ -10,10 +11,15 @@ WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --constraint constraints.txt uv \
     && /opt/uv/bin/uv venv --python /usr/local/bin/python3 /opt/psr
-# dependencies before sources: a layer that changes only with the pins
-RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --constraint constraints.txt \
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+# dependencies before sources: a layer that changes only with the pins. Only `psr fit` needs scipy and scikit-learn,
+# a third of the image; tests and debugging symbols of packages are another one
+RUN printf 'joblib\nscikit-learn\nscipy\n' > left-out.txt \
+    && /opt/uv/bin/uv pip install --python /opt/psr/bin/python --constraint constraints.txt --excludes left-out.txt \
         --requirements pyproject.toml --extra cluster --extra postgres \
-    && find /opt/psr -type d -name tests -prune -exec rm -rf {} +
+    && find /opt/psr -type d -name tests -prune -exec rm -rf {} + \
+    && find /opt/psr -name '*.so' -exec strip --strip-unneeded {} +
 COPY psrlib psrlib
 COPY data data
 COPY notebooks notebooks
@@ -22,7 +28,8 @@ RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --build-constraint c
 FROM build AS build-lab
 RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --constraint constraints.txt \
         --requirements pyproject.toml --extra cluster --extra postgres --extra notebooks \
-    && find /opt/psr -type d -name tests -prune -exec rm -rf {} +
+    && find /opt/psr -type d -name tests -prune -exec rm -rf {} + \
+    && find /opt/psr -name '*.so' -exec strip --strip-unneeded {} +
 
 FROM ${BASE} AS runtime
 ARG VERSION=0.1.0
@@ -33,7 +40,7 @@ LABEL org.opencontainers.image.title="PSR DB Populator" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 # any uid of group 0 may write to the volume; the root file system may be read-only, with a /tmp
-RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp psr \
+RUN useradd --no-log-init --uid 10001 --gid 0 --no-create-home --home-dir /tmp psr \
     && install -d -o 10001 -g 0 -m 0775 /psr
 ENV PATH=/opt/psr/bin:$PATH \
     HOME=/tmp \

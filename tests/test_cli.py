@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from psrlib.cli import psr
+from psrlib.cli import COMMANDS, psr
 
 MAIN = "import sys; sys.argv[0] = 'psr'; from psrlib.cli import main; main()"
 PROCESSOR_S = 0.15  # of `psr --help`
@@ -93,6 +93,32 @@ def test_help_takes_little_of_the_processor() -> None:
     )
     done = subprocess.run([sys.executable, "-c", wanted], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+FITTING = ("joblib", "scipy", "sklearn", "threadpoolctl")  # a third of a container image
+
+
+def test_what_only_fitting_needs_is_loaded_by_nothing_else() -> None:
+    """All commands but `psr fit` do without scipy and scikit-learn: the image of the command has neither."""
+    modules = sorted({f"psrlib.cli.{module}" for module in COMMANDS.values()})
+    modules += [
+        f"psrlib.{room}"
+        for room in ("cluster", "collect", "fleets", "hub.server", "plots", "verify", "watch")
+    ]
+    code = f"import sys, {', '.join(modules)}; print([m for m in {FITTING} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_without_scikit_learn_fit_says_where_it_is(tmp_path: Path) -> None:
+    """One sentence, with what is missing and which image has it."""
+    code = f"import sys; sys.modules.update(dict.fromkeys({FITTING})); {MAIN}"
+    command = [sys.executable, "-c", code, "fit", str(tmp_path), "-o", str(tmp_path / "model.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"psr: psr fit needs (scipy|sklearn|joblib)\S*, which .* psr:lab has it.*\n", done.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import click
 
 from psrlib.cli.options import PATH
 from psrlib.cli.output import OUTPUT, answer, say
+from psrlib.errors import InputError
 
 
 @click.command()
@@ -28,8 +29,14 @@ def fit(
 ) -> None:
     """Fit a noise model to STATS_DIR: a folder with orgs.csv, or a summary.json alone."""
     from psrlib.model import NoiseModel
-    from psrlib.model.fit import fit_directory, report_path
 
+    try:
+        from psrlib.model.fit import fit_directory, report_path
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"psr fit needs {error.name}, which is not installed here; the container image psr:lab has it,"
+            " and pip install psr-db-populator brings it"
+        ) from None
     told = NoiseModel.load(other) if other else None
     fitted = fit_directory(stats_dir, name or output.stem, n_archetypes, evaluate, told)
     fitted.save(output)

@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from psrlib.arrays import FloatArray, IntArray
+from psrlib.arrays import FloatArray, IntArray, mean_ranks
 from psrlib.scale import Scale
 from psrlib.stats.histogram import SMALLEST_COUNT, Histogram, find_steps, make_histogram, move_few, partition
 from psrlib.words import CONFIG
@@ -94,7 +93,7 @@ def possible_scales(
     name: str,
     counts: IntArray,
     known: Mapping[str, IntArray],
-    rank: Callable[[IntArray], NDArray[Any]] = rankdata,
+    rank: Callable[[IntArray], NDArray[Any]] = mean_ranks,
 ) -> list[Scale]:
     """Return the scales worth trying: a count first, then those of the metrics it goes with most closely.
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
-from psrlib.arrays import FloatArray, IntArray
+from psrlib.arrays import FloatArray, IntArray, mean_ranks
 
 CHUNK = 256  # samples handled at once, to bound memory
 # from features and +1 or -1 (first or second sample) of known rows, and features of others, to their scores
@@ -66,5 +65,5 @@ def two_sample_auc(first: FloatArray, second: FloatArray, fold: IntArray, classi
     for held_out in np.unique(fold):
         test = fold == held_out
         scores[test] = classify(features[~test], is_first[~test], features[test])
-    ranks = rankdata(scores)[: len(first)]
+    ranks = mean_ranks(scores)[: len(first)]
     return float((ranks.sum() - len(first) * (len(first) + 1) / 2) / (len(first) * len(second)))

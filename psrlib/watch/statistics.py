@@ -11,11 +11,11 @@ Intervals come from the means of contiguous batches, at most 20 of them (Schmeis
 (1 + r) / (1 - r) times.
 """
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from psrlib.arrays import FloatArray
 
@@ -73,8 +73,27 @@ def contrast(*groups: tuple[int, FloatArray]) -> Effect:
     if not square:
         return Effect(middle, middle, middle)
     freedom = square**2 / sum(s**2 / (len(x) - 1) for s, (_, x) in zip(squares, groups, strict=True))
-    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * square**0.5
+    half = student_quantile((1 + CONFIDENCE) / 2, freedom) * square**0.5
     return Effect(middle, middle - half, middle + half)
+
+
+def student_quantile(probability: float, freedom: float) -> float:
+    """Return a quantile of Student's t, of a probability from 0.5 to below 1.
+
+    Notes
+    -----
+    Newton's method on the integral of the density from 0. With 64 nodes of Gauss and Legendre ten digits are
+    right of what is asked here: 4 to 100 degrees of freedom, probabilities up to 0.99.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    factor = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(
+        freedom * math.pi
+    )
+    t = 0.0
+    for _ in range(20):
+        density = factor * (1 + (np.append(t / 2 * (nodes + 1), t)) ** 2 / freedom) ** (-(freedom + 1) / 2)
+        t += (probability - 0.5 - t / 2 * float(weights @ density[:-1])) / float(density[-1])
+    return t
 
 
 def _squared_error(x: FloatArray) -> float:

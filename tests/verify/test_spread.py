@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chi2, chisquare
 
 from psrlib.seed import SeedDocument
 from psrlib.state.observed import ObservedState
-from psrlib.verify.spread import pipelines_per_engine, spread_tests
+from psrlib.verify.spread import chi_square_tail, pipelines_per_engine, spread_tests
 
 
 def frame(**organizations: list[int]) -> pd.DataFrame:
@@ -26,6 +26,14 @@ def test_large_counts_agree_with_scipy() -> None:
     expected = chisquare(counts)
     assert tests.loc["a", "chi_square"] == pytest.approx(expected.statistic)
     assert tests.loc["a", "p_value"] == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 10, 101, 4000])
+def test_the_chi_square_distribution_is_that_of_scipy(freedom: int) -> None:
+    """Near nothing, around the mean, and far out; few and many degrees of freedom."""
+    for statistic in (0.0, 1e-3, 0.5 * freedom, freedom, 1.5 * freedom, 10 * freedom + 20):
+        expected = chi2.sf(statistic, freedom)
+        assert chi_square_tail(statistic, freedom) == pytest.approx(expected, rel=1e-8, abs=1e-300)
 
 
 def test_small_counts_agree_with_the_multinomial_distribution() -> None:
