@@ -1,6 +1,8 @@
 """The kit works installed, away from its checkout: from the wheel that the source distribution builds."""
 
+import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from psrlib.seed import create_seed_file
 ROOT = Path(__file__).parent.parent
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 RUN = "runs/19071990-2"
+PYTHONS = ("3.11", "3.12", "3.13")
+PROCESSOR_S = 0.5  # of `psr create-json` of ten organizations
 
 
 def call(command: list[str | Path], folder: Path, status: int = 0) -> str:
@@ -47,7 +51,8 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(environment: Path, what: str) -> None:
-    command = [UV, "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
+    command = [UV, "pip", "install", "--quiet", "--compile-bytecode"]  # as pip does
+    command += ["--python", environment / "bin" / "python"]
     call([*command, "--constraint", ROOT / "constraints.txt", what], environment.parent)
 
 
@@ -93,6 +98,17 @@ def test_installed_it_runs_from_seed_to_verdict(environment: Path, work: Path) -
     assert files(site) == before
 
 
+def test_ten_organizations_take_half_a_second(environment: Path, work: Path) -> None:
+    """Of the processor, from the command to the file."""
+    spent = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        call([environment / "psr", "create-json", "-o", "ten.json"], work)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 1.5 * PROCESSOR_S, spent  # the machine of a test is busy
+
+
 def test_installed_it_fits_a_model_and_draws_from_it(environment: Path, work: Path) -> None:
     """Stats make a model; its folder is a data-model root, with or without ``models/``."""
     psr = environment / "psr"
@@ -123,3 +139,38 @@ def test_installed_its_notebooks_run_from_any_folder(environment: Path, work: Pa
     call(["env", f"PSR_HOME={work / 'elsewhere'}", *command], work)
     assert (work / "elsewhere/runs/19071990-1/report/report.html").exists()
     assert not (work / "runs/19071990-1").exists()
+
+
+def python_of(version: str, folder: Path) -> str:
+    """Return where this machine has a version of Python, also by way of pyenv; empty where it has none."""
+    ask = "import sys; print(sys.executable)"
+    command = ["env", f"PYENV_VERSION={version}", f"python{version}", "-c", ask]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@pytest.mark.long
+def test_every_python_of_this_machine_runs_it(wheel: Path, tmp_path: Path) -> None:
+    """Of those that are promised: the same seed bytes as here, and the whole notebook to its verdict."""
+    digest = create_seed_file(paths.default_model(), 19071990, 2, tmp_path / "here.json", 1)
+    pythons = {version: found for version in PYTHONS if (found := python_of(version, tmp_path))}
+    print(f"run with Python {', '.join(pythons)} of {', '.join(PYTHONS)}")
+    assert pythons
+    for version, python in pythons.items():
+        folder = tmp_path / version
+        call([UV, "venv", "--quiet", "--python", python, folder], tmp_path)
+        install(folder, f"psr-db-populator[notebooks] @ {wheel.as_uri()}")
+        assert digest in call([folder / "bin/psr", "create-json", "--num-orgs", "2"], folder)
+        call([folder / "bin/psr", "notebooks", "nb"], folder)
+        call([folder / "bin/papermill", "nb/populate.ipynb", "out.ipynb", "-p", "num_orgs", "2"], folder)
+        report = json.loads((folder / RUN / "report/report.json").read_text())
+        assert report["consistent"], (version, report["verdict"])
+
+
+@pytest.mark.long
+def test_it_is_installed_as_a_tool(wheel: Path, tmp_path: Path) -> None:
+    """As `uv tool install` does it: the command alone on the path."""
+    places = [f"UV_TOOL_DIR={tmp_path / 'tools'}", f"UV_TOOL_BIN_DIR={tmp_path / 'bin'}"]
+    constraints = ["--constraint", ROOT / "constraints.txt"]
+    call(["env", *places, UV, "tool", "install", "--python", sys.executable, *constraints, wheel], tmp_path)
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == {"psr"}
+    assert "10 organizations" in call([tmp_path / "bin/psr", "create-json", "-o", "ten.json"], tmp_path)

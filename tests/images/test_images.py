@@ -4,20 +4,16 @@
 """
 
 import json
-import subprocess
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.containers import LINTERS, PODMAN, ROOT, run, wait_for
 
 from psrlib import paths
 from psrlib.seed import create_seed_file
 
 pytestmark = pytest.mark.images
-ROOT = Path(__file__).resolve().parent.parent.parent
-LINTERS = ROOT / ".venv-images" / "bin"
 STRICT = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
 STRICT += [
     "--security-opt",
@@ -30,18 +26,12 @@ STRICT += [
 MEGABYTE = 1e6
 
 
-def run(*command: str | Path, status: int = 0) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout
-
-
-def container(volume: Path, image: str, *command: str, options: tuple[str, ...] = ()) -> str:
+def container(volume: Path, image: str, *command: str, options: tuple[str, ...] = (), status: int = 0) -> str:
     """Run a command in a container with ``volume`` as its ``/psr``; return what it printed."""
     run_options = ["--rm", "--no-healthcheck", *STRICT, "--volume", f"{volume}:/psr", *options]
     if "--network" in options:  # another container's
         del run_options[run_options.index("--network") : run_options.index("--network") + 2]
-    return run("podman", "--runtime", "runc", "run", *run_options, image, *command)
+    return run(*PODMAN, "run", *run_options, image, *command, status=status)
 
 
 @pytest.fixture
@@ -112,19 +102,12 @@ def test_services_in_containers_of_their_own_end_with_a_verified_run(volume: Pat
         call("start-jobs", seed, target)
         assert "Consistent" in call("verify", seed, target, webhook, "--report=/psr/report")
         assert (volume / "report" / "report.html").exists()
-        run("podman", "--runtime", "runc", "stop", "--time", "5", engines, hub)
+        run(*PODMAN, "stop", "--time", "5", engines, hub)
         codes = run("podman", "inspect", "--format", "{{.State.ExitCode}}", engines, hub)
         assert codes.split() == ["0", "0"]
     finally:
         for name in reversed(names):  # the network's container last, for the others live in it
-            run("podman", "--runtime", "runc", "rm", "--force", "--ignore", name)
-
-
-def wait_for(holds: Callable[[], bool], timeout_s: float = 60) -> None:
-    give_up_at = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < give_up_at, "not in time"
-        time.sleep(0.2)
+            run(*PODMAN, "rm", "--force", "--ignore", name)
 
 
 @pytest.mark.parametrize("image", ["psr:psr", "psr:lab"])
@@ -139,8 +122,24 @@ def test_an_image_is_not_root_and_holds_no_build_tools(volume: Path, image: str)
     assert listing.split() == ["psr", "10001"]
 
 
+def test_the_image_of_the_command_is_small() -> None:
+    """Less than 350 MB unpacked, with the base image."""
+    (found,) = json.loads(run("podman", "image", "inspect", "psr:psr"))
+    assert found["Size"] < 350 * MEGABYTE
+
+
+def test_the_image_of_the_command_says_where_to_fit(volume: Path) -> None:
+    """It is without scikit-learn and names the image that has it; there the same command works."""
+    rows = (paths.STATS / "sample" / "orgs.csv").read_text().splitlines(keepends=True)
+    (volume / "orgs.csv").write_text("".join(rows[:100]))
+    fit = ("fit", "/psr", "-o", "/psr/model.json", "--no-evaluate", "--n-archetypes", "1")
+    assert "the container image psr:lab has it" in container(volume, "psr:psr", *fit, status=2)
+    container(volume, "psr:lab", "psr", *fit)
+    assert (volume / "model.json").exists()
+
+
 def test_only_the_lab_image_has_jupyter(volume: Path) -> None:
-    """The command's image has neither JupyterLab nor test tools, and is smaller."""
+    """The command's image has neither JupyterLab nor test tools."""
     command = "ls /opt/psr/bin"
     psr = container(volume, "psr:psr", "-c", command, options=("--entrypoint", "sh")).split()
     lab = container(volume, "psr:lab", "sh", "-c", command).split()
