@@ -2,17 +2,16 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import orjson
 import pytest
+from click.testing import CliRunner, Result
 from support.ports import free_port
 
-from psrlib import paths
+from psrlib import cli, paths
 from psrlib.client import ControlHub
 from psrlib.engines import fleet_status, start_fleet
 from psrlib.errors import InputError
@@ -84,10 +83,9 @@ def hub(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
         yield hub
 
 
-def psr(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from psrlib.cli import main; main()", *arguments]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PSR_")}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+def psr(*arguments: str) -> Result:
+    given = [name for name in os.environ if name.startswith("PSR_")]
+    return CliRunner().invoke(cli.psr, arguments, env=dict.fromkeys(given))
 
 
 def test_a_run_is_brought_up_verified_and_left_as_it_was(run_dir: Path, document: SeedDocument) -> None:
@@ -139,10 +137,10 @@ def test_psr_verify_ends_with_0_1_and_2(copy: Path, document: SeedDocument, tmp_
         hub.security.update_user("org-0002", {**user, "name": "Somebody Else"})
         hub.close()
         bad = psr("verify", seed, "--report", report, "--against", report)
-    assert (good.returncode, good.stderr) == (0, "")
+    assert (good.exit_code, good.stderr) == (0, "")
     assert "Consistent: 3 organizations" in good.stdout
 
-    assert bad.returncode == 1
+    assert bad.exit_code == 1
     assert "Inconsistent: 3 organizations" in bad.stdout
     assert "is Somebody Else" in bad.stdout
     assert "Changed between" in bad.stdout
@@ -150,9 +148,9 @@ def test_psr_verify_ends_with_0_1_and_2(copy: Path, document: SeedDocument, tmp_
     assert [item["field"] for item in saved["difference"]] == ["name"]
 
     wrong = psr("verify", seed, "--against", seed)
-    assert wrong.returncode == 2
-    assert wrong.stderr.startswith("psr: ")
-    assert "expected a report.json of psr verify" in wrong.stderr
+    assert isinstance(wrong.exception, InputError)
+    assert wrong.exception.exit_status == 2
+    assert "expected a report.json of psr verify" in str(wrong.exception)
 
 
 def test_rewriting_updates_a_hub_in_place(copy: Path, original: SeedDocument) -> None:

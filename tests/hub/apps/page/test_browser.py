@@ -60,8 +60,7 @@ def log_in(browser: Browser, hub: HubProcess, script: bool = True) -> None:
     assert browser.ask("location.pathname") == "/"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [800, 1400])
+@pytest.mark.parametrize(("width", "dark"), [(800, False), (1400, True)], ids=["narrow light", "wide dark"])
 def test_every_page_fits_its_window_and_keeps_its_own_policy(
     browser: Browser, hub: HubProcess, width: int, dark: bool, tmp_path: Path
 ) -> None:
