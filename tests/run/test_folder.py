@@ -48,9 +48,11 @@ def seed(document: SeedDocument, tmp_path: Path) -> Iterator[Path]:
     stop_hub(tmp_path / "run")
 
 
-@pytest.fixture
-def busy(seed: Path) -> Iterator[Path]:
-    """The same, with a process at work in the folder."""
+@pytest.fixture(scope="module")
+def busy(document: SeedDocument, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A seed document in a folder with a process at work in it, which no test may change."""
+    seed = tmp_path_factory.mktemp("busy") / "run" / "seed.json"
+    save_seed(document, seed)
     command = [sys.executable, "-c", HOLDING, str(seed.parent)]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -141,6 +143,7 @@ def test_a_second_command_in_the_folder_is_refused(busy: Path, words: tuple[str,
     assert "psr populate (pid " in str(result.exception)
     assert "wait for its end" in str(result.exception)
     assert digests(busy.parent) == before
+    (busy.parent / "hub.db").unlink()
 
 
 def test_a_plan_looks_while_another_is_at_work(busy: Path) -> None:
