@@ -36,6 +36,8 @@ class AdaptiveLimit:
         Requests that were refused or lost and wait for their next attempt.
     peak : int
         The most requests that were under way at once.
+    closed_s : float
+        Seconds in which the hub throttled, so that nothing was sent.
     interrupted : Event
         Set, nothing is waited for any more: what would be sent again ends instead.
     tell : callable
@@ -63,6 +65,7 @@ class AdaptiveLimit:
         self._clock = clock
         self._sleep = sleep or self.interrupted.wait
         self._closed_until = 0.0
+        self.closed_s = 0.0
         self._throttled_since: float | None = None
         self._told = False
         self._fixed = fixed is not None
@@ -125,6 +128,7 @@ class AdaptiveLimit:
         self.overloaded()
         with self._lock:
             now = self._clock()
+            self.closed_s += max(0.0, now + pause_s - max(self._closed_until, now))
             self._closed_until = max(self._closed_until, now + pause_s)
             if self._throttled_since is None:
                 self._throttled_since = now

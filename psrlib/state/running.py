@@ -61,6 +61,8 @@ def balance_jobs(document: SeedDocument, hub: ControlHub) -> int:
 def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float = 120.0) -> float:
     """Wait until every job that should be ACTIVE is, its pipelines RUNNING; return the seconds it took.
 
+    Time in which the hub throttles, so that nothing is seen, does not count.
+
     Raises
     ------
     InconsistentStateError
@@ -68,14 +70,14 @@ def wait_until_active(document: SeedDocument, hub: ControlHub, timeout_s: float 
     """
     document = held(document, hub)
     _check_present(document, hub)
-    begun = time.monotonic()
+    begun, closed_s = time.monotonic(), hub.limit.closed_s
     waiting: list[tuple[Organization, Waiting | None]] = [(o, None) for o in document.organizations]
     pause_s = FIRST_PAUSE_S
     while True:
         found = run_organizations(_not_running, hub, document, waiting)
         waiting = [(o, jobs) for (o, _), jobs in zip(waiting, found, strict=True) if jobs]
         left = [(o.id, job) for o, jobs in waiting for job in (jobs or {}).values()]
-        elapsed_s = time.monotonic() - begun
+        elapsed_s = time.monotonic() - begun - (hub.limit.closed_s - closed_s)
         if not left:
             return elapsed_s
         if elapsed_s + pause_s > timeout_s:
@@ -104,8 +106,8 @@ def stop_jobs(session: ControlHub, ids: Sequence[str], timeout_s: float, force: 
     left = list(ids)
     if left:
         session.jobrunner.stop_jobs(left, force)
-    give_up_at = time.monotonic() + timeout_s
-    while left and time.monotonic() < give_up_at:
+    give_up_at, closed_s = time.monotonic() + timeout_s, session.limit.closed_s
+    while left and time.monotonic() - (session.limit.closed_s - closed_s) < give_up_at:
         time.sleep(STOP_PAUSE_S)
         statuses = session.jobrunner.statuses(left)
         left = [id for id in left if (statuses.get(id) or {}).get("status") not in STOPPED]

@@ -1,7 +1,9 @@
 """A hub that allows so many calls a minute is populated to the end, and the waiting is told and bounded."""
 
 import logging
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Timer
 from typing import Any
 
@@ -10,9 +12,9 @@ from support.throttle import FakeClock, Throttling
 
 from psrlib.client import AdaptiveLimit, ControlHub
 from psrlib.client.limit import THROTTLED
-from psrlib.errors import HubUnreachableError
+from psrlib.errors import HubUnreachableError, InconsistentStateError
 from psrlib.seed import SeedDocument
-from psrlib.state import diff, observe, populate
+from psrlib.state import diff, observe, populate, wait_until_active
 from psrlib.state.progress import Bars
 from psrlib.state.schedule import run_each
 
@@ -112,3 +114,35 @@ def test_an_interruption_does_not_wait_for_the_hub(serve: Serve, connect: Connec
         with pytest.raises(KeyboardInterrupt):
             run_each([hub.organizations, interrupt], hub.limit)
         assert not hub.limit.interrupted.is_set()
+
+
+def test_a_hub_that_throttles_does_not_use_up_the_time_for_jobs_to_run(
+    rich: SeedDocument, serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was seen meanwhile; without throttling the same wait ends with an error."""
+    clock = FakeClock()
+    with on_clock(connect(serve(lambda app: app)), clock) as hub:
+        populate(rich, hub, progress=False)
+
+        def look(*_: Any) -> list[dict[str, Any]]:
+            looks.append(clock.now_s)
+            time.sleep(0.2)
+            if throttles:
+                hub.limit.throttled(1.0)
+            is_last = len(looks) == 2
+            return [{} if is_last else {"id": ("a job", "ACTIVATING")} for _ in rich.organizations]
+
+        monkeypatch.setattr("psrlib.state.running.run_organizations", look)
+        for throttles in (True, False):
+            looks: list[float] = []
+            with nullcontext() if throttles else pytest.raises(InconsistentStateError):
+                wait_until_active(rich, hub, 0.1)
+        assert hub.limit.closed_s == 1.0
+
+
+def test_overlapping_refusals_close_once() -> None:
+    """Many calls are refused for one window."""
+    clock = FakeClock()
+    limit = AdaptiveLimit(clock=clock, sleep=clock.sleep)
+    assert [limit.throttled(30.0), limit.throttled(20.0), limit.throttled(31.0)] == [30.0, 20.0, 31.0]
+    assert (limit.closed_s, limit.wait_open(), limit.wait_open()) == (31.0, 31.0, 0.0)
