@@ -82,6 +82,6 @@ def rewrite(
     check_free(output.parent / RUN_LOCK, f"run {output.parent}")
     sha256 = save_seed(document, output)
     for rule, count in counts.items():
-        say(f"{rule}: {count} texts")
+        say(f"{rule}: concerns {count} texts")
     say(f"{output}: sha256 {sha256}")
     answer({"seed": output, "sha256": sha256, "rules": counts, "applied": report and report.record()})

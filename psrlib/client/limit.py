@@ -114,8 +114,10 @@ class AdaptiveLimit:
         """Wait while the hub throttles; return the seconds that it took."""
         began = self._clock()
         while (left_s := self._closed_until - self._clock()) > 0 and not self.interrupted.is_set():
-            if left_s >= TOLD_S and not self._told:
-                self._told = True
+            with self._lock:
+                is_news = left_s >= TOLD_S and not self._told
+                self._told |= is_news
+            if is_news:
                 self.tell(True)
             self._sleep(left_s)
         return self._clock() - began

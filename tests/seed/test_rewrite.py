@@ -104,7 +104,7 @@ def test_the_command_writes_a_valid_document(tiny_seed: SeedDocument, tmp_path: 
     result = CliRunner().invoke(psr, ["rewrite", str(seed), "--set", "engine_host=10.0.0.7", "-o", str(new)])
     assert result.exit_code == 0, result.output
     n_engines = sum(len(organization.engines) for organization in tiny_seed.organizations)
-    assert f"variable engine_host: {n_engines} texts" in result.output
+    assert f"variable engine_host: concerns {n_engines} texts" in result.output
     document = load_seed(new)
     assert document.variables["engine_host"] == "10.0.0.7"
     assert document.sha256 is not None
