@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -101,6 +102,11 @@ def create_app(
     return HubApplication(hub, background, is_local, Throttle(rate_limit))
 
 
+@cache
+def _router(release: int) -> Router:
+    return Router(all_routes(release), not_served(release))
+
+
 class HubApplication:
     """ASGI entry: finds the route, checks the caller, runs the handler, writes the answer."""
 
@@ -108,8 +114,7 @@ class HubApplication:
         self.hub = hub
         self.throttle = throttle
         self.is_local = is_local
-        number = hub.release.number
-        self.router = Router(all_routes(number), not_served(number))
+        self.router = _router(hub.release.number)
         hub.routes = self.router.routes
         hub.traffic = Traffic(route.segments[0] for route in hub.routes if route.segments[1:2] == ["rest"])
         self.background = Background(hub) if background else None

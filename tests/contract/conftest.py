@@ -52,9 +52,9 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
     if os.environ.get(RUNNING_HUB):
         yield Rest(os.environ[RUNNING_HUB], "admin@acme")
         return
-    from psrlib.engines import EngineIdentity, save_identities, start_fleet
+    from support.mock_engines import start_engines
+
     from psrlib.hub.process.hub_process import start_hub
-    from psrlib.seed.identity import engine_id
 
     run_dir = tmp_path_factory.mktemp("sdk")
     with ExitStack() as stack:
@@ -63,18 +63,5 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
         path = "/security/rest/v1/organization/acme/components"
         body = {"organization": "acme", "componentType": "dc", "numberOfComponents": 2, "active": True}
         tokens = [row["fullAuthToken"] for row in rest.call("PUT", path, body).json()]
-        identities = [
-            EngineIdentity(
-                organization="acme",
-                key=f"engine-{n}",
-                id=engine_id(1, "acme", f"engine-{n}"),
-                url=f"http://127.0.0.1:{18630 + n}",
-                type="COLLECTOR",
-                labels=["all"],
-                token=token,
-            )
-            for n, token in enumerate(tokens)
-        ]
-        save_identities(run_dir, identities)
-        stack.enter_context(start_fleet(run_dir, hub.url, poll_interval_s=0.5))
+        stack.enter_context(start_engines(run_dir, hub.url, "acme", tokens))
         yield rest

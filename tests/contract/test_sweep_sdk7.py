@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 from streamsets.sdk import ControlHub
+from support.mock_engines import start_engines
 
 from psrlib.client import ControlHub as Own
 from psrlib.client import Request
-from psrlib.engines import EngineIdentity, save_identities, start_fleet
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.hub.process.sign_up import sign_up
-from psrlib.seed.identity import engine_id
 
 TIMEOUT_S = 30.0
 Steps = dict[str, Callable[[], Any]]
@@ -46,20 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
         sch = connect(hub.url, held["organizations"]["org-0001"])
         admin = connect(hub.url, system_credential(hub.url), landing=True)
         tokens = [each["fullAuthToken"] for each in components(sch, 2)]
-        identities = [
-            EngineIdentity(
-                organization=sch.organization,
-                key=f"engine-{n}",
-                id=engine_id(1, "acme", f"engine-{n}"),
-                url=f"http://127.0.0.1:{18630 + n}",
-                type="COLLECTOR",
-                labels=["all"],
-                token=token,
-            )
-            for n, token in enumerate(tokens)
-        ]
-        save_identities(run_dir, identities)
-        stack.enter_context(start_fleet(run_dir, hub.url, poll_interval_s=0.5))
+        stack.enter_context(start_engines(run_dir, hub.url, sch.organization, tokens))
         wait_for(lambda: len(sch.data_collectors) == 2)
         yield SimpleNamespace(sch=sch, admin=admin, url=hub.url)
 

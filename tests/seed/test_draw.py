@@ -12,26 +12,14 @@ from psrlib.seed.columns import Drawer
 from psrlib.seed.designs import draw_words, parameters
 from psrlib.seed.roles import may_create
 from psrlib.seed.vocabulary import ENGINE_LABELS, LABELS, PARAMETERS, ROLES
+from psrlib.verify.counts import count_entities
 
 
 def test_counts_are_the_drawn_ones(rich_model: NoiseModel, rich_seed: SeedDocument) -> None:
     """Every organization has as many of each kind as the model drew for it."""
     draws = Drawer(rich_model, 19071990).organizations(range(60))
     for number, organization in enumerate(rich_seed.organizations):
-        jobs = [job for job in organization.jobs if not job.is_template]
-        got = {
-            "users": len(organization.users),
-            "groups": len(organization.groups),
-            "engines": len(organization.engines),
-            "pipelines": len(organization.pipelines),
-            "jobs": len(jobs),
-            "active_jobs": sum(job.status == "ACTIVE" for job in jobs),
-            "job_templates": len(organization.jobs) - len(jobs),
-            "scheduled_tasks": len(organization.scheduled_tasks),
-            "subscriptions": len(organization.subscriptions),
-            "topologies": len(organization.topologies),
-            "connections": len(organization.connections),
-        }
+        got = count_entities(organization)
         assert got == {metric: int(draws.counts[metric][number]) for metric in got}
         assert organization.archetype == draws.archetype_names[draws.archetype[number]]
 
