@@ -247,6 +247,7 @@ def start_fleets(
         }
         shards = StoreShards(store, sch_url, {name: own for name, own in organizations.items() if own})
     arguments = {"sch_url": sch_url, "webhook_url": webhook_url, "listen": listen, "store": store, **options}
+    client.run(_halt, _name(folder), on_error="ignore")  # keepers of an earlier start are replaced
     client.register_plugin(FleetKeeper(_name(folder), shards, arguments), name=_name(folder))
     deadline = time.monotonic() + WAIT_S
     while True:
