@@ -122,6 +122,10 @@ def test_one_fleet_or_shards(run: tuple[Path, ControlHub], client: Any, hub_url:
         start_fleets(client, folder, hub_url, None)
     stop_fleet(folder)
     start_fleets(client, folder, hub_url, None)
+    before = owners(folder)
+    assert start_fleets(client, folder, hub_url, None)["running"]  # again: each shard has a new fleet
+    assert len(owners(folder)) == len(before)
+    assert not set(owners(folder)) & set(before)
     with pytest.raises(ProcessError, match="run already, on a cluster"):
         start_fleet(folder, hub_url)
 
