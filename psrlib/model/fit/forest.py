@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
+from sklearn import config_context
+from sklearn.tree import DecisionTreeRegressor
 
 from psrlib.arrays import FloatArray, IntArray
 from psrlib.model.marginal import Marginal
@@ -85,11 +86,7 @@ def fit_forest(features: FloatArray, cells: Cells, n_trees: int, min_leaf: int) 
     if len(levels) > _LEVELS:
         levels = levels[np.linspace(0, len(levels) - 1, _LEVELS).round().astype(int)]
     target = (cells.middle[:, None] < levels[None, :]).astype(float)
-    forest = RandomForestRegressor(
-        n_trees, min_samples_leaf=min_leaf, max_features=1.0, bootstrap=n_trees > 1, random_state=0
-    )
-    forest.fit(features, target[:, 0] if target.shape[1] == 1 else target)
-    trees = [estimator.tree_ for estimator in forest.estimators_]
+    trees = grow_trees(features, target, n_trees, min_leaf, bootstrap=n_trees > 1)
     leaves = []
     for tree in trees:
         at = tree.apply(features.astype(np.float32))
@@ -97,6 +94,35 @@ def fit_forest(features: FloatArray, cells: Cells, n_trees: int, min_leaf: int) 
         groups = np.split(order, np.flatnonzero(np.diff(at[order])) + 1)
         leaves.append({int(at[rows[0]]): leaf_distribution(cells, rows) for rows in groups})
     return Forest(trees, leaves)
+
+
+def grow_trees(
+    features: FloatArray,
+    target: FloatArray,
+    n_trees: int,
+    min_leaf: int,
+    max_features: float = 1.0,
+    bootstrap: bool = False,
+) -> list[Any]:
+    """Grow the trees of a random forest of shape (n, n_outputs) targets; return their nodes (``tree_``).
+
+    They are those of scikit-learn's ``RandomForestRegressor`` with ``random_state=0``. Its checks and copies
+    cost more than trees of so few rows do.
+    """
+    rng = np.random.RandomState(0)
+    x, y = np.ascontiguousarray(features, dtype=np.float32), np.ascontiguousarray(target)
+    trees = []
+    with config_context(skip_parameter_validation=True):
+        for seed in [int(rng.randint(np.iinfo(np.int32).max)) for _ in range(n_trees)]:
+            weight = None
+            if bootstrap:
+                chosen = np.random.RandomState(seed).randint(0, len(x), len(x))
+                weight = np.bincount(chosen, minlength=len(x)).astype(float)
+            tree = DecisionTreeRegressor(
+                min_samples_leaf=min_leaf, max_features=max_features, random_state=seed
+            )
+            trees.append(tree.fit(x, y, sample_weight=weight, check_input=False).tree_)
+    return trees
 
 
 def leaf_distribution(cells: Cells, rows: IntArray) -> FloatArray:

@@ -90,11 +90,11 @@ def _spread(values: IntArray, k: int, largest: int | None) -> tuple[Bins, FloatA
     segment = _segments(distinct, width, k)
     bins = make_bins(int(distinct[0]), _top(distinct, largest), heaps)
     edges = bins.edges
-    first = np.array([edges[bins.index(distinct[segment == s][:1])[0]] for s in segment])
-    last = np.array([edges[bins.index(distinct[segment == s][-1:])[0] + 1] for s in segment])
+    own = bins.index(distinct)
+    first = edges[own[np.searchsorted(segment, segment, side="left")]]
+    last = edges[own[np.searchsorted(segment, segment, side="right") - 1] + 1]
     last[segment == segment[-1]] = edges[-1]
     share = _kernel(place, width, first, last, edges)
-    own = bins.index(distinct)
     still = share.sum(axis=1) <= 0
     share[still, own[still]] = 1.0
     share /= share.sum(axis=1, keepdims=True)

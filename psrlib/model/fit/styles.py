@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
-from sklearn.ensemble import RandomForestRegressor
 
 from psrlib.arrays import FloatArray, IntArray
 from psrlib.model.fit.columns import FEWEST
+from psrlib.model.fit.forest import grow_trees
 
 N_TREES = 4
 _ITERATIONS = 60
@@ -103,25 +103,22 @@ class StyleForest:
     """A forest that tells how likely each style is; per tree, the shares of the styles in each leaf."""
 
     trees: list[tuple[Any, dict[int, FloatArray]]]
-    forest: RandomForestRegressor
 
     def predict(self, features: FloatArray) -> FloatArray:
         """Return the share of each style, shape (n_organizations, n_styles)."""
-        return np.asarray(self.forest.predict(features)).reshape(len(features), -1)
+        x = features.astype(np.float32)
+        total: Any = sum(tree.predict(x) for tree, _ in self.trees)
+        return np.asarray(total / len(self.trees)).reshape(len(features), -1)
 
 
 def fit_forest(features: FloatArray, member: FloatArray, min_leaf: int) -> StyleForest:
     """Fit a few trees of at least ``min_leaf`` organizations per leaf to how likely each style is."""
-    forest = RandomForestRegressor(
-        N_TREES, min_samples_leaf=min_leaf, max_features=0.5, bootstrap=False, random_state=0
-    )
-    forest.fit(features, member[:, 0] if member.shape[1] == 1 else member)
-    trees = [estimator.tree_ for estimator in forest.estimators_]
+    trees = grow_trees(features, member, N_TREES, min_leaf, max_features=0.5)
     leaves = [
         {int(leaf): tree.value[leaf].ravel() for leaf in np.flatnonzero(tree.children_left == -1)}
         for tree in trees
     ]
-    return StyleForest(list(zip(trees, leaves, strict=True)), forest)
+    return StyleForest(list(zip(trees, leaves, strict=True)))
 
 
 def sample_rows(shares: FloatArray, rng: np.random.Generator) -> IntArray:
