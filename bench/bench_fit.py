@@ -24,6 +24,7 @@ from psrlib.model.fit.privacy import measure_privacy
 from psrlib.model.noise_model import NoiseModel
 from psrlib.stats import StatsSet, summarize
 from psrlib.stats.sample import make_sample
+from psrlib.words import REQUIRED_COUNTS
 
 Process = Callable[[np.random.Generator, int], pd.DataFrame]
 
@@ -138,7 +139,9 @@ def main() -> None:
         n = len(frame) // 2
         train, test = frame.iloc[:n].reset_index(drop=True), frame.iloc[n:].reset_index(drop=True)
         started = time.perf_counter()
-        document, _ = fit_metrics(train, name, default_details())
+        # a model needs these counts; where a table has none they are 0, and not judged
+        needed = train.assign(**{count: 0 for count in REQUIRED_COUNTS if count not in train})
+        document, _ = fit_metrics(needed, name, default_details())
         model = NoiseModel.from_bytes(format_model(document).encode())
         seconds = time.perf_counter() - started
         summary: Fit = fit_summary(summarize(StatsSet(train.assign(org=""))))

@@ -5,6 +5,7 @@ from psrlib.words import CONFIG, COUNTS
 INACTIVE = "inactive_jobs"  # a hand-written archetype may give active_jobs and inactive_jobs instead of jobs
 # A metric that is zero where the other one is zero: a task acts on a job, a template runs a pipeline.
 NEEDS = {
+    "jobs": "pipelines",
     "active_jobs": "jobs",
     "scheduled_tasks": "jobs",
     "subscriptions": "jobs",

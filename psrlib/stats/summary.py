@@ -18,6 +18,8 @@ from psrlib.words import CONFIG
 
 SUMMARY_FORMAT = "psr-summary/2"
 MIN_ORGANIZATIONS = MIN_LEAF
+_TELLING = 3  # a third of all numbers is a multiple of 3 by chance; smaller ones tell less
+_MULTIPLES = 0.95  # share of organizations from which one metric is taken as a whole multiple of another
 
 
 def summarize(stats: StatsSet) -> dict[str, Any]:
@@ -55,15 +57,33 @@ def summarize(stats: StatsSet) -> dict[str, Any]:
 
 
 def choose_order(frame: pd.DataFrame) -> list[str]:
-    """Return limits, then jobs, then each time the metric that goes most closely with one before it."""
+    """Return limits, then jobs, then each time the metric that goes most closely with one before it.
+
+    A metric that is a whole multiple of another one comes after it, for then it is a few exact shares of it.
+    """
     strength = frame.rank().corr().fillna(0).abs().to_dict()
-    rest = [str(name) for name in frame.columns if name not in CONFIG and name != "jobs"]
-    counts = ["jobs"]
+    rest = [str(name) for name in frame.columns if name not in CONFIG]
+    counts: list[str] = []
     while rest:
-        following = max(rest, key=lambda name: max(strength[name][other] for other in counts))
+        following = max(
+            rest, key=lambda name: max([strength[name][other] for other in counts] or [name == "jobs"])
+        )
+        divisors = (
+            name for name in rest if name != "active_jobs" and _is_multiple(frame[following], frame[name])
+        )
+        following = next(divisors, following)
         rest.remove(following)
         counts.append(following)
-    if "job_templates" in counts and counts.index("job_templates") < counts.index("pipelines"):
-        counts.remove("job_templates")  # a template needs a pipeline, so pipelines come first
-        counts.insert(counts.index("pipelines") + 1, "job_templates")
+    for name, needed in (("job_templates", "pipelines"), ("active_jobs", "jobs")):
+        if name in counts and needed in counts and counts.index(name) < counts.index(needed):
+            counts.remove(name)
+            counts.insert(counts.index(needed) + 1, name)
     return [name for name in CONFIG if name in frame] + counts
+
+
+def _is_multiple(metric: "pd.Series[int]", other: "pd.Series[int]") -> bool:
+    """Return whether a metric is a whole multiple of another one, often a larger one, beyond chance."""
+    telling = (metric > 0) & (other >= _TELLING)
+    some, base = metric[telling], other[telling]
+    larger = int((some > base).sum())
+    return larger >= MIN_ORGANIZATIONS and bool((some % base == 0).mean() >= _MULTIPLES)

@@ -24,6 +24,7 @@ _MIN_LEAF = (16, 32, 64)
 _MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
 _GAIN_EACH = 0.03  # and per organization: few cannot gain as much
+_EXACT_GAIN = 0.05  # and per organization for shares to be exact, without a forest
 _COARSE = 64  # rounding a share of more than this moves it by less than a percent
 
 
@@ -56,31 +57,40 @@ def choose_metric(
     ``known`` are the counts drawn before, possible bases; ``features`` what trees may look at: these counts,
     their shares and differences; ``largest`` is the largest value that the limits allow.
     """
-    scales = possible_scales(name, counts, known, _place)
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
-    scores: dict[str, float] = {}
-    best: tuple[float, Scale, int | None, bool] = (-np.inf, scales[0], None, False)
     gain = min(_MIN_GAIN, _GAIN_EACH * len(counts))
-    for scale in scales:
-        trial = _prepare(scale, counts, known, largest if not scale.base else None)
-        options: list[int | None] = [None]
-        if x.shape[1] and len(trial.cells.single) > 1:
-            sizes = _MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF
-            options += [leaf for leaf in sizes if 2 * leaf <= len(counts) * (N_FOLDS - 1) // N_FOLDS]
-        for min_leaf in options:
-            score = _held_out_likelihood(trial, counts, known, x, min_leaf)
-            scores[f"{scale.label}, {min_leaf or 'no'} per leaf"] = round(score, 1)
-            if score > best[0] + gain * (best[1:] != (scale, None, False) and best[0] > -np.inf):
-                best = (score, scale, min_leaf, False)
-        if x.shape[1] and len(trial.cells.single) > 1 and name not in CONFIG:
-            found = _curve_likelihoods(trial, counts, known, features, x, options)
-            for min_leaf, score in found.items():
-                scores[f"{scale.label} along a curve, {min_leaf or 'no'} per leaf"] = round(score, 1)
-                if score > best[0] + gain:
-                    best = (score, scale, min_leaf, True)
-    fitted = _prepare(best[1], counts, known, largest if not best[1].base else None)
-    fitted = replace(fitted, min_leaf=best[2], held_out=scores)
-    return follow_curve(fitted, features) if best[3] else fitted
+    sizes = _MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF
+    sizes = tuple(size for size in sizes if 2 * size <= len(counts) * (N_FOLDS - 1) // N_FOLDS)
+    # scales are compared with one size of leaves, and only the one that wins with the others
+    first = sizes if name in CONFIG else sizes[len(sizes) // 2 :][:1]
+    scores: dict[str, float] = {}
+    best: tuple[float, FittedMetric, bool] | None = None
+
+    def consider(trial: FittedMetric, options: list[int | None], along_curve: bool) -> None:
+        nonlocal best
+        curve_features = features if along_curve else None
+        label = f"{trial.scale.label}{' along a curve' if along_curve else ''}"
+        for min_leaf, score in _held_out_likelihoods(
+            trial, counts, known, x, options, curve_features
+        ).items():
+            scores[f"{label}, {min_leaf or 'no'} per leaf"] = round(score, 1)
+            if best is None or score > best[0] + gain:
+                best = (score, replace(trial, min_leaf=min_leaf), along_curve)
+
+    for scale in possible_scales(name, counts, known, _place):
+        trial = _prepare_best(scale, counts, known, largest if not scale.base else None)
+        varies = x.shape[1] > 0 and len(trial.cells.single) > 1
+        options = [None, *(first if varies else ())]
+        consider(trial, options, False)
+        if varies and name not in CONFIG:
+            consider(trial, options, True)
+    assert best is not None
+    _, chosen, along_curve = best
+    if chosen.min_leaf is not None:
+        consider(chosen, [size for size in sizes if size not in first], along_curve)
+        chosen = best[1]
+    chosen = replace(chosen, held_out=scores)
+    return follow_curve(chosen, features) if along_curve else chosen
 
 
 def follow_curve(fitted: FittedMetric, features: dict[str, IntArray]) -> FittedMetric:
@@ -91,42 +101,18 @@ def follow_curve(fitted: FittedMetric, features: dict[str, IntArray]) -> FittedM
     return replace(fitted, curve=curve, cells=make_cells(curve.residual, curve.values))
 
 
-def _curve_likelihoods(
-    trial: FittedMetric,
-    counts: IntArray,
-    known: dict[str, IntArray],
-    features: dict[str, IntArray],
-    x: FloatArray,
-    options: list[int | None],
-) -> dict[int | None, float]:
-    """Return the log likelihood of the counts under curves of the other folds, per organizations per leaf."""
-    first, end = _ranks(trial, counts, known)
-    own = [trial.marginal.first_rank(trial.values + step).astype(float) for step in (0, 1)]
-    total = dict.fromkeys(options, 0.0)
-    for train, test in folds(len(counts)):
-        curve = fit_additive({name: v[train] for name, v in features.items()}, own[0][train], own[1][train])
-        score = predict(curve.terms, {name: v[test] for name, v in features.items()}, len(test))
-        window = residual_window(first[test], end[test], score)
-        start, stop = (curve.residual.first_rank(edge).astype(float) for edge in window)
-        cells = make_cells(curve.residual, curve.values)
-        for min_leaf in options:
-            probability = _cell_probability(cells, x[train], x[test], min_leaf)
-            mass = _mass(cells.edges, probability, start, stop, (end - first)[test].astype(float))
-            total[min_leaf] += float(np.log(mass).sum())
-    return total
-
-
 def quick_likelihood(name: str, counts: IntArray, known: dict[str, IntArray]) -> float:
     """Return the held-out log likelihood of a metric: independent, with a forest, or along a curve."""
     scale = Scale("share", "jobs") if name == "active_jobs" and "jobs" in known else Scale()
     trial = _prepare(scale, counts, known, None)
-    if not known or len(trial.cells.single) < 2:
-        return _held_out_likelihood(trial, counts, known, np.empty((len(counts), 0)), None)
-    x = np.stack(list(known.values()), axis=1).astype(float)
-    size = _MIN_LEAF_LIMITS[0] if name in CONFIG else _MIN_LEAF[1]
-    scores = [_held_out_likelihood(trial, counts, known, x, option) for option in (None, size)]
-    if name not in CONFIG:
-        scores += _curve_likelihoods(trial, counts, known, known, x, [None, size]).values()
+    options: list[int | None] = [None]
+    x = np.empty((len(counts), 0))
+    if known and len(trial.cells.single) > 1:
+        x = np.stack(list(known.values()), axis=1).astype(float)
+        options.append(_MIN_LEAF_LIMITS[0] if name in CONFIG else _MIN_LEAF[1])
+    scores = [*_held_out_likelihoods(trial, counts, known, x, options).values()]
+    if len(options) > 1 and name not in CONFIG:
+        scores += _held_out_likelihoods(trial, counts, known, x, options, known).values()
     return max(scores)
 
 
@@ -135,11 +121,27 @@ def _place(values: IntArray) -> IntArray:
     return np.argsort(np.argsort(values))
 
 
-def _prepare(scale: Scale, counts: IntArray, known: dict[str, IntArray], largest: int | None) -> FittedMetric:
-    values = unround(scale, counts, known) if scale.kind == "share" else scale.value(counts, known)
+def _prepare(
+    scale: Scale, counts: IntArray, known: dict[str, IntArray], largest: int | None, exact: bool = False
+) -> FittedMetric:
+    spread = scale.kind == "share" and not exact
+    values = unround(scale, counts, known) if spread else scale.value(counts, known)
     smoothed = smooth(values, largest)
     marginal = Marginal.from_table(smoothed.freeze())
     return FittedMetric(scale, values, smoothed, marginal, make_cells(marginal, values), None, {})
+
+
+def _prepare_best(
+    scale: Scale, counts: IntArray, known: dict[str, IntArray], largest: int | None
+) -> FittedMetric:
+    """Return a metric on a scale; shares are exact (twice, a half) where that is plainly more likely."""
+    trial = _prepare(scale, counts, known, largest)
+    if scale.kind != "share":
+        return trial
+    exact = _prepare(scale, counts, known, largest, exact=True)
+    nothing = np.empty((len(counts), 0))
+    scores = [_held_out_likelihoods(one, counts, known, nothing, [None])[None] for one in (trial, exact)]
+    return exact if scores[1] > scores[0] + _EXACT_GAIN * len(counts) else trial
 
 
 def unround(scale: Scale, counts: IntArray, known: dict[str, IntArray]) -> IntArray:
@@ -154,18 +156,39 @@ def unround(scale: Scale, counts: IntArray, known: dict[str, IntArray]) -> IntAr
     return np.where(free, anywhere, exact)
 
 
-def _held_out_likelihood(
-    trial: FittedMetric, counts: IntArray, known: dict[str, IntArray], x: FloatArray, min_leaf: int | None
-) -> float:
-    """Return the log likelihood of the counts, each fold under a forest of the other folds."""
+def _held_out_likelihoods(
+    trial: FittedMetric,
+    counts: IntArray,
+    known: dict[str, IntArray],
+    x: FloatArray,
+    options: list[int | None],
+    curve_features: dict[str, IntArray] | None = None,
+) -> dict[int | None, float]:
+    """Return the log likelihood of the counts per organizations per leaf (None: no forest).
+
+    Each fold is judged by forests of the other folds; with ``curve_features``, which vary, by a curve of them
+    and forests of its residual.
+    """
     first, end = (ranks.astype(float) for ranks in _ranks(trial, counts, known))
-    cells = trial.cells
-    total = 0.0
-    for train, test in folds(len(counts)):
-        part = replace(cells, middle=cells.middle[train], index=cells.index[train])
-        probability = _cell_probability(part, x[train], x[test], min_leaf)
-        mass = _mass(cells.edges, probability, first[test], end[test], (end - first)[test])
-        total += float(np.log(mass).sum())
+    own = [trial.marginal.first_rank(trial.values + step).astype(float) for step in (0, 1)]
+    total = dict.fromkeys(options, 0.0)
+    for train, test in folds(len(counts)) if options else ():
+        cells = trial.cells
+        cells = replace(cells, middle=cells.middle[train], index=cells.index[train])
+        start, stop = first[test], end[test]
+        if curve_features is not None:
+            known_part, other_part = (
+                {name: values[rows] for name, values in curve_features.items()} for rows in (train, test)
+            )
+            curve = fit_additive(known_part, own[0][train], own[1][train])
+            window = residual_window(start, stop, predict(curve.terms, other_part, len(test)))
+            start, stop = (curve.residual.first_rank(edge).astype(float) for edge in window)
+            cells = make_cells(curve.residual, curve.values)
+        share = inside(start, stop, cells.edges)
+        background = (end - first)[test] / SCALE
+        for min_leaf in options:
+            mass = (share * _cell_probability(cells, x[train], x[test], min_leaf)).sum(axis=1)
+            total[min_leaf] += float(np.log((1 - FLAT) * mass + FLAT * background + 1e-12).sum())
     return total
 
 
@@ -181,11 +204,3 @@ def _cell_probability(cells: Cells, x: FloatArray, others: FloatArray, min_leaf:
         share = np.bincount(cells.index, minlength=len(cells.single)) / len(cells.index)
         return np.repeat(share[None, :], len(others), axis=0)
     return fit_forest(x, cells, _TRIAL_TREES, min_leaf).probability(others)
-
-
-def _mass(
-    edges: IntArray, probability: FloatArray, first: FloatArray, end: FloatArray, background: FloatArray
-) -> FloatArray:
-    """Return the probability between two ranks, with a flat background as wide as ``background``."""
-    mass = (inside(first, end, edges) * probability).sum(axis=1)
-    return np.asarray((1 - FLAT) * mass + FLAT * background / SCALE + 1e-12)
