@@ -194,7 +194,7 @@ def _metric(where: str, name: str, spec: MarginalSpec | int) -> Metric:
     scale = Scale("difference", spec.more_than) if spec.more_than else scale
     with _field(where):
         marginal = _marginal(spec)
-        strangers.check_range(name, marginal)
+        strangers.check_range(name, marginal, scale)
         return Metric(marginal, scale)
 
 

@@ -21,6 +21,7 @@ from psrlib.bounds import (
 from psrlib.model.marginal import Marginal
 from psrlib.model.metrics import INACTIVE
 from psrlib.model.specs import ColumnSpec
+from psrlib.scale import SHARE_ONE, Scale
 from psrlib.words import COUNTS
 
 MAX_ARCHETYPES = 1000
@@ -90,15 +91,25 @@ def check_metrics(names: Sequence[str]) -> None:
     msgspec.convert(list(names), Annotated[list[Name], Meta(max_length=MAX_METRICS)])
 
 
-def check_range(name: str, marginal: Marginal) -> None:
-    """Check what a metric or limit can be, on whatever scale; ValueError beyond its bound.
+def check_range(name: str, marginal: Marginal, scale: Scale) -> None:
+    """Check what a metric or limit can be on its scale; ValueError beyond its bound.
 
     A count that a scale makes larger than its bound is drawn as the bound.
     """
-    largest = largest_of(name)
+    largest = largest_on(name, scale)
     found = max(int(marginal.high.max()), -int(marginal.low.min()))
     if found > largest:
         raise ValueError(f"can be {found}; expected at most {largest}")
+
+
+def largest_on(name: str, scale: Scale) -> int:
+    """Return the largest number that a metric may have on a scale: of shares that all its entities to one.
+
+    A share times the largest base stays within 63 bits.
+    """
+    if scale.kind != "share":
+        return largest_of(name)
+    return min(largest_of(name) * SHARE_ONE, (1 << 62) // largest_of(scale.base))
 
 
 def largest_of(name: str) -> int:

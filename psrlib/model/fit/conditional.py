@@ -14,6 +14,7 @@ from psrlib.model.fit.additive import AdditiveFit, fit_additive
 from psrlib.model.fit.forest import Cells, fit_forest, make_cells
 from psrlib.model.fit.smoothing import Smoothed, smooth
 from psrlib.model.marginal import Marginal
+from psrlib.model.strangers import largest_on
 from psrlib.model.table import SCALE
 from psrlib.scale import Scale
 from psrlib.stats.conditionals import FLAT, N_FOLDS, folds, inside, possible_scales
@@ -79,6 +80,8 @@ def choose_metric(
 
     for scale in possible_scales(name, counts, known, _place):
         trial = _prepare_best(scale, counts, known, largest if not scale.base else None)
+        if scale.base and trial.marginal.largest > largest_on(name, scale):
+            continue  # a model file may not hold it
         varies = x.shape[1] > 0 and len(trial.cells.single) > 1
         options = [None, *(first if varies else ())]
         consider(trial, options, False)

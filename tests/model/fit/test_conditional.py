@@ -1,9 +1,17 @@
-"""Shares are fitted as what rounds to the counts, not as the fractions of small numbers."""
+"""Shares are fitted as what rounds to the counts, or exactly where metrics are whole multiples."""
 
 import numpy as np
+import pandas as pd
+import pytest
 
-from psrlib.model.fit.conditional import unround
+from psrlib.model import NoiseModel
+from psrlib.model.fit import fit_metrics, format_model
+from psrlib.model.fit.conditional import choose_metric, unround
+from psrlib.model.fit.defaults import default_details
+from psrlib.model.marginal import Marginal
+from psrlib.model.strangers import check_range
 from psrlib.scale import SHARE_ONE, Scale
+from psrlib.stats.summary import choose_order
 
 
 def test_shares_of_few_are_spread_and_give_their_counts_back(rng: np.random.Generator) -> None:
@@ -24,3 +32,50 @@ def test_none_all_and_shares_of_many_stay_exact() -> None:
     scale, known = Scale("share", "jobs"), {"jobs": np.array([0, 7, 7, 65])}
     counts = np.array([0, 0, 7, 13])
     assert np.array_equal(unround(scale, counts, known), scale.value(counts, known))
+
+
+@pytest.fixture
+def packs(rng: np.random.Generator) -> pd.DataFrame:
+    """Organizations whose jobs are one, two, five or ten copies of each pipeline; a tenth have no job."""
+    pipelines = 1 + np.floor(rng.exponential(12, 600)).astype(np.int64)
+    jobs = pipelines * rng.choice([0, 1, 2, 5, 10], 600, p=[0.1, 0.3, 0.3, 0.2, 0.1])
+    frame = pd.DataFrame({"users": 3, "engines": 1, "pipelines": pipelines, "jobs": jobs})
+    return frame.assign(
+        active_jobs=np.where(rng.random(600) < 0.5, jobs, 0), scheduled_tasks=0, subscriptions=0
+    )
+
+
+def test_whole_multiples_are_drawn_as_whole_multiples(packs: pd.DataFrame) -> None:
+    """Jobs that come in packs of each pipeline do so in draws: 99 of 100, by chance it were a third."""
+    spec, report = fit_metrics(packs, "packs", default_details(), 1)
+    assert report["metrics"]["all"]["jobs"]["unit"] == "share of pipelines"
+    drawn = NoiseModel.from_bytes(format_model(spec).encode()).draw(2000, 1).frame()
+    some = drawn[drawn["jobs"] > 0]
+    assert len(some) > 1000
+    assert (some["jobs"] % some["pipelines"] == 0).mean() > 0.99
+    assert set((some["jobs"] // some["pipelines"]).value_counts().index[:4]) == {1, 2, 5, 10}
+    assert ((drawn["pipelines"] > 0) | (drawn["jobs"] == 0)).all()
+
+
+def test_what_is_no_multiple_stays_spread(rng: np.random.Generator) -> None:
+    """Jobs of which any part is active: shares are not exact, and jobs are drawn first."""
+    jobs = rng.integers(1, 30, 500)
+    pipelines = np.maximum(rng.binomial(jobs, 0.7), 1)
+    frame = pd.DataFrame({"jobs": jobs, "pipelines": pipelines, "active_jobs": rng.binomial(jobs, 0.5)})
+    assert choose_order(frame)[0] == "jobs"
+    chosen = choose_metric(
+        "active_jobs", frame["active_jobs"].to_numpy(), {"jobs": jobs}, {"jobs": jobs}, None
+    )
+    assert len(np.unique(chosen.values)) > 200
+
+
+def test_a_share_may_be_large(packs: pd.DataFrame) -> None:
+    """Some hundred pipelines where there is no job are a share that a model file may hold."""
+    packs.loc[:40, ["pipelines", "jobs", "active_jobs"]] = [700, 0, 0]
+    packs.loc[41:, "pipelines"] = np.maximum(packs.loc[41:, "jobs"] // 2, 1)
+    spec, _ = fit_metrics(packs, "packs", default_details(), 1)
+    scale = Scale("share", "jobs")
+    check_range("pipelines", Marginal([0], [700 * SHARE_ONE], [1]), scale)
+    with pytest.raises(ValueError, match="expected at most"):
+        check_range("pipelines", Marginal([0], [200_000 * SHARE_ONE], [1]), scale)
+    assert NoiseModel.from_bytes(format_model(spec).encode()).draw(500, 1).frame()["pipelines"].max() <= 1100
