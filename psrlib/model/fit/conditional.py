@@ -5,6 +5,7 @@ follows a forest.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from psrlib.model.fit.smoothing import Smoothed, smooth
 from psrlib.model.marginal import Marginal
 from psrlib.model.strangers import largest_on
 from psrlib.model.table import SCALE
-from psrlib.scale import Scale
+from psrlib.scale import SHARE_ONE, Scale
 from psrlib.stats.conditionals import FLAT, N_FOLDS, folds, inside, possible_scales
 from psrlib.words import CONFIG
 
@@ -25,8 +26,10 @@ _MIN_LEAF = (16, 32, 64)
 _MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
 _GAIN_EACH = 0.03  # and per organization: few cannot gain as much
-_EXACT_GAIN = 0.05  # and per organization for shares to be exact, without a forest
+_FORM_GAIN = 0.05  # and per organization for another form of shares, without a forest
 _COARSE = 64  # rounding a share of more than this moves it by less than a percent
+# shares of few: spread over what rounds to the count, but none and all; those too; or exact (twice, a half)
+Form = Literal["spread", "ends", "exact"]
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,10 @@ def _place(values: IntArray) -> IntArray:
 
 
 def _prepare(
-    scale: Scale, counts: IntArray, known: dict[str, IntArray], largest: int | None, exact: bool = False
+    scale: Scale, counts: IntArray, known: dict[str, IntArray], largest: int | None, form: Form = "spread"
 ) -> FittedMetric:
-    spread = scale.kind == "share" and not exact
-    values = unround(scale, counts, known) if spread else scale.value(counts, known)
+    share = scale.kind == "share" and form != "exact"
+    values = unround(scale, counts, known, form) if share else scale.value(counts, known)
     smoothed = smooth(values, largest)
     marginal = Marginal.from_table(smoothed.freeze())
     return FittedMetric(scale, values, smoothed, marginal, make_cells(marginal, values), None, {})
@@ -137,25 +140,33 @@ def _prepare(
 def _prepare_best(
     scale: Scale, counts: IntArray, known: dict[str, IntArray], largest: int | None
 ) -> FittedMetric:
-    """Return a metric on a scale; shares are exact (twice, a half) where that is plainly more likely."""
+    """Return a metric on a scale; shares in the form that is plainly most likely without a forest."""
     trial = _prepare(scale, counts, known, largest)
     if scale.kind != "share":
         return trial
-    exact = _prepare(scale, counts, known, largest, exact=True)
+    trials = [trial, *(_prepare(scale, counts, known, largest, form) for form in ("ends", "exact"))]
     nothing = np.empty((len(counts), 0))
-    scores = [_held_out_likelihoods(one, counts, known, nothing, [None])[None] for one in (trial, exact)]
-    return exact if scores[1] > scores[0] + _EXACT_GAIN * len(counts) else trial
+    scores = [_held_out_likelihoods(one, counts, known, nothing, [None])[None] for one in trials]
+    scores[0] += _FORM_GAIN * len(counts)
+    return trials[int(np.argmax(scores))]
 
 
-def unround(scale: Scale, counts: IntArray, known: dict[str, IntArray]) -> IntArray:
+def unround(scale: Scale, counts: IntArray, known: dict[str, IntArray], form: Form = "spread") -> IntArray:
     """Return a share for each count that would be rounded to it: 1 of 2 jobs is not exactly a half.
 
-    None and all stay what they are, and so do shares of many, which rounding hardly moves.
+    Shares of many stay what they are, for rounding hardly moves them, and so do none and all unless ``form``
+    is "ends": then none of few and all of few are small and large shares, which of many are some.
     """
     exact, base = scale.value(counts, known), known[scale.base]
     low, high = scale.window(counts, counts, known)
+    free = base <= _COARSE
+    if form == "ends":
+        low = np.maximum(low, 0)
+        high = np.minimum(high, SHARE_ONE) if (counts <= base).all() else high
+        free &= base > 0
+    else:
+        free &= (counts > 0) & (counts != base)
     anywhere = low + (np.random.default_rng(2).random(len(counts)) * (high - low + 1)).astype(np.int64)
-    free = (counts > 0) & (counts != base) & (base <= _COARSE)
     return np.where(free, anywhere, exact)
 
 
