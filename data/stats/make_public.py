@@ -58,7 +58,7 @@ def debian(key: str) -> pd.DataFrame:
 
 
 def python() -> pd.DataFrame:
-    """Return counts per module of the standard library."""
+    """Return counts per module of the standard library that has a function: the rules of a hub hold for it."""
     rows = {}
     root = Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
@@ -70,10 +70,12 @@ def python() -> pd.DataFrame:
             continue
         kinds = Counter(type(node).__name__ for node in nodes)
         functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        if not functions:
+            continue
         rows[str(path.relative_to(root))] = {
             "jobs": len(functions),
             "active_jobs": sum(ast.get_docstring(function) is not None for function in functions),
-            "pipelines": kinds["ClassDef"],
+            "pipelines": 1 + kinds["ClassDef"],
             "users": 1 + kinds["Import"] + kinds["ImportFrom"],
             "engines": kinds["If"],
             "connections": kinds["Call"],
