@@ -23,6 +23,7 @@ STYLES = [
 _REPEATS = 60  # times that each is shared out
 _MOST = 200  # entities of an organization that count
 _WIDTH = 0.03  # of the kernel, as a share of the entities
+_EXACT, _STEP = 20, 0.05  # choices from which their number is rounded, and by how much (logarithm)
 _ITERATIONS, _WITH_TREES = 24, 6
 
 
@@ -62,16 +63,17 @@ def observe_sharing(place: IntArray, key: IntArray, n_choices: IntArray, rng: np
 def style_likelihoods(seen: Sharing, rng: np.random.Generator) -> FloatArray:
     """Return how likely what was seen is under each style, shape (n_organizations, n_styles)."""
     likelihood = np.ones((len(seen.n_entities), len(STYLES)))
-    pairs, which = np.unique(np.stack([seen.n_entities, seen.n_choices]), axis=1, return_inverse=True)
-    for number, (n_entities, n_choices) in enumerate(pairs.T.tolist()):
-        if n_entities < 2 or n_choices < 2:
-            continue
-        rows = np.flatnonzero(which == number)
-        different, commonest = _simulate(n_entities, n_choices, rng)
-        width = max(_WIDTH * n_entities, 0.3)
+    shared = (seen.n_entities > 1) & (seen.n_choices > 1)
+    steps = np.round(np.log(np.maximum(seen.n_choices, _EXACT) / _EXACT) / _STEP)
+    choices = np.where(seen.n_choices < _EXACT, seen.n_choices, np.round(_EXACT * np.exp(steps * _STEP)))
+    for n_choices in np.unique(choices[shared]).astype(int).tolist():
+        rows = np.flatnonzero(shared & (choices == n_choices))
+        different, commonest = _simulate(int(seen.n_entities[rows].max()), n_choices, rng)
         for row in rows.tolist():
-            distance = (different - seen.different[row]) ** 2 + (commonest - seen.commonest[row]) ** 2
-            kernel = np.exp(-0.5 * distance / width**2)
+            last = seen.n_entities[row] - 1
+            distance = (different[:, :, last] - seen.different[row]) ** 2
+            distance += (commonest[:, :, last] - seen.commonest[row]) ** 2
+            kernel = np.exp(-0.5 * distance / max(_WIDTH * seen.n_entities[row], 0.3) ** 2)
             likelihood[row] = kernel.mean(axis=1) + 0.02 / _REPEATS
     return likelihood
 
@@ -92,15 +94,21 @@ def fit_sharing(seen: Sharing, features: FloatArray, min_leaf: int, rng: np.rand
 
 
 def _simulate(n_entities: int, n_choices: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Return how many different ones and the commonest's entities, shape (n_styles, repeats) each."""
+    """Return how many different ones, and the commonest's entities, among the first 1, 2, ... entities.
+
+    Both have shape (n_styles, repeats, n_entities): an entity follows earlier ones only, so that the first of
+    many are shared out as a few are.
+    """
     n = len(STYLES) * _REPEATS
     styles = np.repeat(np.array(STYLES), _REPEATS * n_entities, axis=0)
     index = np.tile(np.arange(n_entities), n)
     words = list(rng.integers(0, 2**64, (2, len(index)), dtype=np.uint64))
     chosen = share_out(styles, index, np.full(len(index), n_choices), words).reshape(n, n_entities)
-    chosen.sort(axis=1)
-    new = np.concatenate([np.ones((n, 1), dtype=bool), chosen[:, 1:] != chosen[:, :-1]], axis=1)
+    order = np.argsort(chosen, axis=1, kind="stable")
+    ordered = np.take_along_axis(chosen, order, axis=1)
+    new = np.concatenate([np.ones((n, 1), dtype=bool), ordered[:, 1:] != ordered[:, :-1]], axis=1)
     start = np.maximum.accumulate(np.where(new, np.arange(n_entities), 0), axis=1)
-    commonest = (np.arange(n_entities) - start).max(axis=1) + 1
-    shape = (len(STYLES), _REPEATS)
-    return new.sum(axis=1).reshape(shape), commonest.reshape(shape)
+    nth = np.empty_like(start)  # the first, second, ... that refers to the same
+    np.put_along_axis(nth, order, np.arange(n_entities) - start + 1, axis=1)
+    shape = (len(STYLES), _REPEATS, n_entities)
+    return np.cumsum(nth == 1, axis=1).reshape(shape), np.maximum.accumulate(nth, axis=1).reshape(shape)
