@@ -63,8 +63,11 @@ def choose_metric(
     """
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
     gain = min(_MIN_GAIN, _GAIN_EACH * len(counts))
-    sizes = _MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF
-    sizes = tuple(size for size in sizes if 2 * size <= len(counts) * (N_FOLDS - 1) // N_FOLDS)
+    sizes = [
+        size
+        for size in (_MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF)
+        if 2 * size <= len(counts) * (N_FOLDS - 1) // N_FOLDS
+    ]
     # scales are compared with one size of leaves, and only the one that wins with the others
     first = sizes if name in CONFIG else sizes[len(sizes) // 2 :][:1]
     scores: dict[str, float] = {}
