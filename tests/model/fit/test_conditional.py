@@ -79,3 +79,30 @@ def test_a_share_may_be_large(packs: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="expected at most"):
         check_range("pipelines", Marginal([0], [200_000 * SHARE_ONE], [1]), scale)
     assert NoiseModel.from_bytes(format_model(spec).encode()).draw(500, 1).frame()["pipelines"].max() <= 1100
+
+
+def test_all_of_few_is_a_large_share_not_all(rng: np.random.Generator) -> None:
+    """In the form "ends" none and all of few are spread as well; counted again they are what they were."""
+    jobs = rng.integers(1, 10, 2000)
+    active = rng.binomial(jobs, 0.6)
+    scale, known = Scale("share", "jobs"), {"jobs": jobs}
+    shares = unround(scale, active, known, "ends")
+    assert np.array_equal(scale.count(shares, known), active)
+    assert shares.min() >= 0
+    assert shares.max() <= SHARE_ONE
+    ends = (active == jobs) | (active == 0)
+    assert len(np.unique(shares[ends])) > 0.5 * ends.sum()
+    chosen = choose_metric("active_jobs", active, known, {}, None)
+    assert (chosen.values == SHARE_ONE).mean() < 0.02
+
+
+def test_of_many_fewer_are_all_active(rng: np.random.Generator) -> None:
+    """Every job is active of 6 in 10 single jobs, but of hardly any hundred; drawn organizations agree."""
+    jobs = np.where(rng.random(900) < 0.7, rng.integers(1, 4, 900), rng.integers(40, 120, 900))
+    frame = pd.DataFrame({"users": 2, "engines": 1, "pipelines": jobs, "jobs": jobs})
+    frame = frame.assign(active_jobs=rng.binomial(jobs, 0.6), scheduled_tasks=0, subscriptions=0)
+    spec, _ = fit_metrics(frame, "few and many", default_details(), 1)
+    drawn = NoiseModel.from_bytes(format_model(spec).encode()).draw(3000, 1).frame()
+    everything = drawn["active_jobs"] == drawn["jobs"]
+    assert everything[drawn["jobs"] == 1].mean() == pytest.approx(0.6, abs=0.12)
+    assert everything[drawn["jobs"] >= 40].mean() < 0.02
