@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from psrlib import paths
@@ -134,12 +135,14 @@ def fit_metrics(
         given = [(frame, label) for label in labels]
         return _side_by_side("numbers of archetypes", held_out_likelihood, given, len(frame))
 
-    clustering = find_archetypes(frame[counts], n_archetypes, likelihoods=likelihoods)
-    members = [
-        (kind, frame[clustering.label == index].reset_index(drop=True))
-        for index, kind in enumerate(clustering.names)
-    ]
-    fits = _side_by_side("archetypes", _fit_named, members, len(frame))
+    # threads would wait for each other, busily, for longer than the work on so few rows takes
+    with threadpool_limits(1):
+        clustering = find_archetypes(frame[counts], n_archetypes, likelihoods=likelihoods)
+        members = [
+            (kind, frame[clustering.label == index].reset_index(drop=True))
+            for index, kind in enumerate(clustering.names)
+        ]
+        fits = _side_by_side("archetypes", _fit_named, members, len(frame))
     chosen = {archetype.name: report for archetype, report in fits}
     model = _model(name, description, [archetype for archetype, _ in fits], details)
     return model, {"archetypes": clustering.choice, "metrics": chosen}

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from psrlib.arrays import FloatArray
 from psrlib.model.noise_model import NoiseModel
@@ -47,8 +49,7 @@ def boosting_auc(first: pd.DataFrame, second: pd.DataFrame) -> float:
         fold[test] = number
 
     def classify(known: FloatArray, is_first: FloatArray, others: FloatArray) -> FloatArray:
-        model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
-        return -np.asarray(model.fit(known, is_first < 0).predict_proba(others)[:, 1])
+        return _boosted(known, is_first > 0, others)
 
     return two_sample_auc(x, y, fold, classify)
 
@@ -68,11 +69,20 @@ def cross_auc(drawn: pd.DataFrame, other_drawn: pd.DataFrame, held_out: pd.DataF
     for first, second, known, new in ((drawn, other_drawn, 0, 1), (other_drawn, drawn, 1, 0)):
         samples = [first, halves[known], second, halves[new]]
         x = [sample[names].to_numpy(dtype=float) for sample in samples]
-        model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
-        model.fit(np.vstack(x[:2]), np.repeat([1, 0], [len(x[0]), len(x[1])]))
-        scores = model.predict_proba(np.vstack(x[2:]))[:, 1]
+        is_drawn = np.repeat([True, False], [len(x[0]), len(x[1])])
+        scores = _boosted(np.vstack(x[:2]), is_drawn, np.vstack(x[2:]))
         figures.append(roc_auc_score(np.repeat([1, 0], [len(x[2]), len(x[3])]), scores))
     return float(np.mean(figures))
+
+
+def _boosted(known: FloatArray, label: NDArray[np.bool_], others: FloatArray) -> FloatArray:
+    """Return how likely gradient boosting, having learned labels of known rows, takes others for labelled.
+
+    In one thread: several wait for each other, busily, for longer than so few rows take.
+    """
+    model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
+    with threadpool_limits(1, "openmp"):
+        return np.asarray(model.fit(known, label).predict_proba(others)[:, 1])
 
 
 def ks_distances(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy.special import gammaln
+from threadpoolctl import threadpool_limits
 
 from psrlib.arrays import FloatArray, IntArray
 from psrlib.model.fit.columns import FEWEST, FittedColumn, fit_numbers, fit_texts
@@ -56,6 +57,11 @@ def fit_inside(stats: StatsSet) -> InsideSpec | None:
     may depend on counts, limits, and on what the kinds before it turned out to be in the organization. None
     where nothing was to be fitted.
     """
+    with threadpool_limits(1):  # threads would wait for each other for longer than the work takes
+        return _fit_inside(stats)
+
+
+def _fit_inside(stats: StatsSet) -> InsideSpec | None:
     organizations = stats.organizations
     features = stats.metrics()
     rng = np.random.default_rng(0)
