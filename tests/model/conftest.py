@@ -1,15 +1,24 @@
 """Small stats and models for the tests of the noise model."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from psrlib import paths
 from psrlib.model.fit import Fit, fit_stats
 from psrlib.stats.sample import make_sample
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of several tests at a time would wait for each other, busily."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
