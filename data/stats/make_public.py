@@ -58,7 +58,7 @@ def debian(key: str) -> pd.DataFrame:
 
 
 def python() -> pd.DataFrame:
-    """Return counts per module of the standard library that has a function: the rules of a hub hold for it."""
+    """Return counts per module of the standard library with a function, so that the rules of a hub hold."""
     rows = {}
     root = Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
