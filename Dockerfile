@@ -24,6 +24,14 @@ COPY psrlib psrlib
 COPY data data
 COPY notebooks notebooks
 RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --build-constraint constraints.txt --no-deps .
+# bytecode of what most commands load, which a read-only file system could not keep; unchecked, for a layer may give
+# its files other times
+RUN /opt/psr/bin/python -c "import compileall, sys, psrlib.engines.serve, psrlib.hub.server, psrlib.state; \
+        from py_compile import PycInvalidationMode as Mode; \
+        loaded = [getattr(module, '__file__', None) or '' for module in [*sys.modules.values()]]; \
+        [compileall.compile_file(file, force=True, quiet=1, invalidation_mode=Mode.UNCHECKED_HASH) \
+         for file in loaded if file.startswith('/opt/psr')]" \
+    && find /opt/psr -name '*.pyi' -delete
 
 FROM build AS build-lab
 RUN /opt/uv/bin/uv pip install --python /opt/psr/bin/python --constraint constraints.txt \
