@@ -23,6 +23,7 @@ run_options = options.together(options.RANDOM_SEED, options.NUM_ORGS, RUN_DIR)
 @run_options
 @click.option("--model", type=options.PATH, help="Noise model to draw from [default: the kit's].")
 @options.target_options
+@options.STORE
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for jobs to run."
 )
@@ -33,6 +34,7 @@ def up(
     run_dir: Path | None,
     model: Path | None,
     settings: dict[str, str],
+    store: str | None,
     timeout_s: float,
     **where: Any,
 ) -> None:
@@ -41,6 +43,7 @@ def up(
     The same as populate.ipynb. Hub and engines stay up for the PSR, until psr down. Called again it goes on
     where it was interrupted. Exit status 0 when the hub is as the seed document says, 1 when it is not.
     """
+    options.check_store_use(store, where["sch_url"])
     folder = paths.run_dir(run_dir or "", random_seed, num_orgs)
     say(f"run       {folder}")  # at once: what follows takes seconds to load
     from psrlib import plots, run, state, verify
@@ -68,8 +71,9 @@ def up(
                 sys.exit(1)
 
             def engines() -> dict[str, Any]:
-                state.setup_engines(desired, hub, folder)
-                start_fleet(folder, hub.url, desired.variables["webhook_url"], ca_bundle=where["ca_bundle"])
+                state.setup_engines(desired, hub, folder, store)
+                webhook_url = desired.variables["webhook_url"]
+                start_fleet(folder, hub.url, webhook_url, ca_bundle=where["ca_bundle"], store=store)
                 return fleet_status(folder)
 
             fleet = _step("engines", engines, lambda found: f"{found['polling']} of {found['engines']} poll")

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from support.dask_cluster import DaskCluster
 from support.ports import free_port
 from support.postgres import STORE_PASSWORD, Postgres
@@ -245,6 +245,27 @@ def test_shards_by_hand_on_machines_that_share_no_folder(
     finally:
         for machine in machines:
             stop_fleet(machine)
+
+
+def test_a_whole_run_in_one_command(hub_url: str, store: str, tmp_path: Path) -> None:
+    """The engines of psr up are in the store: a machine with another folder has them only after it ends."""
+    random_seed = ("--num-orgs", "1", "--random-seed", "5")
+    where = ("--sch-url", hub_url, "--engine-store", store)
+    run_dirs = [tmp_path / name for name in ("one", "two")]
+
+    def do(command: str, folder: Path, *arguments: str) -> Result:
+        given = [command, *random_seed, "--run-dir", str(folder), *arguments]
+        return CliRunner().invoke(psr, given, env={"PSR_SCH_PASSWORD": PASSWORD})
+
+    try:
+        assert do("up", run_dirs[0], *where).exit_code == 0
+        assert "run already, on" in str(do("up", run_dirs[1], *where).exception)
+        assert do("down", run_dirs[0]).exit_code == 0
+        assert do("up", run_dirs[1], *where).exit_code == 0
+        assert load_identities(run_dirs[0]) == load_identities(run_dirs[1])
+    finally:
+        for folder in run_dirs:
+            stop_fleet(folder)
 
 
 def test_a_store_is_not_given_with_its_password(rich: SeedDocument, tmp_path: Path) -> None:
