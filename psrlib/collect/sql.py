@@ -154,7 +154,9 @@ def _reading(address: URL) -> Iterator[Connection]:
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         raise InputError(f"{address.database}: no such database")
     try:
-        engine = create_engine(address)
+        # a database without an encoding (SQL_ASCII) would give bytes for text
+        arguments = {"client_encoding": "utf8"} if address.get_driver_name() == "psycopg" else {}
+        engine = create_engine(address, connect_args=arguments)
     except (SQLAlchemyError, ImportError) as error:
         raise InputError(f"{address.drivername}: its driver is not installed ({error})") from error
     try:

@@ -153,7 +153,7 @@ class EngineDatabase:
                 url.set(drivername="postgresql+psycopg"),
                 pool_size=1,
                 hide_parameters=True,  # tokens
-                connect_args=_NETWORK,
+                connect_args={"client_encoding": "utf8", **_NETWORK},  # SQL_ASCII would give bytes for text
             )
         except ModuleNotFoundError:
             raise InputError(

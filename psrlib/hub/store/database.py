@@ -51,7 +51,9 @@ class Database:
 
     def _engine(self, isolation: str) -> Engine:
         if not self.is_sqlite:
-            return create_engine(self.url, isolation_level=isolation, pool_size=4, pool_pre_ping=False)
+            # a database without an encoding (SQL_ASCII) would give bytes for text
+            arguments: dict[str, Any] = {"client_encoding": "utf8"}
+            return create_engine(self.url, isolation_level=isolation, pool_size=4, connect_args=arguments)
         arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
         engine = create_engine(self.url, connect_args=arguments, pool_size=4)
         event.listen(engine, "connect", _set_up_sqlite)

@@ -40,6 +40,19 @@ def test_comments_are_in_postgresql(postgres: Postgres) -> None:
     engine.dispose()
 
 
+def test_a_database_without_an_encoding(postgres: Postgres) -> None:
+    """The server would hand its bytes on as they are, and psycopg no text."""
+    name = "plain_bytes"
+    with postgres.admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"))
+    database = open_database(postgres.database(name))
+    with database.writing() as connection:
+        connection.execute(text("INSERT INTO meta VALUES ('word', 'Zoë')"))
+    with database.writing() as connection:
+        assert connection.execute(text("SELECT value FROM meta WHERE key = 'word'")).scalar() == "Zoë"
+    database.close()
+
+
 def test_a_database_is_opened_again_as_it_was(db_url: str) -> None:
     """Preparing twice changes nothing."""
     first = open_database(db_url)
