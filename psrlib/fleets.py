@@ -106,9 +106,14 @@ class StoreShards:
 class FleetKeeper(WorkerPlugin):
     """Keeps the fleets of some shards running on one worker."""
 
-    def __init__(self, name: str, shards: FolderShards | StoreShards, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, shards: FolderShards | StoreShards, workers: Sequence[str], arguments: dict[str, Any]
+    ) -> None:
         self.name = name
         self.shards = shards
+        self.workers = list(
+            workers
+        )  # addresses: each begins with another shard, one that comes later with any
         self.arguments = arguments
 
     def setup(self, worker: Any) -> None:
@@ -123,7 +128,11 @@ class FleetKeeper(WorkerPlugin):
             worker.local_directory, "psr-" + hashlib.sha256(self.name.encode()).hexdigest()[:8]
         )
         names = self.shards.names
-        first = int(hashlib.sha256(worker.address.encode()).hexdigest(), 16) % max(1, len(names))
+        if worker.address in self.workers:
+            number = self.workers.index(worker.address)
+        else:
+            number = int(hashlib.sha256(worker.address.encode()).hexdigest(), 16)
+        first = number % max(1, len(names))
         self._order = names[first:] + names[:first]
         self._thread = threading.Thread(target=self._keep, name=self.name, daemon=True)
         _keepers[self.name] = self
@@ -248,7 +257,8 @@ def start_fleets(
         shards = StoreShards(store, sch_url, {name: own for name, own in organizations.items() if own})
     arguments = {"sch_url": sch_url, "webhook_url": webhook_url, "listen": listen, "store": store, **options}
     client.run(_halt, _name(folder), on_error="ignore")  # keepers of an earlier start are replaced
-    client.register_plugin(FleetKeeper(_name(folder), shards, arguments), name=_name(folder))
+    keeper = FleetKeeper(_name(folder), shards, list(client.nthreads()), arguments)
+    client.register_plugin(keeper, name=_name(folder))
     deadline = time.monotonic() + WAIT_S
     while True:
         found = fleets_status(client, folder)
