@@ -16,7 +16,9 @@ from psrlib.model.inside import CHANCE_ONE, REPEAT_ONE, share_out
 
 STYLES = [
     *((0, 0, round(REPEAT_ONE * repeat)) for repeat in (0.125, 0.5, 1, 2, 4, 8, 16, 32, 64, 0)),
-    *((0, CHANCE_ONE // 2, round(REPEAT_ONE * repeat)) for repeat in (1, 4, 16, 0)),
+    # many different ones beside one that most refer to: neither an urn nor turns alone give that
+    *((0, CHANCE_ONE // 4, round(REPEAT_ONE * repeat)) for repeat in (0.125, 0.5, 1, 4)),
+    *((0, CHANCE_ONE // 2, round(REPEAT_ONE * repeat)) for repeat in (0.125, 0.5, 1, 4, 16, 0)),
     (0, 7 * CHANCE_ONE // 8, 0),
     *((round(run * CHANCE_ONE), CHANCE_ONE, 0) for run in (0, 0.15, 0.3, 0.5, 0.7, 0.85)),
 ]
