@@ -10,7 +10,7 @@ N, ENTITIES, CHOICES = 300, 40, 60
 
 
 def pitman_yor(discount: float, strength: float, rng: np.random.Generator) -> IntArray:
-    """Return what each of some entities refers to: one that others have, or a new one (Pitman and Yor 1997)."""
+    """Return what each of some entities refers to: one that others have, or a new one (Pitman, Yor 1997)."""
     sizes: list[int] = []
     found = []
     for number in range(ENTITIES):
@@ -24,7 +24,7 @@ def pitman_yor(discount: float, strength: float, rng: np.random.Generator) -> In
 
 
 def test_many_different_ones_beside_one_that_most_refer_to(rng: np.random.Generator) -> None:
-    """A power law, which no style is: the mean share of the commonest and the number of different ones hold."""
+    """A power law, which no style is: the share of the commonest and the number of different ones hold."""
     place = np.repeat(np.arange(N), ENTITIES)
     key = np.concatenate([pitman_yor(0.5, 0.5, rng) for _ in range(N)])
     seen = observe_sharing(place, key, np.full(N, CHOICES), rng)
