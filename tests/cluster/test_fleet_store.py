@@ -88,7 +88,7 @@ def fleets(below: Path) -> dict[int, psutil.Process]:
     return found
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
@@ -122,25 +122,27 @@ def test_a_shard_that_moves_is_the_same_engines_again(
     before = fleets(machines)
     apart.kill("left")
     begun = time.monotonic()
-    wait_for(lambda: fleets_status(client, folder)["polling"] == len(identities))
-    assert time.monotonic() - begun < 20
-    now = fleets_status(client, folder)
-    assert now["running"]
-    assert {shard["worker"] for shard in now["shards"]} == {"right"}
-    assert now["webhooks_received"] == 40
-    wait_for(lambda: len(fleets(machines)) == 2, 5)
-    assert len(fleets(machines).keys() - before.keys()) == 1
-    wait_until_active(rich, hub, 60)
-    observed = observe(rich, hub)
-    assert not [item for item in diff(rich, observed).items if item.kind in ("engines", "jobs")]
-    engines = [str(row["id"]) for o in rich.organizations for row in hub_engines(hub, o.id)]
-    assert sorted(engines) == sorted(identity.id for identity in identities)
-    assert now["pipelines_running"] > 0
-    assert stop_fleets(client, folder)
-    assert fleets(machines) == {}
-    with EngineDatabase(store, hub_url) as database:
-        assert database.owners([o.id for o in rich.organizations]) == {}
-    add_worker(apart, "left")
+    try:
+        wait_for(lambda: fleets_status(client, folder)["polling"] == len(identities))
+        assert time.monotonic() - begun < 30
+        now = fleets_status(client, folder)
+        assert now["running"]
+        assert {shard["worker"] for shard in now["shards"]} == {"right"}
+        assert now["webhooks_received"] == 40
+        wait_for(lambda: len(fleets(machines)) == 2, 5)
+        assert len(fleets(machines).keys() - before.keys()) == 1
+        wait_until_active(rich, hub, 60)
+        observed = observe(rich, hub)
+        assert not [item for item in diff(rich, observed).items if item.kind in ("engines", "jobs")]
+        engines = [str(row["id"]) for o in rich.organizations for row in hub_engines(hub, o.id)]
+        assert sorted(engines) == sorted(identity.id for identity in identities)
+        assert now["pipelines_running"] > 0
+        assert stop_fleets(client, folder)
+        wait_for(lambda: not fleets(machines), 5)  # a process that has given up its engines is about to end
+        with EngineDatabase(store, hub_url) as database:
+            assert database.owners([o.id for o in rich.organizations]) == {}
+    finally:
+        add_worker(apart, "left")
 
 
 def hub_engines(hub: ControlHub, organization: str) -> list[dict[str, Any]]:
@@ -156,7 +158,7 @@ def test_a_fleet_that_is_killed_alone_comes_back(
     start_fleets(client, folder, hub_url, None, store=store)
     pid, process = next(iter(fleets(machines).items()))
     process.kill()
-    wait_for(lambda: len(fleets(machines)) == 2 and pid not in fleets(machines), 20)
+    wait_for(lambda: len(fleets(machines)) == 2 and pid not in fleets(machines), 40)
     wait_for(lambda: fleets_status(client, folder)["polling"] == n_engines)
 
 
@@ -206,7 +208,7 @@ def test_a_worker_that_does_not_reach_the_store(
         start_fleets(client, run[0], hub_url, None, store=store)
     assert "mistaken" not in str(refused.value)
     assert "mistaken" not in apart.text()
-    assert fleets(machines) == {}
+    wait_for(lambda: not fleets(machines), 5)
     apart.kill("third")
 
 
