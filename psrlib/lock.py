@@ -20,6 +20,7 @@ from psrlib.errors import ProcessError
 
 RUN_LOCK = "run.lock"  # in the folder of a run
 WAIT_S = 0.3  # somebody who only looks holds a lock for a moment
+BLANK_S = 5.0  # a file that is locked and says nothing is about to say who, or to be free
 PAUSE_S = 0.02
 
 
@@ -73,8 +74,8 @@ def hold(path: Path, command: str, what: str) -> Iterator[None]:
     with file:
         deadline = time.monotonic() + WAIT_S
         while not _lock(file, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                raise _refusal(what, _read(file))
+            if time.monotonic() > deadline and (holder := _find(file)):
+                raise _refusal(what, holder)
             time.sleep(PAUSE_S)
         since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         _write(file, json.dumps(asdict(Holder(os.getpid(), command, since, pid_namespace()))) + "\n")
@@ -100,7 +101,7 @@ def check_free(path: Path, what: str) -> None:
 def find_holder(path: Path) -> Holder | None:
     """Return the process that holds a lock, None when nobody does; reads only."""
     with suppress(FileNotFoundError), open(path) as file:
-        return None if _lock(file, fcntl.LOCK_SH) else _read(file)
+        return _find(file)
     return None
 
 
@@ -129,15 +130,22 @@ def _lock(file: IO[str], how: int) -> bool:
     return True
 
 
-def _read(file: IO[str]) -> Holder:
-    """Return who holds a lock; the text lacks for an instant at the beginning and at the end."""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
+def _find(file: IO[str]) -> Holder | None:
+    """Return who holds a lock.
+
+    The text lacks for an instant at the beginning and at the end, and on a busy machine both its writer and
+    its reader may be stopped in that instant: so the lock is tried again with every look.
+    """
+    deadline = time.monotonic() + BLANK_S
+    while not _lock(file, fcntl.LOCK_SH):
         file.seek(0)
         with suppress(ValueError, TypeError):
             return Holder(**json.loads(file.read()))
+        if time.monotonic() > deadline:
+            return Holder(0, "another process", "just now", "unknown")
         time.sleep(PAUSE_S)
-    return Holder(0, "another process", "just now", "unknown")
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return None
 
 
 def _write(file: IO[str], text: str) -> None:

@@ -1,18 +1,20 @@
 """Who holds a lock is alive; who does not is not, whatever process numbers say."""
 
 import dataclasses
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import psrlib
 from psrlib.errors import ProcessError
-from psrlib.lock import Holder, find_holder, hold, pid_namespace
+from psrlib.lock import WAIT_S, Holder, find_holder, hold, pid_namespace
 from psrlib.process import end_process
 
 ROOT = Path(psrlib.__file__).parent.parent
@@ -62,6 +64,26 @@ def test_a_lock_names_its_holder_and_refuses_others(tmp_path: Path) -> None:
     with hold(path, "another", "run 7"):
         assert find_holder(path) is not None
     assert find_holder(path) is None
+
+
+@pytest.mark.parametrize("end", ["text", "free"])
+def test_a_lock_that_says_nothing_yet_is_looked_at_again(tmp_path: Path, end: str) -> None:
+    """On a busy machine its holder may be stopped between the lock and the text, at both ends."""
+    path = tmp_path / "a.lock"
+    other = Holder(4711, "a slow one", "just now", pid_namespace())
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        later = threading.Timer(
+            3 * WAIT_S,
+            lambda: (
+                fcntl.flock(file, fcntl.LOCK_UN)
+                if end == "free"
+                else path.write_text(json.dumps(dataclasses.asdict(other)))
+            ),
+        )
+        later.start()
+        assert find_holder(path) == (None if end == "free" else other)
+        later.join()
 
 
 def test_a_zombie_counts_as_dead(tmp_path: Path) -> None:

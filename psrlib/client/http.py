@@ -212,7 +212,7 @@ class HttpClient:
         log.debug("%s: throttled; again in %.1f s", request, wait_s)
 
     def _send_once(self, prepared: requests.PreparedRequest, request: Request, bounds: Bounds) -> "_Reply":
-        with self.limit:
+        with self.limit as sent_at:
             self.calls.add(request.kind)
             started = time.monotonic()
             bound(bounds)
@@ -233,7 +233,7 @@ class HttpClient:
         self._reached = True
         self.calls.add_answer(duration_s, len(content))
         if response.status_code not in BUSY:
-            self.limit.answered(duration_s)
+            self.limit.answered(duration_s, sent_at)
         log.debug("%s: %d in %.3f s", request, response.status_code, duration_s)
         return _Reply(
             response.status_code, response.reason, response.headers, dict(response.cookies), content

@@ -86,13 +86,14 @@ class AdaptiveLimit:
         """Requests that may be under way now."""
         return max(1, int(self._limit))
 
-    def __enter__(self) -> None:
-        """Wait for a free place and hold it for one request."""
+    def __enter__(self) -> float:
+        """Wait for a free place and hold it for one request; return when it was found, by the clock."""
         with self._lock:
             while self._in_flight >= self.limit:
                 self._free.wait()
             self._in_flight += 1
             self.peak = max(self.peak, self._in_flight)
+            return self._clock()
 
     def __exit__(self, *_: object) -> None:
         """Give the place back."""
@@ -136,10 +137,13 @@ class AdaptiveLimit:
                 self._throttled_since = now
             return now + pause_s - self._throttled_since
 
-    def answered(self, duration_s: float) -> None:
-        """Note a normal answer that took ``duration_s`` seconds."""
+    def answered(self, duration_s: float, sent_at: float) -> None:
+        """Note a normal answer that took ``duration_s`` seconds, to what was sent at ``sent_at``.
+
+        What was sent before the hub throttled, and is answered after, does not say that it answers again.
+        """
         self._throttled_since = None
-        if self._told:
+        if self._told and sent_at >= self._closed_until:
             self._told = False
             self.tell(False)
         if self._fixed:

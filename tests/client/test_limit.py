@@ -9,7 +9,7 @@ from psrlib.client.limit import LARGEST
 
 def answer(limit: AdaptiveLimit, duration_s: float, n: int) -> None:
     for _ in range(n):
-        limit.answered(duration_s)
+        limit.answered(duration_s, 0.0)
 
 
 def test_it_grows_while_answer_times_hold() -> None:

@@ -55,7 +55,7 @@ def test_windows_of_a_minute_are_waited_out(
         assert hub.calls.n_throttled <= hub.limit.largest * (n_windows + 1)
     told = [record.getMessage() for record in caplog.records if record.name == "psrlib.client.limit"]
     assert set(told) == {THROTTLED}
-    assert 0 < len(told) <= n_windows + 1
+    assert 0 < len(told) <= 2 * (n_windows + 1)  # a thread may be slow to note what another waited out
 
 
 def test_a_hub_that_never_lets_in_is_given_up(serve: Serve, connect: Connect) -> None:
@@ -95,7 +95,7 @@ def test_the_first_bar_says_that_the_hub_is_waited_for(
     limit.throttled(30.0)
     assert limit.wait_open() == 30.0
     assert THROTTLED in capsys.readouterr().err
-    limit.answered(0.01)
+    limit.answered(0.01, clock())
     bars.advance("users", 1)
     assert THROTTLED not in capsys.readouterr().err.rpartition("organizations")[2]
     bars.close()
@@ -146,3 +146,19 @@ def test_overlapping_refusals_close_once() -> None:
     limit = AdaptiveLimit(clock=clock, sleep=clock.sleep)
     assert [limit.throttled(30.0), limit.throttled(20.0), limit.throttled(31.0)] == [30.0, 20.0, 31.0]
     assert (limit.closed_s, limit.wait_open(), limit.wait_open()) == (31.0, 31.0, 0.0)
+
+
+def test_an_answer_to_an_earlier_request_does_not_say_that_the_hub_answers_again() -> None:
+    """It was sent before the refusal, and comes after it: people are told once, not once for each."""
+    clock = FakeClock()
+    limit = AdaptiveLimit(clock=clock, sleep=clock.sleep)
+    told: list[bool] = []
+    limit.tell = told.append
+    with limit as sent_at:
+        for _ in range(3):
+            limit.throttled(30.0)
+            limit.wait_open()
+            limit.answered(0.01, sent_at)
+    assert told == [True]
+    limit.answered(0.01, clock())
+    assert told == [True, False]
