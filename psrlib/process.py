@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import ssl
 import subprocess
@@ -141,6 +142,15 @@ def _is_alive(pid: int) -> bool:
 def is_child(pid: int) -> bool:
     """Whether a process was started here."""
     return pid in _children
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process has now."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: the most so far
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def last_line(log: Path) -> str:

@@ -24,9 +24,9 @@ class Counters:
             reason = answer.fault if answer.status == IO_ERROR else f"HTTP {answer.status}"
             self.add_error(f"{kind}: {reason}")
 
-    def add_error(self, name: str, number: int = 1) -> None:
-        """Count errors under a name."""
-        self.errors[name] = self.errors.get(name, 0) + number
+    def add_error(self, name: str) -> None:
+        """Count an error under a name."""
+        self.errors[name] = self.errors.get(name, 0) + 1
 
     def note_lateness(self, late_ms: int) -> None:
         """Count how long after its time a poll began."""

@@ -41,9 +41,8 @@ class Fleet:
     """Engines that register, poll and report to the hub at ``base_url`` through one sender.
 
     ``interval_ms`` is the delay between an answer and the next poll, ``event_ms`` how long an engine is busy
-    with a SAVE or a START, ``max_pipelines`` how many pipelines an engine can run (None: any number),
-    ``workers`` bounds the exchanges under way. Left out, the behaviour is the quiet default, the clock the
-    system's, and no state is stored.
+    with a SAVE or a START, ``max_pipelines`` how many pipelines an engine can run (None: any number). Left
+    out, the behaviour is the quiet default, the clock the system's, and no state is stored.
     """
 
     def __init__(
@@ -58,14 +57,12 @@ class Fleet:
         interval_ms: int = 5000,
         event_ms: int = EVENT_MS,
         max_pipelines: int | None = None,
-        workers: int = CONNECTIONS,
     ) -> None:
         self.clock = clock or Clock()
         self.counters = Counters()
         self.webhooks_received = 0
         self.sender = sender
         self._store = store
-        self._workers = workers
         self._schedule: list[tuple[int, int, Member, Lane]] = []
         self._queue: asyncio.Queue[tuple[Member, Lane]] = asyncio.Queue()
         self._entries = 0
@@ -141,7 +138,7 @@ class Fleet:
 
     async def run(self, until_ms: int | None = None) -> None:
         """Run until ``stop`` is called, or until a time; then save the state and close the sender."""
-        workers = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        workers = [asyncio.create_task(self._work()) for _ in range(CONNECTIONS)]
         try:
             while not self._stopping:
                 now = self.clock.now_ms()
@@ -161,11 +158,6 @@ class Fleet:
                 await self._end()
             finally:
                 await self.sender.close()
-
-    @property
-    def n_scheduled(self) -> int:
-        """Exchanges that wait for their time."""
-        return len(self._schedule)
 
     @property
     def is_held(self) -> bool:
@@ -234,7 +226,7 @@ class Fleet:
 
     async def _tell(self, conversations: list[list[Request]]) -> None:
         """Send what engines in sync mode say while they go down: each in order, all within a time."""
-        free = asyncio.Semaphore(self._workers)
+        free = asyncio.Semaphore(CONNECTIONS)
 
         async def tell(requests: list[Request]) -> None:
             async with free:

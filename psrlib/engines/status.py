@@ -1,7 +1,6 @@
 """What a fleet is doing: as a dictionary, as Prometheus text, and as a web application of both."""
 
 import json
-import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from psrlib.engines.counters import quantile_s
 from psrlib.engines.fleet import Fleet, Member
+from psrlib.process import resident_bytes
 
 REFUSALS_SHOWN = 20
 
@@ -57,7 +57,7 @@ def describe(fleet: Fleet) -> dict[str, Any]:
         "lateness_p99_s": late,
         "lateness_histogram": list(fleet.counters.lateness),
         "cpu_s": time.process_time(),
-        "memory_bytes": _resident_bytes(),
+        "memory_bytes": resident_bytes(),
         "refusals": [
             f"{e.identity.organization} {e.identity.key}: {e.refusal}" for e in refused[:REFUSALS_SHOWN]
         ],
@@ -98,11 +98,3 @@ class _Collector(Collector):
         yield CounterMetricFamily("psr_fleet_cpu_seconds", "processor time", value=status["cpu_s"])
         late = status["lateness_p99_s"]
         yield GaugeMetricFamily("psr_fleet_lateness_p99_seconds", "99th percentile of lateness", value=late)
-
-
-def _resident_bytes() -> int:
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: the largest so far
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -16,7 +16,6 @@ class UploadLane(Lane):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, None)
         self._headers["Content-Encoding"] = "snappy"
-        self.dropped = 0  # uploads given up
         self._body: bytes | None = None  # the upload under way, kept for another attempt
         self._attempts = 0
         self._retry_ms = 0
@@ -69,11 +68,8 @@ class UploadLane(Lane):
     def take_answer(self, request: Request, answer: Answer, now_ms: int) -> None:
         """Forget the upload when taken or refused; else try again after 2, 4, 8 and 16 s."""
         self._attempts += 1
-        if answer.status == 200:
+        if answer.status in (200, 403) or self._attempts >= ATTEMPTS:
             self._body = None
-        elif answer.status == 403 or self._attempts >= ATTEMPTS:
-            self._body = None
-            self.dropped += 1
         else:
             self._retry_ms = now_ms + 1000 * 2**self._attempts
         self.refresh()

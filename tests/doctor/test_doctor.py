@@ -240,7 +240,7 @@ def test_a_call_that_populating_needs_is_a_problem(tmp_path: Path) -> None:
         assert [id for id, active in organizations(url).items() if active] == ["admin"]
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": 7}', b'[{"id": 7}]'], ids=str)
+@pytest.mark.parametrize("body", [b"<html>", b'[{"id": 7}]'], ids=str)
 def test_an_answer_of_another_shape_is_a_problem(body: bytes, tmp_path: Path) -> None:
     """Expected fields and types are those that the client reads."""
     path = "/jobrunner/rest/v1/jobs"

@@ -12,7 +12,7 @@ from support.fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
 
 from psrlib.engines.behaviour import GHOST_TOWN, Behaviour, Transition
 from psrlib.engines.exchange import Answer, Request
-from psrlib.engines.fleet import Fleet
+from psrlib.engines.fleet import CONNECTIONS, Fleet
 from psrlib.engines.status import describe
 from psrlib.engines.store import FleetStore
 
@@ -91,11 +91,12 @@ def test_polls_are_spread_evenly_over_the_interval(clock: JumpingClock) -> None:
     assert max(places.values()) - min(places.values()) <= 0.02 * len(polls)
 
 
-def test_no_more_exchanges_are_under_way_than_there_are_workers(clock: JumpingClock) -> None:
-    """Fifty engines at the same time over four workers."""
-    recorder = recorder_of(50)
-    recorder.interval_ms = 10
-    fleet = build(recorder, clock, 50, workers=4, interval_ms=10)
+def test_no_more_exchanges_are_under_way_than_there_are_connections(clock: JumpingClock) -> None:
+    """Some more engines at the same time."""
+    n_engines = CONNECTIONS + 50
+    recorder = recorder_of(n_engines)
+    recorder.interval_ms = 5
+    fleet = build(recorder, clock, n_engines, interval_ms=5)
     sender, under_way, most = fleet.sender, 0, 0
     send = sender.send
 
@@ -110,7 +111,7 @@ def test_no_more_exchanges_are_under_way_than_there_are_workers(clock: JumpingCl
 
     sender.send = slow
     run(fleet, clock, 1)
-    assert most == 4
+    assert most == CONNECTIONS
 
 
 def test_faults_lose_nothing(clock: JumpingClock) -> None:

@@ -35,15 +35,6 @@ RESOURCES_4 = (
     ("/sequencing/rest/v1/sequencing", automation.sequences, "JOB_SEQUENCE"),
 )
 NO_PERMISSIONS = ("JOB_SEQUENCE",)  # kinds of objects without the path for one subject
-# paths of release 4 where the ACLs of several objects are read at once, and the kind of object
-SEVERAL = (
-    ("/jobrunner/rest/v1/jobs/acls", execution.jobs, "JOB"),
-    ("/jobrunner/rest/v1/sdcs/acls", execution.engines, "SDC"),
-    ("/topology/rest/v1/topologies/acls", design.topologies, "TOPOLOGY"),
-    ("/notification/rest/v1/eventsub/acls", automation.subscriptions, "EVENT_SUBSCRIPTION"),
-    ("/provisioning/rest/v1/csp/environments/acls", automation.csp_environments, "CSP_ENVIRONMENT"),
-    ("/provisioning/rest/v1/csp/deployments/acls", automation.csp_deployments, "CSP_DEPLOYMENT"),
-)
 
 
 class AclJson(Struct, rename="camel"):
@@ -136,17 +127,14 @@ def _serve(base: str, table: Table, kind: str, release: int = 0) -> None:
     app.route("POST", f"{base}/{{id}}/permissions/{{subject}}", USER, choice=choice, release=release)(set_one)
 
 
-def _serve_several(path: str, table: Table, kind: str) -> None:
-    def get_all(call: Call, body: list[str]) -> list[AclJson]:
-        return [_acl_of(call, row, kind) for row in all_permitted(call, table, body, kind, "READ")]
-
-    get_all.__doc__ = f"Return the ACLs of objects of type {kind}."
-    app.route("POST", path, USER, writes=False, release=4)(get_all)
-
-
 for _base, _table, _kind in RESOURCES:
     _serve(_base, _table, _kind)
 for _base, _table, _kind in RESOURCES_4:
     _serve(_base, _table, _kind, release=4)
-for _path, _table, _kind in SEVERAL:
-    _serve_several(_path, _table, _kind)
+
+
+@app.route("POST", "/provisioning/rest/v1/csp/deployments/acls", USER, writes=False, release=4)
+def deployment_acls(call: Call, body: list[str]) -> list[AclJson]:
+    """Return the ACLs of deployments."""
+    table, kind = automation.csp_deployments, "CSP_DEPLOYMENT"
+    return [_acl_of(call, row, kind) for row in all_permitted(call, table, body, kind, "READ")]

@@ -151,14 +151,6 @@ class UStepJob(CStepJob, rename="camel"):
     name: str | None = None
 
 
-class RSequenceStatus(Struct, rename="camel"):
-    """How a sequence and its jobs are."""
-
-    sequence_id: str
-    status: Status
-    job_status: dict[str, JobStatus]
-
-
 class RJobSequencingInfo(Struct, rename="camel"):
     """The sequence of a job."""
 
@@ -357,13 +349,6 @@ def run_sequence(call: Call, sequence: str, step_number: int = 1, single_step: b
     return replace(made, run_time_info=RSequenceRunTimeInfo(str(uuid.uuid4()), single_step))
 
 
-@app.route("POST", f"{ONE}/status", USER, release=4, writes=False)
-def sequence_status(call: Call, sequence: str) -> RSequenceStatus:
-    """Return how a sequence and its jobs are."""
-    row = SEQUENCE.fetch(call, sequence, "READ")
-    return RSequenceStatus(row.id, row.status, _job_statuses(call, row.jobs))
-
-
 @app.route("GET", f"{ONE}/getAllRunIds", USER, release=4, choice="1 to the number of runs")
 def run_ids(call: Call, sequence: str) -> list[int]:
     """List the numbers of a sequence's runs."""
@@ -393,13 +378,6 @@ def create_finish_condition(
     job.finish_condition = RFinishCondition(id=call.new_id(), step_job_instance_id=job.id, **given)
     SEQUENCE.update(call, row.id, {"steps": to_builtins(steps)})
     return job.finish_condition
-
-
-@app.route("GET", f"{ONE}/getAllFinishConditions", USER, release=4)
-def finish_conditions(call: Call, sequence: str) -> list[RFinishCondition]:
-    """List the finish conditions of a sequence's jobs."""
-    steps = convert(SEQUENCE.fetch(call, sequence, "READ").steps, list[RStep])
-    return [job.finish_condition for step in steps for job in step.jobs if job.finish_condition]
 
 
 @app.route("POST", f"{BASE}/deleteSequences", OPERATOR, release=4)

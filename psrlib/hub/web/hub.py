@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from psrlib.hub.store.cache import Cache, Recent
 from psrlib.hub.store.contacts import Contacts
 from psrlib.hub.store.database import Database
-from psrlib.hub.store.readers import Readers, settle
 from psrlib.hub.web.access import Callers
 from psrlib.hub.web.attempts import Attempts
 from psrlib.hub.web.callers import load_callers
@@ -87,8 +86,8 @@ class Hub:
         self._n_long = 0  # transactions in the writer thread or waiting for it
         self._short: list[Waiting] = []
         self._batch_runs = False  # in the writer thread
-        self._readers = Readers(N_READERS, self._read_now)
-        self._prober = Readers(1, self._read_now)
+        self._readers = ThreadPoolExecutor(N_READERS, "hub-reader")
+        self._prober = ThreadPoolExecutor(1, "hub-prober")
         self._computers = ThreadPoolExecutor(N_COMPUTERS, "hub-computer")
 
     def load(self) -> None:
@@ -99,8 +98,7 @@ class Hub:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run blocking reads in a reader thread."""
-        result: T = await self._readers.run(work)
-        return result
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, work)
 
     async def probe(self) -> None:
         """Ask the database for a sign of life; long reads of others are not waited for.
@@ -110,7 +108,8 @@ class Hub:
         if self.database.is_sqlite:
             self._read_now(_ask_for_life)
         else:
-            await self._prober.run(_ask_for_life)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._prober, self._read_now, _ask_for_life)
 
     def _read_now(self, work: Callable[[Connection], T]) -> T:
         with self.database.reading() as connection:
@@ -190,10 +189,8 @@ class Hub:
 
     def close(self) -> None:
         """Finish running work and close the database."""
-        self._writer.shutdown()
-        self._readers.close()
-        self._prober.close()
-        self._computers.shutdown()
+        for threads in (self._writer, self._readers, self._prober, self._computers):
+            threads.shutdown()
         self.database.close()
 
 
@@ -210,7 +207,12 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
 
 def _answer(batch: list[Waiting], outcomes: list[Outcome]) -> None:
     for (_, future), (result, error) in zip(batch, outcomes, strict=True):
-        settle(future, result, error)
+        if future.done():  # the caller went away
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
 
 def _wall_clock_ms() -> int:

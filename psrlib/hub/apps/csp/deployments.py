@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import replace
-from sqlalchemy import select
 
 from psrlib.hub.apps.csp.engine_versions import EngineVersionJson, fetch_version
 from psrlib.hub.apps.csp.environments import BASE, ENVIRONMENT, Finding
@@ -24,11 +23,10 @@ from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs.labels import TagJson
 from psrlib.hub.security.acl import all_permitted
 from psrlib.hub.security.owned import Owned
-from psrlib.hub.store.queries import Query, Row, insert_rows, of_organization
-from psrlib.hub.store.schema.automation import csp_deployment_events, csp_deployments, csp_environments
+from psrlib.hub.store.queries import Row, of_organization
+from psrlib.hub.store.schema.automation import csp_deployments, csp_environments
 from psrlib.hub.store.schema.execution import engines
-from psrlib.hub.store.schema.security import components
-from psrlib.hub.store.text import Json, contains, has_item
+from psrlib.hub.store.text import Json, has_item
 from psrlib.hub.web.call import Call, Raw
 from psrlib.hub.web.issues import bad_request, check_name, check_same, duplicate
 from psrlib.hub.web.records import Listed, Listing, Millis, show
@@ -158,49 +156,6 @@ class CspDeploymentWithIssuesJson(Struct):
 
     deployment: SelfManagedCspDeploymentJson
     issues: list[Json] = []
-
-
-class CspEngineEventJson(Struct, rename="camel"):
-    """What an engine says of its installation."""
-
-    hostname: str | None = None
-    engine_id: str | None = None
-    level: Literal["INFO", "WARN", "ERROR"] | None = "INFO"
-    phase: str | None = None
-    code: str | None = None
-    details: str | None = None
-
-
-class CspDeploymentEventJson(Struct, rename="camel"):
-    """What happened to a deployment."""
-
-    id: str
-    organization: str = field(name="org")
-    deployment_id: str = field(name="cspDeploymentId")
-    time: int
-    level: str | None
-    phase: str | None
-    code: str | None
-    details: str | None
-    hostname: str | None
-    source: str | None
-    source_type: str = "ENGINE"
-
-
-class MinimalComponentInfoJson(Struct, rename="camel"):
-    """A component, without its token."""
-
-    id: str
-    organization: str
-    type: str
-    active: bool
-    attributes: Json
-    attributes_updated_on: int
-    generated_on: int = field(name="authTokenGeneratedOn")
-    registered_on: int
-    registered_by: str
-    last_validated_on: int
-    roles: list[str] | None = None
 
 
 def _show(call: Call, row: Row) -> SelfManagedCspDeploymentJson:
@@ -375,8 +330,6 @@ def delete_deployments(call: Call, body: list[str], stop: bool = False) -> None:
         if row.state == "ENABLED" and not stop:
             raise bad_request(f"deployment '{row.name}' is active; stop it first")
     DEPLOYMENT.delete(call, body)
-    events = csp_deployment_events
-    call.db.execute(events.delete().where(events.c.deployment_id.in_(body)))
 
 
 @app.route("DELETE", ONE, MANAGER, release=4)
@@ -485,10 +438,7 @@ def _deployment_token(organization: str) -> str:
 
 
 def _new_token(call: Call, row: Row, kind: str) -> ComponentJson:
-    made = create_components(call, row.organization, NewComponentsJson(kind))[0]
-    mine = components.c.id == made.id
-    call.db.execute(components.update().where(mine).values(deployment_id=row.id))
-    return made
+    return create_components(call, row.organization, NewComponentsJson(kind))[0]
 
 
 @app.route(
@@ -511,72 +461,21 @@ def engine_token_of_type(call: Call, org: str, deployment: str, type: str = "dc"
     return _new_token(call, DEPLOYMENT.fetch(call, deployment, "EXECUTE"), type)
 
 
-@app.route("GET", f"{TOKENS}/engineTokens", MANAGER, release=4)
-def engine_tokens(call: Call, org: str, deployment: str) -> list[MinimalComponentInfoJson]:
-    """List the tokens of a deployment's engines, without the tokens themselves."""
-    mine = components.c.deployment_id == DEPLOYMENT.fetch(call, deployment, "READ").id
-    rows = Query(select(components).where(mine).order_by(components.c.id), kept=False).rows(call.db)
-    return [show(MinimalComponentInfoJson, row) for row in rows]
-
-
-def _engines(row: Row) -> Query:
-    return ENGINES.where(engines.c.csp_deployment_id == row.id)
-
-
 @app.route("GET", "/jobrunner/rest/v1/sdcs/cspDeployment/{deployment}", USER, release=4)
 def deployment_engines(call: Call, deployment: str, listing: Listing) -> Listed[EngineJson]:
     """List the engines of a deployment."""
     row = DEPLOYMENT.fetch(call, deployment, "READ")
     return call.page(
         listing,
-        _engines(row),
+        ENGINES.where(engines.c.csp_deployment_id == row.id),
         ORDER,
         show_all=lambda rows: show_engines(call, rows),
         org=row.organization,
     )
 
 
-@app.route(
-    "GET",
-    "/jobrunner/rest/v1/sdcs/cspDeployment/{deployment}/hasEngine/{engine}",
-    USER,
-    release=4,
-)
-def has_engine(call: Call, deployment: str, engine: str) -> list[EngineJson]:
-    """Return an engine, when it is one of the deployment."""
-    row = DEPLOYMENT.fetch(call, deployment, "READ")
-    found = _engines(row).where(engines.c.id == engine).rows(call.db, org=row.organization)
-    return show_engines(call, found)
-
-
-@app.route(
-    "GET", f"{ONE}/staleEngines", USER, release=4, choice="none: engines are not told their configuration"
-)
-def stale_engines(call: Call, deployment: str) -> list[str]:
-    """List the engines that run with an old configuration."""
+@app.route("GET", f"{ONE}/events", USER, release=4, choice="none: engines tell nothing of their installation")
+def list_events(call: Call, deployment: str) -> list[Json]:
+    """List what engines said of their installation."""
     DEPLOYMENT.fetch(call, deployment, "READ")
     return []
-
-
-@app.route("POST", f"{ONE}/events", EITHER, release=4)
-def add_event(call: Call, deployment: str, body: CspEngineEventJson) -> None:
-    """Take what an engine says of its installation."""
-    row = _fetch(call, deployment)
-    event = {name: getattr(body, name) for name in ("level", "phase", "code", "details", "hostname")}
-    event |= {"deployment_id": row.id, "organization": row.organization, "time": call.now}
-    insert_rows(call.db, csp_deployment_events, [event | {"source": body.engine_id}])
-
-
-@app.route("GET", f"{ONE}/events", USER, release=4)
-def list_events(
-    call: Call, deployment: str, listing: Listing, source_id: str | None = None
-) -> Listed[CspDeploymentEventJson]:
-    """List what engines said of their installation."""
-    table = csp_deployment_events
-    mine = table.c.deployment_id == DEPLOYMENT.fetch(call, deployment, "READ").id
-    query = Query(select(table).where(mine), kept=False).equal(table.c.source, source_id)
-    if listing.filter_text:
-        query = query.where(contains(table.c.details, listing.filter_text))
-    return call.page(
-        listing, query, {"TIME": table.c.id}, lambda row: show(CspDeploymentEventJson, row, id=str(row.id))
-    )

@@ -196,12 +196,6 @@ def get_engine_labels(call: Call, engine: str) -> list[str]:
     return list(_fetch(call, engine).labels)
 
 
-@app.route("GET", "/jobrunner/rest/v1/sdc/{engine}/reportedLabels", USER)
-def get_reported_labels(call: Call, engine: str) -> list[str]:
-    """Return the labels an engine reports."""
-    return list(_fetch(call, engine).reported_labels)
-
-
 @app.route(
     "POST",
     "/jobrunner/rest/v1/sdc/{engine}/updateLabels",

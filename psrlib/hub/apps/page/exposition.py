@@ -1,6 +1,5 @@
 """The hub's figures in the text format of Prometheus; imported when they are asked for."""
 
-import resource
 import time
 from collections.abc import Iterator
 from itertools import accumulate
@@ -11,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from psrlib.hub.apps.page.figures import Figures
 from psrlib.hub.web.traffic import BOUNDS_S, Traffic
+from psrlib.process import resident_bytes
 
 
 def prometheus_text(release: str, traffic: Traffic, figures: Figures) -> bytes:
@@ -31,7 +31,7 @@ class _Hub(Collector):
         yield from self._answers()
         yield from self._contents()
         yield CounterMetricFamily("psr_hub_cpu_seconds", "processor time", value=time.process_time())
-        yield GaugeMetricFamily("psr_hub_memory_bytes", "resident memory", value=_resident_bytes())
+        yield GaugeMetricFamily("psr_hub_memory_bytes", "resident memory", value=resident_bytes())
 
     def _answers(self) -> Iterator[Metric]:
         requests = CounterMetricFamily("psr_hub_requests", "requests answered", labels=["app", "status"])
@@ -59,11 +59,3 @@ class _Hub(Collector):
         for state, number in self._figures.engines().items():
             engines.add_metric([state], number)
         yield engines
-
-
-def _resident_bytes() -> int:
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: the largest so far
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

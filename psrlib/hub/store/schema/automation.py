@@ -168,22 +168,6 @@ csp_deployments = table(
     Index("csp_deployments_by_environment", "environment"),
 )
 
-csp_deployment_events = table(
-    "csp_deployment_events",
-    "What engines said of their installation",
-    serial("id", "Arrival order"),
-    text("organization", "Organization id"),
-    text("deployment_id", "Deployment id"),
-    moment("time", "When"),
-    text("source", "Engine id", nullable=True),
-    text("hostname", "Machine of the engine", nullable=True),
-    text("level", "INFO, WARN or ERROR", nullable=True),
-    text("phase", "Phase of the installation", nullable=True),
-    text("code", "Code", nullable=True),
-    text("details", "Text", nullable=True),
-    Index("csp_deployment_events_by_deployment", "deployment_id"),
-)
-
 sequences = table(
     "sequences",
     "Sequences of jobs, of release 4",

@@ -101,7 +101,6 @@ components = table(
     text("type", "Component type such as dc"),
     text("user_id", "User the credential acts for; null for engines and agents", nullable=True),
     text("name", "Name of an API credential", nullable=True),
-    text("deployment_id", "Deployment of release 4 whose engine it is for", nullable=True),
     flag("active", "False: refused", default=True),
     flag("registered", "True once an engine registered with the token"),
     json("attributes", "JSON object of registration attributes", default={}),
