@@ -9,14 +9,13 @@ class CallCounter:
     """Requests sent per kind (``users``, ``pipelines``, ``sessions``, ...), repeats included; thread-safe.
 
     ``waited_s`` adds up the seconds until each answer came; connections overlap. ``received_bytes`` adds up
-    the bodies of the answers. ``n_throttled`` counts the answers 429, after which a request was made again.
+    the bodies of the answers.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self.waited_s = 0.0
         self.received_bytes = 0
-        self.n_throttled = 0
         self._lock = threading.Lock()
 
     def add(self, kind: str) -> None:
@@ -34,11 +33,6 @@ class CallCounter:
         with self._lock:
             self.waited_s += duration_s
             self.received_bytes += n_bytes
-
-    def add_throttled(self) -> None:
-        """Count an answer 429."""
-        with self._lock:
-            self.n_throttled += 1
 
     @property
     def total(self) -> int:

@@ -171,7 +171,6 @@ class HttpClient:
                 ):  # a page where one logs in, of a gateway: the hub itself sends nobody on
                     last = f"status {reply.status}, a redirect to {reply.headers.get('Location')}"
                 if reply.status == TOO_MANY:
-                    self.calls.add_throttled()
                     n_throttled += 1
                     self._wait_later(request, reply, n_throttled)
                     continue

@@ -22,9 +22,7 @@ class AdaptiveLimit:
     Parameters
     ----------
     fixed : int or None
-        Keep exactly this bound; None adapts between 1 and ``largest``.
-    largest : int
-        Upper bound while adapting.
+        Keep exactly this bound; None adapts between 1 and `LARGEST`.
     clock, sleep : callable or None
         Time in seconds, and waiting for some; None takes the real ones.
 
@@ -55,7 +53,6 @@ class AdaptiveLimit:
     def __init__(
         self,
         fixed: int | None = None,
-        largest: int = LARGEST,
         *,
         clock: Callable[[], float] = monotonic,
         sleep: Callable[[float], object] | None = None,
@@ -69,8 +66,8 @@ class AdaptiveLimit:
         self._throttled_since: float | None = None
         self._told = False
         self._fixed = fixed is not None
-        self.largest = fixed or largest
-        self._limit = float(fixed or min(START, largest))
+        self.largest = fixed or LARGEST
+        self._limit = float(fixed or START)
         self._in_flight = 0
         self._doubling = True
         self._best_s: float | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
-from psrlib.client.request import Answer, Request, Upload
+from psrlib.client.request import Answer, Request
 from psrlib.client.shapes import Page, Read, anything, page, record
 from psrlib.errors import HubError
 
@@ -63,11 +63,10 @@ class App:
         body: Any = None,
         *,
         query: Mapping[str, Any] | None = None,
-        upload: Upload | None = None,
         method: str = "PUT",
     ) -> Any:
         """Send what must not be sent twice: Control Hub creates with PUT, and with POST what is no record."""
-        return self._session.answer(Request(method, path, kind, query or {}, body, upload, read=read)).body
+        return self._session.answer(Request(method, path, kind, query or {}, body, read=read)).body
 
     def _post(
         self,
@@ -76,10 +75,9 @@ class App:
         body: Any = None,
         query: Mapping[str, Any] | None = None,
         read: Read = anything,
-        max_bytes: int = LIST_BYTES,
     ) -> Any:
         """Send what may be sent twice: readings with a list of ids, removals."""
-        request = Request("POST", path, kind, query or {}, body, None, True, read=read, max_bytes=max_bytes)
+        request = Request("POST", path, kind, query or {}, body, None, True, read=read, max_bytes=LIST_BYTES)
         return self._session.answer(request).body
 
     def _update(self, path: str, kind: str, body: Json, form: Any = Any) -> None:

@@ -30,8 +30,8 @@ def shares(table: pd.DataFrame, xlabel: str, ax: Axes | None = None) -> Axes:
 
 
 @style()
-def concentration(curve: pd.DataFrame, what: str = "jobs", ax: Axes | None = None) -> Axes:
-    """Plot what share of entities the busiest users own (`psrlib.seed.frames.owned_share`)."""
+def concentration(curve: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Plot what share of the jobs the busiest users own (`psrlib.seed.frames.owned_share`)."""
     ax = ax or new_axes(5, 3.6)
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, label="everyone the same")
     ax.fill_between(curve["users"], curve["users"], curve["owned"], color=PALE)
@@ -41,7 +41,7 @@ def concentration(curve: pd.DataFrame, what: str = "jobs", ax: Axes | None = Non
     note: Any = {"textcoords": "offset points", "color": INK, "fontsize": 9}
     ax.annotate(f"a tenth of the users owns {tenth:.0%}", (0.1, tenth), (12, -14), **note)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
-    ax.set(xlabel="share of users, busiest first", ylabel=f"share of {what} they own")
+    ax.set(xlabel="share of users, busiest first", ylabel="share of jobs they own")
     ax.xaxis.set_major_formatter(PERCENT)
     ax.yaxis.set_major_formatter(PERCENT)
     ax.legend(loc="lower right")

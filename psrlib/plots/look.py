@@ -20,6 +20,7 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY)
 WHITE = "#FFFFFF"
 PALE_BLUE = "#CFE3F2"
 MANY = 25  # organizations above which plots sum them up instead of naming each
+LEGEND_COLUMNS = 4
 COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
 PERCENT = FuncFormatter(lambda value, _: f"{value:.0%}")
 STYLE: Any = {
@@ -91,17 +92,19 @@ def counts_axis(ax: Axes, axis: Literal["x", "y"], largest: float, smallest: flo
     (ax.set_xlim if axis == "x" else ax.set_ylim)(smallest, max(largest, 1) * 1.25)
 
 
-def finish(
-    ax: Axes, title: str, axis: Literal["x", "y"], label: str, unit: Formatter = COUNT, ncols: int = 4
-) -> Axes:
-    """Put title and legend above the axes, and label, ticks and grid on the axis of amounts."""
+def finish(ax: Axes, title: str, axis: Literal["x", "y"], label: str, unit: Formatter = COUNT) -> Axes:
+    """Put the legend right above the axes and the title above the legend; dress the axis of amounts."""
     amounts = ax.xaxis if axis == "x" else ax.yaxis
     amounts.set_label_text(label)
     if unit is COUNT and amounts.get_scale() == "linear":
         amounts.set_major_locator(MaxNLocator(integer=True, nbins=6))
     amounts.set_major_formatter(unit)
     ax.grid(axis=axis)
-    head(ax, title, ncols)
+    names = ax.get_legend_handles_labels()[1]
+    if names:
+        at: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "borderpad": 0.2}
+        ax.legend(ncols=LEGEND_COLUMNS, columnspacing=1.4, handletextpad=0.5, **at)
+    ax.set_title(title, pad=8 + 15 * -(-len(names) // LEGEND_COLUMNS))
     return ax
 
 
@@ -132,13 +135,3 @@ def no_data(ax: Axes, text: str, color: str) -> Axes:
     ax.set_yticks([])
     ax.spines[["left", "bottom"]].set_visible(False)
     return ax
-
-
-def head(ax: Axes, title: str, ncols: int = 4) -> None:
-    """Put the legend right above the axes and the title above the legend, so that neither hides anything."""
-    names = ax.get_legend_handles_labels()[1]
-    if names:
-        at: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "borderpad": 0.2}
-        ax.legend(ncols=ncols, columnspacing=1.4, handletextpad=0.5, **at)
-    rows = -(-len(names) // ncols)
-    ax.set_title(title, pad=8 + 15 * rows)

@@ -88,16 +88,16 @@ def detail_tables(organizations: Iterable[Organization]) -> dict[str, pd.DataFra
     return {name: pd.DataFrame(table) for name, table in rows.items() if table}
 
 
-def owned_share(document: SeedDocument, kind: str = "jobs") -> pd.DataFrame:
-    """Return how much the busiest users own, over all organizations.
+def owned_share(document: SeedDocument) -> pd.DataFrame:
+    """Return how many of the jobs the busiest users own, over all organizations.
 
     Returns
     -------
     DataFrame
-        users, owned: cumulative shares (0 to 1) of users, busiest first, and of the entities they own;
+        users, owned: cumulative shares (0 to 1) of users, busiest first, and of the jobs they own;
         users who own nothing included.
     """
-    owned = Counter((o.id, entity.owner) for o, entity in _entities(document, kind))
+    owned = Counter((o.id, entity.owner) for o, entity in _entities(document, "jobs"))
     users = [(organization.id, user.key) for organization, user in _entities(document, "users")]
     counts = np.sort([owned.get(user, 0) for user in users])[::-1]
     shares = np.concatenate([[0], np.cumsum(counts)]) / max(1, counts.sum())

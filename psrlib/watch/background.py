@@ -210,9 +210,9 @@ def _inside(t: FloatArray, spans: Iterable[tuple[float, float]]) -> np.ndarray:
     return inside
 
 
-def load_background(path: Path, name: str = "") -> Background:
+def load_background(path: Path) -> Background:
     """Read a recording; errors are those of `read_lines`."""
-    return background_of(list(read_lines(path)), name or path.stem)
+    return background_of(list(read_lines(path)), path.stem)
 
 
 def background_of(lines: Sequence[Line], name: str) -> Background:

@@ -1,7 +1,7 @@
 """Sampling a hub during a PSR: few calls, evenly spaced, a line of the recording each."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from threading import Event
@@ -54,11 +54,7 @@ def default_rate(n_engines: int) -> float:
 
 
 def watch_hub(
-    hub: ControlHub,
-    organizations: Sequence[str],
-    rate_per_s: float | None,
-    stop: Event,
-    clock: Callable[[], float] = time.time,
+    hub: ControlHub, organizations: Sequence[str], rate_per_s: float | None, stop: Event
 ) -> Iterator[Sample]:
     """Yield a sample for each call until ``stop`` is set; a hub that is away is a sample, too.
 
@@ -83,7 +79,7 @@ def watch_hub(
     for number, visit in enumerate(cycle(visits)):
         if stop.wait(max(0.0, due - time.monotonic())):
             return
-        sample = look(visit, clock, is_first=number < first_round)
+        sample = look(visit, is_first=number < first_round)
         if sample.engines is not None:
             engines[sample.organization] = len(sample.engines)
         yield sample
@@ -94,11 +90,11 @@ def watch_hub(
         )  # what was missed while the hub was away is not made up for
 
 
-def look(visit: Visit, clock: Callable[[], float] = time.time, *, is_first: bool = False) -> Sample:
+def look(visit: Visit, *, is_first: bool = False) -> Sample:
     """Make one call and return what came of it."""
     calls = visit.session.calls
     kinds, waited_s, n_bytes = calls.by_kind(), calls.waited_s, calls.received_bytes
-    at, begun = clock(), time.monotonic()
+    at, begun = time.time(), time.monotonic()
     found: dict[str, Any] = {}
     try:
         found = _ask(visit)

@@ -50,9 +50,9 @@ def test_windows_of_a_minute_are_waited_out(
         assert not diff(rich, observe(rich, hub), runtime=False)
     n_windows = (clock.now_s - began_s) / 60
     assert n_windows > 3
-    assert hub.calls.n_throttled == gates[0].n_refused > 0
+    assert gates[0].n_refused > 0
     if names_time:
-        assert hub.calls.n_throttled <= hub.limit.largest * (n_windows + 1)
+        assert gates[0].n_refused <= hub.limit.largest * (n_windows + 1)
     told = [record.getMessage() for record in caplog.records if record.name == "psrlib.client.limit"]
     assert set(told) == {THROTTLED}
     assert 0 < len(told) <= 2 * (n_windows + 1)  # a thread may be slow to note what another waited out
