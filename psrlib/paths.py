@@ -20,7 +20,6 @@ MODELS = DATA / "models"
 SAMPLE_MODEL = MODELS / "sample.json"
 MODEL = MODELS / "model.json"
 STATS = DATA / "stats"
-EMBEDDED_HUB_MAPPING = DATA / "sql" / "embedded-hub.yaml"
 
 
 def home() -> Path:

@@ -22,7 +22,8 @@ from psrlib.seed import SeedDocument
 from psrlib.stats import read_stats
 
 PASSWORD = "admin@admin"
-MAPPING = load_mapping(paths.EMBEDDED_HUB_MAPPING)
+EMBEDDED_HUB = paths.DATA / "sql" / "embedded-hub.yaml"
+MAPPING = load_mapping(EMBEDDED_HUB)
 KEYS = ["org", "owner", "pipeline", "job"]  # surrogates, in another order each time
 
 
@@ -197,7 +198,7 @@ def test_a_password_never_stands_in_an_address(output: Path) -> None:
 
 def test_the_command_shows_its_selects_before_it_runs(database: Path, output: Path) -> None:
     """``--plan`` reads nothing; without it the set is written."""
-    arguments = ["collect", "--sql", str(paths.EMBEDDED_HUB_MAPPING), "-o", str(output), "--k", "1"]
+    arguments = ["collect", "--sql", str(EMBEDDED_HUB), "-o", str(output), "--k", "1"]
     planned = CliRunner().invoke(psr, [*arguments, "--plan"])
     assert planned.exit_code == 0, planned.output
     assert "-- scheduled_tasks\nSELECT t.organization AS org" in planned.output
