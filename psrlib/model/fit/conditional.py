@@ -22,8 +22,10 @@ from psrlib.stats.conditionals import FLAT, N_FOLDS, folds, inside, possible_sca
 from psrlib.words import CONFIG
 
 _TRIAL_TREES = 4
-_MIN_LEAF = (16, 32, 64)
-_MIN_LEAF_LIMITS = (2, 16, 64)  # tiers are exact, and a tier may have few organizations
+# Organizations per leaf at least: one rule, judged by held-out organizations of seven populations, several
+# splits of each (docs/model.md). Chosen for each metric by three folds, they followed the accidents of these.
+_LEAF, _LEAF_OF_FEW = 32, 16
+_LEAF_LIMITS = 2  # tiers are exact, and a tier may have few organizations
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
 _GAIN_EACH = 0.03  # and per organization: few cannot gain as much
 _FORM_GAIN = 0.05  # and per organization for another form of shares, without a forest
@@ -56,20 +58,14 @@ def choose_metric(
     features: dict[str, IntArray],
     largest: int | None,
 ) -> FittedMetric:
-    """Choose scale and resolution for one metric; all arrays have shape (n_organizations,).
+    """Choose scale and dependence of one metric; all arrays have shape (n_organizations,).
 
     ``known`` are the counts drawn before, possible bases; ``features`` what trees may look at: these counts,
     their shares and differences; ``largest`` is the largest value that the limits allow.
     """
     x = np.stack(list(features.values()), axis=1).astype(float) if features else np.empty((len(counts), 0))
     gain = min(_MIN_GAIN, _GAIN_EACH * len(counts))
-    sizes = [
-        size
-        for size in (_MIN_LEAF_LIMITS if name in CONFIG else _MIN_LEAF)
-        if 2 * size <= len(counts) * (N_FOLDS - 1) // N_FOLDS
-    ]
-    # scales are compared with one size of leaves, and only the one that wins with the others
-    first = sizes if name in CONFIG else sizes[len(sizes) // 2 :][:1]
+    min_leaf = _leaf_size(name, len(counts))
     scores: dict[str, float] = {}
     best: tuple[float, FittedMetric, bool] | None = None
 
@@ -89,15 +85,12 @@ def choose_metric(
         if scale.base and trial.marginal.largest > largest_on(name, scale):
             continue  # a model file may not hold it
         varies = x.shape[1] > 0 and len(trial.cells.single) > 1
-        options = [None, *(first if varies else ())]
+        options: list[int | None] = [None, min_leaf] if varies and min_leaf else [None]
         consider(trial, options, False)
         if varies and name not in CONFIG:
             consider(trial, options, True)
     assert best is not None
     _, chosen, along_curve = best
-    if chosen.min_leaf is not None:
-        consider(chosen, [size for size in sizes if size not in first], along_curve)
-        chosen = best[1]
     chosen = replace(chosen, held_out=scores)
     return follow_curve(chosen, features) if along_curve else chosen
 
@@ -118,11 +111,18 @@ def quick_likelihood(name: str, counts: IntArray, known: dict[str, IntArray]) ->
     x = np.empty((len(counts), 0))
     if known and len(trial.cells.single) > 1:
         x = np.stack(list(known.values()), axis=1).astype(float)
-        options.append(_MIN_LEAF_LIMITS[0] if name in CONFIG else _MIN_LEAF[1])
+        options.append(_leaf_size(name, len(counts)))
     scores = [*_held_out_likelihoods(trial, counts, known, x, options).values()]
     if len(options) > 1 and name not in CONFIG:
         scores += _held_out_likelihoods(trial, counts, known, x, options, known).values()
     return max(scores)
+
+
+def _leaf_size(name: str, n: int) -> int | None:
+    """Return the least organizations per leaf of a tree; None where the folds have too few for two leaves."""
+    fitted = n * (N_FOLDS - 1) // N_FOLDS
+    sizes = (_LEAF_LIMITS,) if name in CONFIG else (_LEAF, _LEAF_OF_FEW)
+    return next((size for size in sizes if 2 * size <= fitted), None)
 
 
 def _place(values: IntArray) -> IntArray:
