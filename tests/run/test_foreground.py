@@ -25,7 +25,7 @@ from psrlib.state import populate, setup_engines
 
 T = TypeVar("T")
 PASSWORD = "admin@admin"
-END_S = 2.0
+END_S = 5.0  # a container is killed after ten
 
 
 @contextmanager
