@@ -1,7 +1,9 @@
 """Notification app: subscriptions, their audits, alerts (control-hub-rest.md, 7.2 and 7.3)."""
 
+from typing import Annotated
+
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, convert, field
+from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 from sqlalchemy import func, select
 
 from psrlib.hub.apps.server import EVENT_TYPES
@@ -19,6 +21,10 @@ from psrlib.hub.web.routing import USER, App, roles
 app = App("notification")
 SUBSCRIBER = roles("notification:user")
 SUBSCRIPTION = Owned(subscriptions, "Subscription", "EVENT_SUBSCRIPTION")
+# conditions are looked at whenever something happens, while other calls wait
+MAX_EVENTS = 100
+MAX_FILTER = 4096  # characters
+MAX_CONFIG = 64 * 1024  # characters
 SUBSCRIPTIONS = of_organization(subscriptions).where(~subscriptions.c.deleted)
 
 
@@ -26,7 +32,7 @@ class EventJson(Struct, rename="camel"):
     """An event a subscription wants; ``filter`` is an expression or null. Ids are taken and not kept."""
 
     event_type: str
-    filter: str | None = None
+    filter: Annotated[str, Meta(max_length=MAX_FILTER)] | None = None
     id: str | UnsetType | None = UNSET
 
 
@@ -34,7 +40,7 @@ class ActionJson(Struct, rename="camel"):
     """What a subscription does; ``config`` is JSON text. Ids are taken and not kept."""
 
     event_type: str
-    config: str | None = None
+    config: Annotated[str, Meta(max_length=MAX_CONFIG)] | None = None
     id: str | UnsetType | None = UNSET
 
 
@@ -42,7 +48,7 @@ class EventSubscriptionJson(Audited, kw_only=True):
     """A subscription."""
 
     name: str
-    events: list[EventJson]
+    events: Annotated[list[EventJson], Meta(max_length=MAX_EVENTS)]
     actions: list[ActionJson] = field(name="externalActions")
     id: str | None = None
     organization: str | None = None

@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -80,12 +80,24 @@ def _parse(name: str, data: bytes) -> Json:
     return document
 
 
-def write_zip(documents: list[tuple[str, Json]]) -> bytes:
-    """Return a zip of JSON documents under names that differ."""
-    buffer = io.BytesIO()
+def write_zip(documents: Iterable[tuple[str, Json]]) -> bytes:
+    """Return a zip of JSON documents under names that differ; each is made when it is its turn.
+
+    Raises
+    ------
+    IssueError
+        413 for more than `read_zip` takes.
+    """
+    buffer, total = io.BytesIO(), 0
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, document in documents:
-            archive.writestr(name, msgspec.json.encode(document))
+            data = msgspec.json.encode(document)
+            total += len(data)
+            if total > MAX_TOTAL_BYTES:
+                raise too_large(
+                    f"the archive would have more than {MAX_TOTAL_BYTES} bytes; export fewer at once"
+                )
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 

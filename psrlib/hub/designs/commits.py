@@ -16,9 +16,10 @@ from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import Json, dump, load, without_nul
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, check_name
-from psrlib.hub.web.limits import check_depth
+from psrlib.hub.web.limits import BATCH_BYTES, check_depth, too_large
 
 TRANSFORMER_MODES = ("BATCH", "STREAMING")
+DOCUMENTS = ("definition", "rules", "library_definitions")  # columns of a commit that may be long
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class CommitBatch:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.commits: list[Json] = []
+        self._size = 0
         self._labels: set[str] = set()
         self._new: dict[str, Json] = {}  # rows of new pipelines
         self._changed: dict[str, Json] = {}  # columns that change in the rows of known ones
@@ -117,6 +119,9 @@ class CommitBatch:
         commit_id = commit_id or self.call.new_id(org)
         ids = (pipeline_id, commit_id, self.call.new_id(org))
         commit = commit_row(self.call, content, ids, org, number, draft, sdc_id)
+        self._size += sum(len(commit[name] or "") for name in DOCUMENTS)
+        if self._size > BATCH_BYTES:
+            raise too_large(f"one call makes at most {BATCH_BYTES} bytes of pipelines; send fewer at once")
         texts = pipeline_labels(content.definition)
         columns = self._new.get(pipeline_id) or self._changed.setdefault(pipeline_id, {})
         columns.update(pipeline_columns(self.call, commit, texts))

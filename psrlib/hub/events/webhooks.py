@@ -20,6 +20,7 @@ from psrlib.hub.web.origin import may_be_called
 
 logger = logging.getLogger(__name__)
 MAX_PER_ROUND = 100
+MAX_VALUE = 4096  # characters of an event's value, which a text may name thousands of times
 MAX_ATTEMPTS = 3  # the hub's choice: then the subscription shows the error
 _PARAMETER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _WAITING = Query(
@@ -39,7 +40,7 @@ def fill(text: str, values: dict[str, str]) -> str:
     >>> fill("job {{JOB_NAME}} is {{JOB_STATUS}}", {"JOB_NAME": "nightly", "JOB_STATUS": "ACTIVE"})
     'job nightly is ACTIVE'
     """
-    return _PARAMETER.sub(lambda found: values.get(found.group(1), ""), text)
+    return _PARAMETER.sub(lambda found: values.get(found.group(1), "")[:MAX_VALUE], text)
 
 
 async def deliver_waiting(hub: Hub, session: aiohttp.ClientSession) -> int:

@@ -20,6 +20,8 @@ SMALL_BYTES = (
 )  # read and decoded at once; all that an anonymous caller, or a call without a body has
 JSON_BYTES = 32 * 1024 * 1024
 UPLOAD_BYTES = 32 * 1024 * 1024
+ANSWER_BYTES = 40 * 1024 * 1024  # of definitions; the kit asks for 50 commits of 600 kB at a time
+BATCH_BYTES = 64 * 1024 * 1024  # of definitions that one call makes; the kit sends 32 MB in an archive
 ROOM_BYTES = 64 * 1024 * 1024  # bodies that are not small, all at the same time
 SNAPPY_RATIO = 22  # three bytes of Snappy stand for 64 at most
 # Objects and lists in a body, and what is in them: while it is decoded nothing else is answered, 0.1 s for as

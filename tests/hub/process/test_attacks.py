@@ -218,6 +218,45 @@ def test_a_body_with_too_much_in_it(target: Target, path: str, body: bytes) -> N
     assert set(statuses) <= {400, 404, 413, 0}
 
 
+@pytest.mark.parametrize("n_slashes", [60_000, 4_000_000])
+def test_backslashes_in_what_an_engine_says(target: Target, n_slashes: int) -> None:
+    """A run of them and a NUL character elsewhere: 60 kB took 100 s of the only thread."""
+    body = b'[{"a":"' + b"\\" * n_slashes + b'x\\u0000"}]'
+    path = "/messaging/rest/v1/events"
+    assert set(attack(target, lambda: target.call("POST", path, body, **target.engine), times=8)) == {400}
+
+
+def test_one_thing_asked_for_many_times(target: Target) -> None:
+    """An answer is bounded as a body is: 2.5 GB came of one pipeline of 8 MB, named 300 times."""
+    definition = {"title": "big", "uiInfo": {"d": "d" * 8_000_000}, "stages": [], "configuration": []}
+    body = {"name": "big", "pipelineDefinition": json.dumps(definition)}
+    path = f"{target.url}/pipelinestore/rest/v1/pipelines"
+    commit = requests.put(path, json=body, headers=target.headers, timeout=30).json()["commitId"]
+    many, few = (json.dumps([commit] * n).encode() for n in (300, 2))
+    paths = [
+        f"/pipelinestore/rest/v1/{name}" for name in ("pipelines/exportPipelineCommits", "pipelineCommit")
+    ]
+    assert [target.as_user("POST", path, few) for path in paths] == [200, 200]
+    assert set(attack(target, *(lambda p=p: target.as_user("POST", p, many) for p in paths), times=4)) == {
+        413
+    }
+    copies = b'{"namePrefix": "copy", "numberOfCopies": 1000}'
+    path = f"/pipelinestore/rest/v1/pipelineCommit/{commit}/duplicate"
+    assert attack(target, lambda: target.as_user("POST", path, copies), times=2) == [413, 413]
+
+
+def test_a_subscription_that_takes_long(target: Target) -> None:
+    """A condition of a million parts, 20,000 events: each change of a job's status waited 36 s for them."""
+    for events in (
+        [{"eventType": "JOB_STATUS_CHANGE"}] * 20_000,
+        [{"eventType": "JOB_STATUS_CHANGE", "filter": "||".join(["JOB_ID=='x'"] * 1_000_000)}],
+    ):
+        action = {"eventType": "WEBHOOKV1", "config": '{"uri": "http://127.0.0.1:9/"}'}
+        body = json.dumps({"name": "s", "events": events, "externalActions": [action]}).encode()
+        path = "/notification/rest/v1/eventsub/createEventSub"
+        assert attack(target, lambda b=body, p=path: target.as_user("PUT", p, b), times=2) == [400, 400]
+
+
 def test_text_to_be_searched_for(target: Target) -> None:
     """All wildcards, as long as it may be, and longer."""
     paths = [f"{JOBS}?organization=acme&filterText={text}" for text in ("%25" * 4000, "_" * 60_000)]

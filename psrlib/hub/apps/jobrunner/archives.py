@@ -57,7 +57,7 @@ def export_document(call: Call, job: Row) -> Json:
 def export_jobs(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per job, its pipeline included."""
     found = all_permitted(call, jobs, body, "Job", "READ")
-    documents = [(entry_name(job.name, job.id), export_document(call, job)) for job in found]
+    documents = ((entry_name(job.name, job.id), export_document(call, job)) for job in found)
     return Raw(write_zip(documents), content_type="application/octet-stream")
 
 

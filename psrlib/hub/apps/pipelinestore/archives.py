@@ -6,6 +6,7 @@ from psrlib.hub.apps.pipelinestore.records import (
     EDITOR,
     PipelineJson,
     fetch_allowed_pipeline,
+    fetch_for_answer,
     show_full,
     shown,
 )
@@ -13,7 +14,7 @@ from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.archives import entry_name, read_zip, write_zip
 from psrlib.hub.designs.commits import CommitBatch, Content, named_pipeline
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import by_key
+from psrlib.hub.store.queries import Row, by_key
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.text import Json, dump, load
 from psrlib.hub.web.call import Call, Raw
@@ -121,15 +122,15 @@ def import_new_version(
 @app.route("POST", "/pipelinestore/rest/v1/pipelines/exportPipelineCommits", USER, writes=False)
 def export_commits(call: Call, body: list[str]) -> Raw:
     """Return a zip with one export document per commit."""
-    documents = []
-    for commit in call.fetch_all(commits, body, "Pipeline commit"):
-        check_permission(call, commit.pipeline_id, "READ")
-        pipeline = store.fetch_pipeline(call, commit.pipeline_id)
-        key = "pipelineFragmentConfig" if pipeline.fragment else "pipelineConfig"
-        document = {
-            key: load(commit.definition),
-            "pipelineRules": load(commit.rules),
-            "libraryDefinitions": load(commit.library_definitions) or {},
-        }
-        documents.append((entry_name(commit.name, commit.id), document))
+    documents = (_export_document(call, commit) for commit in fetch_for_answer(call, body))
     return Raw(write_zip(documents), content_type="application/octet-stream")
+
+
+def _export_document(call: Call, commit: Row) -> tuple[str, Json]:
+    pipeline = store.fetch_pipeline(call, commit.pipeline_id)
+    document = {
+        "pipelineFragmentConfig" if pipeline.fragment else "pipelineConfig": load(commit.definition),
+        "pipelineRules": load(commit.rules),
+        "libraryDefinitions": load(commit.library_definitions) or {},
+    }
+    return entry_name(commit.name, commit.id), document

@@ -10,6 +10,7 @@ from psrlib.hub.apps.pipelinestore.records import (
     PipelineJson,
     fetch_allowed,
     fetch_allowed_pipeline,
+    fetch_for_answer,
     label_text,
     show_latest,
     shown,
@@ -18,7 +19,7 @@ from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.commits import CommitBatch, Content, metadata_of, named_pipeline, pipeline_labels
 from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query, Row, by_key
-from psrlib.hub.store.schema.design import commits, labels, pipelines
+from psrlib.hub.store.schema.design import labels, pipelines
 from psrlib.hub.store.text import Json, load
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request, not_found
@@ -166,8 +167,9 @@ def duplicate(call: Call, commit: str, body: DuplicatePipelineJson) -> list[Pipe
     row = fetch_allowed(call, commit, "READ")
     pipeline = store.fetch_pipeline(call, row.pipeline_id)
     n, batch = body.number_of_copies, CommitBatch(call)
+    original = load(row.definition)
     for name in [body.name_prefix] if n == 1 else [f"{body.name_prefix}{i + 1}" for i in range(n)]:
-        definition = load(row.definition) | {"title": name, "description": body.description or ""}
+        definition = original | {"title": name, "description": body.description or ""}
         definition["metadata"] = {"labels": metadata_of(definition).get("labels") or []}
         batch.add_pipeline(
             Content(name, definition, load(row.rules), row.library_definitions),
@@ -191,7 +193,7 @@ def update_fragment_version(call: Call, first: str, second: str, body: list[str]
     old, new = store.fetch_commit(call, first), store.fetch_commit(call, second)
     if old.pipeline_id != new.pipeline_id:
         raise bad_request(f"'{old.id}' and '{new.id}' are commits of different fragments")
-    found, batch = call.fetch_all(commits, body, "Pipeline commit"), CommitBatch(call)
+    found, batch = fetch_for_answer(call, body), CommitBatch(call)
     batch.know(call.fetch_all(pipelines, [commit.pipeline_id for commit in found], "Pipeline"))
     replacement = load(new.definition)
     for commit in found:

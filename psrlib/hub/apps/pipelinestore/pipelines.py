@@ -7,6 +7,7 @@ from psrlib.hub.apps.pipelinestore.records import (
     PipelineJson,
     fetch_allowed,
     fetch_allowed_pipeline,
+    fetch_for_answer,
     show_commit,
     show_full,
     show_latest,
@@ -16,7 +17,6 @@ from psrlib.hub.apps.security.records import all_group
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
 from psrlib.hub.designs.labels import LabelJson
-from psrlib.hub.security.acl import check_permission
 from psrlib.hub.store.queries import Query
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.store.schema.security import group_members
@@ -192,10 +192,7 @@ def get_commit(call: Call, commit: str) -> PipelineJson:
 @app.route("POST", "/pipelinestore/rest/v1/pipelineCommit", USER, writes=False)
 def get_commits(call: Call, body: list[str]) -> list[PipelineJson]:
     """Return several commits with their definitions."""
-    rows = call.fetch_all(commits, body, "Pipeline commit")
-    for pipeline_id in {row.pipeline_id for row in rows}:
-        check_permission(call, pipeline_id, "READ")
-    return show_full(call, rows)
+    return show_full(call, fetch_for_answer(call, body))
 
 
 @app.route("GET", "/pipelinestore/rest/v1/pipelineCommit/{commit}/pipelinesUsingFragment", USER)

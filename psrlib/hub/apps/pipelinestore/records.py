@@ -1,13 +1,14 @@
 """Pipelinestore app: records of pipelines and commits."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
-from psrlib.hub.designs.commits import stored_labels
+from psrlib.hub.designs.commits import DOCUMENTS, stored_labels
 from psrlib.hub.designs.labels import LabelJson
 from psrlib.hub.designs.versions import version_fields
 from psrlib.hub.security.acl import check_permission
@@ -15,11 +16,19 @@ from psrlib.hub.store.queries import Row, any_of
 from psrlib.hub.store.schema.design import commits, pipelines
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
+from psrlib.hub.web.limits import ANSWER_BYTES, too_large
 from psrlib.hub.web.records import show
 from psrlib.hub.web.routing import roles
 
 EDITOR = roles("pipelinestore:pipelineEditor")
 LIGHT_COMMITS = any_of(lambda ids: select(*store.LIGHT).where(commits.c.id.in_(ids)))
+
+_LENGTHS = [func.length(commits.c[name]) for name in DOCUMENTS]
+SIZES = any_of(
+    lambda ids: select(
+        commits.c.id, sum(func.coalesce(length, 0) for length in _LENGTHS).label("size")
+    ).where(commits.c.id.in_(ids))
+)
 
 
 class CommitPipelineJson(Struct, rename="camel"):
@@ -122,6 +131,23 @@ def fetch_allowed(call: Call, commit_id: str, action: str) -> Row:
     commit = store.fetch_commit(call, commit_id)
     check_permission(call, commit.pipeline_id, action)
     return commit
+
+
+def fetch_for_answer(call: Call, commit_ids: Sequence[str]) -> list[Row]:
+    """Return commits that the caller may read.
+
+    Raises
+    ------
+    IssueError
+        413 when they are too much for one answer; one that is asked for twice counts twice.
+    """
+    sizes = {row.id: row.size for row in SIZES(call.db, commit_ids)}
+    if sum(sizes.get(commit_id, 0) for commit_id in commit_ids) > ANSWER_BYTES:
+        raise too_large(f"the answer would have more than {ANSWER_BYTES} bytes; ask for fewer at once")
+    rows = call.fetch_all(commits, commit_ids, "Pipeline commit")
+    for pipeline_id in {row.pipeline_id for row in rows}:
+        check_permission(call, pipeline_id, "READ")
+    return rows
 
 
 def fetch_allowed_pipeline(call: Call, pipeline_id: str, action: str) -> Row:

@@ -9,7 +9,7 @@ from psrlib.hub.apps.jobrunner.records import OPERATOR
 from psrlib.hub.apps.topology.topologies import EDITOR, TopologyJson, add_version, insert_topology, shown
 from psrlib.hub.designs.archives import entry_name, read_zip, write_zip
 from psrlib.hub.security.acl import check_permission
-from psrlib.hub.store.queries import Query
+from psrlib.hub.store.queries import Query, Row
 from psrlib.hub.store.schema.design import topologies, topology_commits
 from psrlib.hub.store.schema.execution import jobs
 from psrlib.hub.store.text import NOT_JSON, Json, dump, load
@@ -24,19 +24,22 @@ app = App("topology")
 @app.route("POST", "/topology/rest/v1/topologies/exportTopologies", USER, writes=False)
 def export_topologies(call: Call, body: list[str]) -> Raw:
     """Return a zip with one document per topology commit, its jobs and pipelines included."""
-    documents = []
-    for commit in call.fetch_all(topology_commits, body, "Topology commit"):
-        check_permission(call, commit.topology_id, "READ")
-        nodes = load(commit.definition).get("topologyNodes") or []
-        ids = [node.get("jobId") for node in nodes if isinstance(node, dict)]
-        wanted = jobs.c.id.in_([i for i in ids if isinstance(i, str)])
-        mine = select(jobs).where(wanted, jobs.c.organization == commit.organization).order_by(jobs.c.name)
-        document = {
-            "topologyJson": shown(call, commit.id),
-            "jobJsonList": [export_document(call, job) for job in Query(mine, kept=False).rows(call.db)],
-        }
-        documents.append((entry_name(commit.name, commit.id), document))
+    found = call.fetch_all(topology_commits, body, "Topology commit")
+    documents = (_export_document(call, commit) for commit in found)
     return Raw(write_zip(documents), content_type="application/octet-stream")
+
+
+def _export_document(call: Call, commit: Row) -> tuple[str, Json]:
+    check_permission(call, commit.topology_id, "READ")
+    nodes = load(commit.definition).get("topologyNodes") or []
+    ids = [node.get("jobId") for node in nodes if isinstance(node, dict)]
+    wanted = jobs.c.id.in_([i for i in ids if isinstance(i, str)])
+    mine = select(jobs).where(wanted, jobs.c.organization == commit.organization).order_by(jobs.c.name)
+    document = {
+        "topologyJson": shown(call, commit.id),
+        "jobJsonList": [export_document(call, job) for job in Query(mine, kept=False).rows(call.db)],
+    }
+    return entry_name(commit.name, commit.id), document
 
 
 @app.route(
