@@ -1,7 +1,10 @@
 """Rewriting a seed document for another environment: variables by name, fields by path and expression."""
 
 import re
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from psrlib.words import KINDS
 from psrlib.yaml_file import read_yaml, shown
 
 ANY = "*"  # every key of a map, in a field path
+PATIENCE_S = 5.0  # with an expression and one text, of 2,000 characters at most
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
         if not isinstance(value, str) or path:
             raise InputError(f"{rule}: the field holds {type(value).__name__}; only text is rewritten")
         try:
-            new = rule.pattern.sub(rule.replace, value)
+            with _patience(rule):
+                new = rule.pattern.sub(rule.replace, value)
         except (re.error, IndexError) as error:
             raise InputError(f"{rule}: replacement {rule.replace!r} does not fit ({error})") from error
         if len(new) > MAX_TEXT:  # a short expression may make much of a short text
@@ -153,6 +158,30 @@ def _apply(document: SeedDocument, rule: FieldRule) -> tuple[SeedDocument, int]:
         for organization in document.organizations
     ]
     return structs.replace(document, organizations=organizations, sha256=None), changed
+
+
+@contextmanager
+def _patience(rule: FieldRule) -> Iterator[None]:
+    """Give up an expression that does not end: a stranger's may try more ways than there is time.
+
+    Only the main thread of a process can be interrupted so; another one waits.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise InputError(
+            f"{rule}: not done with one text after {PATIENCE_S:g} s; write it with fewer repetitions"
+        )
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _n_uses(organizations: list[Organization], variable: str) -> int:

@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from psrlib.bounds import MAX_TEXT
 from psrlib.errors import InputError
 from psrlib.seed.decode import check_record
 from psrlib.seed.document import SeedDocument
+from psrlib.yaml_file import shown
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -27,7 +29,11 @@ def resolve_variables(document: SeedDocument, overrides: Mapping[str, str] | Non
     values = {**document.variables, **known_variables(document, overrides or {})}
 
     def replace(text: str) -> str:
-        return VARIABLE.sub(lambda match: _value(match.group(1), values), text)
+        made = VARIABLE.sub(lambda match: _value(match.group(1), values), text)
+        if len(made) > MAX_TEXT:  # at once: thousands of short texts may stand for gigabytes
+            what = f"variables make {len(made)} characters of the text {shown(text)}"
+            raise InputError(f"{what}; expected at most {MAX_TEXT}")
+        return made
 
     organizations = []
     for organization in document.organizations:

@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from support.memory import run_measured
 
 from psrlib import bounds
 from psrlib.errors import InputError
-from psrlib.seed import SeedDocument, load_seed, pipeline_definition, resolve_variables
+from psrlib.seed import SeedDocument, load_seed, pipeline_definition, resolve_variables, rewrite
 from psrlib.seed.rewrite import load_rules, rewrite_seed
 from psrlib.words import KINDS
 
@@ -129,8 +130,35 @@ def test_variables_cannot_bring_in_what_texts_may_not_hold(plain: Any, tmp_path:
     with pytest.raises(InputError, match=r"variables resolved: engines .*url: .*without line breaks"):
         resolve_variables(load_seed(write(tmp_path, document)))
     document["variables"]["engine_host"] = "x" * bounds.MAX_TEXT
-    with pytest.raises(InputError, match="url: expected `str` of length <= 2000"):
+    with pytest.raises(InputError, match=r"make 2\d\d\d characters of the text .*engine_host.*at most 2000"):
         resolve_variables(load_seed(write(tmp_path, document)))
+
+
+def test_variables_that_multiply_take_no_memory(plain: Any, tmp_path: Path) -> None:
+    """800 kB of texts that would be 320 MB: refused at the first of them."""
+    document = copy.deepcopy(plain)
+    document["variables"]["a"] = "x" * bounds.MAX_TEXT
+    document["organizations"][0]["connections"][0]["configuration"] = {
+        f"k{n}": "${a}" * 400 for n in range(400)
+    }
+    loaded = load_seed(write(tmp_path, document))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="make 800000 characters of the text"):
+        resolve_variables(loaded)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+def test_an_expression_that_never_ends_is_given_up(
+    tiny_seed: SeedDocument, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups that repeat and hold what repeats try more ways than there is time."""
+    monkeypatch.setattr(rewrite, "PATIENCE_S", 0.2)
+    path = tmp_path / "rules.yaml"
+    path.write_text("- {field: users.email, pattern: '(([a-z0-9.@-])+)+X', replace: x}")
+    with pytest.raises(InputError, match=r"pattern .*: not done with one text after"):
+        rewrite_seed(tiny_seed, load_rules(path))
 
 
 RULES = {

@@ -1,10 +1,12 @@
 """Pipelinestore app: records of pipelines and commits."""
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from psrlib.hub.designs import labels as label_tree
 from psrlib.hub.designs import pipelines as store
@@ -23,12 +25,9 @@ from psrlib.hub.web.routing import roles
 EDITOR = roles("pipelinestore:pipelineEditor")
 LIGHT_COMMITS = any_of(lambda ids: select(*store.LIGHT).where(commits.c.id.in_(ids)))
 
-_LENGTHS = [func.length(commits.c[name]) for name in DOCUMENTS]
-SIZES = any_of(
-    lambda ids: select(
-        commits.c.id, sum(func.coalesce(length, 0) for length in _LENGTHS).label("size")
-    ).where(commits.c.id.in_(ids))
-)
+_LENGTHS: list[ColumnElement[int]] = [func.coalesce(func.length(commits.c[name]), 0) for name in DOCUMENTS]
+_SIZE = reduce(operator.add, _LENGTHS).label("size")
+SIZES = any_of(lambda ids: select(commits.c.id, _SIZE).where(commits.c.id.in_(ids)))
 
 
 class CommitPipelineJson(Struct, rename="camel"):
