@@ -92,6 +92,7 @@ def not_served(release: int = 3) -> list[tuple[str, str]]:
 
 
 EVENT_IDS = "the ids of these events to engines are not known"
+NO_SERIES = "see recordCountsForAllRuns and query: a run's latest figures"
 AUDITS = "see /jobrunner/rest/v1/metrics/listAclAudits"
 # Endpoints the reference names that the hub answers with 501, why, and of which release only.
 NOT_SERVED = (
@@ -114,6 +115,15 @@ NOT_SERVED = (
     ("GET", "/provisioning/rest/v1/deployments/byStatus", "no quick-start client asks it", 0),
     ("GET", "/provisioning/rest/v1/deployments/status", "no quick-start client asks it", 0),
     ("POST", "/provisioning/rest/v1/deployment/{deployment}/scale", "no quick-start client asks it", 0),
+    (
+        "GET",
+        "/timeseries/rest/v1/metrics/executor/{engine}/...",
+        "engines are listed with their last figures",
+        0,
+    ),
+    ("GET", "/timeseries/rest/v1/metrics/job/{job}/recordCount", NO_SERIES, 0),
+    ("GET", "/timeseries/rest/v1/metrics/job/{job}/recordThroughput", NO_SERIES, 0),
+    ("GET", "/timeseries/rest/v1/metrics/job/{job}/sankey", NO_SERIES, 0),
     ("POST", "/reporting/rest/v1/report/{definition}/generateReport", "no reports are made", 0),
     ("GET", "/reporting/rest/v1/report/{definition}/reports", "no reports are made", 0),
     ("GET", "/reporting/rest/v1/report/{definition}/{report}/...", "no reports are made", 0),

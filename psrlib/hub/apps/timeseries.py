@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 
 from msgspec import Struct, field
-from sqlalchemy import Column, bindparam, select
+from sqlalchemy import bindparam, select
 
 from psrlib.hub.runner.payload import RUN_KEY
 from psrlib.hub.store.queries import Query, Row
-from psrlib.hub.store.schema.execution import engine_metrics, engines, jobs, metrics, runs
+from psrlib.hub.store.schema.execution import jobs, metrics, runs
 from psrlib.hub.store.text import Json
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.records import show
@@ -16,11 +16,6 @@ from psrlib.hub.web.routing import COMPONENT, App, roles
 
 app = App("timeseries")
 READER = roles("timeseries:reader", "jobrunner:operator")
-SPANS_S = {  # LAST_5M to LAST_30D
-    f"LAST_{n}{unit}": n * seconds
-    for unit, seconds, counts in (("M", 60, (5, 15)), ("H", 3600, (1, 6, 12, 24)), ("D", 86_400, (2, 7, 30)))
-    for n in counts
-}
 COUNTED = {"input": "batchInputRecords", "output": "batchOutputRecords", "error": "batchErrorRecords"}
 METERS = {
     "PIPELINE_BATCH_INPUT_RECORDS_METER": "batchInputRecords",
@@ -187,23 +182,6 @@ def latest_metrics(call: Call, job: str, sdc_id: str | None = None) -> Json:
     return rows[-1].document if rows else {}
 
 
-def _serve_figure(figure: str, kind: str) -> None:
-    def job_figure(
-        call: Call, job: str, span: Span, sdc_id: str | None = None, limit: int = 1000
-    ) -> SeriesListJson:
-        """Return record counts or rates of a job as series."""
-        names = ["changed_on", *(f"{of}_{kind}" for of in COUNTED)]
-        values = [[getattr(row, name) for name in names] for row in _rows(call, job, sdc_id)]
-        return SeriesListJson([SeriesJson(figure, ["time", *COUNTED], values)])
-
-    choice = "one point per run, the latest figures"
-    app.route("GET", f"/timeseries/rest/v1/metrics/job/{{job}}/{figure}", READER, choice=choice)(job_figure)
-
-
-for _name, _kind in (("recordCount", "count"), ("recordThroughput", "rate"), ("sankey", "count")):
-    _serve_figure(_name, _kind)
-
-
 class MetricQuery(Struct, rename="camel"):
     """One series that is asked for."""
 
@@ -260,27 +238,3 @@ def _entry(registry: Json, family: str, name: str) -> Json:
     group = registry.get(family)
     entry = group.get(name) if isinstance(group, dict) else None
     return entry if isinstance(entry, dict) else {}
-
-
-def _engine_series(call: Call, engine: str, span: Span, column: Column[float], name: str) -> SeriesListJson:
-    row = call.fetch(engines, engine, "Engine")
-    since = call.now - SPANS_S.get(span.time_filter_condition, 300) * 1000
-    statement = (
-        select(engine_metrics.c.time, column)
-        .where(engine_metrics.c.engine_id == row.id, engine_metrics.c.time >= since)
-        .order_by(engine_metrics.c.time)
-    )
-    values = [[time, value] for time, value in call.db.execute(statement)]
-    return SeriesListJson([SeriesJson(name, ["time", "value"], values)])
-
-
-@app.route("GET", "/timeseries/rest/v1/metrics/executor/{engine}/cpu", READER)
-def engine_cpu(call: Call, engine: str, span: Span) -> SeriesListJson:
-    """Return the CPU load of an engine as a series."""
-    return _engine_series(call, engine, span, engine_metrics.c.cpu_load, "cpu")
-
-
-@app.route("GET", "/timeseries/rest/v1/metrics/executor/{engine}/memory", READER)
-def engine_memory(call: Call, engine: str, span: Span) -> SeriesListJson:
-    """Return the used memory of an engine as a series."""
-    return _engine_series(call, engine, span, engine_metrics.c.used_memory, "memory")

@@ -6,7 +6,7 @@ from psrlib.hub.runner.entities import Engine, EngineEvent, Instance, Job
 from psrlib.hub.runner.reports import Ack, PipelineStatus, ProcessFigures
 from psrlib.hub.runner.work import RunnerWork
 from psrlib.hub.runner.writer import apply, decide
-from psrlib.hub.store.contacts import Figures, figures_expire_on
+from psrlib.hub.store.contacts import Figures
 from psrlib.hub.store.schema.execution import engine_events, instances
 from psrlib.hub.web.access import Principal
 
@@ -128,13 +128,8 @@ def _resume(
 
 def take_figures(work: RunnerWork, engine: Principal, figures: ProcessFigures) -> None:
     """Remember CPU and memory of an engine."""
-    taken = Figures(
-        figures.timestamp or work.now,
-        figures.cpu_load or 0.0,
-        figures.used_memory or 0.0,
-        figures_expire_on(work.now),
-    )
-    work.hub.contacts.note_figures(engine.id, engine.organization, taken)
+    taken = Figures(figures.cpu_load or 0.0, figures.used_memory or 0.0)
+    work.hub.contacts.note_figures(engine.id, taken)
 
 
 def settle(work: RunnerWork, run_id: str) -> None:

@@ -63,7 +63,6 @@ class EngineInfo(Struct, rename="camel"):
 class ProcessFigures(Struct, rename="camel"):
     """Processor load in percent and memory in bytes of an engine (2003)."""
 
-    timestamp: int | None = None
     cpu_load: float | None = None
     used_memory: float | None = None
 

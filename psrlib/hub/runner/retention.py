@@ -33,7 +33,7 @@ from psrlib.hub.store.schema.automation import (
     tasks,
 )
 from psrlib.hub.store.schema.design import acl_audits, acls, connection_audits
-from psrlib.hub.store.schema.execution import engine_events, engine_metrics, instances, run_events, runs
+from psrlib.hub.store.schema.execution import engine_events, instances, run_events, runs
 from psrlib.hub.store.schema.security import action_audits, configs, login_audits
 
 DAY_MS = 86_400_000
@@ -125,7 +125,6 @@ def forget_old(connection: Connection, now_ms: int) -> bool:
     outdated = [
         _delete(connection, history.table, _is_old(history, default, now_ms)) for history in HISTORIES
     ]
-    outdated.append(_delete(connection, engine_metrics, engine_metrics.c.expires_on <= now_ms))
     known = select(alerts.c.id)
     orphans = and_(acls.c.resource_type == "ALERT", acls.c.resource_id.not_in(known))
     outdated.append(_delete(connection, acls, orphans))

@@ -2,39 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from psrlib.hub.store.schema import execution
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
-
-@dataclass
+@dataclass(frozen=True)
 class Figures:
-    """Last process figures of an engine; ``expires_on`` is when they are forgotten."""
+    """Last process figures of an engine: processor load in percent, memory in bytes."""
 
-    time: int
     cpu_load: float
     used_memory: float
-    expires_on: int = 0
-
-
-def figures_expire_on(now_ms: int) -> int:
-    """Return until when figures that arrive now are kept: the longer, the fewer.
-
-    All of them for an hour, those of a minute in every quarter of an hour for a day, of one in six hours for
-    the 30 days that can be asked for. That bounds 10,000 engines to three million rows, of 14 million a day.
-
-    Examples
-    --------
-    >>> [figures_expire_on(minute * 60_000) // 3_600_000 for minute in (1, 15, 360)]
-    [1, 24, 726]
-    """
-    if now_ms % (6 * HOUR_MS) < MINUTE_MS:
-        return now_ms + 30 * 24 * HOUR_MS
-    return now_ms + HOUR_MS * (24 if now_ms % (15 * MINUTE_MS) < MINUTE_MS else 1)
 
 
 @dataclass
@@ -51,7 +31,7 @@ class Contacts:
     last_statuses: dict[str, int] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)  # engines with queued events
     figures: dict[str, Figures] = field(default_factory=dict)
-    new_figures: list[tuple[str, str, Figures]] = field(default_factory=list)
+    new_figures: dict[str, Figures] = field(default_factory=dict)  # not yet written
     last_instance: int = 0  # largest number given to a pipeline instance
 
     def load(self, connection: Connection) -> None:
@@ -94,7 +74,13 @@ class Contacts:
 
     def forget(self, engine_id: str) -> None:
         """Forget an engine that was deleted."""
-        for known in (self.last_poll, self.busy_until, self.last_statuses, self.figures):
+        for known in (
+            self.last_poll,
+            self.busy_until,
+            self.last_statuses,
+            self.figures,
+            self.new_figures,
+        ):
             known.pop(engine_id, None)
         for members in (self.unwritten, self.silent, self.waiting):
             members.discard(engine_id)
@@ -112,10 +98,9 @@ class Contacts:
             if not self.answering[engine_id]:
                 del self.answering[engine_id]
 
-    def note_figures(self, engine_id: str, organization: str, figures: Figures) -> None:
+    def note_figures(self, engine_id: str, figures: Figures) -> None:
         """Remember CPU and memory of an engine."""
-        self.figures[engine_id] = figures
-        self.new_figures.append((engine_id, organization, figures))
+        self.figures[engine_id] = self.new_figures[engine_id] = figures
 
     def is_responding(self, engine_id: str, now_ms: int, heartbeat_ms: int, ever: int = 0) -> bool:
         """Whether an engine gave a sign of life within the heartbeat interval, or still has work in hand.
@@ -134,20 +119,17 @@ class Contacts:
     def flush(self, connection: Connection) -> None:
         """Write heartbeats and figures since the last flush."""
         seen, self.unwritten = self.unwritten, set()
-        figures, self.new_figures = self.new_figures, []
+        figures, self.new_figures = self.new_figures, {}
         update = execution.engines.update().where(execution.engines.c.id == bindparam("engine"))
         if seen:
             connection.execute(
                 update, [{"engine": e, "last_reported_time": self.last_poll[e]} for e in sorted(seen)]
             )
         if figures:
-            latest = {engine: last for engine, _, last in figures}
             connection.execute(
                 update,
                 [
                     {"engine": engine, "cpu_load": last.cpu_load, "used_memory": last.used_memory}
-                    for engine, last in sorted(latest.items())
+                    for engine, last in sorted(figures.items())
                 ],
             )
-            rows = [{"engine_id": e, "organization": org, **asdict(f)} for e, org, f in figures]
-            connection.execute(execution.engine_metrics.insert(), rows)

@@ -21,7 +21,7 @@ from psrlib.hub.runner.reports import (
         pytest.param(Ack, '{"ackEventStatus": "SUCCESS", "more": 1}', Ack("SUCCESS"), id="unknown member"),
         pytest.param(Ack, '{"ackEventStatus": "ERROR", "message": {}}', Ack("ERROR"), id="wrong type"),
         pytest.param(
-            ProcessFigures, '{"cpuLoad": "x", "usedMemory": 5}', ProcessFigures(None, None, 5.0), id="text"
+            ProcessFigures, '{"cpuLoad": "x", "usedMemory": 5}', ProcessFigures(None, 5.0), id="text"
         ),
         pytest.param(EngineInfo, '{"labels": "all", "edge": true}', EngineInfo(edge=True), id="no list"),
         pytest.param(PipelineStatus, '{"timeStamp": "7"}', PipelineStatus(time_stamp=7), id="number as text"),

@@ -7,9 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from psrlib.hub.runner import retention
-from psrlib.hub.store.contacts import figures_expire_on
 from psrlib.hub.store.schema import metadata
-from psrlib.hub.store.schema.execution import engine_metrics
 from psrlib.hub.store.schema.security import login_audits
 
 HOUR_S, DAY_S = 3600, 86_400
@@ -20,7 +18,6 @@ CHURNED = (
     "run_events",
     "instances",
     "engine_events",
-    "engine_metrics",
     "task_runs",
     "action_runs",
     "alerts",
@@ -133,6 +130,7 @@ def test_no_table_grows_without_bound(lite_acme: Any) -> None:
     triggered = {s["name"]: s["triggerCount"] for s in acme.get("/notification/rest/v1/eventsub")}
     assert triggered["DATA_SLA_TRIGGERED"] > last["alerts"]  # counted, though forgotten
     assert acme.status(jobs["Measured"])["status"] == "ACTIVE"
+    assert {row["cpuLoad"] for row in acme.get("/jobrunner/rest/v1/sdcs")} == {5.0}  # the last ones
 
 
 def test_history_is_kept_for_the_days_of_its_organization(acme: Any) -> None:
@@ -155,28 +153,6 @@ def test_history_is_kept_for_the_days_of_its_organization(acme: Any) -> None:
     assert n_after(1) > 0
     configure(acme, org_max_history_days=30)
     assert n_after(1) == 0
-
-
-def test_figures_of_engines_are_kept_the_longer_the_fewer(acme: Any) -> None:
-    """A minute apart for an hour, a quarter of an hour for a day, six hours for thirty days."""
-    engine, hub = acme.engine(), acme.driver.app.hub
-    clock = acme.driver.clock
-    clock.now_ms = clock.now_ms // (DAY_S * 1000) * DAY_S * 1000
-    times = [clock.now_ms + minute * 60_000 for minute in range(2 * 24 * 60)]
-    rows = [
-        {"engine_id": engine.id, "organization": "acme", "time": at, "cpu_load": 1.0, "used_memory": 1.0}
-        | {"expires_on": figures_expire_on(at)}
-        for at in times
-    ]
-    hub.write_now(lambda connection: connection.execute(engine_metrics.insert(), rows))
-
-    def n_on(days: int) -> int:
-        clock.now_ms = times[-1] + days * DAY_S * 1000
-        while hub.write_now(lambda connection: retention.forget_old(connection, hub.now())):
-            pass
-        return sizes(acme)["engine_metrics"]
-
-    assert [n_on(days) for days in (0, 1, 31)] == [60 + 4 * 23 + 4, 8, 0]
 
 
 def test_what_is_too_old_goes_a_part_at_a_time(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:

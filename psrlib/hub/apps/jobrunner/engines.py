@@ -21,7 +21,7 @@ from psrlib.hub.runner.reports import PipelineStatus, ProcessFigures, StatusList
 from psrlib.hub.runner.work import RunnerWork, heartbeat_ms, work_of
 from psrlib.hub.security.acl import drop_acls, permitted
 from psrlib.hub.store.queries import Query, Row, by_key
-from psrlib.hub.store.schema.execution import engine_events, engine_metrics, engines, instances
+from psrlib.hub.store.schema.execution import engine_events, engines, instances
 from psrlib.hub.store.text import Json, contains, has_item
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import bad_request
@@ -257,8 +257,7 @@ def delete_engines(call: Call, body: list[str]) -> None:
         row = _fetch_own(call, engine)
         _give_up(call, row.id)
         call.db.execute(engines.delete().where(engines.c.id == row.id))
-        for table in (engine_events, engine_metrics):
-            call.db.execute(table.delete().where(table.c.engine_id == row.id))
+        call.db.execute(engine_events.delete().where(engine_events.c.engine_id == row.id))
         call.after.append(partial(call.hub.contacts.forget, row.id))
     drop_acls(call, known)
 

@@ -164,17 +164,3 @@ metrics = table(
     moment("changed_on", "When"),
     json("document", "JSON object: the metric registry as reported"),
 )
-
-engine_metrics = table(
-    "engine_metrics",
-    "CPU and memory of engines over time",
-    serial("id", "Arrival order"),
-    text("engine_id", "Engine id"),
-    text("organization", "Organization id"),
-    moment("time", "Engine's time"),
-    share("cpu_load", "Percent"),
-    share("used_memory", "Bytes"),
-    moment("expires_on", "When it is forgotten"),
-    Index("engine_metrics_by_engine", "engine_id", "time"),
-    Index("engine_metrics_by_expiry", "expires_on"),
-)
