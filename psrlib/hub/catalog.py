@@ -115,6 +115,8 @@ NOT_SERVED = (
     ("GET", "/provisioning/rest/v1/deployments/byStatus", "no quick-start client asks it", 0),
     ("GET", "/provisioning/rest/v1/deployments/status", "no quick-start client asks it", 0),
     ("POST", "/provisioning/rest/v1/deployment/{deployment}/scale", "no quick-start client asks it", 0),
+    ("GET", "/security/rest/v1/metrics/{org}/...", "see users, listLogins and listActions", 0),
+    ("GET", "/security/rest/v1/sessions/...", "no client asks who is logged in", 0),
     (
         "GET",
         "/timeseries/rest/v1/metrics/executor/{engine}/...",

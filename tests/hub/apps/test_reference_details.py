@@ -55,8 +55,6 @@ def test_pipelines_of_a_group_are_those_its_members_made(acme: Any) -> None:
 
 AUDITS = [
     "/security/rest/v1/organization/acme/users/listActions",
-    "/security/rest/v1/metrics/acme/usersCreated",
-    "/security/rest/v1/sessions/acme/active",
     "/jobrunner/rest/v1/metrics/listAclAudits",
     "/connection/rest/v1/connections/acme/connectionAudits",
 ]

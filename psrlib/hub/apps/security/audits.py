@@ -1,19 +1,18 @@
-"""Security app: login and action audits, metrics of users, sessions (control-hub-rest.md, 3.6)."""
+"""Security app: login and action audits (control-hub-rest.md, 3.6)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from msgspec import Struct, field
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement
 
-from psrlib.hub.apps.security.records import UserJson, show_users
 from psrlib.hub.store.queries import Query, Row, of_organization
-from psrlib.hub.store.schema.security import action_audits, group_members, login_audits, sessions, users
+from psrlib.hub.store.schema.security import action_audits, login_audits, users
 from psrlib.hub.web.call import Call
 from psrlib.hub.web.issues import not_found
-from psrlib.hub.web.records import AuditPaging, Listed, Span, show
-from psrlib.hub.web.routing import ORG_ADMIN, SYSTEM, App
+from psrlib.hub.web.records import AuditPaging, Listed, show
+from psrlib.hub.web.routing import ORG_ADMIN, App
 
 app = App("security")
 T = TypeVar("T")
@@ -49,14 +48,6 @@ class UserActionAuditJson(Struct, rename="camel"):
     organization: str = field(name="orgId")
 
 
-class UserSessionJson(Struct, rename="camel"):
-    """A session."""
-
-    user_id: str
-    organization: str = field(name="orgId")
-    expires_on: int = field(name="expiryTime")
-
-
 @dataclass(frozen=True)
 class Table(Generic[T]):
     """What is listed of a table, in which orders."""
@@ -80,21 +71,6 @@ ACTIONS = Table(
     {"TIME": action_audits.c.id, "ACTION": action_audits.c.action},
     lambda row: show(UserActionAuditJson, row, id=str(row.id)),
 )
-SESSIONS = Table(
-    Query(select(sessions), kept=False),
-    {"EXPIRY_TIME": sessions.c.expires_on, "USER_ID": sessions.c.user_id},
-    lambda row: show(UserSessionJson, row),
-)
-
-
-def _users(call: Call, paging: AuditPaging, *which: ColumnElement[bool]) -> Listed[UserJson]:
-    """Return one page of the users under some conditions."""
-    return call.page(
-        paging,
-        of_organization(users).where(~users.c.deleted, *which),
-        {"ID": users.c.id, "CREATED_ON": users.c.created_on, "NAME": users.c.name},
-        show_all=lambda rows: show_users(call, rows),
-    )
 
 
 def _user(call: Call, org: str, user: str) -> str:
@@ -132,63 +108,3 @@ def list_actions_of(call: Call, org: str, user: str, paging: AuditPaging) -> Lis
 def list_actions_by(call: Call, org: str, user: str, paging: AuditPaging) -> Listed[UserActionAuditJson]:
     """List changes made by a user."""
     return ACTIONS.page(call, paging, action_audits.c.requester_id == _user(call, org, user))
-
-
-@app.route("GET", "/security/rest/v1/metrics/{org}/loginAudits", ORG_ADMIN)
-def login_metrics(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[LoginAuditJson]:
-    """List logins of a time range."""
-    return LOGINS.page(call, paging, span.holds(login_audits.c.login_time))
-
-
-@app.route("GET", "/security/rest/v1/metrics/{org}/actionAudits", ORG_ADMIN)
-def action_metrics(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserActionAuditJson]:
-    """List changes of a time range."""
-    return ACTIONS.page(call, paging, span.holds(action_audits.c.time))
-
-
-@app.route("GET", "/security/rest/v1/metrics/{org}/usersCreated", ORG_ADMIN)
-def users_created(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserJson]:
-    """List users created in a time range."""
-    return _users(call, paging, span.holds(users.c.created_on))
-
-
-def _logged_in(org: str, span: Span) -> Select[tuple[str]]:
-    mine = login_audits.c.organization == org
-    return select(login_audits.c.user_id).where(
-        mine, login_audits.c.success, span.holds(login_audits.c.login_time)
-    )
-
-
-@app.route("GET", "/security/rest/v1/metrics/{org}/loggedInUsers", ORG_ADMIN)
-def logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserJson]:
-    """List users who logged in within a time range."""
-    return _users(call, paging, users.c.id.in_(_logged_in(org, span)))
-
-
-@app.route("GET", "/security/rest/v1/metrics/{org}/notLoggedInUsers", ORG_ADMIN)
-def not_logged_in_users(call: Call, org: str, paging: AuditPaging, span: Span) -> Listed[UserJson]:
-    """List users who did not log in within a time range."""
-    return _users(call, paging, users.c.id.not_in(_logged_in(org, span)))
-
-
-@app.route("GET", "/security/rest/v1/metrics/{org}/usersNotInGroup", ORG_ADMIN)
-def users_not_in_group(
-    call: Call, org: str, paging: AuditPaging, group: str | None = None
-) -> Listed[UserJson]:
-    """List users who are not in a group."""
-    if group == f"all@{org}":
-        return _users(call, paging, users.c.id == "")
-    members = select(group_members.c.user_id).where(group_members.c.group_id == (group or ""))
-    return _users(call, paging, users.c.id.not_in(members))
-
-
-@app.route("GET", "/security/rest/v1/sessions/{org}/active", ORG_ADMIN, choice="without tokens")
-def active_sessions_of(call: Call, org: str, paging: AuditPaging) -> Listed[UserSessionJson]:
-    """List the sessions of an organization."""
-    return SESSIONS.page(call, paging, sessions.c.organization == org, sessions.c.expires_on > call.now)
-
-
-@app.route("GET", "/security/rest/v1/sessions/active", SYSTEM, choice="without tokens")
-def active_sessions(call: Call, paging: AuditPaging) -> Listed[UserSessionJson]:
-    """List all sessions."""
-    return SESSIONS.page(call, paging, sessions.c.expires_on > call.now)
