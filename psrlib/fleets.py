@@ -113,7 +113,7 @@ class FleetKeeper(WorkerPlugin):
         self.shards = shards
         self.workers = list(
             workers
-        )  # addresses: each begins with another shard, one that comes later with any
+        )  # addresses; each begins with another shard, one that comes later with any
         self.arguments = arguments
 
     def setup(self, worker: Any) -> None:
@@ -152,8 +152,7 @@ class FleetKeeper(WorkerPlugin):
         """Return what this worker's fleets do, and why it could not start others."""
         found = []
         for name, folder in sorted(self.ours.items()):
-            status = fleet_status(folder)
-            if status["running"]:
+            if _is_here(folder) and (status := fleet_status(folder))["running"]:
                 url = urlsplit(status.pop("status_url"))
                 beyond = self.arguments["listen"] != LOOPBACK
                 address = f"{self.host if beyond else url.hostname}:{url.port}"
@@ -161,9 +160,11 @@ class FleetKeeper(WorkerPlugin):
         return {"fleets": found, "errors": dict(self.errors), "n_shards": len(self.shards.names)}
 
     def _keep(self) -> None:
-        while not self._stopped.wait(LOOK_S * (1 + len(self.ours))):
+        took_s = 0.0  # on a busy machine the others take as long to start theirs, which are left to them
+        while not self._stopped.wait((LOOK_S + took_s) * (1 + len(self.ours))):
+            begun = time.monotonic()
             try:
-                self.ours = {n: place for n, place in self.ours.items() if find_holder(place / FOLDER / LOCK)}
+                self.ours = {name: place for name, place in self.ours.items() if _is_here(place)}
                 busy = self.shards.busy() | self.ours.keys()
                 self.errors.pop(ALL, None)
             except (PsrError, OSError) as error:  # of the database, of a network's folder: they come back
@@ -171,6 +172,7 @@ class FleetKeeper(WorkerPlugin):
                 continue
             if name := next((name for name in self._order if name not in busy), None):
                 self._start(name)
+            took_s = time.monotonic() - begun
 
     def _start(self, name: str) -> None:
         place = self.shards.place(name, self._scratch)
@@ -183,15 +185,14 @@ class FleetKeeper(WorkerPlugin):
             self._order.append(name)
             return
         self.errors.pop(name, None)
-        holder = find_holder(place / FOLDER / LOCK)
-        if holder is not None and holder.is_near and is_child(holder.pid):
+        if _is_here(place):
             self.ours = {**self.ours, name: place}
 
     def _end(self) -> None:
         self._thread.join()
         os.close(self._held)  # all end at once
         try:
-            for folder in self.ours.values():
+            for folder in filter(_is_here, self.ours.values()):
                 stop_fleet(folder)
         finally:
             os.close(self._ends_with_us)
@@ -309,6 +310,12 @@ def fleets_status(client: Any, run_dir: Path) -> dict[str, Any]:
     targets = [{"targets": [shard["address"]], "labels": {"shard": shard["shard"]}} for shard in shards]
     replace_file(engines_dir(folder) / TARGETS, json.dumps(targets, indent=1) + "\n", PRIVATE)
     return {"running": running, **found, "shards": shards, "not_started": not_started}
+
+
+def _is_here(place: Path) -> bool:
+    """Whether the fleet of a folder runs and was started by this worker."""
+    holder = find_holder(place / FOLDER / LOCK)
+    return holder is not None and holder.is_near and is_child(holder.pid)
 
 
 def _share_out(identities: Sequence[EngineIdentity], count: int) -> dict[str, list[EngineIdentity]]:

@@ -3,7 +3,9 @@
 import importlib
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -20,6 +22,7 @@ PUBLIC = [
     if "__all__" in path.read_text() and "hub" not in path.parts
 ]
 COMMAND = re.compile(r"^ *(?:run: )?(psr [^#\n|>&]+)", re.MULTILINE)
+DEPLOYED = [ROOT / "compose.yaml", *sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))]
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), ROOT / "deploy" / "ci" / "psr.yml"]
 
 
@@ -48,6 +51,46 @@ def test_every_command_shown_exists_with_its_options(page: Path) -> None:
         known |= {text for option in command.params for text in getattr(option, "secondary_opts", ())}
         options = {word.split("=")[0] for word in words if word.startswith("-")} - {"-h", "--help"}
         assert options <= known, f"{page.name}: {line}"
+
+
+def containers(node: Any) -> Iterator[dict[str, Any]]:
+    """Return whatever names an image, at any depth of a manifest or of compose.yaml."""
+    if isinstance(node, dict):
+        if "image" in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from containers(child)
+
+
+@pytest.mark.parametrize("file", DEPLOYED, ids=lambda file: file.name)
+def test_every_container_is_given_a_command_that_psr_takes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is read as it would be in its container: options, values, and what must be given."""
+    for name in ("PSR_SCHEDULER", "PSR_ENGINE_STORE", "PSR_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    n_read = 0
+    for document in yaml.safe_load_all(file.read_text()):
+        for container in containers(document):
+            in_kubernetes = "name" in container  # where "command" stands for the entry point
+            words = container.get("args" if in_kubernetes else "command")
+            if container["image"] != "psr:psr" or not words or (in_kubernetes and "command" in container):
+                continue
+            words = [re.sub(r"\$\((SCH|WEBHOOK)_URL\)", "http://hub", word) for word in words]
+            words = [
+                re.sub(r"\$\(\w+\)|\$\{\w+:-(\w+)\}", r"\g<1>" if "{" in word else "1", word)
+                for word in words
+            ]
+            command: click.Command = psr
+            while isinstance(command, click.Group):
+                found = command.get_command(click.Context(command), words[0])
+                assert found is not None, words
+                command, words = found, words[1:]
+            command.make_context("psr", list(words))
+            n_read += 1
+    assert n_read or file.name == "settings.yaml"
 
 
 def test_the_example_for_a_ci_server_brings_up_verifies_and_stops() -> None:

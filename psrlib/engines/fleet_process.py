@@ -151,7 +151,7 @@ def start_fleet(
     record = wait_started(pid, "engine fleet", private / LOG, look)
     fleet = FleetProcess(folder, pid, record["status_url"])
     if wait_s > 0:
-        _wait_settled(fleet, len(load_identities(folder)), wait_s)
+        _wait_settled(fleet, wanted["sch_url"], len(load_identities(folder)), wait_s)
     return fleet
 
 
@@ -253,18 +253,18 @@ def _check_ports(wanted: dict[str, Any], record: dict[str, Any], status_port: in
             ) from error
 
 
-def _wait_settled(fleet: FleetProcess, engines: int, wait_s: float) -> None:
+def _wait_settled(fleet: FleetProcess, sch_url: str, engines: int, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while True:
         status = fleet_status(fleet.run_dir)
-        if not status["running"]:
+        if _running(fleet.run_dir) is None:  # one that does not answer may be busy
             raise ProcessError(f"engine fleet ended: {last_line(fleet.run_dir / FOLDER / LOG)}")
         if status["polling"] + status["refused"] >= engines:
             break
         if time.monotonic() > deadline:
             stop_fleet(fleet.run_dir)
             raise ProcessError(
-                f"engine fleet: {status['polling']} of {engines} engines reached {status['sch_url']} within "
+                f"engine fleet: {status['polling']} of {engines} engines reached {sch_url} within "
                 f"{wait_s:.0f} s, errors {status['errors']}; check that the Control Hub is running"
             )
         time.sleep(0.05)

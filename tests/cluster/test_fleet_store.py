@@ -3,22 +3,21 @@
 import os
 import pickle
 import shutil
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from support.dask_cluster import DaskCluster
+from support.dask_cluster import DaskCluster, connected
 from support.ports import free_port
 from support.postgres import STORE_PASSWORD, Postgres
+from support.waiting import wait_for
 
 from psrlib.cli import psr
 from psrlib.client import ControlHub
-from psrlib.cluster import connect
 from psrlib.engines import fleet_status, load_identities, start_fleet, stop_fleet
 from psrlib.engines.database import VARIABLE, EngineDatabase, without_password
 from psrlib.errors import InputError, ProcessError
@@ -72,10 +71,8 @@ def run(rich: SeedDocument, hub_url: str, store: str, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def client(apart: DaskCluster, run: tuple[Path, ControlHub]) -> Iterator[Any]:
-    found = connect(apart.address)
-    yield found
-    stop_fleets(found, run[0])
-    found.close()
+    with connected(apart.address, run[0]) as found:
+        yield found
 
 
 def fleets(below: Path) -> dict[int, psutil.Process]:
@@ -86,13 +83,6 @@ def fleets(below: Path) -> dict[int, psutil.Process]:
         if "psrlib.engines.serve" in command and any(str(below) in word for word in command):
             found[process.pid] = process
     return found
-
-
-def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_shard_that_moves_is_the_same_engines_again(
@@ -115,30 +105,28 @@ def test_a_shard_that_moves_is_the_same_engines_again(
     assert {path.name for path in (folder / "engines").iterdir()} == {"identities.json", "prometheus.json"}
     shutil.rmtree(folder / "engines")  # nobody needs it
     start_jobs(rich, hub)
-    wait_until_active(rich, hub, 60)
+    wait_until_active(rich, hub, 180)
     for _ in range(40):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/hook", data=b"{}").read()
     assert fleets_status(client, folder)["webhooks_received"] == 40
     before = fleets(machines)
     apart.kill("left")
-    begun = time.monotonic()
     try:
         wait_for(lambda: fleets_status(client, folder)["polling"] == len(identities))
-        assert time.monotonic() - begun < 30
         now = fleets_status(client, folder)
         assert now["running"]
         assert {shard["worker"] for shard in now["shards"]} == {"right"}
         assert now["webhooks_received"] == 40
-        wait_for(lambda: len(fleets(machines)) == 2, 5)
+        wait_for(lambda: len(fleets(machines)) == 2)
         assert len(fleets(machines).keys() - before.keys()) == 1
-        wait_until_active(rich, hub, 60)
+        wait_until_active(rich, hub, 180)
         observed = observe(rich, hub)
         assert not [item for item in diff(rich, observed).items if item.kind in ("engines", "jobs")]
         engines = [str(row["id"]) for o in rich.organizations for row in hub_engines(hub, o.id)]
         assert sorted(engines) == sorted(identity.id for identity in identities)
         assert now["pipelines_running"] > 0
         assert stop_fleets(client, folder)
-        wait_for(lambda: not fleets(machines), 5)  # a process that has given up its engines is about to end
+        wait_for(lambda: not fleets(machines))  # a process that has given up its engines is about to end
         with EngineDatabase(store, hub_url) as database:
             assert database.owners([o.id for o in rich.organizations]) == {}
     finally:
@@ -158,7 +146,7 @@ def test_a_fleet_that_is_killed_alone_comes_back(
     start_fleets(client, folder, hub_url, None, store=store)
     pid, process = next(iter(fleets(machines).items()))
     process.kill()
-    wait_for(lambda: len(fleets(machines)) == 2 and pid not in fleets(machines), 40)
+    wait_for(lambda: len(fleets(machines)) == 2 and pid not in fleets(machines))
     wait_for(lambda: fleets_status(client, folder)["polling"] == n_engines)
 
 
@@ -208,7 +196,7 @@ def test_a_worker_that_does_not_reach_the_store(
         start_fleets(client, run[0], hub_url, None, store=store)
     assert "mistaken" not in str(refused.value)
     assert "mistaken" not in apart.text()
-    wait_for(lambda: not fleets(machines), 5)
+    wait_for(lambda: not fleets(machines))
     apart.kill("third")
 
 

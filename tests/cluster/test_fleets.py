@@ -1,24 +1,27 @@
 """Fleets on workers: every engine has one owner that lives, whatever is killed."""
 
+import asyncio
 import socket
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support.dask_cluster import DaskCluster
+from support.dask_cluster import DaskCluster, connected
 from support.ports import free_port
+from support.waiting import wait_for
 
+from psrlib import process
 from psrlib.cli import psr
 from psrlib.client import ControlHub
 from psrlib.cluster import connect
-from psrlib.engines import load_identities, start_fleet, stop_fleet
+from psrlib.engines import fleet_status, load_identities, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import LOCK
 from psrlib.errors import InputError, ProcessError
-from psrlib.fleets import fleets_status, start_fleets, stop_fleets
+from psrlib.fleets import FleetKeeper, FolderShards, fleets_status, start_fleets, stop_fleets
 from psrlib.lock import find_holder
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import diff, observe, populate, setup_engines, start_jobs, wait_until_active
@@ -38,10 +41,8 @@ def run(rich: SeedDocument, hub_url: str, tmp_path: Path) -> Iterator[tuple[Path
 
 @pytest.fixture
 def client(dask: DaskCluster, run: tuple[Path, ControlHub]) -> Iterator[Any]:
-    found = connect(dask.address)
-    yield found
-    stop_fleets(found, run[0])
-    found.close()
+    with connected(dask.address, run[0]) as found:
+        yield found
 
 
 def owners(folder: Path) -> list[int]:
@@ -49,13 +50,6 @@ def owners(folder: Path) -> list[int]:
     locks = sorted((folder / "engines" / "shards").glob(f"*/engines/{LOCK}"))
     holders = [find_holder(lock) for lock in locks]
     return [holder.pid for holder in holders if holder is not None]
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_shard_that_moves_is_the_same_engines_again(
@@ -70,22 +64,20 @@ def test_a_shard_that_moves_is_the_same_engines_again(
     assert found["polling"] == n_engines
     assert {shard["worker"] for shard in found["shards"]} == {"left", "right"}
     start_jobs(rich, hub)
-    wait_until_active(rich, hub, 60)
+    wait_until_active(rich, hub, 180)
     for _ in range(40):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/hook", data=b"{}").read()
     assert fleets_status(client, folder)["webhooks_received"] == 40
     before = owners(folder)
     assert len(before) == 2
     dask.kill("left")
-    begun = time.monotonic()
     try:
         wait_for(lambda: len(set(owners(folder)) - set(before)) == 1)
         wait_for(lambda: fleets_status(client, folder)["polling"] == n_engines)
-        assert time.monotonic() - begun < 20
         assert len(owners(folder)) == 2
         now = fleets_status(client, folder)
         assert {shard["worker"] for shard in now["shards"]} == {"right"}
-        wait_until_active(rich, hub, 60)
+        wait_until_active(rich, hub, 180)
         observed = observe(rich, hub)
         assert not [item for item in diff(rich, observed).items if item.kind in ("engines", "jobs")]
         assert sum(len(o.engines) for o in observed.organizations.values()) == n_engines
@@ -107,11 +99,11 @@ def test_workers_that_end_leave_no_engine(run: tuple[Path, ControlHub], tmp_path
         start_fleets(client, folder, hub_url, None)
         assert len(owners(folder)) == 1
         cluster.kill("only")
-        wait_for(lambda: not owners(folder), 10)
+        wait_for(lambda: not owners(folder))
         cluster.add_worker("next")
         wait_for(lambda: len(owners(folder)) == 1)
         client.close()
-    wait_for(lambda: not owners(folder), 10)
+    wait_for(lambda: not owners(folder))
 
 
 def test_one_fleet_or_shards(run: tuple[Path, ControlHub], client: Any, hub_url: str) -> None:
@@ -143,6 +135,25 @@ def test_a_taken_port_stops_nothing_that_runs(run: tuple[Path, ControlHub], hub_
         holder = find_holder(folder / "engines" / LOCK)
         assert holder is not None
         assert holder.pid == fleet.pid
+
+
+def test_a_shard_that_another_worker_has_taken_over_counts_there(
+    run: tuple[Path, ControlHub], hub_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that had it before neither tells of it, which would count it twice, nor stops it."""
+    folder, _ = run
+    keeper = FleetKeeper("test", FolderShards(folder, []), [], {"listen": "127.0.0.1"})
+    keeper.setup(SimpleNamespace(name="left", address="tcp://127.0.0.1:9", local_directory=str(tmp_path)))
+    keeper.halt()
+    keeper._thread.join()
+    keeper.ours = {"0-of-1": folder}
+    with start_fleet(folder, hub_url) as fleet:
+        assert [found["pid"] for found in keeper.tell()["fleets"]] == [fleet.pid]
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "_children", {})
+            assert keeper.tell()["fleets"] == []
+            asyncio.run(keeper.teardown(None))
+        assert fleet_status(folder)["running"]
 
 
 def test_a_worker_that_sees_another_folder(

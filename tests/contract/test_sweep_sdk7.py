@@ -7,7 +7,6 @@ have none.
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,13 +16,13 @@ from typing import Any
 import pytest
 from streamsets.sdk import ControlHub
 from support.mock_engines import start_engines
+from support.waiting import wait_for
 
 from psrlib.client import ControlHub as Own
 from psrlib.client import Request
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.hub.process.sign_up import sign_up
 
-TIMEOUT_S = 30.0
 Steps = dict[str, Callable[[], Any]]
 
 # group and step: why it does not work
@@ -73,13 +72,6 @@ def connect(url: str, credential: dict[str, str], landing: bool = False) -> Any:
 def components(sch: Any, n: int) -> list[dict[str, Any]]:
     command = sch.create_components("dc", number_of_components=n, active=True)
     return list(command.response.json())
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "condition not met in time"
-        time.sleep(0.2)
 
 
 def check(group: str, steps: Steps) -> None:

@@ -7,16 +7,14 @@ environment of its own, in which test_vendor_sdk3.py runs this same file.
 
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from streamsets.sdk import ControlHub
+from support.waiting import wait_for
 
-TIMEOUT_S = 60.0
 LEGACY = version("streamsets").startswith("3.")
 platform_only = pytest.mark.skipif(LEGACY, reason="not in the 3.x line")
 legacy_only = pytest.mark.skipif(not LEGACY, reason="not in the 4.x+ line")
@@ -35,13 +33,6 @@ def sch(acme: Any) -> Any:
         aster_url=acme.url,
         use_websocket_tunneling=False,
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "condition not met in time"
-        time.sleep(0.2)
 
 
 def export(title: str) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from aiohttp import web
 from support.fleet_fakes import base_event, identity, save_event
 from support.fleet_recorder import EVENTS, METRICS, REGISTRATION, Recorder
 from support.ports import free_port
+from support.waiting import wait_for
 
 from psrlib.engines import fleet_status, save_identities, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import LOG, RECORD
@@ -93,13 +94,6 @@ def run_dir(tmp_path: Path) -> Iterator[Path]:
     save_identities(tmp_path, [identity(n) for n in range(3)])
     yield tmp_path
     stop_fleet(tmp_path)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
 
 
 def post(url: str) -> int:

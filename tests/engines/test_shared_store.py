@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 import pytest
@@ -19,6 +19,7 @@ from support.fleet_fakes import (
     save_event,
 )
 from support.fleet_recorder import Recorder
+from support.waiting import wait_for
 
 from psrlib.engines.behaviour import Behaviour
 from psrlib.engines.database import EngineDatabase
@@ -48,13 +49,6 @@ def take(store: str) -> SharedStore:
 
 def new_engine() -> Engine:
     return Engine(identity(0), HUB, Behaviour())
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_an_engine_comes_back_elsewhere_with_its_pipelines(stored: str, engine: Engine) -> None:

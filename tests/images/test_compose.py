@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.containers import LINTERS, PODMAN, ROOT, run, wait_for
+from support.containers import LINTERS, PODMAN, ROOT, run
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.images
 POSTGRES = Path(__file__).parent / "postgres"

@@ -1,8 +1,6 @@
 """Commands of the tests that run containers."""
 
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -15,11 +13,3 @@ def run(*command: str | Path, status: int = 0) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout or done.stderr
-
-
-def wait_for(holds: Callable[[], bool], timeout_s: float = 60, why: Callable[[], str] = str) -> None:
-    """Return as soon as something holds; when it does not in time, tell ``why``."""
-    give_up_at = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < give_up_at, f"not in time; {why()}"
-        time.sleep(0.2)

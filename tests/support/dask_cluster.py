@@ -1,18 +1,30 @@
 """A real Dask scheduler and worker processes on loopback, which can be killed."""
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
-from support.ports import free_port
+from support.waiting import wait_for
 
-START_S = 60.0
+from psrlib.cluster import connect
+from psrlib.fleets import stop_fleets
+
+
+@contextmanager
+def connected(address: str, run_dir: Path) -> Iterator[Any]:
+    """Yield a client of a scheduler; at the end the fleets of a run are stopped."""
+    client = connect(address)
+    try:
+        yield client
+        stop_fleets(client, run_dir)
+    finally:
+        client.close()
 
 
 class DaskCluster(AbstractContextManager["DaskCluster"]):
@@ -22,13 +34,11 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
         self, folder: Path, protocol: str = "tcp", environment: Mapping[str, str | None] | None = None
     ) -> None:
         self.folder = folder
-        self.port = free_port()
-        self.address = f"{protocol}://127.0.0.1:{self.port}"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
-        options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         options += ["--protocol", protocol]
         self.scheduler = self._start("scheduler", "scheduler", *options, environment=environment)
-        self._wait(self._answers, "scheduler")
+        self.address = self._read("scheduler", r"Scheduler at:\s*(\S+)")
 
     def add_worker(
         self,
@@ -43,13 +53,13 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
         Variables of the environment that are None are left out.
         """
         log = self.folder / f"{name}.log"
-        begin = log.stat().st_size if log.exists() else 0
+        begin = len(log.read_text()) if log.exists() else 0
         options = ["--no-nanny", "--no-dashboard", "--nthreads", str(n_threads), "--name", name]
         options += ["--local-directory", str((folder or self.folder) / "spill"), "--host", "127.0.0.1"]
         self.workers[name] = self._start(
             "worker", name, self.address, *options, environment=environment, folder=folder
         )
-        self._wait(lambda: b"Registered to:" in log.read_bytes()[begin:], name)
+        self._read(name, r"(Registered to:)", begin)
         return self.workers[name]
 
     def kill(self, name: str) -> None:
@@ -90,12 +100,7 @@ class DaskCluster(AbstractContextManager["DaskCluster"]):
                 env={key: value for key, value in variables.items() if value is not None},
             )
 
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def _wait(self, is_there: Callable[[], bool], name: str) -> None:
-        deadline = time.monotonic() + START_S
-        while not is_there():
-            assert time.monotonic() < deadline, (self.folder / f"{name}.log").read_text()
-            time.sleep(0.05)
+    def _read(self, name: str, words: str, begin: int = 0) -> str:
+        """Return what a process says of itself in its log, as soon as it does."""
+        log = self.folder / f"{name}.log"
+        return wait_for(lambda: re.search(words, log.read_text()[begin:]), why=log.read_text)[1]
