@@ -142,8 +142,7 @@ def open_hub(
                 credentials = _own_credentials(run_dir, url, document, password)
             mail_domain = invite_users or _adoption(run_dir)["mail_domain"]
             hub = ControlHub(url, credentials=credentials, mail_domain=mail_domain, **options)
-            if document is not None:
-                _remember(run_dir, hub)
+            _keep_to_organizations(run_dir, hub, document)
         return _with_crew(hub, scheduler, embedded=sch_url == EMBEDDED, **options)
     except BaseException:
         if started_here:
@@ -187,22 +186,33 @@ def _adoption(run_dir: Path) -> dict[str, Any]:
     return {"organizations": {}, "mail_domain": "", **found}
 
 
-def _remember(run_dir: Path, hub: ControlHub) -> None:
-    """Write down which organization of a 4.x hub each one of the seed document is, and keep to it.
+def _keep_to_organizations(run_dir: Path, hub: ControlHub, document: SeedDocument | None) -> None:
+    """Refuse credentials of other organizations than those of this run.
+
+    Which organization of a 4.x hub each one of ``document``, which is populated, is, is written down; None
+    only reads.
 
     Raises
     ------
     InputError
-        If an earlier populate of this run was of another organization.
+        If an earlier populate of this run was of another organization, or of this one for another.
     """
     before = _adoption(run_dir)
-    known, here = before["organizations"], {id: str(row["id"]) for id, row in hub.organizations().items()}
+    known: dict[str, str] = before["organizations"]
+    ours = known.keys() | {o.id for o in document.organizations} if document is not None else known.keys()
+    if not ours:
+        return
+    here = {id: str(row["id"]) for id, row in hub.organizations().items() if id in ours}
+    names = {where: id for id, where in known.items()}
     for id, where in here.items():
-        if known.get(id, where) != where:
+        if known.get(id, where) != where or names.get(where, id) != id:
+            owner, its = (id, known[id]) if id in known else (names[where], where)
             raise InputError(
-                f"{id} of this run is organization {known[id]}, and its API credential is of {where}; "
+                f"{owner} of this run is organization {its}, and the API credential of {id} is of {where}; "
                 f"take the credential of the other one, or another run folder ({run_dir / ADOPTION})"
             )
+    if document is None:
+        return
     after = {"organizations": {**known, **here}, "mail_domain": hub.dialect.mail_domain}
     if after != before:
         replace_file(run_dir / ADOPTION, json.dumps(after, indent=1) + "\n")

@@ -232,6 +232,7 @@ def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: 
     With the embedded hub, mock engines that ran before and are down are started again, and stay up.
     """
     from psrlib import run, state
+    from psrlib.state.adoption import without_credential
 
     document = open_document(seed, settings)
     with working(seed, "psr start-jobs"), open_hub(seed, **where) as hub:
@@ -239,6 +240,7 @@ def start_jobs(seed: Path, settings: dict[str, str], timeout_s: float, balance: 
             say(f"engines started again; psr engines stop {seed} stops them")
         done: dict[str, float] = {"started": state.start_jobs(document, hub)}
         say(f"{done['started']} jobs started")
+        say(without_credential(document, state.held(document, hub)))
         if balance:
             done["balanced"] = state.balance_jobs(document, hub)
             say(f"{done['balanced']} jobs balanced")
@@ -259,6 +261,7 @@ def teardown(seed: Path, settings: dict[str, str], force: bool, **where: Any) ->
     Organizations cannot be deleted in Control Hub 3.x: those left empty are deactivated. In 4.x they stay.
     """
     from psrlib import state
+    from psrlib.state.adoption import without_credential
 
     if not force:
         if not has_terminal():
@@ -269,6 +272,7 @@ def teardown(seed: Path, settings: dict[str, str], force: bool, **where: Any) ->
         report = state.teardown(document, hub)
         for kind, n in report.removed.items():
             say(f"{n:7d} {kind.replace('_', ' ')} removed")
+        say(without_credential(document, state.held(document, hub)))
         why = "they were there before" if hub.dialect.adopts else "Control Hub 3.x cannot delete them"
         say(f"{len(report.deactivated):7d} organizations deactivated ({why})")
         for organization, kept in report.kept.items():

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from psrlib.client.apps.security import Security
 from psrlib.client.calls import CallCounter
-from psrlib.client.credentials import Credentials
+from psrlib.client.credentials import SYSTEM, Credentials
 from psrlib.client.dialect import Dialect, Release3, Release4
 from psrlib.client.http import DEADLINE_S, TIMEOUT_S, HttpClient
 from psrlib.client.limit import AdaptiveLimit
@@ -177,6 +177,12 @@ class ControlHub(Session):
     def security_of(self, organization: str) -> Security:
         """Return the app that keeps an organization's people, as who may change them."""
         return self.for_organization(organization).security if self.dialect.adopts else self.security
+
+    def configuration_of(self, organization: str) -> Security:
+        """Return the app that keeps an organization's configuration, as who may change most of it."""
+        if self.dialect.adopts and self.dialect.sets_limits:
+            return self.for_user(SYSTEM).security
+        return self.security_of(organization)
 
     def for_organization(self, organization: str) -> "ControlHub":
         """Return the session of an organization's administrator; it logs in at its first request."""

@@ -13,6 +13,8 @@ from msgspec import Struct
 from psrlib.errors import InputError
 from psrlib.files import PRIVATE
 
+SYSTEM = "system"  # what the system administrator's credential is called beside those of organizations
+
 
 class ApiCredential(Struct, forbid_unknown_fields=True, frozen=True):
     """Id and token of an API credential (control-hub-4x, 2); the token is never shown."""
@@ -43,14 +45,17 @@ class Credentials(Struct, forbid_unknown_fields=True, frozen=True):
     """What a credentials file holds (control-hub-4x, 9).
 
     ``organizations`` has the ids of the seed document as keys; which organization of the hub each one is, the
-    credential says. ``login_url`` is the login service, which invites users; None means the hub's address.
-    ``engines`` tells where tokens of engines come from: from registrations without a deployment, and from
-    deployments where the hub refuses those (``components``); or from deployments at once (``deployment``).
+    credential says. ``system`` is the credential of the system administrator, with whom limits are set that
+    organizations may not set themselves; None leaves those as they are. ``login_url`` is the login service,
+    which invites users; None means the hub's address. ``engines`` tells where tokens of engines come from:
+    from registrations without a deployment, and from deployments where the hub refuses those
+    (``components``); or from deployments at once (``deployment``).
     """
 
     url: str
     organizations: dict[str, ApiCredential]
     login_url: str | None = None
+    system: ApiCredential | None = None
     engines: Literal["components", "deployment"] = "components"
 
 
@@ -76,8 +81,21 @@ def load_credentials(file: str | Path) -> Credentials:
     except msgspec.MsgspecError as error:
         raise InputError(
             f'{path}: no credentials file ({error}); expected {{"url", "organizations": '
-            '{"org-0001": {"id", "token"}, ...}}, and besides "login_url", "engines"'
+            '{"org-0001": {"id", "token"}, ...}}, and besides "login_url", "system", "engines"'
         ) from None
     if not found.organizations:
         raise InputError(f"{path}: no organization has a credential in it; there is nothing to populate")
+    if SYSTEM in found.organizations:
+        raise InputError(f'{path}: an organization cannot be called "{SYSTEM}"')
+    for name, credential in {**found.organizations, SYSTEM: found.system}.items():
+        if credential is not None and not (_can_be_sent(credential.id) and _can_be_sent(credential.token)):
+            raise InputError(
+                f"{path}: id or token of {name} is empty or holds a blank, a line end or a letter beyond "
+                "ASCII; copy both again, each in one piece"
+            )
     return found
+
+
+def _can_be_sent(text: str) -> bool:
+    """Whether a text can be the value of a header."""
+    return text.isascii() and text.isprintable() and text != "" and " " not in text

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from psrlib.client.apps.security import Security
-from psrlib.client.credentials import Credentials
+from psrlib.client.credentials import SYSTEM, Credentials
 from psrlib.client.http import HttpClient
 from psrlib.client.login import CredentialLogin, Login, PasswordLogin
 from psrlib.client.request import Answer, Request
@@ -17,6 +17,7 @@ from psrlib.client.wire import ALL, Json
 from psrlib.errors import HubError, InputError
 
 PAGES = (250, 50)  # rows asked for at once: what the vendor's SDKs ask for, the larger one first
+TOO_LONG = (400, 422)  # how a hub may refuse a page
 LOGINS_AT_ONCE = 8
 NOT_TO_BE_HAD = (403, 404, 405, 410, 501)  # how a hub may refuse engines without a deployment (unknown)
 COUNTING_TOTALS = ("/connection/", "/provisioning/")  # apps that call the wrapper of a page withTotalCount
@@ -37,12 +38,15 @@ class Dialect(ABC):
         Whether owners of objects may create them themselves.
     mail_domain : str
         Where users get their invitations; empty where nobody is invited.
+    sets_limits : bool
+        Whether there is a system administrator, who sets what organizations may not set themselves.
     """
 
     release: int
     adopts: bool
     owners_log_in: bool
     mail_domain: str = ""
+    sets_limits: bool = True
 
     @abstractmethod
     def login(self, http: HttpClient, name: str | None = None) -> Login:
@@ -110,7 +114,14 @@ class Release3(Dialect):
 
     def rows(self, answer: Send, request: Request) -> list[Json]:
         """Return what one answer holds."""
-        page: Page = answer(request).body
+        try:
+            page: Page = answer(request).body
+        except HubError as error:
+            if error.status not in TOO_LONG or request.query.get("len") != ALL["len"]:
+                raise
+            message = f"{error}; is it a Control Hub 4.x or later, which lists no more than a page at once? "
+            message += "Then give API credentials (--release 4 with --credentials)"
+            raise HubError(message, error.status, error.codes) from error
         return page.rows
 
 
@@ -127,6 +138,7 @@ class Release4(Dialect):
     def __init__(self, credentials: Credentials, mail_domain: str = "") -> None:
         self.credentials = credentials
         self.mail_domain = mail_domain
+        self.sets_limits = credentials.system is not None
         self._page_length = PAGES[0]
         self._rows: dict[str, Json] | None = None
         self._lock = threading.Lock()
@@ -135,9 +147,10 @@ class Release4(Dialect):
         """Return the login of an organization; by default of the first one."""
         known = self.credentials.organizations
         name = next(iter(known)) if name is None else name
-        if name not in known:
+        credential = self.credentials.system if name == SYSTEM else known.get(name)
+        if credential is None:
             raise InputError(f"the credentials file has no API credential of {name}")
-        return CredentialLogin(http, name, known[name], self._login_service(http))
+        return CredentialLogin(http, name, credential, self._login_service(http))
 
     def _login_service(self, http: HttpClient) -> HttpClient:
         """Return the connection to the login service, the hub's own unless it is somewhere else."""
@@ -199,7 +212,7 @@ class Release4(Dialect):
             try:
                 page: Page = answer(replace(request, query={**query, "len": length})).body
             except HubError as error:
-                if error.status not in (400, 422) or length == PAGES[-1]:
+                if error.status not in TOO_LONG or length == PAGES[-1]:
                     raise
             else:
                 self._page_length = length

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from msgspec import Struct
 
-from psrlib.client.credentials import ApiCredential
+from psrlib.client.credentials import SYSTEM, ApiCredential
 from psrlib.client.http import HttpClient
 from psrlib.client.request import Answer, Request
 from psrlib.client.shapes import record
@@ -169,7 +169,7 @@ class CredentialLogin(Login):
     @property
     def whose(self) -> str:
         """What to call the credential in an error."""
-        return f"organization {self.name}"
+        return "the system administrator" if self.name == SYSTEM else f"organization {self.name}"
 
     @property
     def user(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from psrlib.client import Request
+from psrlib.client import Credentials, Request
 from psrlib.client.dialect import Release4
 from psrlib.client.http import HttpClient
 from psrlib.client.login import HEADERS, LOGIN_PATH
@@ -53,7 +53,7 @@ def examine(url: str, user: str, password: str, *, write: bool = False, **option
     try:
         hub = WatchedHub(url, user, password, deadline_s=DEADLINE_S, **options)
     except HubError as error:
-        return Report(url, "", "", tuple(_without_login(url, error, options.get("verify", True))), ())
+        return Report(url, "", "", tuple(_without_login(url, error, **options)), ())
     with hub:
         return _Examination(hub).run(write)
 
@@ -293,8 +293,17 @@ def _note(checked: Checked, seen: Seen) -> None:
             checked.result, checked.detail = "refused", str(seen.error)
 
 
-def _without_login(url: str, error: HubError, verify: bool | str) -> list[Finding]:
+def _without_login(
+    url: str,
+    error: HubError,
+    *,
+    verify: bool | str = True,
+    credentials: Credentials | None = None,
+    **_: Any,
+) -> list[Finding]:
     """Return why there is no session, and whether this is a hub of another release."""
+    if credentials is not None:
+        return [Finding("problem", "login", str(error), "psr credentials check tells of each credential")]
     if isinstance(error, AuthenticationError):
         advice = "check user and password; a system administrator is needed (PSR_SCH_PASSWORD)"
         first = Finding("problem", "login", str(error), advice)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from psrlib.client import ControlHub
+from psrlib.client.credentials import SYSTEM
 from psrlib.client.dialect import Release4
 from psrlib.client.http import HttpClient
-from psrlib.errors import HubError, InputError
+from psrlib.errors import HubError, HubUnreachableError, InputError
 from psrlib.seed.document import Organization, SeedDocument, User
 from psrlib.words import ADMINISTRATOR_ROLE, CREATOR_ROLES, OWNED
 
@@ -58,19 +59,22 @@ def _held(desired: Organization, name: str, hub: ControlHub) -> Organization:
     return replace(desired, name=name, users=users, **owned)
 
 
+def without_credential(drawn: SeedDocument, held: SeedDocument) -> str:
+    """Return in words how many organizations of a document have no API credential; empty for none."""
+    n_all, n_held = len(drawn.organizations), len(held.organizations)
+    return f"{n_all - n_held} of {n_all} organizations have no API credential" if n_held < n_all else ""
+
+
 def left_out(drawn: SeedDocument, held: SeedDocument) -> str:
     """Return in words what of a document a hub is not to hold; empty for all."""
-    n_organizations, n_held = len(drawn.organizations), len(held.organizations)
     users = {o.id: len(o.users) - 1 for o in drawn.organizations}
     n_users = sum(users[o.id] for o in held.organizations if len(o.users) == 1)
-    said = []
-    if n_held < n_organizations:
-        said.append(f"{n_organizations - n_held} of {n_organizations} organizations have no API credential")
+    said = [without_credential(drawn, held)]
     if n_users:
         said.append(
             f"{n_users} users are not invited, and what they would own belongs to whose credential it is"
         )
-    return "".join(f"; {text}" for text in said)
+    return "".join(f"; {text}" for text in said if text)
 
 
 def _invited(user: User, mail_domain: str) -> User:
@@ -128,14 +132,24 @@ class CheckedCredential:
 
 
 def check_credentials(dialect: Release4, http: HttpClient) -> list[CheckedCredential]:
-    """Ask a hub who each credential is; one call for each."""
+    """Ask a hub who each credential is, the system administrator's too; one call for each.
+
+    Raises
+    ------
+    HubUnreachableError
+        If nothing answers.
+    """
     seen: dict[str, str] = {}
-    return [_check(dialect, http, name, seen) for name in dialect.credentials.organizations]
+    known = dialect.credentials
+    names = [*known.organizations, *([SYSTEM] if known.system else [])]
+    return [_check(dialect, http, name, seen) for name in names]
 
 
 def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str]) -> CheckedCredential:
     try:
         principal = dialect.login(http, name).principal
+    except HubUnreachableError:
+        raise
     except HubError as error:
         return CheckedCredential(name, problem=str(error))
     id = str(principal["organizationId"])
@@ -144,6 +158,8 @@ def _check(dialect: Release4, http: HttpClient, name: str, seen: dict[str, str])
     if id in seen:
         return CheckedCredential(name, organization, user, problem=f"of the same organization as {seen[id]}")
     seen[id] = name
+    if name == SYSTEM:
+        return CheckedCredential(name, organization, user)
     roles = set(principal.get("roles") or [])
     deployment = [role for role in DEPLOYMENT_ROLES if role not in roles]
     needed = [role for role in deployment if dialect.by_deployment() and role != MAKES_ENVIRONMENTS]

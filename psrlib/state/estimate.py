@@ -14,7 +14,7 @@ from psrlib.client import ControlHub
 from psrlib.client.apps.pipelinestore import export_archive
 from psrlib.seed.capacity import Shortage, find_shortages
 from psrlib.seed.document import Organization, SeedDocument
-from psrlib.state.adoption import held
+from psrlib.state.adoption import held, left_out
 from psrlib.state.diff import Difference, diff, identity
 from psrlib.state.observe import observe
 from psrlib.state.observed import ObservedState
@@ -29,7 +29,7 @@ class Estimate:
     """Estimate of a populate: ``calls`` per kind, seconds, bytes of definitions to send and to store.
 
     ``shortages`` are the organizations whose active jobs exceed what their engines can run, ``foreign`` the
-    ids of those on the hub that the document does not name.
+    ids of those on the hub that the document does not name, ``left_out`` what a 4.x hub is not to hold.
     """
 
     difference: Difference
@@ -40,6 +40,7 @@ class Estimate:
     stored_bytes: int
     shortages: tuple[Shortage, ...] = ()
     foreign: tuple[str, ...] = ()
+    left_out: str = ""
 
     @property
     def n_calls(self) -> int:
@@ -64,22 +65,23 @@ class Estimate:
             "duration_s": round(self.duration_s, 3),
             "upload_bytes": self.upload_bytes,
             "stored_bytes": self.stored_bytes,
+            "left_out": self.left_out.removeprefix("; "),
         }
 
     def summary(self) -> str:
         """Return one sentence."""
         if not self.difference:
-            return "nothing to do: the Control Hub holds what the seed document says"
+            return f"nothing to do: the Control Hub holds what the seed document says{self.left_out}"
         return (
             f"about {self.n_calls} calls, {self.duration_s:.0f} s at {self.answer_s * 1000:.0f} ms "
             f"per answer; {self.upload_bytes / 1e6:.1f} MB to send, "
-            f"{self.stored_bytes / 1e6:.1f} MB of definitions to store"
+            f"{self.stored_bytes / 1e6:.1f} MB of definitions to store{self.left_out}"
         )
 
 
 def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "small") -> Estimate:
     """Return what populating would do, without changing anything on the hub."""
-    document = held(document, hub)
+    drawn, document = document, held(document, hub)
     before = hub.calls.by_kind()
     observed = observe(document, hub)
     reads = sum(hub.calls.since(before).values())
@@ -98,8 +100,10 @@ def plan(document: SeedDocument, hub: ControlHub, *, definition_size: str = "sma
     connections = min(hub.limit.largest, max(1, len(document.organizations)) * 2)
     duration_s = calls.total() * answer_s / connections
     shortages = tuple(find_shortages(document))
+    foreign = tuple(observed.foreign)
     return Estimate(
-        difference, dict(+calls), duration_s, answer_s, upload, stored, shortages, tuple(observed.foreign)
+        *(difference, dict(+calls), duration_s, answer_s, upload, stored, shortages, foreign),
+        left_out(drawn, document),
     )
 
 

@@ -1,7 +1,8 @@
 """Configuration fields of the seed document and the entries of a hub that hold them.
 
 Only ``dpm.enable.events`` is attested as an id (control-hub-rest, 2.3); the limits are found by the words of
-their labels, so that a hub with other ids or slightly other labels is understood.
+their labels, so that a hub with other ids or slightly other labels is understood. Hubs of the 4.x line may call
+them by the vendor's names, such as ``JOBRUNNER_MAX_ORGANIZATION_JOBS`` (control-hub-4x, 4.1).
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ class Words:
 
     def match(self, label: str) -> bool:
         """Whether the entry with a label (its id when it has none) is meant."""
-        text = label.lower()
+        text = label.lower().replace("_", " ").removeprefix("jobrunner ")
         return all(any(word in text for word in words) for words in self.needed) and not any(
             word in text for word in self.without
         )
@@ -29,13 +30,13 @@ class Words:
 MAXIMUM = ("maximum number", "max", "limit")
 ENGINES = ("data collector", "execution engine", "engine", "datacollector")
 FIELDS = {
-    "subscriptions_enabled": Words((("event",), ("subscription", "dpm.enable.events"))),
-    "max_users": Words((MAXIMUM, ("user",)), without=("group",)),
+    "subscriptions_enabled": Words((("event",), ("subscription", "dpm.enable.events", "enable events"))),
+    "max_users": Words((MAXIMUM, ("user",)), without=("group", "credential")),
     "max_engines": Words((MAXIMUM, ENGINES), without=("heartbeat", "interval", "threshold")),
     "max_pipelines": Words((MAXIMUM, ("pipeline",)), without=("commit", "running", "version")),
     "max_jobs": Words((MAXIMUM, ("jobs",)), without=("run", "history", "schedul")),
     "max_job_runs": Words((MAXIMUM, ("job run", "runs"), ("job",)), without=("schedul",)),
-    "max_scheduled_runs": Words((MAXIMUM, ("schedul",), ("run",))),
+    "max_scheduled_runs": Words((MAXIMUM, ("schedul",), ("run",)), without=("running",)),
 }
 EVENTS_ID = "dpm.enable.events"
 

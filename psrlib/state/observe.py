@@ -72,16 +72,17 @@ def observe_organization(
     """Observe one organization; steps for `run_steps`. ``row`` is its record in the hub's list."""
     session, security = hub.for_organization(desired.id), hub.security_of(desired.id)
     adopts, id = hub.dialect.adopts, str(row["id"])
+    configuration = hub.configuration_of(desired.id)
     role_ids, entries, groups, users = yield [
         hub.role_ids,
-        partial(security.configs, id),
+        partial(configuration.configs, id),
         partial(security.groups, id),
         partial(security.users, id),
     ]
     reader = Reader(document, desired, row, role_ids, adopts)
     reader.rows["groups"], reader.rows["users"] = groups, users
     # What an organization's own administrator may not set is not asked of him.
-    reader.entries = [entry for entry in entries if not adopts or entry.get("orgModifiable")]
+    reader.entries = [entry for entry in entries if hub.dialect.sets_limits or entry.get("orgModifiable")]
     if not row.get("active", True):
         return reader.organization(locked=True)
     try:

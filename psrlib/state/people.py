@@ -91,7 +91,7 @@ def _configure(work: OrganizationWork) -> None:
     """Bring the configuration to what is desired: one reading call per hub, one writing call."""
     entries = work.found.entries if work.found is not None else _new_entries(work)
     if values := entry_values(work.desired.config, entries):
-        work.security.set_configs(work.organization, values)
+        work.hub.configuration_of(work.desired.id).set_configs(work.organization, values)
         work.count_change("configuration")
 
 

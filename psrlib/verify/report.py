@@ -23,6 +23,7 @@ class Subject:
     model: str
     model_sha256: str
     seed_sha256: str
+    left_out: str = ""  # what a 4.x hub was not to hold, in words
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ class VerificationReport:
             outcomes = f"{len(self.results) - silent} checks held" + (
                 f", {silent} could not tell" if silent else ""
             )
-            return f"Consistent: {what} are as they should be ({outcomes})."
+            return f"Consistent: {what} are as they should be ({outcomes}){subject.left_out}."
         failed = [check for check in self.results if not check.ok]
         reasons = "; ".join(f"{check.name.replace('_', ' ')}: {check.answer}" for check in failed[:3])
         more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-        return f"Inconsistent: {what} fail {len(failed)} of {len(self.results)} checks: {reasons}{more}."
+        n = f"{len(failed)} of {len(self.results)}"
+        return f"Inconsistent: {what} fail {n} checks: {reasons}{more}{subject.left_out}."
 
     def summary(self) -> dict[str, Any]:
         """Return verdict, subject and cost as plain values."""

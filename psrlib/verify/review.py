@@ -64,6 +64,8 @@ def settle(document: SeedDocument, hub: ControlHub, timeout_s: float) -> None:
         for o in document.organizations
         if o.id in present
     ]
+    if not organizations:
+        return
     try:
         wait_until_active(msgspec.structs.replace(document, organizations=organizations), hub, timeout_s)
     except (InconsistentStateError, AuthenticationError) as error:

@@ -14,7 +14,7 @@ from psrlib.model import NoiseModel
 from psrlib.seed import seed_sha256
 from psrlib.seed.document import SeedDocument
 from psrlib.state import diff, held, observe
-from psrlib.state.adoption import as_drawn
+from psrlib.state.adoption import as_drawn, left_out
 from psrlib.state.diff import Difference
 from psrlib.state.guards import content_names, describe, is_other_content
 from psrlib.state.observed import ObservedState
@@ -71,6 +71,7 @@ def verify(document: SeedDocument, hub: ControlHub, model: NoiseModel | None = N
             model=document.provenance.model,
             model_sha256=document.provenance.model_sha256,
             seed_sha256=seed_sha256(drawn),
+            left_out=left_out(drawn, document),
         ),
         drawn=drawn,
         histories=read_histories(document, hub, observed),

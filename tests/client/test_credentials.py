@@ -66,7 +66,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
         {**GOOD, "organizations": {"org-0001": {"id": "c", "token": ["t-secret"]}}},
         {**GOOD, "organizations": {}},
         {**GOOD, "password": "t-secret"},
-        {**GOOD, "system": {"id": "c", "token": "t-secret"}},
+        {**GOOD, "organizations": {"system": {"id": "c", "token": "t-secret"}}},
     ],
 )
 def test_another_file_is_refused_without_its_content(tmp_path: Path, content: Any) -> None:
@@ -75,6 +75,29 @@ def test_another_file_is_refused_without_its_content(tmp_path: Path, content: An
     with pytest.raises(InputError, match=r"credentials\.json") as caught:
         load_credentials(path)
     assert "t-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["org-0001", "system"])
+@pytest.mark.parametrize("token", ["", "a b", "s3cret\n", " s3cret", "s3cr\u20act", "s3cret\u00a0"])
+def test_what_was_copied_badly_is_refused_without_showing_it(tmp_path: Path, name: str, token: str) -> None:
+    """It could not be sent as a header: the entry is named, its content is not."""
+    good, bad = {"id": "i", "token": "t"}, {"id": "i", "token": token}
+    known = {"url": "http://hub", "organizations": {"org-0001": good}, "system": None}
+    known |= {"system": bad} if name == "system" else {"organizations": {name: bad}}
+    with pytest.raises(InputError, match=f"id or token of {name}") as raised:
+        load_credentials(write(tmp_path / "credentials.json", known))
+    assert "s3cr" not in str(raised.value)
+
+
+def test_a_hub_that_lists_in_pages_only_is_no_hub_of_release_3(scripted: ScriptedHub) -> None:
+    """As 3.x everything is asked for at once; where that is refused, the message names the other release."""
+    scripted.script(LOGIN, Reply(headers={"X-SS-User-Auth-Token": "t"}))
+    scripted.script(JOBS, Reply(400, {"ISSUES": [{"code": "X_1", "message": "len: expected 0 to 250"}]}))
+    with (
+        ControlHub(scripted.url, "admin@admin", "password") as hub,
+        pytest.raises(HubError, match=r"expected 0 to 250; is it a Control Hub 4.x.*--credentials"),
+    ):
+        hub.jobrunner.jobs()
 
 
 def test_two_headers_take_the_place_of_a_login(scripted: ScriptedHub) -> None:

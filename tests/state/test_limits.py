@@ -38,6 +38,42 @@ def test_neighbouring_entries_are_not_mistaken() -> None:
     }
 
 
+VENDOR_NAMES = [
+    "ENABLE_EVENTS",
+    "MAX_API_USER_CREDENTIALS_PER_USER",
+    "SECURITY_MAX_ORGANIZATION_GROUPS",
+    "SECURITY_MAX_ORGANIZATION_USERS",
+    "SECURITY_MAX_ORGANIZATION_DATA_COLLECTORS",
+    "SECURITY_MAX_ORGANIZATION_PROVISIONING_AGENTS",
+    "JOBRUNNER_MAX_RUNNING_JOBS",
+    "JOBRUNNER_MAX_JOB_RUNS",
+    "JOBRUNNER_MAX_ORGANIZATION_JOBS",
+    "PIPELINESTORE_MAX_ORGANIZATION_PIPELINE_COMMITS",
+    "PIPELINESTORE_MAX_ORGANIZATION_PIPELINES",
+    "NOTIFICATION_MAX_ORGANIZATION_SUBSCRIPTIONS",
+    "SCHEDULER_MAX_RUNNING_JOBS",
+    "SCHEDULER_MAX_SCHEDULER_RUNS",
+    "ENABLE_SYSTEM_DATA_COLLECTOR",
+]
+
+
+@pytest.mark.parametrize("in_words", [False, True])
+def test_the_vendors_names_of_limits_are_understood(in_words: bool) -> None:
+    """In the order of its list and the other way round: none is taken for a neighbour, such as credentials."""
+    for names in (VENDOR_NAMES, VENDOR_NAMES[::-1]):
+        shown = [name.replace("_", " ").capitalize() if in_words else name for name in names]
+        entries = [{"id": id, "name": name, "value": "5"} for id, name in zip(names, shown, strict=True)]
+        assert {field: entry["id"] for field, entry in find_entries(entries).items()} == {
+            "subscriptions_enabled": "ENABLE_EVENTS",
+            "max_users": "SECURITY_MAX_ORGANIZATION_USERS",
+            "max_engines": "SECURITY_MAX_ORGANIZATION_DATA_COLLECTORS",
+            "max_pipelines": "PIPELINESTORE_MAX_ORGANIZATION_PIPELINES",
+            "max_jobs": "JOBRUNNER_MAX_ORGANIZATION_JOBS",
+            "max_job_runs": "JOBRUNNER_MAX_JOB_RUNS",
+            "max_scheduled_runs": "SCHEDULER_MAX_SCHEDULER_RUNS",
+        }
+
+
 def test_no_limit_is_read_as_none_and_missing_entries_are_named() -> None:
     """-1 is no limit; what the hub does not publish cannot be compared."""
     config, unseen = read_config(DOCUMENTED)

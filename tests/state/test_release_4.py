@@ -147,11 +147,67 @@ def test_a_run_keeps_to_its_organizations(rich: SeedDocument, run_dir: Path) -> 
     known = credentials_of(run_dir)
     one, two = (known.organizations[id] for id in ("org-0001", "org-0002"))
     mixed = replace(known, organizations={"org-0001": two, "org-0002": one})
-    with pytest.raises(InputError, match="org-0001 of this run is organization"):
-        open_hub(run_dir, known.url, credentials=mixed, document=rich)
+    for document in (rich, None):  # populating, and every other command
+        with pytest.raises(InputError, match="org-0001 of this run is organization"):
+            open_hub(run_dir, known.url, credentials=mixed, document=document)
     assert set(json.loads((run_dir / ADOPTION).read_text())["organizations"]) == {
         o.id for o in rich.organizations
     }
+
+
+@pytest.mark.parametrize(
+    "command", ["verify", "start-jobs", "teardown --force", "populate", "populate --plan"]
+)
+def test_no_command_touches_another_organization(rich: SeedDocument, run_dir: Path, command: str) -> None:
+    """Of a mix-up nothing comes but a sentence: above all no teardown of what is another organization's."""
+    known = json.loads((run_dir / "credentials.json").read_text())
+    known["organizations"] = {"org-0001": known["organizations"]["org-0002"]}
+    mixed = run_dir / "mixed.json"
+    mixed.write_text(json.dumps(known))
+    mixed.chmod(0o600)
+    with open_hub(run_dir) as hub:
+        before = observe(held(rich, hub), hub)
+        result = run(*command.split(), run_dir / "seed.json", "--credentials", mixed)
+        assert isinstance(result.exception, InputError)
+        assert "org-0001 of this run is organization" in str(result.exception)
+        assert observe(held(rich, hub), hub) == before
+
+
+def test_what_has_no_credential_is_said(rich: SeedDocument, run_dir: Path) -> None:
+    """In the plan, by start-jobs and teardown, and in the verdict, which would else speak for all."""
+    known = json.loads((run_dir / "credentials.json").read_text())
+    known["organizations"].pop(rich.organizations[-1].id)
+    fewer = run_dir / "fewer.json"
+    fewer.write_text(json.dumps(known))
+    fewer.chmod(0o600)
+    said = f"1 of {len(rich.organizations)} organizations have no API credential"
+    plan = run("populate", "--plan", run_dir / "seed.json", "--credentials", fewer)
+    started = run("start-jobs", run_dir / "seed.json", "--credentials", fewer, "--timeout", 0)
+    assert said in plan.output
+    assert said in started.output
+    with ControlHub(known["url"], credentials=load_credentials(fewer)) as hub:
+        assert said in verify(rich, hub).verdict
+
+
+def test_the_system_administrator_sets_what_organizations_may_not(rich: SeedDocument, fresh: Path) -> None:
+    """With that credential in the file limits are set and compared; without it they stay as they are."""
+    one = replace(rich, organizations=rich.organizations[:1])
+    wanted = replace(one.organizations[0].config, max_job_runs=77)
+    one = replace(one, organizations=[replace(one.organizations[0], config=wanted)])
+    with open_hub(fresh, release="4", document=one):
+        known = credentials_of(fresh)
+    for credentials, is_set in ((replace(known, system=None), False), (known, True)):
+        with ControlHub(known.url, credentials=credentials) as hub:
+            assert not populate(one, hub, progress=False).difference
+            session = hub.for_organization("org-0001")
+            entries = session.security.configs(session.organization)
+            assert [e["value"] == "77" for e in entries if "job runs" in e["name"]] == [is_set]
+
+
+def test_the_system_administrators_credential_is_checked_too(run_dir: Path) -> None:
+    """Its organization is the system's; what it lacks of an administrator's roles does not matter."""
+    result = run("credentials", "check", run_dir / "credentials.json")
+    assert "system: organization admin" in result.output
 
 
 def test_a_revoked_credential_stops_before_anything_is_made(rich: SeedDocument, fresh: Path) -> None:

@@ -14,7 +14,7 @@ from psrlib.hub import EMBEDDED_PASSWORD
 from psrlib.hub.apps.security.platform import DEFAULT_ROLES
 from psrlib.hub.process.hub_process import find_hub, last_start
 from psrlib.hub.security.bootstrap import SYSTEM_ADMIN
-from psrlib.hub.web.access import ORG_ADMIN_ROLE
+from psrlib.hub.web.access import ORG_ADMIN_ROLE, SYSTEM_ORGANIZATION
 
 FILE = "credentials.json"
 TIMEOUT_S = 30.0
@@ -29,7 +29,8 @@ def sign_up(
     *,
     admin_password: str | None = None,
 ) -> Path:
-    """Make organizations at the hub of a folder, and write a file of API credentials for them.
+    """Make organizations at the hub of a folder, and write a file of API credentials for them and for the
+    system administrator.
 
     Parameters
     ----------
@@ -65,6 +66,7 @@ def sign_up(
     held = _read(file, hub.url)
     browser = _Browser(hub.url, start["certificate"], admin_password or EMBEDDED_PASSWORD)
     try:
+        held["system"] = held.get("system") or browser.new_credential(SYSTEM_ORGANIZATION, SYSTEM_ADMIN)
         for key, name in organizations.items():
             if key not in held["organizations"]:
                 made = browser.organization(name)
@@ -76,7 +78,7 @@ def sign_up(
 
 def _read(file: Path, url: str) -> Json:
     if not file.exists():
-        return {"url": url, "login_url": url, "organizations": {}}
+        return {"url": url, "login_url": url, "system": None, "organizations": {}}
     try:
         held: Json = json.loads(file.read_bytes())
         theirs = held["url"]

@@ -8,11 +8,12 @@ from support.hub_driver import Credential, Driver, Session, sign_up
 from support.in_process import Clock
 
 from psrlib.errors import InputError
-from psrlib.hub.catalog import all_routes
+from psrlib.hub.catalog import all_routes, not_served
 from psrlib.hub.server import create_app
 from psrlib.hub.web.openapi import structs_of
 from psrlib.hub.web.release import Fields, Release
 from psrlib.hub.web.releases import FIELDS_4, RELEASES, find_release
+from psrlib.hub.web.routing import Router
 from psrlib.hub.web.strictness import unknown_fields
 
 
@@ -133,3 +134,20 @@ def test_too_many_calls_a_second_are_refused(tmp_path: Path, clock: Clock) -> No
     clock.advance(1)
     assert acme.call("GET", path).status == 200
     driver.close()
+
+
+@pytest.mark.parametrize(
+    ("release", "path"),
+    [
+        (3, "connection/rest/v1/connection/listAclAudits"),
+        (3, "topology/rest/v1/topology/listAclAudits"),
+        (4, "connection/rest/v1/connection/listAclAudits"),
+        (4, "topology/rest/v1/topology/listAclAudits"),
+        (4, "sequencing/rest/v1/sequencing/listAclAudits"),
+        (4, "provisioning/rest/v1/csp/environment/listAclAudits"),
+        (4, "provisioning/rest/v1/csp/deployment/listAclAudits"),
+    ],
+)
+def test_audits_of_access_lists_are_not_taken_for_an_id(release: int, path: str) -> None:
+    """Row 21 of the observations, in every app that has such a path: not served, not an unknown entity."""
+    assert Router(all_routes(release), not_served(release)).find("GET", path.split("/")) is None
