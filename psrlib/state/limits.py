@@ -1,8 +1,8 @@
 """Configuration fields of the seed document and the entries of a hub that hold them.
 
 Only ``dpm.enable.events`` is attested as an id (control-hub-rest, 2.3); the limits are found by the words of
-their labels, so that a hub with other ids or slightly other labels is understood. Hubs of the 4.x line may call
-them by the vendor's names, such as ``JOBRUNNER_MAX_ORGANIZATION_JOBS`` (control-hub-4x, 4.1).
+their labels, so that a hub with other ids or slightly other labels is understood. Hubs of the 4.x line may
+call them by the vendor's names, such as ``JOBRUNNER_MAX_ORGANIZATION_JOBS`` (control-hub-4x, 4.1).
 """
 
 from collections.abc import Sequence

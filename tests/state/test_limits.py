@@ -59,7 +59,7 @@ VENDOR_NAMES = [
 
 @pytest.mark.parametrize("in_words", [False, True])
 def test_the_vendors_names_of_limits_are_understood(in_words: bool) -> None:
-    """In the order of its list and the other way round: none is taken for a neighbour, such as credentials."""
+    """In any order, none is taken for a neighbour, such as the limit of credentials."""
     for names in (VENDOR_NAMES, VENDOR_NAMES[::-1]):
         shown = [name.replace("_", " ").capitalize() if in_words else name for name in names]
         entries = [{"id": id, "name": name, "value": "5"} for id, name in zip(names, shown, strict=True)]
