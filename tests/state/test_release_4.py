@@ -291,7 +291,7 @@ def test_the_command_checks_each_credential(run_dir: Path) -> None:
     result = run("credentials", "check", other, "--output", "json")
     assert result.exit_code == 1
     usable = {one["name"]: one["usable"] for one in json.loads(result.stdout)}
-    assert usable == {"org-0001": True, "org-0002": False, "org-0003": True}
+    assert usable == {"org-0001": True, "org-0002": False, "org-0003": True, "system": True}
     other.chmod(0o640)
     result = run("credentials", "check", other)
     assert isinstance(result.exception, InputError)
