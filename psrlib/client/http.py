@@ -39,6 +39,7 @@ UPLOAD_BYTES_PER_S = 250_000  # a slow line; sending a body may take its time be
 CHUNK_BYTES = 65_536
 EMPTY_BELIEVED = 3  # empty answers in a row, after which a hub is believed that it has no more to say
 TEXT_SHOWN = 300  # characters of a hub's answer quoted in an error
+MESSAGE_SHOWN = 3000  # characters of what it says in its error envelope
 ADDRESS = "http://HOST:PORT or https://HOST:PORT"  # what an address looks like
 PATH_SAFE = "/:@=|,;!$&'()*+~.-_"  # Control Hub paths hold ':' '@' '=' literally (control-hub-rest 1.1)
 
@@ -279,8 +280,12 @@ class _Reply:
     @property
     def text(self) -> str:
         """The beginning of the body, to be quoted."""
-        beginning = self.content[: 4 * TEXT_SHOWN].decode("utf-8", "replace")
-        return " ".join(beginning.split())[:TEXT_SHOWN]
+        return _shown(self.content[: 4 * TEXT_SHOWN].decode("utf-8", "replace"))[:TEXT_SHOWN]
+
+
+def _shown(text: str) -> str:
+    """Return a text of a hub as one line, without what would move the cursor of a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _refusal(request: Request, reply: _Reply) -> HubError:
@@ -290,7 +295,7 @@ def _refusal(request: Request, reply: _Reply) -> HubError:
     try:
         check_refusal(orjson.loads(reply.content))
     except RefusalError as refusal:
-        codes, text = refusal.codes, str(refusal) or text
+        codes, text = refusal.codes, _shown(str(refusal)[:MESSAGE_SHOWN]) or text
     except ValueError:
         pass  # a page of a gateway, or nothing
     message = f"{request} was refused with status {reply.status}: {text}"

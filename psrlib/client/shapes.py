@@ -56,8 +56,9 @@ def check_refusal(value: Any) -> None:
     for key in ("ISSUES", "errors"):
         issues = value.get(key)
         if isinstance(issues, list) and issues and all(isinstance(issue, dict) for issue in issues):
-            codes = tuple(str(issue.get("code", "")) for issue in issues)
-            raise RefusalError("; ".join(f"{i.get('code')}: {i.get('message')}" for i in issues), codes)
+            codes = tuple(_plain(issue.get("code", "")) for issue in issues)
+            words = (f"{_plain(issue.get('code'))}: {_plain(issue.get('message'))}" for issue in issues)
+            raise RefusalError("; ".join(words), codes)
     said = value["response"] if isinstance(value.get("response"), dict) else value
     if said.get("success") is False:
         data = said.get("data")
@@ -70,7 +71,12 @@ def _words(said: Any, prefix: str = "") -> list[str]:
     """Return the texts of the ``messages`` of an answer, or of one of its fields."""
     messages = said.get("messages") if isinstance(said, dict) else None
     found = messages if isinstance(messages, list) else []
-    return [prefix + str(m.get("message") if isinstance(m, dict) else m) for m in found]
+    return [prefix + _plain(m.get("message") if isinstance(m, dict) else m) for m in found]
+
+
+def _plain(said: Any) -> str:
+    """Return what a hub says as a text; of lists and objects, which may be nested very deep, only their kind."""
+    return type(said).__name__ if isinstance(said, list | dict) else str(said)
 
 
 def anything(content: bytes) -> Any:

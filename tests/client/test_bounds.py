@@ -199,3 +199,27 @@ def test_a_hub_that_always_answers_an_update_with_nothing_is_believed() -> None:
         assert http.send(update).body is None
         assert http.calls.total == 3
         http.close()
+
+
+DEEP = b"[" * 1000 + b"]" * 1000  # what orjson takes, and too deep for a text to be made of it
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"ISSUES": [{"code": %b, "message": %b}]}' % (DEEP, DEEP),
+        b'{"success": false, "messages": [%b]}' % DEEP,
+        b'{"ISSUES": [{"code": "X", "message": "no\\u001b[2J\\nway%b"}]}' % (b"!" * 1_000_000),
+    ],
+    ids=["issues", "messages", "what moves the cursor"],
+)
+def test_a_refusal_is_one_short_sentence(body: bytes) -> None:
+    """Whatever a hub puts where its words should be."""
+    with raw_server(answer(body)) as url:
+        http = HttpClient(url, timeout_s=5, deadline_s=5)
+        request = Request("GET", "/thing", "things", repeatable=True, read=record(dict), max_bytes=2_000_000)
+        with pytest.raises(HubError, match="GET /thing was refused with status 200: (list|X: no)") as caught:
+            http.send(request)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 4000
+        http.close()
