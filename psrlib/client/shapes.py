@@ -57,8 +57,8 @@ def check_refusal(value: Any) -> None:
         issues = value.get(key)
         if isinstance(issues, list) and issues and all(isinstance(issue, dict) for issue in issues):
             codes = tuple(_plain(issue.get("code", "")) for issue in issues)
-            words = (f"{_plain(issue.get('code'))}: {_plain(issue.get('message'))}" for issue in issues)
-            raise RefusalError("; ".join(words), codes)
+            parts = (f"{_plain(issue.get('code'))}: {_plain(issue.get('message'))}" for issue in issues)
+            raise RefusalError("; ".join(parts), codes)
     said = value["response"] if isinstance(value.get("response"), dict) else value
     if said.get("success") is False:
         data = said.get("data")
@@ -75,7 +75,7 @@ def _words(said: Any, prefix: str = "") -> list[str]:
 
 
 def _plain(said: Any) -> str:
-    """Return what a hub says as a text; of lists and objects, which may be nested very deep, only their kind."""
+    """Return what a hub says as a text; of a list or an object, which may be nested deep, only its kind."""
     return type(said).__name__ if isinstance(said, list | dict) else str(said)
 
 

@@ -218,7 +218,7 @@ def test_a_refusal_is_one_short_sentence(body: bytes) -> None:
     with raw_server(answer(body)) as url:
         http = HttpClient(url, timeout_s=5, deadline_s=5)
         request = Request("GET", "/thing", "things", repeatable=True, read=record(dict), max_bytes=2_000_000)
-        with pytest.raises(HubError, match="GET /thing was refused with status 200: (list|X: no)") as caught:
+        with pytest.raises(HubError, match=r"GET /thing was refused with status 200: (list|X: no)") as caught:
             http.send(request)
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 4000
