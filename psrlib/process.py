@@ -162,7 +162,7 @@ def read_record(path: Path, keys: Collection[str]) -> dict[str, Any] | None:
     """Return the JSON object by which a process is found again; None without a file that has the keys."""
     try:
         record = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and set(keys) <= set(record) else None
 

@@ -44,6 +44,7 @@ from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
 
 ADOPTION = "adoption.json"  # what a run knows of its 4.x hub
+VERIFICATION = ("verified_at", "consistent", "verdict")  # of a report, in the status of a run
 WEBHOOK_VARIABLE = "webhook_url"
 WEBHOOK_FILE = "webhook.json"
 WEBHOOK_PORTS = range(20_000, 30_000)  # below those that systems take for outgoing connections
@@ -535,13 +536,12 @@ class RunView:
         """
         hub = look_at_hub(self.run_dir)
         jobs = self._count_jobs(hub.url) if hub.state == "running" else {}
-        report = self.run_dir / "report" / "report.json"
-        last = json.loads(report.read_text()) if report.exists() else None
+        last = read_record(self.run_dir / "report" / "report.json", VERIFICATION)
         return {
             "hub": {"state": hub.state, "url": hub.url, "pid": hub.pid},
             "engines": fleet_status(self.run_dir),
             "jobs": jobs,
-            "verification": last and {key: last[key] for key in ("verified_at", "consistent", "verdict")},
+            "verification": last and {key: last[key] for key in VERIFICATION},
         }
 
     def _count_jobs(self, url: str) -> dict[str, int]:

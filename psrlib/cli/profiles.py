@@ -35,7 +35,7 @@ def load_profiles() -> Profiles:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: the profiles cannot be read ({error}); correct or delete the file"
         ) from error

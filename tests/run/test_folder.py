@@ -193,6 +193,22 @@ def test_hubs_are_listed_with_state_process_and_address(seed: Path) -> None:
     assert [state.state for state in find_hubs(seed.parent.parent)] == ["stopped", "stopped"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"null", b"{}", b"[" * 100_000],
+    ids=["empty", "bytes", "null", "object", "deep"],
+)
+@pytest.mark.parametrize("name", ["hub.json", "report/report.json", "engines/fleet.json", "run.lock"])
+def test_a_status_is_told_whatever_is_in_a_folder(seed: Path, name: str, content: bytes) -> None:
+    """Of files that a full disk or an editor broke nothing is known."""
+    file = seed.parent / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    found = run("status", "--run-dir", seed.parent, "--output", "json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.output)["verification"] is None
+
+
 def test_a_verification_of_an_empty_hub_says_what_lacks(seed: Path, document: SeedDocument) -> None:
     """Organizations are missing; no word of a password."""
     start_hub(seed.parent)
