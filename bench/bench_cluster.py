@@ -23,13 +23,14 @@ from support.dask_cluster import DaskCluster
 
 from psrlib import paths
 from psrlib.client import ControlHub
-from psrlib.cluster import LOST, SETTLE_S, Cluster
+from psrlib.cluster import SETTLE_S, Cluster
 from psrlib.engines import fleet_status, save_identities, start_fleet
 from psrlib.hub.process.hub_process import start_hub
 from psrlib.model import NoiseModel
 from psrlib.seed import SeedDocument, create_seed, resolve_variables
 from psrlib.state import populate
 from psrlib.verify import verify
+from psrlib.worker import LOST
 
 PASSWORD = "admin@admin"  # the embedded hub's initial one
 RANDOM_SEED = 19071990

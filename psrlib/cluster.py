@@ -5,40 +5,37 @@ hub; passwords are each worker's own. A shard whose worker was lost is begun aga
 then that something may be there, or may still be on its way.
 """
 
-import hashlib
 import logging
-import os
-import pickle
-import threading
 import time
 import uuid
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 from tqdm.auto import tqdm
 
-from psrlib.client import ControlHub, load_credentials
+from psrlib.client import ControlHub
 from psrlib.errors import InputError, ProcessError
-from psrlib.hub import EMBEDDED_PASSWORD
 from psrlib.seed.document import Organization, SeedDocument
 from psrlib.state.guards import is_loopback
-from psrlib.state.schedule import run_steps
 from psrlib.words import KINDS
+from psrlib.worker import (
+    LOST,
+    Target,
+    check_sources,
+    dask_module,
+    end_session,
+    n_under_way,
+    pack,
+    sources,
+    unpack,
+    work_shard,
+)
 
 log = logging.getLogger(__name__)
-PASSWORD_VARIABLE = "PSR_SCH_PASSWORD"
-ORGANIZATION_PASSWORD_VARIABLE = "PSR_ORGANIZATION_PASSWORD"
-CREDENTIALS_VARIABLE = "PSR_CREDENTIALS"  # path of the file on the worker
 CONNECT_S = 10.0
 SHARD_WEIGHT = 2000  # entities, about 40 organizations: what is looked at again when a worker is lost
 UNKNOWN_WEIGHT = 200  # of an organization of which only the id is known
@@ -49,20 +46,6 @@ ALONE_S = 40.0  # until another client counts as dead, and its workers have stop
 LEASE_S = 15.0
 NO_WORKER_S = 60.0
 LOOK_S = 2.0  # between two looks whether there are workers
-LOST = b""  # in place of a shard's results
-
-
-@dataclass(frozen=True)
-class Target:
-    """The hub that is meant, for a worker: without passwords, which it has of its own."""
-
-    url: str
-    user: str
-    release: int
-    embedded: bool
-    sources: str
-    options: tuple[tuple[str, Any], ...]
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class Cluster:
@@ -97,7 +80,7 @@ class Cluster:
     def close(self) -> None:
         """End the workers' sessions and leave the scheduler."""
         with suppress(Exception):
-            self.client.run(_end_session, self.target)
+            self.client.run(end_session, self.target)
         self.client.close()
 
     @property
@@ -116,13 +99,15 @@ class Cluster:
         ProcessError
             If another one is at work.
         """
-        distributed = _dask()
+        distributed = dask_module()
         with distributed.dask.config.set({"distributed.scheduler.locks.lease-timeout": f"{LEASE_S:.0f}s"}):
             lease = distributed.Semaphore(
                 1, f"psr {self.target.url}", scheduler_rpc=self.client.scheduler, loop=self.client.loop
             )
-        if not (lease.acquire(timeout=1) or self._acquire_late(lease)):
-            raise ProcessError(f"{self.target.url}: another psr populate or teardown uses this scheduler")
+        if not lease.acquire(timeout=1):
+            log.warning("another psr writes to %s, or was killed: up to %.0f s", self.target.url, ALONE_S)
+            if not lease.acquire(timeout=ALONE_S):
+                raise ProcessError(f"{self.target.url}: another psr populate or teardown uses this scheduler")
         try:
             self._wait_idle()
             yield
@@ -158,22 +143,22 @@ class Cluster:
         ProcessError
             If scheduler or workers are lost and do not come back.
         """
-        distributed = _dask()
+        distributed = dask_module()
         call = uuid.uuid4().hex
-        shared = _pack((work, document and replace(document, organizations=[]), common))
+        shared = pack((work, document and replace(document, organizations=[]), common))
         n_threads = self.client.nthreads()
         workers = None if newcomers else list(n_threads)
         attempts: dict[Any, tuple[int, list[int]]] = {}
 
         def submit(part: list[int], attempt: int) -> Any:
             own = [items[i] for i in part]
-            data = _pack(own if attempt == 1 else renew(own))
+            data = pack(own if attempt == 1 else renew(own))
             self.sent_bytes += len(data) + len(shared)
             key = f"psr-{work.__name__}-{call}-{part[0]}-{attempt}"
             priority = sum(_weight(items[i][0]) for i in part)  # the heaviest first
             arguments = (self.target, call, shared, data)
             future = self.client.submit(
-                _work, *arguments, key=key, pure=False, priority=priority, workers=workers
+                work_shard, *arguments, key=key, pure=False, priority=priority, workers=workers
             )
             attempts[future] = (attempt, part)
             return future
@@ -182,9 +167,8 @@ class Cluster:
             [_weight(item[0]) for item in items], max(1, sum(n_threads.values())) * SHARDS_PER_THREAD
         )
         done = distributed.as_completed(loop=self.client.loop)
-        bar = tqdm(
-            total=len(items), desc=_name(work), unit="organization", disable=None if progress else True
-        )
+        step = work.__name__.strip("_").replace("_", " ")
+        bar = tqdm(total=len(items), desc=step, unit="organization", disable=None if progress else True)
         try:
             for part in parts:
                 done.add(submit(part, 1))
@@ -202,7 +186,7 @@ class Cluster:
                     done.add(submit(part, attempt + 1))
                     continue
                 self.received_bytes += len(answer)
-                results, calls = _unpack(answer)
+                results, calls = unpack(answer)
                 self.hub.calls.add_all(calls)
                 bar.update(len(part))
                 yield from ((i, attempt, result) for i, result in zip(part, results, strict=True))
@@ -228,7 +212,7 @@ class Cluster:
         return next(done)
 
     def _result(self, future: Any) -> bytes:
-        distributed = _dask()
+        distributed = dask_module()
         try:
             answer: bytes = future.result()
         except (distributed.comm.CommClosedError, distributed.client.FutureCancelledError) as error:
@@ -237,16 +221,12 @@ class Cluster:
             return LOST
         return answer
 
-    def _acquire_late(self, lease: Any) -> bool:
-        log.warning("another psr writes to %s, or was killed: up to %.0f s", self.target.url, ALONE_S)
-        return bool(lease.acquire(timeout=ALONE_S))
-
     def _wait_idle(self) -> None:
         """Wait until no worker works on this hub: those of a client that was killed have to notice."""
         give_up_at = time.monotonic() + ALONE_S
         while busy := [
             worker
-            for worker, n in self.client.run(_n_under_way, self.target.url, on_error="return").items()
+            for worker, n in self.client.run(n_under_way, self.target.url, on_error="return").items()
             if n != 0
         ]:
             if time.monotonic() > give_up_at:
@@ -259,7 +239,7 @@ def connect(address: str) -> Any:
 
     Errors are those of `Cluster`.
     """
-    distributed = _dask()
+    distributed = dask_module()
     url = address if "://" in address else f"tcp://{address}"
     _check_private(url, "scheduler")
     try:
@@ -271,25 +251,15 @@ def connect(address: str) -> Any:
         _check_private(info["address"], "scheduler")
         if not info["workers"]:
             raise ProcessError(f"the scheduler at {url} has no workers; start some: dask worker {url}")
-        for worker in info["workers"]:
+        for worker in client.nthreads():  # all of them; some releases of Dask name five in their info
             _check_private(worker, "worker")
         for worker, found in client.run(sources, on_error="return").items():
             name = info["workers"].get(worker, {}).get("name", worker)
-            _check_sources(found, sources(), f"worker {name} ({worker})")
+            check_sources(found, sources(), f"worker {name} ({worker})")
     except BaseException:
         client.close()
         raise
     return client
-
-
-@contextmanager
-def open_workers(address: str) -> Iterator[Any]:
-    """Yield a client as `connect` returns it."""
-    client = connect(address)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def shards(weights: Sequence[int], n: int) -> list[list[int]]:
@@ -322,123 +292,6 @@ def shards(weights: Sequence[int], n: int) -> list[list[int]]:
     return sorted(parts, key=lambda part: -sum(weights[i] for i in part))
 
 
-@cache
-def sources() -> str:
-    """Return the version of psrlib and a digest of its source files, equal where they are the same."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return f"{version('psr-db-populator')} ({digest.hexdigest()[:12]})"
-
-
-# -- on a worker --------------------------------------------------------------------------------
-
-_sessions: dict[Target, ControlHub] = {}
-_reported: dict[Target, dict[str, int]] = {}  # requests that a client has been told of
-_busy: Counter[str] = Counter()  # shards under way, by address of the hub
-_lock = threading.Lock()
-
-
-def _work(target: Target, call: str, shared: bytes, data: bytes) -> bytes:
-    """Do the work of a shard; `LOST` when another worker has begun with it before."""
-    worker = _dask().get_worker()
-    key = worker.get_current_task()
-    _check_sources(sources(), target.sources, f"worker {worker.name}")
-    if not _is_first(worker, key):
-        return LOST
-    stopped, ended = threading.Event(), threading.Event()
-    with _lock:
-        _busy[target.url] += 1
-    threading.Thread(target=_watch, args=(worker, key, stopped, ended), daemon=True).start()
-    try:
-        hub = _session(target, worker.name)
-        work, document, common = _unpack_shared(call, shared)
-        steps = (work(hub, document, *item, *common) for item in _unpack(data))
-        results = run_steps(steps, hub.limit, stopped)
-        with _lock:
-            calls, _reported[target] = hub.calls.since(_reported[target]), hub.calls.by_kind()
-        return _pack((results, calls))
-    finally:
-        ended.set()
-        with _lock:
-            _busy[target.url] -= 1
-
-
-def _is_first(worker: Any, key: str) -> bool:
-    """Whether no worker has begun with a task before, noted where all can see it."""
-    sync = _dask().utils.sync
-    names = ["psr", key]
-    known = sync(worker.loop, worker.scheduler.get_metadata, keys=names, default=None)
-    sync(worker.loop, worker.scheduler.set_metadata, keys=names, value=worker.address)
-    return known is None
-
-
-def _watch(worker: Any, key: str, stopped: threading.Event, ended: threading.Event) -> None:
-    """Stop a shard that nobody waits for any more: its client has gone, or the scheduler."""
-    while not ended.wait(0.1):
-        task = worker.state.tasks.get(key)
-        if task is None or task.state != "executing" or worker.status.name in ("closing", "closed", "failed"):
-            stopped.set()
-            return
-
-
-def _session(target: Target, name: str) -> ControlHub:
-    """Return this worker's session, shared by the shards of a run."""
-    with _lock:
-        if target not in _sessions:
-            _sessions[target] = ControlHub(target.url, **_secrets(target, name), **dict(target.options))
-            _reported[target] = {}
-        return _sessions[target]
-
-
-def _secrets(target: Target, name: str) -> dict[str, Any]:
-    """Return what logs in to the hub, out of this worker's own environment."""
-    lacking = f"worker {name} has no {{}} for {target.url}; set {{}} in its environment"
-    if target.release == 4:
-        path = os.environ.get(CREDENTIALS_VARIABLE)
-        if not path:
-            raise InputError(
-                lacking.format("API credentials", f"{CREDENTIALS_VARIABLE}, the path of the file,")
-            )
-        return {"credentials": load_credentials(Path(path))}
-    password = os.environ.get(PASSWORD_VARIABLE) or (EMBEDDED_PASSWORD if target.embedded else None)
-    if not password:
-        raise InputError(lacking.format(f"password of {target.user}", PASSWORD_VARIABLE))
-    organization_password = os.environ.get(ORGANIZATION_PASSWORD_VARIABLE)
-    return {"user": target.user, "password": password, "organization_password": organization_password}
-
-
-def _end_session(target: Target) -> None:
-    with _lock:
-        _reported.pop(target, None)
-        if hub := _sessions.pop(target, None):
-            hub.close()
-
-
-def _n_under_way(url: str) -> int:
-    return _busy[url]
-
-
-# -- both ---------------------------------------------------------------------------------------
-
-
-def _dask() -> Any:
-    """Return the module of dask.distributed, of which psrlib knows nothing without a scheduler."""
-    try:
-        import distributed
-    except ImportError:
-        raise InputError(
-            "a scheduler needs dask.distributed; install it with pip install psr-db-populator[cluster]"
-        ) from None
-    return distributed
-
-
-def _check_sources(found: Any, wanted: str, who: str) -> None:
-    if found != wanted:
-        raise InputError(f"{who} has psrlib {found}, this client {wanted}; install the same on both")
-
-
 def _check_private(address: str, what: str) -> None:
     """Refuse an address at which strangers could send tasks: any task is any program."""
     if urlsplit(address).scheme != "tls" and not is_loopback(address):
@@ -452,21 +305,3 @@ def _weight(organization: Organization | str) -> int:
     if isinstance(organization, str):
         return UNKNOWN_WEIGHT
     return 1 + sum(len(getattr(organization, kind)) for kind in KINDS)
-
-
-def _name(work: Callable[..., Any]) -> str:
-    return work.__name__.strip("_").replace("_", " ")
-
-
-def _pack(value: Any) -> bytes:
-    return zlib.compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), 1)
-
-
-def _unpack(data: bytes) -> Any:
-    return pickle.loads(zlib.decompress(data))
-
-
-@lru_cache(8)
-def _unpack_shared(call: str, data: bytes) -> Any:
-    """Return what all shards of a call have in common, one object on each worker: they learn together."""
-    return _unpack(data)

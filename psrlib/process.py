@@ -129,6 +129,12 @@ def end_process(lock: Path) -> bool:
     raise ProcessError(f"{holder} does not end")
 
 
+def end_when_told() -> None:
+    """Let SIGTERM and SIGINT end this process with 0: one that serves until then has done its work."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
 def _is_alive(pid: int) -> bool:
     """Whether a process that was started here still runs; one that ended is released."""
     child = _children.get(pid)

@@ -9,7 +9,7 @@ import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec.structs import replace
 
 from psrlib.client import ControlHub, Credentials, load_credentials
-from psrlib.cluster import PASSWORD_VARIABLE, Cluster, open_workers
+from psrlib.cluster import Cluster, connect
 from psrlib.engines import FleetProcess, fleet_status, start_fleet, stop_fleet
 from psrlib.engines.fleet_process import RECORD
 from psrlib.engines.identity import FOLDER
@@ -42,6 +42,7 @@ from psrlib.process import read_record
 from psrlib.seed import SeedDocument, load_seed, resolve_variables, save_seed
 from psrlib.state import check_address
 from psrlib.state.guards import content_names, is_other_content
+from psrlib.worker import PASSWORD_VARIABLE
 
 ADOPTION = "adoption.json"  # what a run knows of its 4.x hub
 VERIFICATION = ("verified_at", "consistent", "verdict")  # of a report, in the status of a run
@@ -389,7 +390,7 @@ def start_engines(
     if not scheduler:
         start_fleet(run_dir, sch_url, webhook_url, again=again, **options)
         return fleet_status(run_dir)
-    with open_workers(scheduler) as client:
+    with closing(connect(scheduler)) as client:
         from psrlib.fleets import start_fleets, stop_fleets
 
         if again:
@@ -401,7 +402,7 @@ def engines_status(run_dir: Path, scheduler: str | None = None) -> dict[str, Any
     """Return what the mock engines of a run do, here or on the workers of a scheduler."""
     if not scheduler:
         return fleet_status(run_dir)
-    with open_workers(scheduler) as client:
+    with closing(connect(scheduler)) as client:
         from psrlib.fleets import fleets_status
 
         return fleets_status(client, run_dir)
@@ -411,7 +412,7 @@ def stop_engines(run_dir: Path, scheduler: str | None = None) -> bool:
     """Stop the mock engines of a run, here or on the workers of a scheduler; return whether any ran."""
     if not scheduler:
         return stop_fleet(run_dir)
-    with open_workers(scheduler) as client:
+    with closing(connect(scheduler)) as client:
         from psrlib.fleets import stop_fleets
 
         return stop_fleets(client, run_dir)
@@ -576,6 +577,9 @@ def left_running(run_dir: Path, seed: Path) -> str:
     if fleet["running"]:
         parts.append(f"{fleet['engines']} engines (pid {fleet['pid']})")
         commands.append(f"psr engines stop {shlex.quote(str(seed))}")
+    elif n_shards := fleet["shards_elsewhere"]:
+        parts.append(f"engines on a cluster ({n_shards} shards)")
+        commands.append(f"psr engines stop {shlex.quote(str(seed))} --scheduler ADDRESS")
     if hub.state != "stopped":
         parts.append(f"embedded hub {hub.url} (pid {hub.pid})")
         commands.append(f"psr hub stop --run-dir {shlex.quote(str(run_dir))}")

@@ -28,6 +28,7 @@ LAYERS = (
     "client",
     "engines",
     "state",
+    "worker",
     "cluster",
     "fleets",
     "run",

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import signal
 import sys
 
 import click
@@ -30,11 +31,13 @@ COMMANDS = {
     "notebooks": "notebooks",
 }
 
+TERMINATED = 143  # as of a shell: 128 and the number of the signal
+
 
 class InterruptionError(PsrError):
     """Ctrl-C."""
 
-    exit_status = 130  # as of a shell: 128 and the number of the signal
+    exit_status = 130  # as of a shell, too
 
 
 class LazyGroup(click.Group):
@@ -74,7 +77,12 @@ def psr(verbose: int, quiet: bool) -> None:
 
 
 def main() -> None:
-    """Run ``psr``; an error of the kit becomes one sentence on stderr and its exit status."""
+    """Run ``psr``; an error of the kit becomes one sentence on stderr and its exit status.
+
+    SIGTERM ends it as Ctrl-C does, with 143: the first process of a container, which this may be, would not
+    get it otherwise, and be killed when its grace is over.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         psr()
     except PsrError as error:

@@ -11,6 +11,7 @@ from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.cli.state import open_document, open_hub, working
 from psrlib.errors import InputError
 from psrlib.hub import EMBEDDED
+from psrlib.process import end_when_told
 
 if TYPE_CHECKING:
     from psrlib.engines import EngineIdentity
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SEED = click.argument(
     "seed", metavar="SEED.json", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+ELSEWHERE = " here, but on a cluster: give --scheduler"
 
 
 def _shard(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int]:
@@ -109,10 +111,11 @@ def restart(seed: Path, **options: Any) -> None:
 @OUTPUT
 def stop(seed: Path, scheduler: str | None) -> None:
     """Stop the engines of SEED.json; they stay registered."""
-    from psrlib.run import stop_engines
+    from psrlib.run import engines_status, stop_engines
 
     stopped = stop_engines(_run_dir(seed), scheduler)
-    say("engines stopped" if stopped else "no engines were running")
+    elsewhere = not scheduler and engines_status(_run_dir(seed)).get("shards_elsewhere")
+    say("engines stopped" if stopped else "no engines were running" + ELSEWHERE * bool(elsewhere))
     answer({"stopped": stopped})
 
 
@@ -128,7 +131,7 @@ def status(seed: Path, scheduler: str | None) -> None:
     words = ("engines", "registered", "polling", "refused", "pipelines_running", "webhooks_received")
     shard = "shard {shard} on worker {worker}: {engines} engines, {address}"
     lines = [
-        "running" if found["running"] else "not running",
+        "running" if found["running"] else "not running" + ELSEWHERE * bool(found.get("shards_elsewhere")),
         ", ".join(f"{found[word]} {word.replace('_', ' ')}" for word in words),
         *(f"error {error}: {number}" for error, number in found["errors"].items()),
         *(f"refused {refusal}" for refusal in found["refusals"]),
@@ -219,6 +222,7 @@ def _start(
 def _run_here(
     seed: Path, settings: dict[str, str], status_port: int, shard: tuple[int, int], **options: Any
 ) -> None:
+    end_when_told()
     from psrlib.engines.fleet_process import fleet_settings
     from psrlib.engines.serve import run_here
 

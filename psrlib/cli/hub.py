@@ -15,6 +15,7 @@ from psrlib.cli.output import OUTPUT, answer, say
 from psrlib.files import replace_file
 from psrlib.hub import DATABASE_VARIABLE, PASSWORD_VARIABLE
 from psrlib.lock import RUN_LOCK, check_free, hold
+from psrlib.process import end_when_told
 
 if TYPE_CHECKING:
     from psrlib.hub.process.hub_process import HubProcess, HubState
@@ -93,6 +94,8 @@ def start(
     **options: Any,
 ) -> None:
     """Start the hub in its own process."""
+    if foreground:
+        end_when_told()
     from psrlib.hub.process.hub_process import start_hub
 
     password = admin_password or _ask_password(run_dir, host)

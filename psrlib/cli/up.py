@@ -145,6 +145,7 @@ def down(random_seed: int, num_orgs: int, run_dir: Path | None) -> None:
         ]
     kept = [name for name in ("seed.json", "hub.db", "engines", "report") if (folder / name).exists()]
     say(f"stopped: {', '.join(parts) or 'nothing ran'}; kept in {folder}: {', '.join(kept)}")
+    say(run.left_running(folder, folder / "seed.json"))
     answer({"run_dir": folder, "stopped": parts, "kept": kept})
 
 
@@ -166,10 +167,12 @@ def describe(folder: Path, found: dict[str, Any]) -> dict[str, str]:
     hub, engines, verification = found["hub"], found["engines"], found["verification"]
     jobs = ", ".join(f"{n} {name}" for name, n in found["jobs"].items())
     poll = f"{engines['polling']} of {engines['engines']} poll, {engines['pipelines_running']} pipelines run"
+    elsewhere = engines.get("shards_elsewhere")
+    rest = f"{elsewhere} shards on a cluster (psr engines status --scheduler)" if elsewhere else "stopped"
     return {
         "run": str(folder),
         "hub": hub["state"] + (f" at {hub['url']} (pid {hub['pid']})" if hub["pid"] else ""),
-        "engines": poll if engines["running"] else "stopped",
+        "engines": poll if engines["running"] else rest,
         "jobs": jobs
         or ("none" if hub["state"] == "running" else f"not known, for the hub is {hub['state']}"),
         "verified": f"{verification['verified_at']}: {verification['verdict']}"

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from psrlib.client import Credentials
-from psrlib.cluster import PASSWORD_VARIABLE
 from psrlib.collect.collection import RATE_PER_S, Collection, check_output, collect_stats
 from psrlib.hub import EMBEDDED, EMBEDDED_PASSWORD
 from psrlib.run import check_embedded, find_target, open_to_read
+from psrlib.worker import PASSWORD_VARIABLE
 
 HIDE_AMONG = 5  # organizations; the embedded hub holds nothing private
 

@@ -128,7 +128,7 @@ def start_fleet(
         shares_port=shares_port,
         store=store,
     )
-    for lock in sorted((folder / FOLDER / SHARDS).glob(f"*/{FOLDER}/{LOCK}")):
+    for lock in _shard_locks(folder):
         check_free(lock, f"the engines of {folder} run already, on a cluster")
     record = _running(folder)
     if record is not None:
@@ -221,7 +221,8 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
         ``running`` (bool) and, when it runs: ``engines``, ``registered``, ``polling``, ``refused``,
         ``pipelines_running`` and ``pipelines`` (by state), ``polls``, ``errors`` (by kind),
         ``webhooks_received``, ``lateness_p99_s``, ``cpu_s``, ``memory_bytes``, and ``refusals`` (reasons).
-        When none runs, the counts are 0 and ``engines`` counts the identities on disk.
+        When none runs, the counts are 0, ``engines`` counts the identities on disk, and ``shards_elsewhere``
+        the shards that have fleets on the workers of a cluster, as far as this folder tells.
     """
     folder = Path(run_dir).resolve()
     record = _running(folder)
@@ -231,6 +232,7 @@ def fleet_status(run_dir: str | Path) -> dict[str, Any]:
     engines = len(load_identities(folder)) if (folder / FOLDER / FILE).exists() else 0
     zero = ("registered", "polling", "refused", "pipelines_running", "polls", "webhooks_received")
     none: dict[str, Any] = {"errors": {}, "pipelines": {}, "refusals": []}
+    none["shards_elsewhere"] = sum(find_holder(lock) is not None for lock in _shard_locks(folder))
     return {"running": False, "engines": engines, **dict.fromkeys(zero, 0), **none}
 
 
@@ -270,6 +272,10 @@ def _wait_settled(fleet: FleetProcess, sch_url: str, engines: int, wait_s: float
         time.sleep(0.05)
     if status["refused"]:
         logger.warning("%d engines were refused by the hub: %s", status["refused"], status["refusals"][:1])
+
+
+def _shard_locks(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER / SHARDS).glob(f"*/{FOLDER}/{LOCK}"))
 
 
 def _running(folder: Path) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from psrlib.engines.webhook_sink import sink_address, webhook_app
 from psrlib.errors import ProcessError, PsrError
 from psrlib.files import PRIVATE, replace_file
 from psrlib.lock import hold
+from psrlib.process import end_when_told
 
 logger = logging.getLogger(__name__)
 LAYOUT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -54,7 +55,7 @@ def run_here(run_dir: Path, settings: dict[str, Any]) -> None:
     """
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format=LAYOUT, stream=sys.stdout, force=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the fleet listens to it
+    end_when_told()  # until the fleet listens
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_fleet(run_dir, settings))
 

@@ -176,10 +176,11 @@ def test_commands(rich: SeedDocument, dask: DaskCluster, hub_url: str, tmp_path:
     """Start, status, restart and stop of all shards; start-jobs through the workers in between."""
     seed = tmp_path / "seed.json"
     save_seed(rich, seed)
-    environment = {"PSR_SCH_PASSWORD": PASSWORD, "PSR_SCHEDULER": dask.address}
+    environment = {"PSR_SCH_PASSWORD": PASSWORD}
 
-    def do(*arguments: str) -> str:
-        result = CliRunner().invoke(psr, list(arguments), env=environment, catch_exceptions=False)
+    def do(*arguments: str, scheduler: str = dask.address) -> str:
+        variables = environment | {"PSR_SCHEDULER": scheduler}
+        result = CliRunner().invoke(psr, list(arguments), env=variables, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.output
 
@@ -198,6 +199,10 @@ def test_commands(rich: SeedDocument, dask: DaskCluster, hub_url: str, tmp_path:
         address = targets.split('"targets": [')[1].split('"')[1]
         metrics = urllib.request.urlopen(f"http://{address}/metrics").read()
         assert b"psr_fleet_engines" in metrics
+        run_dir = ("--run-dir", str(tmp_path))
+        assert "2 shards on a cluster" in do("status", *run_dir)
+        assert "engines stop" in do("down", *run_dir)
+        assert "on a cluster: give --scheduler" in do("engines", "stop", str(seed), scheduler="")
         before = owners(tmp_path)
         do("engines", "restart", *where)
         assert len(owners(tmp_path)) == 2

@@ -23,6 +23,7 @@ from psrlib.cluster import Cluster
 from psrlib.errors import HubError
 from psrlib.seed import SeedDocument, save_seed
 from psrlib.state import PopulateReport, populate, teardown
+from psrlib.worker import n_under_way
 
 Connect = Callable[..., ControlHub]
 PASSWORD = "admin@admin"
@@ -178,7 +179,7 @@ def test_an_interruption_ends_what_has_not_begun(
             patch.setattr(Cluster, "_result", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 populate(sample, hub, progress=False)
-        assert not any(crew.client.run(cluster._n_under_way, hub.url).values())
+        assert not any(crew.client.run(n_under_way, hub.url).values())
         n_before = len(hub.security.organizations()) - 1
         assert n_before < len(sample.organizations)
         time.sleep(0.5)

@@ -1,11 +1,12 @@
 """The notebooks' parameter `scheduler`."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.dask_cluster import DaskCluster
 
-from psrlib.cluster import open_workers
+from psrlib.cluster import connect
 from psrlib.fleets import fleets_status
 from psrlib.run import stop_run
 
@@ -26,7 +27,7 @@ def test_notebooks_on_a_cluster(dask: DaskCluster, tmp_path: Path) -> None:
                 str(NOTEBOOKS / f"{name}.ipynb"), output, {**parameters, **more}, cwd=str(NOTEBOOKS)
             )
             if name == "populate":
-                with open_workers(dask.address) as client:
+                with closing(connect(dask.address)) as client:
                     assert fleets_status(client, tmp_path / "run")["shards"] == []
     finally:
         stop_run(tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -96,6 +97,18 @@ def test_a_hub_that_is_asked_to_go_at_its_start_goes(tmp_path: Path) -> None:
     with foreground(tmp_path / "log", *words) as child:
         wait_for(lambda: (tmp_path / "hub.json").exists(), child)
         assert end(child) < END_S
+
+
+def test_a_job_that_is_told_to_end_does(tmp_path: Path) -> None:
+    """As the first process of a container it gets no signal that it does not ask for; 143 is no success."""
+    save_seed(create_seed(NoiseModel.load(paths.SAMPLE_MODEL), 7, 1), tmp_path / "seed.json")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = ("--sch-url", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with foreground(tmp_path / "log", "populate", tmp_path / "seed.json", *where) as child:
+            asked, _ = silent.accept()
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(timeout=60) == 143
+            asked.close()
 
 
 def test_a_second_hub_in_the_folder_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,9 @@ from psrlib.fleets import stop_fleets
 @contextmanager
 def connected(address: str, run_dir: Path) -> Iterator[Any]:
     """Yield a client of a scheduler; at the end the fleets of a run are stopped."""
-    client = connect(address)
-    try:
+    with closing(connect(address)) as client:
         yield client
         stop_fleets(client, run_dir)
-    finally:
-        client.close()
 
 
 class DaskCluster(AbstractContextManager["DaskCluster"]):

@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import logging
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from psrlib.hub.process.connection import Connection, allow_connections, cut_off
 from psrlib.hub.process.hub_process import HubOptions, bind, find_database, hub_record
 from psrlib.hub.server import create_app
 from psrlib.hub.web.origin import is_loopback
+from psrlib.process import end_when_told
 
 # Data Collector polls 5 s after the answer, Edge every 5 s. Kept for just that long, a connection would be
 # closed while the next poll is on its way, and that poll lost; a minute leaves room.
@@ -84,8 +84,7 @@ def _serve(
     **logged: Any,
 ) -> None:
     # before uvicorn listens to it, and once more after it has ended well, for it sends the signal on
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    end_when_told()
     with hub_record(folder, listener, url, db_url, options):
         is_local = is_loopback(listener.getsockname()[0])
         app = create_app(
