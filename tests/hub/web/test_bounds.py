@@ -58,12 +58,12 @@ def metrics(engine: Any, content: bytes, **headers: str) -> Any:
     ids=["backslashes", "quotes", "semicolons", "equals", "names"],
 )
 def test_a_cookie_is_read_in_linear_time(header: str) -> None:
-    """Four times as long a header takes no more than eight times as long, and 8 kB take under 5 ms."""
+    """Four times as long a header takes no more than eight times as long, and 8 kB take under 20 ms."""
     quarter = header[: len(header) // 4]
     short = seconds(lambda: [read_cookie(quarter, COOKIE) for _ in range(50)])
     long = seconds(lambda: [read_cookie(header, COOKIE) for _ in range(50)])
     assert long < 8 * short + 0.01
-    assert long / 50 < 0.005
+    assert long / 50 < 0.020  # 190 where each backslash looks at all others
 
 
 def test_a_long_cookie_is_no_session(lite_acme: Any) -> None:
