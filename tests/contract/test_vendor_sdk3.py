@@ -33,6 +33,7 @@ def run_suite(python: Path, hub_url: str, *more: str) -> "subprocess.CompletedPr
     """
     folder = Path(__file__).parent
     command = [str(python), "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder)]
+    command += ["-o", f"pythonpath={folder.parent}"]  # for support.waiting, which needs nothing else
     command += ["--confcutdir", str(folder), "-p", "no:cacheprovider", "--import-mode=importlib", "-q", "-rs"]
     environment = {**os.environ, RUNNING_HUB: hub_url}
     environment.pop("PYTHONPATH", None)

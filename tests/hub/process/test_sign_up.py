@@ -26,7 +26,7 @@ def who_is(url: str, credential: dict[str, str]) -> dict[str, Any]:
 
 
 def test_credentials_of_each_organization(tmp_path: Path) -> None:
-    """One of each administrator, and none of the system's; a second sign-up adds what lacks."""
+    """One of each administrator, and the system administrator's; a second sign-up adds what lacks."""
     with start_hub(tmp_path, release=4) as hub:
         assert json.loads((tmp_path / "hub.json").read_text())["options"]["release"] == 4
         file = sign_up(tmp_path, {"org-0001": "One"})
@@ -35,7 +35,9 @@ def test_credentials_of_each_organization(tmp_path: Path) -> None:
         held = json.loads(file.read_text())
         sign_up(tmp_path, {"org-0001": "One", "org-0002": "Two"})
         more = json.loads(file.read_text())
-        assert (more["url"], more.keys()) == (hub.url, {"url", "login_url", "organizations"})
+        assert (more["url"], more.keys()) == (hub.url, {"url", "login_url", "system", "organizations"})
+        assert more["system"] == held["system"]
+        assert "system-admin" in who_is(hub.url, more["system"])["roles"]
         assert more["organizations"]["org-0001"] == held["organizations"]["org-0001"]
         callers = {key: who_is(hub.url, each) for key, each in more["organizations"].items()}
         assert {key: each["organizationName"] for key, each in callers.items()} == {
