@@ -150,7 +150,7 @@ def is_child(pid: int) -> bool:
 
 
 def resident_bytes() -> int:
-    """Return the memory that this process has now."""
+    """Return the memory that this process has now, in bytes."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()

@@ -23,7 +23,7 @@ from psrlib.words import CONFIG
 
 _TRIAL_TREES = 4
 # Organizations per leaf at least: one rule, judged by held-out organizations of seven populations, several
-# splits of each (docs/model.md). Chosen for each metric by three folds, they followed the accidents of these.
+# splits of each (docs/model.md). A choice for each metric by three folds was hardly any better.
 _LEAF, _LEAF_OF_FEW = 32, 16
 _LEAF_LIMITS = 2  # tiers are exact, and a tier may have few organizations
 _MIN_GAIN = 4.0  # log likelihood a more complicated form must gain on the held-out organizations, at most
